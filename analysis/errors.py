@@ -1,0 +1,41 @@
+"""What can go wrong, said in one line: what was asked, what exists, what to do."""
+
+from collections.abc import Iterable
+
+
+class SecondguessError(Exception):
+    """Anything a person can mend; its text is the one line they are shown."""
+
+
+class BadInput(SecondguessError, ValueError):
+    """A value that cannot be recorded or asked for as it was given."""
+
+
+class NotFound(SecondguessError, LookupError):
+    """A run, table, epoch or question that is not there; the text names what is."""
+
+
+class AlreadyThere(SecondguessError):
+    """A run or an epoch that exists already and is never overwritten unasked."""
+
+
+class Refused(SecondguessError):
+    """SQL that would do more than read the store."""
+
+
+class Damaged(SecondguessError):
+    """A file of the store that cannot be trusted or read."""
+
+
+class MissingExtra(SecondguessError, ImportError):
+    """A part of the package that is not installed."""
+
+    def __init__(self, what: str, extra: str) -> None:
+        super().__init__(f"{what} is not installed; install it with: pip install 'secondguess[{extra}]'")
+
+
+def listing(names: Iterable[object], limit: int = 12) -> str:
+    """The names in order, cut after `limit` with the number left out: `cnn, double and 3 more`."""
+    known = [str(name) for name in names]
+    rest = len(known) - limit
+    return ", ".join(known[:limit]) + (f" and {rest} more" if rest > 0 else "")

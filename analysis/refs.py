@@ -1,0 +1,94 @@
+"""Table references, `RUN[/TABLE][@EPOCH]`, and the committed epochs that they name."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from analysis.errors import BadInput, NotFound, listing
+from analysis.schema import DEFAULT_TABLE
+from analysis.store.records import Epoch
+from analysis.store.runs import Run
+
+_WORDS = ("last", "best", "all")
+
+
+@dataclass(frozen=True)
+class TableRef:
+    """A reference as typed; table and epoch are None where left out."""
+
+    run: str
+    table: str | None
+    epoch: int | str | None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The epochs that one reference names, in order, of one table of one run."""
+
+    run: str
+    table: str
+    epochs: tuple[Epoch, ...]
+
+    @property
+    def name(self) -> str:
+        """The shortest reference that names the same."""
+        table = "" if self.table == DEFAULT_TABLE else f"/{self.table}"
+        return f"{self.run}{table}" + (f"@{self.epochs[0].epoch}" if len(self.epochs) == 1 else "")
+
+
+def parse(text: str) -> TableRef:
+    """Read a reference; raises BadInput where it is none."""
+    left, at, epoch = text.partition("@")
+    run, slash, table = left.partition("/")
+    if not run or (slash and not table) or (at and not epoch):
+        raise BadInput(f"{text!r} is not a table reference; write RUN, RUN@EPOCH or RUN/TABLE@EPOCH")
+    if not at:
+        return TableRef(run, table or None, None)
+    if epoch.isascii() and epoch.isdigit():
+        return TableRef(run, table or None, int(epoch))
+    if epoch in _WORDS:
+        return TableRef(run, table or None, epoch)
+    raise BadInput(f"{text!r}: epoch {epoch!r} is neither a number nor one of {', '.join(_WORDS)}")
+
+
+def resolve(runs: Mapping[str, Run], text: str, epochs: str) -> Selection:
+    """The selection a reference names; `epochs` ("last" or "all") decides where it names no epoch.
+
+    Raises NotFound naming what exists, BadInput for `best` of a table without truth.
+    """
+    ref = parse(text)
+    if ref.run not in runs:
+        raise NotFound(f"no run named {ref.run!r}; the store has: {listing(runs) or 'no runs yet'}")
+    tables = runs[ref.run].tables
+    name = ref.table or _default_table(ref.run, tables)
+    if name not in tables:
+        raise NotFound(f"run {ref.run!r} has no table {name!r}; it has: {listing(tables) or 'none yet'}")
+    held = dict(sorted(tables[name].items()))
+    return Selection(ref.run, name, _chosen(f"{ref.run}/{name}", held, ref.epoch or epochs))
+
+
+def _default_table(run: str, tables: Mapping[str, object]) -> str:
+    if DEFAULT_TABLE in tables:
+        return DEFAULT_TABLE
+    if len(tables) > 1:
+        raise BadInput(f"run {run!r} has several tables: {listing(tables)}; name one, as in {run}/{next(iter(tables))}")
+    return next(iter(tables), DEFAULT_TABLE)
+
+
+def _chosen(name: str, held: Mapping[int, Epoch], epoch: int | str) -> tuple[Epoch, ...]:
+    if epoch == "all":
+        return tuple(held.values())
+    if epoch == "last":
+        return (held[max(held)],)
+    if epoch == "best":
+        return (_best(name, held),)
+    if epoch not in held:
+        raise NotFound(f"{name} has no epoch {epoch}; it has: {listing(held)}")
+    return (held[int(epoch)],)
+
+
+def _best(name: str, held: Mapping[int, Epoch]) -> Epoch:
+    """The epoch with the fewest errors, the earliest of equals."""
+    counted = [(epoch.errors, epoch.epoch) for epoch in held.values() if epoch.errors is not None]
+    if not counted:
+        raise BadInput(f"{name} has no truth, so no epoch of it is best; name an epoch, or last")
+    return held[min(counted)[1]]

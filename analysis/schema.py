@@ -1,0 +1,65 @@
+"""The contract between whoever writes prediction tables and whoever reads them: names, columns, version."""
+
+import re
+import unicodedata
+
+from analysis.errors import BadInput
+
+FORMAT_VERSION = 1
+DEFAULT_STORE = "predictions"
+DEFAULT_TABLE = "test_predictions"
+STORE_VARIABLE = "SECONDGUESS_STORE"
+
+RESERVED_NAMES = frozenset({"examples", "questions", "views", "commits", "metrics", "wandb", "runs"})
+ROW_COLUMNS = ("run", "epoch", "id", "guess", "truth", "confidence", "truth_score")
+EXAMPLE_COLUMNS = ("id", "digest", "truth", "image", "content")
+# `examples` is added to a table when it is read: the stem of the file that describes its rows' examples.
+RESERVED_COLUMNS = frozenset({*ROW_COLUMNS, "examples", "digest", "image", "images", "content", "scores"})
+
+_FORBIDDEN = re.compile(r"[/@*?\x00-\x1f\x7f-\x9f]")
+_SCORE = re.compile(r"score_(\d+)")
+# Characters that some file system, shell or glob reads as more than themselves.
+_ENCODED = re.compile(r"""[%\\:"<>|\[\]{}]|^\.|[. ]$""")
+_LONGEST_FOLDER = 200
+
+
+def score_column(index: int) -> str:
+    """The column of the score of class `index`, counted from 0."""
+    return f"score_{index}"
+
+
+def is_score(column: str) -> bool:
+    """Whether the name is one of a class's score column."""
+    return _SCORE.fullmatch(column) is not None
+
+
+def checked_name(kind: str, name: object) -> str:
+    """The name of a run or table, composed (NFC), if it may be one; raises BadInput otherwise."""
+    if not isinstance(name, str):
+        raise BadInput(f"a {kind} name must be text, not {type(name).__name__}")
+    name = unicodedata.normalize("NFC", name)
+    if not name or not name.strip():
+        raise BadInput(f"a {kind} name must not be empty")
+    if found := _FORBIDDEN.search(name):
+        raise BadInput(
+            f"{kind} name {name!r} contains {found.group()!r}; / @ * ? and control characters are not allowed"
+        )
+    if name.casefold() in RESERVED_NAMES:
+        raise BadInput(f"{kind} name {name!r} is reserved ({', '.join(sorted(RESERVED_NAMES))}); choose another")
+    try:
+        long = len(encoded(name).encode()) > _LONGEST_FOLDER
+    except UnicodeEncodeError:
+        raise BadInput(f"{kind} name {name!r} is not valid Unicode text") from None
+    if long:
+        raise BadInput(f"{kind} name {name[:40]!r}… is longer than {_LONGEST_FOLDER} bytes as a folder name")
+    return name
+
+
+def encoded(name: str) -> str:
+    """The folder name of a run or table: percent-encoded where a character has a meaning of its own in paths."""
+    return _ENCODED.sub(lambda found: "".join(f"%{byte:02X}" for byte in found.group().encode()), name)
+
+
+def decoded(folder: str) -> str:
+    """The name behind a folder; the inverse of `encoded`."""
+    return re.sub(r"%([0-9A-Fa-f]{2})", lambda found: chr(int(found.group(1), 16)), folder)

@@ -1,0 +1,16 @@
+-- Errors per guess: how many, what was true instead, and the most confident examples
+-- epochs: last
+-- tables: 1..n
+-- drawn: beside guess
+-- $ids int = 5  example ids per guess
+SELECT
+  run,
+  epoch,
+  guess,
+  count(*) AS errors,
+  histogram(truth) AS truths,
+  list(id ORDER BY confidence DESC NULLS LAST, id)[:$ids] AS ids
+FROM predictions
+WHERE truth IS NOT NULL AND guess IS DISTINCT FROM truth
+GROUP BY run, epoch, guess
+ORDER BY run, epoch, guess NULLS LAST

@@ -1,0 +1,131 @@
+"""Files that are either whole and durable or not there, and are never overwritten."""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+# A folder's fsync is refused by some file systems; a file's never is without loss.
+_NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF}
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and its missing parents, durably; raises OSError where that is impossible."""
+    missing = []
+    while not folder.is_dir():
+        missing.append(folder)
+        folder = folder.parent
+    for new in reversed(missing):
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(new)
+        sync_folder(new.parent)
+
+
+def sync_folder(folder: Path) -> None:
+    """Make the folder's entries survive a power loss."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_SYNC:
+            raise
+    finally:
+        os.close(handle)
+
+
+class Part:
+    """A file that is being written under a temporary name: `publish` makes it visible, leaving the block drops it.
+
+    It hashes what is written (`sha256`) and counts it (`size`, bytes). No glob for Parquet finds it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        make_folder(folder)
+        self.path = folder / f"{uuid.uuid4().hex}.part"
+        self.size = 0
+        self.closed = False
+        self._hash = hashlib.sha256()
+        self._handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.path)
+
+    @property
+    def sha256(self) -> str:
+        """The digest of everything written so far, in hex."""
+        return self._hash.hexdigest()
+
+    def write(self, data: Any) -> int:
+        """Append bytes; returns how many."""
+        view = memoryview(data).cast("B")
+        self._hash.update(view)
+        done = 0
+        while done < len(view):
+            done += os.write(self._handle, view[done:])
+        self.size += done
+        return done
+
+    def tell(self) -> int:
+        """The number of bytes written."""
+        return self.size
+
+    def flush(self) -> None:
+        """Nothing is buffered here."""
+
+    def close(self) -> None:
+        """Close the file, where it is still open."""
+        if not self.closed:
+            self.closed = True
+            os.close(self._handle)
+
+    def publish(self, final: Path | Callable[[Self], Path]) -> Path:
+        """Give the file its name, durably: put-if-absent. A callable makes the name out of this part.
+
+        Raises FileExistsError where the name is taken, and OSError where the data could not be made durable.
+        """
+        os.fsync(self._handle)
+        path = final(self) if callable(final) else final
+        make_folder(path.parent)
+        _link(self.path, path)
+        sync_folder(path.parent)
+        return path
+
+
+def _link(part: Path, final: Path) -> None:
+    try:
+        os.link(part, final)
+    except OSError as error:
+        if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}:
+            raise
+        _claim_and_rename(part, final)  # file systems without hard links: FAT, some network mounts
+
+
+def _claim_and_rename(part: Path, final: Path) -> None:
+    claim = final.with_name(f".{final.name}.claim")
+    os.close(os.open(claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+    try:
+        if final.exists():
+            raise FileExistsError(errno.EEXIST, "exists", str(final))
+        os.rename(part, final)
+    finally:
+        os.unlink(claim)
+
+
+def put_record(final: Path, record: dict[str, Any], incoming: Path) -> None:
+    """Create a JSON record under a name that must be new; raises FileExistsError where it is taken."""
+    with Part(incoming) as part:
+        part.write(json.dumps(record, ensure_ascii=False, indent=1, allow_nan=False).encode())
+        part.publish(final)

@@ -1,0 +1,108 @@
+"""Commit records: the only thing that says which files count, and for which epochs."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from analysis.errors import Damaged
+from analysis.schema import FORMAT_VERSION
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """One committed epoch of one table.
+
+    rows, errors and unlabelled count rows; errors is None for a table without truth. ids is the sha256 of the ordered
+    ids, unique whether they are all there and all different. columns are (name, Arrow type) in file order; classes are
+    the names behind score_0, score_1, …, or None for plain integers. file and examples are absolute; file_epochs are
+    all that the file holds. recorded_as is the run's name inside the file: another one once its folder is renamed.
+    """
+
+    run: str
+    recorded_as: str
+    table: str
+    epoch: int
+    rows: int
+    errors: int | None
+    unlabelled: int
+    nan_scores: int
+    ids: str
+    unique: bool
+    columns: tuple[tuple[str, str], ...]
+    classes: tuple[str, ...] | None
+    file: Path
+    file_epochs: tuple[int, ...]
+    examples: Path | None
+
+    @property
+    def scores(self) -> int:
+        """The number of score columns."""
+        return sum(name.startswith("score_") and name[6:].isdigit() for name, _ in self.columns)
+
+    def type_of(self, column: str) -> str | None:
+        """The Arrow type of a column, None where the table lacks it."""
+        return dict(self.columns).get(column)
+
+
+def read(path: Path) -> dict[str, Any]:
+    """A record's content; raises Damaged where it is not whole or newer than this version can read."""
+    try:
+        record = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise Damaged(f"record {path} cannot be read ({error}); restore it from a copy or delete it") from None
+    if not isinstance(record, dict) or not isinstance(version := record.get("format"), int):
+        raise Damaged(f"record {path} is not one of secondguess; restore it from a copy or delete it")
+    if version > FORMAT_VERSION:
+        raise Damaged(f"{path} has format {version}, this secondguess reads up to {FORMAT_VERSION}: upgrade it")
+    return record
+
+
+def table_records(folder: Path) -> tuple[list[tuple[str, dict[str, Any]]], list[str]]:
+    """The (file name, content) of each live record in a table's commits folder, by first epoch, and what is wrong.
+
+    A record that another supersedes is not live; one that cannot be read is left out and said.
+    """
+    while True:
+        found, faults = {}, []
+        try:
+            for path in folder.iterdir():
+                if path.suffix == ".json":
+                    try:
+                        found[path.name] = read(path)
+                    except Damaged as fault:
+                        faults.append(str(fault))
+        except FileNotFoundError:
+            if not folder.is_dir():
+                return [], []
+            continue  # a compaction removed a record between listing and reading: list again
+        superseded = {name for record in found.values() for name in record.get("supersedes", ())}
+        live = [(name, record) for name, record in found.items() if name not in superseded]
+        return sorted(live, key=lambda item: min(entry["epoch"] for entry in item[1]["epochs"])), faults
+
+
+def epochs_of(folder: Path, names: tuple[str, str], table: str, record: dict[str, Any]) -> list[Epoch]:
+    """The epochs that a record commits; names are the run's, now and when it was recorded."""
+    held = tuple(entry["epoch"] for entry in record["epochs"])
+    return [
+        Epoch(
+            run=names[0],
+            recorded_as=names[1],
+            table=table,
+            epoch=entry["epoch"],
+            rows=entry["rows"],
+            errors=entry["errors"],
+            unlabelled=entry["unlabelled"],
+            nan_scores=entry["nan_scores"],
+            ids=entry["ids"],
+            unique=entry["unique"],
+            columns=tuple((name, kind) for name, kind in record["columns"]),
+            classes=tuple(record["classes"]) if record["classes"] is not None else None,
+            file=folder / record["file"]["name"],
+            file_epochs=held,
+            examples=folder.parent / "examples" / entry["examples"] if entry["examples"] else None,
+        )
+        for entry in record["epochs"]
+    ]

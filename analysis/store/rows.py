@@ -1,0 +1,45 @@
+"""The committed rows of one epoch with their images, for whoever mirrors them elsewhere."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from analysis.store.records import Epoch
+from analysis.store.runs import find_epoch
+
+
+@dataclass(frozen=True)
+class CommittedRows:
+    """The first rows of an epoch: all columns, each row's encoded image, and how many rows the epoch has."""
+
+    predictions: pa.Table
+    images: list[bytes | None] | None
+    rows: int
+
+
+def read_epoch(store: Path, run: str, table: str, epoch: int, limit: int | None) -> CommittedRows:
+    """Read the first `limit` rows of a committed epoch, all where None; raises NotFound for one that is not there."""
+    found = find_epoch(store, run, table, epoch)
+    try:
+        return _read(found, limit)
+    except FileNotFoundError:  # the run was compacted meanwhile
+        return _read(find_epoch(store, run, table, epoch), limit)
+
+
+def _read(epoch: Epoch, limit: int | None) -> CommittedRows:
+    chosen = ds.dataset(epoch.file, format="parquet").scanner(filter=ds.field("epoch") == epoch.epoch)
+    rows = chosen.to_table() if limit is None else chosen.head(limit)
+    return CommittedRows(rows, _images(epoch, rows["id"]), epoch.rows)
+
+
+def _images(epoch: Epoch, ids: pa.ChunkedArray) -> list[bytes | None] | None:
+    if epoch.examples is None or "image" not in pq.read_schema(epoch.examples).names:
+        return None
+    wanted = ds.field("id").isin(ids.combine_chunks())
+    examples = ds.dataset(epoch.examples, format="parquet").to_table(columns=["id", "image"], filter=wanted)
+    found = examples["image"].take(pc.index_in(ids, examples["id"]))
+    return [image and image["bytes"] for image in found.to_pylist()]

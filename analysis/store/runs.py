@@ -1,0 +1,123 @@
+"""What a store holds, read from its records: runs, their state, their tables and epochs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from analysis.errors import Damaged, NotFound, listing
+from analysis.schema import decoded, encoded
+from analysis.store import records
+from analysis.store.lock import is_held
+from analysis.store.records import Epoch
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a store, as its records stand when they are first asked for.
+
+    faults names the records that cannot be read; what they commit is left out, the rest answers.
+    """
+
+    store: Path
+    name: str
+    folder: Path
+    faults: list[str] = field(default_factory=list, compare=False)
+
+    @cached_property
+    def about(self) -> Mapping[str, Any]:
+        """What run.json says: config, provenance, classes, when and how it began."""
+        return self._record(self.folder / "run.json") or {}
+
+    @cached_property
+    def end(self) -> Mapping[str, Any] | None:
+        """How the run ended, None where no record says so."""
+        return self._record(self.folder / "commits" / "end.json")
+
+    def _record(self, path: Path) -> Mapping[str, Any] | None:
+        try:
+            return records.read(path)
+        except FileNotFoundError:
+            return None
+        except Damaged as fault:
+            self.faults.append(str(fault))
+            return None
+
+    @property
+    def state(self) -> str:
+        """`finished` when a record says so, `running` while its lock is held, else `interrupted`."""
+        if self.end is not None:
+            return "finished"
+        return "running" if is_held(self.folder) else "interrupted"
+
+    @cached_property
+    def commits(self) -> Mapping[str, list[tuple[str, dict[str, Any]]]]:
+        """The live records per table: (file name, content)."""
+        try:
+            folders = sorted(path for path in (self.folder / "commits").iterdir() if path.is_dir())
+        except FileNotFoundError:
+            return {}
+        found = {}
+        for folder in folders:
+            live, faults = records.table_records(folder)
+            self.faults.extend(faults)
+            if live:
+                found[decoded(folder.name)] = live
+        return found
+
+    @cached_property
+    def tables(self) -> Mapping[str, Mapping[int, Epoch]]:
+        """The committed epochs per table, in epoch order."""
+        names = (self.name, str(self.about.get("name", self.name)))
+        return {
+            table: {
+                epoch.epoch: epoch
+                for _, record in live
+                for epoch in records.epochs_of(self.folder, names, table, record)
+            }
+            for table, live in self.commits.items()
+        }
+
+    @property
+    def metrics(self) -> list[Path]:
+        """The files of the metrics that count."""
+        held = [record.get("metrics") for live in self.commits.values() for _, record in live]
+        held.append((self.end or {}).get("metrics"))
+        return [self.folder / entry["name"] for entry in held if entry]
+
+
+def run_folder(store: Path, name: str) -> Path:
+    """The folder of a run of that name, whether it exists or not."""
+    return store / encoded(name)
+
+
+def list_runs(store: Path) -> dict[str, Run]:
+    """The runs of a store by name, oldest first; raises NotFound where there is no store."""
+    if not store.is_dir():
+        raise NotFound(f"no store at {store}; record one with `secondguess train`, or name another with --store")
+    found = []
+    for folder in store.iterdir():
+        if (folder / "run.json").is_file():
+            run = Run(store, decoded(folder.name), folder)
+            found.append((str(run.about.get("created", "")), run.name, run))
+    return {name: run for _, name, run in sorted(found, key=lambda item: item[:2])}
+
+
+def find_run(store: Path, name: str) -> Run:
+    """The run of that name; raises NotFound naming those there are."""
+    runs = list_runs(store)
+    if name in runs:
+        return runs[name]
+    has = f"the store has: {listing(runs)}" if runs else "the store has no runs yet"
+    raise NotFound(f"no run named {name!r} in {store}; {has}")
+
+
+def find_epoch(store: Path, run: str, table: str, epoch: int) -> Epoch:
+    """One committed epoch; raises NotFound naming what there is."""
+    tables = find_run(store, run).tables
+    if table not in tables:
+        raise NotFound(f"run {run!r} has no table {table!r}; it has: {listing(tables) or 'none yet'}")
+    if epoch not in tables[table]:
+        raise NotFound(f"{run}/{table} has no epoch {epoch}; it has: {listing(tables[table])}")
+    return tables[table][epoch]

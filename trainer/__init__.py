@@ -1,0 +1,1 @@
+"""Train the reference network, and record the predictions of any training loop."""

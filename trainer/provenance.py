@@ -1,0 +1,55 @@
+"""Where a run comes from: when, with what code and which versions."""
+
+import platform
+import subprocess
+from collections.abc import Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import numpy as np
+
+_PACKAGES = ("secondguess", "torch", "torchvision", "wandb", "numpy", "pyarrow", "scikit-learn")
+
+
+def gather() -> dict[str, Any]:
+    """Python, platform, package versions and the git commit of the working folder."""
+    versions = {}
+    for name in _PACKAGES:
+        try:
+            versions[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    about = {"python": platform.python_version(), "platform": platform.platform(), "packages": versions}
+    return {"provenance": {**about, "git": _git()}}
+
+
+def plain(config: Mapping[str, Any]) -> dict[str, Any]:
+    """A config as JSON can hold it: numbers, text, lists and dicts; anything else as its text."""
+    return {str(key): _plain(value) for key, value in config.items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, np.generic):
+        value = value.item()
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if np.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return plain(value)
+    if isinstance(value, list | tuple | set):
+        return [_plain(item) for item in value]
+    return str(value)
+
+
+def _git() -> dict[str, Any] | None:
+    try:
+        commit = _ask_git("rev-parse", "HEAD")
+        return {"commit": commit, "changed": bool(_ask_git("status", "--porcelain", "--untracked-files=no"))}
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _ask_git(*words: str) -> str:
+    asked = subprocess.run(["git", *words], capture_output=True, text=True, check=True, timeout=5)
+    return asked.stdout.strip()

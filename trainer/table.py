@@ -1,0 +1,249 @@
+"""One prediction table while it is being recorded, a batch at a time."""
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from analysis.errors import AlreadyThere, BadInput
+from analysis.store.content import number_digests, pixel_digests, text_digests
+from analysis.store.examples import Batch, ExamplesWriter
+from analysis.store.writer import EpochRows, RunWriter
+from trainer import columns
+from trainer.images import pixels, png, sequence
+
+_ORDER = ("run", "epoch", "id", "guess", "truth", "confidence", "truth_score")
+
+Commit = Callable[["TableRecorder", pa.Table, str | None], None]
+
+
+class TableRecorder:
+    """A table that takes batches; a context manager, whose end commits the epoch unless an exception ends it."""
+
+    def __init__(self, writer: RunWriter, name: str, classes: Sequence[str] | None, commit: Commit) -> None:
+        self.name = name
+        self.epoch = 0
+        self.metrics: Mapping[str, float] = {}
+        self._writer = writer
+        self._classes = classes
+        self._commit = commit
+        self._examples: ExamplesWriter | None = None
+        self._order: pa.Array | None = None  # the first epoch's ids
+        self._digests: dict[bytes, list[str]] = {}  # of the last epoch's batches, by their raw bytes
+        self._open = False
+        self._known = set(writer.committed().get(name, {}))
+
+    def begin(self, epoch: int, dataset: str, metrics: Mapping[str, float]) -> Self:
+        """Start an epoch; raises AlreadyThere where it is committed, BadInput where another is open."""
+        if self._open:
+            raise BadInput(f"table {self.name!r} of epoch {self.epoch} is still open; end its block first")
+        if epoch in self._known:
+            raise AlreadyThere(
+                f"{self._writer.run.name}/{self.name}@{epoch} is already committed; an epoch is written once"
+            )
+        self.epoch, self.metrics, self._dataset = epoch, metrics, dataset
+        self._batches: list[pa.Table] = []
+        self._kind: str | None = None
+        self._repeats: dict[str, int] = {}
+        self._next_digests: dict[bytes, list[str]] = {}
+        return self
+
+    def __enter__(self) -> Self:
+        self._open = True
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._open = False
+        try:
+            if kind is None:
+                self._finish()
+        finally:
+            self._batches.clear()
+            if self._examples is not None:
+                self._examples.drop()
+
+    def add(
+        self,
+        *,
+        ids: Any = None,
+        images: Any = None,
+        content: Any = None,
+        truth: Any = None,
+        guess: Any = None,
+        scores: Any = None,
+        **extra: Any,
+    ) -> None:
+        """Add a batch of rows; nothing of a batch that is refused is kept.
+
+        scores: probabilities, B x C; the guess is the largest, ties to the lowest class. guess may be given instead or
+        besides. truth: class numbers or names, None where unlabelled. images: see `trainer.images.pixels`. content:
+        texts or B x K numbers, for examples that are no images. ids: text or integers; left out, the digest of the
+        image or content is the id, `-2`, `-3` for repeats. Raises BadInput.
+        """
+        if not self._open:
+            raise BadInput(f"table {self.name!r} is not open; use it as `with recorder.table(…) as table:`")
+        found = self._labels(truth, guess, scores)
+        rows = len(found["guess"])
+        kind, digests, read = self._content(images, content, rows)
+        names = columns.texts(columns.plain(ids)) if ids is not None else None
+        if names is None and digests is None:
+            raise BadInput("neither ids nor images nor content: nothing says which example a row is about; give one")
+        self._same_length(rows, ids=names, **{key: value for key, value in found.items() if key == "truth"})
+        repeats = dict(self._repeats)
+        names = names if names is not None else _ids_of(digests or [], repeats)
+        found = {"id": pa.array(names, pa.string()), **found, **columns.extras(extra, rows)}
+        table = pa.table(found)
+        self._same_columns(table, kind)
+        new = {digest: read(row) for digest, row in self._writer_of(kind).unknown(digests or []).items()}
+        self._kind, self._repeats = kind, repeats
+        self._writer_of(kind).add(Batch(names, digests, found.get("truth"), new))
+        self._batches.append(table)
+
+    def committable(self, rows: pa.Table, examples: str | None, metrics: Sequence[Any]) -> EpochRows:
+        """The epoch as the store takes it."""
+        return EpochRows(self.name, self.epoch, rows, self._classes, examples, metrics)
+
+    def _labels(self, truth: Any, guess: Any, scores: Any) -> dict[str, pa.Array]:
+        if guess is None and scores is None:
+            raise BadInput("neither scores nor guess: a prediction table needs what the model said")
+        scores_BxC = columns.probabilities(scores, self._classes) if scores is not None else None
+        count = scores_BxC.shape[1] if scores_BxC is not None else None
+        found: dict[str, pa.Array] = {}
+        if guess is not None:
+            found["guess"] = columns.labels(guess, "guess", self._classes, count)
+        if truth is not None:
+            found["truth"] = columns.labels(truth, "truth", self._classes, count)
+        if guess is not None and truth is not None:
+            self._same_length(len(found["guess"]), truth=found["truth"])
+            if (
+                len({pa.types.is_string(values.type) for values in found.values() if not pa.types.is_null(values.type)})
+                > 1
+            ):
+                raise BadInput(
+                    "guess and truth are of unlike types, one text and one numbers; give both alike, or classes"
+                )
+        if scores_BxC is None:
+            return found
+        self._same_length(len(scores_BxC), **found)
+        return {**columns.scored(scores_BxC, found.get("guess"), found.get("truth"), self._classes), **found}
+
+    def _content(
+        self, images: Any, content: Any, rows: int
+    ) -> tuple[str | None, list[str] | None, Callable[[int], Any]]:
+        """What the rows are: kind, digest per row, and how to get the content of a row."""
+        if images is not None and content is not None:
+            raise BadInput("both images and content: give the images, and the rest as columns of your own")
+        if images is not None:
+            images = sequence(images)
+            self._same_length(rows, images=images)
+            return "image", *self._of_images(images)
+        if content is None:
+            return None, None, lambda row: None
+        values = columns.plain(content)
+        self._same_length(rows, content=values)
+        if all(isinstance(value, str) for value in values):
+            return "content", text_digests(values), lambda row: values[row]
+        try:
+            numbers = np.asarray(values, np.float64).reshape(rows, -1)
+        except (TypeError, ValueError):
+            raise BadInput("content must be texts, or numbers with the same count in every row") from None
+        return "content", number_digests(numbers), lambda row: numbers[row].tolist()
+
+    def _of_images(self, images: Any) -> tuple[list[str], Callable[[int], bytes]]:
+        raw = b""
+        if isinstance(images, np.ndarray):
+            head = f"{images.dtype}{images.shape}".encode()
+            raw = hashlib.sha256(head + np.ascontiguousarray(images).data).digest() if images.size else b""
+        digests = self._digests.get(raw) or self._next_digests.get(raw)
+        if digests is None:
+            stretches = pixels(images)
+            digests = [digest for stretch in stretches for digest in pixel_digests(stretch)]
+        else:
+            stretches = []
+        if raw:
+            self._next_digests[raw] = digests
+        flat = [image for stretch in stretches for image in stretch]
+
+        def read(row: int) -> bytes:
+            image = images[row]
+            if isinstance(image, bytes):
+                return image
+            return png(flat[row] if flat else pixels([images[row]])[0][0])
+
+        return digests, read
+
+    def _same_length(self, rows: int, **parts: Any) -> None:
+        for name, values in parts.items():
+            if values is not None and len(values) != rows:
+                raise BadInput(f"{name} has {len(values)} values; the batch has {rows} rows")
+
+    def _same_columns(self, table: pa.Table, kind: str | None) -> None:
+        if self._batches:
+            first = self._batches[0]
+            if table.column_names != first.column_names:
+                raise BadInput(f"this batch has the columns {table.column_names}, the first one {first.column_names}")
+            if kind != self._kind:
+                raise BadInput("every batch of a table has images, or content, or neither")
+
+    def _writer_of(self, kind: str | None) -> ExamplesWriter:
+        if self._examples is None or self._examples.kind != kind or self._examples.dataset != self._dataset:
+            self._examples = ExamplesWriter(self._writer.run.store, self._writer.incoming, self._dataset, kind)
+        return self._examples
+
+    def _finish(self) -> None:
+        rows = self._ordered(self._stacked())
+        examples = self._examples.finish() if self._examples is not None and len(rows) else None
+        self._commit(self, rows, examples)
+        self._known.add(self.epoch)
+        self._digests = self._next_digests
+
+    def _stacked(self) -> pa.Table:
+        """All batches as one table in the schema's order, with run and epoch."""
+        if not self._batches:
+            raise BadInput(f"table {self.name!r} of epoch {self.epoch} got no rows; add a batch before its block ends")
+        try:
+            table = pa.concat_tables(self._batches, promote_options="permissive")
+        except pa.ArrowInvalid as error:
+            raise BadInput(f"a column of {self.name!r} changed its type between batches: {error}") from None
+        for name in [field.name for field in table.schema if pa.types.is_null(field.type)]:
+            kind = pa.int64() if name in {"guess", "truth"} else pa.string()
+            table = table.set_column(table.column_names.index(name), name, table[name].cast(kind))
+        ids = table["id"]
+        if pc.count_distinct(ids).as_py() != len(ids):
+            counts = pc.value_counts(ids)
+            twice = counts.filter(pc.greater(counts.field("counts"), 1))
+            raise BadInput(
+                f"id {twice[0]['values'].as_py()!r} is there {twice[0]['counts'].as_py()} times in {self.name!r} of "
+                f"epoch {self.epoch} ({len(twice)} such ids); an id names one example"
+            )
+        run = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(table), np.int32)), [self._writer.run.name])
+        table = table.append_column("run", run)
+        table = table.append_column("epoch", pa.array(np.full(len(table), self.epoch, np.int32)))
+        first = [name for name in _ORDER if name in table.column_names]
+        scores = [name for name in table.column_names if name.startswith("score_")]
+        rest = [name for name in table.column_names if name not in {*first, *scores}]
+        return table.select([*first, *scores, *rest]).combine_chunks()
+
+    def _ordered(self, table: pa.Table) -> pa.Table:
+        """The rows in the first epoch's order, where they are about the same ids: later joins need no lookup then."""
+        ids = table["id"].combine_chunks()
+        if self._order is None:
+            self._order = ids
+        if len(ids) != len(self._order) or ids.equals(self._order):
+            return table
+        places = pc.index_in(self._order, ids)
+        return table.take(places) if places.null_count == 0 else table
+
+
+def _ids_of(digests: Sequence[str], repeats: dict[str, int]) -> list[str]:
+    ids = []
+    for digest in digests:
+        repeats[digest] = repeats.get(digest, 0) + 1
+        ids.append(digest if repeats[digest] == 1 else f"{digest}-{repeats[digest]}")
+    return ids
