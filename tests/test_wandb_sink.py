@@ -1,0 +1,592 @@
+"""The W&B mirror: real SDK, real child process; only the live run's object is sometimes a fake."""
+
+import _thread
+import io
+import json
+import logging
+import os
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import wandb
+from PIL import Image
+from wandb_faults import OfflineRun, Server, sabotage
+
+from analysis.errors import MissingExtra
+from analysis.store.rows import CommittedRows
+from trainer.recorder import Recorder
+from trainer.wandb_outbox import MirrorReport, Outbox, RowCount
+from trainer.wandb_sink import WandbMirror, WandbOptions, require_wandb
+from trainer.wandb_table import to_wandb_table
+
+ROWS, CLASSES = 12, 3
+IMAGES = np.random.default_rng(0).integers(0, 256, (ROWS, 8, 8), dtype=np.uint8)
+CONFIG = {"epochs": 2, "batch_size": 32, "lr": 0.001, "l1_size": 32, "l2_size": 64, "conv_kernel": 5, "img_count": 12}
+TUTORIAL = ["id", "image", "guess", "truth", "score_0", "score_1", "score_2"]
+QUICK = WandbOptions(patience_s=2)
+
+FOREVER = "time.sleep(1e6)"
+STOPPED = "os.kill(os.getpid(), signal.SIGSTOP)"
+DEAD = "os._exit(3)"
+RAISES = "raise RuntimeError('no more')"
+
+
+def at_log_of(epoch: int, what: str) -> str:
+    """Sabotage: from this epoch's table on, W&B's log does `what`."""
+    return f"""
+import os, signal, time, wandb
+log = wandb.Run.log
+def sabotaged(self, data, *args, **options):
+    if data.get("epoch", 0) >= {epoch}:
+        {what}
+    return log(self, data, *args, **options)
+wandb.Run.log = sabotaged
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="module")
+def environment(home: Path) -> Iterator[pytest.MonkeyPatch]:
+    """No cloud, no key of the user's, no home of the user's."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith(("WANDB_", "XDG_"))]:
+            patch.delenv(name)
+        patch.setenv("HOME", str(home))
+        patch.setenv("WANDB_BASE_URL", "http://127.0.0.1:9")
+        patch.setenv("WANDB_API_KEY", "k" * 40)
+        yield patch
+
+
+@pytest.fixture(autouse=True)
+def at_home(environment: pytest.MonkeyPatch) -> None:
+    """Every test runs in that environment."""
+
+
+def scores(epoch: int, rows: int = ROWS) -> Any:
+    raw = np.random.default_rng(epoch).random((rows, CLASSES)).astype(np.float32)
+    return raw / raw.sum(1, keepdims=True)
+
+
+def truth(rows: int = ROWS) -> Any:
+    return np.arange(rows) % CLASSES
+
+
+def add(recorder: Recorder, epoch: int, name: str = "test_predictions", **extra: Any) -> None:
+    with recorder.table(name, epoch=epoch, acc=90.0 + epoch) as table:
+        ids = [f"t-{i}" for i in range(ROWS)]
+        table.add(ids=ids, images=IMAGES, truth=truth(), scores=scores(epoch), **extra)
+
+
+def train(store: Path, wandb: Any, epochs: int = 2, run: str = "cnn") -> MirrorReport:
+    """Records a training and returns what W&B got of it."""
+    report = record(store, wandb, epochs, run).report
+    assert report is not None
+    assert local_epochs(store, run) == list(range(1, epochs + 1))
+    return report
+
+
+def record(store: Path, wandb: Any, epochs: int = 2, run: str = "cnn") -> Recorder:
+    """A training of three steps an epoch; fails if W&B holds it up."""
+    begin = time.monotonic()
+    recorder = Recorder(store, run=run, config=CONFIG, wandb=wandb)
+    with recorder:
+        for epoch in range(1, epochs + 1):
+            for step in range(3):
+                recorder.log(loss=1 / (epoch + step))
+            add(recorder, epoch)
+        assert time.monotonic() - begin < 8  # 0.1 s without W&B, where the machine is quiet; a hang is for ever
+    return recorder
+
+
+def local_epochs(store: Path, run: str = "cnn") -> list[int]:
+    files = sorted((store / run / "test_predictions").glob("*.parquet"))
+    return sorted({epoch for file in files for epoch in pq.read_table(file)["epoch"].to_pylist()})
+
+
+@dataclass(frozen=True)
+class Recorded:
+    store: Path
+    report: MirrorReport
+    run: OfflineRun
+
+    @property
+    def tables(self) -> list[dict[str, Any]]:
+        return [row for row in self.run.history if "test_predictions" in row]
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory, environment: pytest.MonkeyPatch) -> Recorded:
+    store = tmp_path_factory.mktemp("recorded") / "store"
+    report = train(store, WandbOptions(rows=10))
+    assert report.folder is not None
+    return Recorded(store, report, OfflineRun(report.folder))
+
+
+def test_an_offline_run_holds_name_project_config_and_its_end(recorded: Recorded) -> None:
+    assert (recorded.run.name, recorded.run.project, recorded.run.exit_code) == ("cnn", "table-quickstart", 0)
+    config = {key: value for key, value in recorded.run.config.items() if key != "_wandb"}
+    assert config == CONFIG
+
+
+def test_every_loss_is_a_history_row(recorded: Recorded) -> None:
+    losses = [row["loss"] for row in recorded.run.history if "loss" in row]
+    assert losses == pytest.approx([1, 1 / 2, 1 / 3, 1 / 2, 1 / 3, 1 / 4])
+
+
+def test_a_table_is_in_the_history_row_of_its_epoch_and_acc(recorded: Recorded) -> None:
+    assert [(row["epoch"], row["acc"]) for row in recorded.tables] == [(1, 91), (2, 92)]
+    assert [row["test_predictions"]["_type"] for row in recorded.tables] == ["table-file"] * 2
+    assert not [row for row in recorded.run.history if "epoch" in row and "test_predictions" not in row]
+
+
+def test_a_table_has_the_tutorials_columns_and_numbers(recorded: Recorded) -> None:
+    for row in recorded.tables:
+        table = recorded.run.table("test_predictions", row["test_predictions"])
+        assert table["columns"] == TUTORIAL
+        expected = scores(row["epoch"])[:10]
+        assert [cells[0] for cells in table["data"]] == [f"t-{i}" for i in range(10)]
+        assert [cells[2] for cells in table["data"]] == expected.argmax(1).tolist()
+        assert [cells[3] for cells in table["data"]] == truth(10).tolist()
+        assert np.array([cells[4:] for cells in table["data"]]) == pytest.approx(expected)
+
+
+def test_images_in_wandb_are_the_recorded_pixels(recorded: Recorded) -> None:
+    for row in recorded.tables:
+        files = recorded.run.files(row["test_predictions"])
+        table = recorded.run.table("test_predictions", row["test_predictions"])
+        pixels = [np.asarray(Image.open(io.BytesIO(files[cells[1]["path"]].read_bytes()))) for cells in table["data"]]
+        assert np.array_equal(pixels, IMAGES[:10])
+
+
+def test_the_report_says_how_much_of_what_was_sent(recorded: Recorded) -> None:
+    report = recorded.report
+    assert (report.mode, report.tables_sent, report.tables_asked) == ("offline", 2, 2)
+    assert report.rows == {"test_predictions": RowCount(10, 12)}
+    assert str(RowCount(320, 10_000)) == "320 of 10,000"
+    assert (report.history_asked, report.history_dropped, report.faults) == (6, 0, ())
+    assert json.loads(json.dumps(report.about()))["rows"] == {"test_predictions": {"sent": 10, "committed": 12}}
+
+
+def test_what_wandb_stages_lies_in_the_store(recorded: Recorded, home: Path) -> None:
+    staged = [path for row in recorded.tables for path in recorded.run.files(row["test_predictions"]).values()]
+    assert len(staged) == 22
+    assert all(path.is_relative_to(recorded.store / "wandb" / "data") and path.exists() for path in staged)
+    assert list(home.rglob("*")) == []
+    assert {path.name for path in (recorded.store / "wandb").glob("tmp*")} == set()
+
+
+def test_two_mirrors_in_one_process_are_two_wandb_runs(tmp_path: Path) -> None:
+    with Recorder(tmp_path, run="one", wandb="offline") as one, Recorder(tmp_path, run="two", wandb="offline") as two:
+        add(one, 1)
+        add(two, 1)
+    assert one.report is not None and two.report is not None
+    assert one.report.tables_sent == two.report.tables_sent == 1
+    assert one.report.wandb_id != two.report.wandb_id
+    assert one.report.folder != two.report.folder
+
+
+LIVE = """
+import sys, wandb
+from pathlib import Path
+from test_wandb_sink import train, Recorder, add
+store = Path(sys.argv[1])
+live = wandb.init(project="mine", mode="offline", settings=wandb.Settings(console="off", x_disable_stats=True))
+report = train(store, live)
+assert report.mode == "live" and report.tables_sent == 2, report
+with Recorder(store, run="own", wandb="offline") as own:
+    add(own, 1)
+assert own.report.wandb_id != live.id and own.report.tables_sent == 1, own.report
+live.log({"after": 1})
+live.finish(exit_code=7)
+wandb.teardown()
+print(live.dir)
+"""
+
+
+def test_a_live_run_gets_the_rows_and_is_not_finished_by_us(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "WANDB_DIR": str(tmp_path)}
+    for name in ("DATA", "CACHE", "CONFIG"):
+        environment[f"WANDB_{name}_DIR"] = str(tmp_path / name)
+    command = [sys.executable, "-c", LIVE, str(tmp_path / "store")]
+    done = subprocess.run(command, env=environment | {"WANDB_SILENT": "true"}, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    run = OfflineRun(Path(done.stdout.split()[-1]).parent)
+    assert (run.project, run.exit_code) == ("mine", 7)
+    assert [row["epoch"] for row in run.history if "test_predictions" in row] == [1, 2]
+    assert len([row for row in run.history if "loss" in row]) == 6
+    assert run.history[-1]["after"] == 1
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    with Server() as server:
+        monkeypatch.setenv("WANDB_BASE_URL", server.url)
+        yield server
+
+
+def test_an_online_run_arrives_at_the_server(tmp_path: Path, server: Server, home: Path) -> None:
+    report = train(tmp_path, "online")
+    assert (report.mode, report.tables_sent, report.faults) == ("online", 2, ())
+    assert [row["epoch"] for row in server.history if "test_predictions" in row] == [1, 2]
+    assert server.exit_code == 0
+    assert list(home.rglob("*")) == []
+    assert len([name for name in server.blobs if name.endswith(".png")]) == ROWS
+
+
+@pytest.mark.slow
+def test_a_slow_server_is_waited_for(tmp_path: Path, server: Server) -> None:
+    server.delay_s = 0.6
+    report = train(tmp_path, WandbOptions("online", patience_s=3))
+    assert (report.mode, report.tables_sent, report.faults) == ("online", 2, ())
+    assert server.exit_code == 0
+
+
+def test_a_server_that_falls_silent_is_left(tmp_path: Path, server: Server) -> None:
+    recorder = Recorder(tmp_path, run="cnn", wandb=WandbOptions("online", patience_s=2))
+    with recorder:
+        wait_until(lambda: mode_of(recorder) == "online")
+        server.mute.set()
+        add(recorder, 1)
+    assert recorder.report is not None
+    assert recorder.report.mode == "online"
+    assert "gave no sign of progress for 2 s" in recorder.report.faults[0]
+    assert "wandb sync" in recorder.report.faults[0]
+
+
+def mode_of(recorder: Recorder) -> str | None:
+    assert recorder._mirror is not None
+    return recorder._mirror._outbox.report().mode
+
+
+def wait_until(true: Callable[[], object], limit_s: float = 30) -> None:
+    begin = time.monotonic()
+    while not true():
+        assert time.monotonic() - begin < limit_s
+        time.sleep(0.05)
+
+
+def test_n1_refused_connections_make_an_offline_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound and not listening: refuses
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
+        report = train(tmp_path, WandbOptions("online", start_timeout_s=4))
+    assert (report.mode, report.tables_sent) == ("offline", 2)
+    assert ["could not be reached" in fault for fault in report.faults] == [True]
+    assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 1
+
+
+def test_n1_no_key_makes_an_offline_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WANDB_API_KEY")
+    report = train(tmp_path, "online")
+    assert (report.mode, report.tables_sent) == ("offline", 2)
+    assert "No API key" in report.faults[0]
+
+
+def test_n2_a_server_that_never_answers_makes_an_offline_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as hole:
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{hole.getsockname()[1]}")
+        report = train(tmp_path, WandbOptions("online", start_timeout_s=4))
+    assert (report.mode, report.tables_sent) == ("offline", 2)
+    assert ["could not be reached" in fault for fault in report.faults] == [True]
+
+
+@pytest.mark.parametrize(
+    ("what", "sent", "fault"),
+    [
+        (STOPPED, 1, "gave no sign of progress for 2 s; not in W&B: test_predictions@2, test_predictions@3"),
+        (DEAD, 1, "process died (exit code 3); not in W&B: test_predictions@2, test_predictions@3"),
+        (RAISES, 1, "did not take test_predictions@2: RuntimeError: no more (2 times)"),
+    ],
+    ids=["stopped", "dies", "raises"],
+)
+def test_n3_a_wandb_that_fails_from_epoch_2_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, sent: int, fault: str
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", sabotage(tmp_path / "sabotage", at_log_of(2, what)))
+    report = train(tmp_path / "store", QUICK, epochs=3)
+    assert report.tables_sent == sent
+    assert fault in report.faults[0]
+
+
+def test_n3_a_training_is_not_held_up_by_a_full_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", sabotage(tmp_path / "sabotage", at_log_of(1, STOPPED)))
+    with Recorder(tmp_path / "store", run="cnn", wandb=QUICK) as recorder:
+        add(recorder, 1)
+        wait_until(lambda: mode_of(recorder) == "offline")
+        time.sleep(1)
+        begin = time.monotonic()
+        for _ in range(20_000):  # 1.5 MB; a pipe takes 64 KB
+            recorder.log(loss=0.5, some_other_metric=0.25)
+        assert time.monotonic() - begin < 4
+    assert recorder.report is not None
+    assert recorder.report.history_dropped == 20_000
+    assert "20,000 history rows" in recorder.report.faults[0]
+
+
+def test_n4_a_finish_that_never_returns_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import time, wandb\nwandb.Run.finish = lambda *a, **k: time.sleep(1e6)"
+    monkeypatch.setenv("PYTHONPATH", sabotage(tmp_path / "sabotage", code))
+    begin = time.monotonic()
+    report = train(tmp_path / "store", QUICK)
+    assert time.monotonic() - begin < 30
+    assert report.tables_sent == 2
+    assert "not in W&B: the end of the run; the local Parquet has everything" in report.faults[0]
+
+
+def test_n5_a_full_disk_under_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    code = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (900, 900))"
+    monkeypatch.setenv("PYTHONPATH", sabotage(tmp_path / "sabotage", code))
+    report = train(tmp_path / "store", QUICK)
+    assert report.tables_sent == 0
+    assert "did not take test_predictions@1: OSError: [Errno 27] File too large (2 times)" in report.faults[0]
+    assert "own log of the run is damaged" in report.faults[-1]
+
+
+def test_n5_a_folder_that_wandb_cannot_use(tmp_path: Path) -> None:
+    (tmp_path / "wandb").write_text("a file in the folder's place")
+    report = train(tmp_path, QUICK)
+    assert report.mode is None
+    assert (
+        "did not start (FileExistsError" in report.faults[0] or "did not start (NotADirectoryError" in report.faults[0]
+    )
+
+
+class FakeRun:
+    """A live run whose log does what a test wants."""
+
+    id, dir = "fake", None
+
+    def __init__(self, log: Callable[[dict[str, Any]], object]) -> None:
+        self.log = log
+
+    def finish(self) -> None:
+        raise AssertionError("a live run is never finished by us")
+
+
+class Odd(BaseException):
+    def __str__(self) -> str:
+        raise RuntimeError("no text either")
+
+
+def test_n6_whatever_a_live_run_raises_is_counted(tmp_path: Path) -> None:
+    chance = random.Random(0)
+    kinds = [ValueError, OSError, MemoryError, Odd, GeneratorExit, RecursionError, StopIteration, ConnectionError]
+
+    def log(_: object) -> None:
+        raise chance.choice(kinds)("no\nmore")
+
+    record(tmp_path, "off")
+    expected = pq.read_table(next((tmp_path / "cnn" / "test_predictions").glob("*.parquet")))
+    for trial in range(50):
+        mirror = WandbMirror(FakeRun(log), store=tmp_path, run="cnn", config={})
+        mirror.log({"loss": 0.5})
+        mirror.table("test_predictions", 1, {"acc": 91.0})
+        report = mirror.close()
+        assert (report.tables_sent, report.history_dropped) == (0, 1), trial
+        assert report.faults
+    train(tmp_path, FakeRun(log), run="again")
+    found = pq.read_table(next((tmp_path / "again" / "test_predictions").glob("*.parquet")))
+    assert found.drop_columns("run").equals(expected.drop_columns("run"))
+
+
+@pytest.mark.parametrize("leaving", [KeyboardInterrupt, SystemExit])
+def test_n6_a_live_run_that_asks_to_stop_stops_the_mirror_only(tmp_path: Path, leaving: type[BaseException]) -> None:
+    def log(_: object) -> None:
+        raise leaving
+
+    report = train(tmp_path, FakeRun(log))
+    assert report.tables_sent == 0
+    assert leaving.__name__ in report.faults[0]
+
+
+def test_a_live_run_that_hangs_is_left(tmp_path: Path) -> None:
+    over = threading.Event()
+    mirror = WandbMirror(FakeRun(lambda _: over.wait()), store=tmp_path, run="cnn", config={}, options=QUICK)
+    mirror.log({"loss": 0.5})
+    report = mirror.close()
+    over.set()
+    assert (report.mode, report.history_dropped) == ("live", 1)
+    assert "gave no sign of progress for 2 s; not in W&B: 1 history row;" in report.faults[0]
+
+
+def test_a_slow_live_run_is_waited_for(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = []
+
+    def log(row: dict[str, Any]) -> None:
+        time.sleep(0.25)
+        rows.append(row)
+
+    record(tmp_path, "off")
+    mirror = WandbMirror(FakeRun(log), store=tmp_path, run="cnn", config={}, options=WandbOptions(patience_s=1))
+    for step in range(8):
+        mirror.log({"loss": float(step)})
+    mirror.table("test_predictions", 1, {"acc": 91.0})
+    report = mirror.close()
+    assert (report.tables_sent, report.history_dropped, report.faults) == (1, 0, ())
+    assert [row["loss"] for row in rows[:8]] == list(range(8))
+    assert rows[8].keys() == {"test_predictions", "epoch", "acc"}
+    assert mirror.close() == report
+
+
+BROKEN = {
+    "missing": "raise ImportError('No module named wandb')",
+    "wrong version": "__version__ = '0.0.1'",
+    "broken": "import does_not_exist",
+    "ends the process": "import os; os._exit(9)",
+}
+
+
+@pytest.mark.parametrize("kind", BROKEN)
+def test_n7_a_wandb_that_cannot_be_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, kind: str
+) -> None:
+    (tmp_path / "path").mkdir()
+    (tmp_path / "path" / "wandb.py").write_text(BROKEN[kind])
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
+    report = train(tmp_path / "store", "online")
+    assert (report.wandb_id, report.mode, report.tables_sent, report.history_dropped) == (None, None, 0, 6)
+    assert "did not start" in report.faults[-1]
+    assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) <= 2
+
+
+def test_wandb_asked_for_and_not_installed_is_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    require_wandb()
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(MissingExtra, match=r"pip install 'secondguess\[wandb\]'"):
+        require_wandb()
+
+
+TRAINING = """
+import sys, time
+from pathlib import Path
+from test_wandb_sink import Recorder, add, mode_of, wait_until
+with Recorder(Path(sys.argv[1]), run="cnn", wandb="offline") as recorder:
+    recorder.log(loss=0.5)
+    add(recorder, 1)
+    wait_until(lambda: recorder._mirror._outbox.report().tables_sent == 1)
+    print(recorder.store, flush=True)
+    time.sleep(1000)
+"""
+
+
+def test_a_killed_training_leaves_a_failed_run_and_no_process(tmp_path: Path) -> None:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-c", TRAINING, str(tmp_path)]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as training:
+        try:
+            assert training.stdout is not None
+            assert training.stdout.readline().strip() == str(tmp_path)
+            lists = Path(f"/proc/{training.pid}/task").glob("*/children")
+            children = [child for children in lists for child in children.read_text().split()]
+        finally:
+            training.kill()
+    (folder,) = (tmp_path / "wandb").glob("offline-run-*")
+    wait_until(lambda: OfflineRun(folder).exit_code is not None)
+    assert OfflineRun(folder).exit_code == 1
+    assert [row["epoch"] for row in OfflineRun(folder).history if "test_predictions" in row] == [1]
+    wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
+    assert list((tmp_path / "wandb").glob("tmp*")) == []
+
+
+def test_ctrl_c_leaves_the_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", sabotage(tmp_path / "sabotage", at_log_of(1, FOREVER)))
+    recorder = Recorder(tmp_path / "store", run="cnn", wandb="offline")
+    add(recorder, 1)
+    wait_until(lambda: mode_of(recorder) == "offline")
+    presser = threading.Timer(1.0, _thread.interrupt_main)
+    presser.start()
+    recorder.close()
+    presser.join()
+    assert recorder.report is not None
+    assert "left by Ctrl-C; not in W&B: test_predictions@1" in recorder.report.faults[0]
+    assert recorder.report.folder is not None
+    assert OfflineRun(recorder.report.folder).exit_code == 1
+
+
+def test_a_table_that_wandb_refuses_does_not_harm_the_next(tmp_path: Path) -> None:
+    with Recorder(tmp_path, run="cnn", wandb="offline") as recorder:
+        add(recorder, 1, "a:b")
+        add(recorder, 1, "good")
+    report = recorder.report
+    assert report is not None and report.folder is not None
+    assert (report.tables_asked, report.tables_sent, set(report.rows)) == (2, 1, {"good"})
+    assert len(report.faults) == 1 and "did not take a:b@1: ValueError" in report.faults[0]
+    history = OfflineRun(report.folder).history
+    assert [(row["epoch"], row["acc"], "good" in row) for row in history] == [(1, 91, False), (1, 91, True)]
+
+
+def test_columns_of_any_type_reach_a_wandb_table() -> None:
+    predictions = pa.table(
+        {
+            "run": ["cnn"] * 2,
+            "epoch": [1, 1],
+            "id": ["a", "b"],
+            "guess": pa.array(["cat", None]).dictionary_encode(),
+            "truth": pa.array([None, None], pa.int64()),
+            "confidence": [0.5, None],
+            "truth_score": pa.array([None, None], pa.float64()),
+            "score_0": [float("nan"), 0.25],
+            "score_1": [0.5, float("inf")],
+            "when": pa.array([datetime(2026, 1, 2), None]),
+            "took": pa.array([timedelta(seconds=3), None]),
+            "raw": [b"\x00\xff", None],
+            "flag": [None, True],
+            "list": [[1], [1, 2]],
+            "gaps": [[1], [1, None]],
+            "struct": [{"a": 1, "b": None}, {"a": None, "b": "x"}],
+        }
+    )
+    table = to_wandb_table(CommittedRows(predictions, [None, png(IMAGES[0])], 2))
+    artifact = wandb.Artifact("name", "type")
+    written = json.loads(json.dumps(table.to_json(artifact)).replace("NaN", "null"))
+    own = ["when", "took", "raw", "flag", "list", "gaps", "struct"]
+    assert written["columns"] == ["id", "image", "guess", "truth", "score_0", "score_1", *own]
+    first, second = written["data"]
+    assert [first[1], second[1]["_type"]] == [None, "image-file"]
+    assert [first[2:6], second[2:6]] == [["cat", None, None, 0.5], [None, None, 0.25, float("inf")]]
+    assert first[7:] == ["0:00:03", "00ff", None, [1], "[1]", '{"a": 1, "b": null}']
+    assert second[6:] == [None, None, None, True, [1, 2], "[1, null]", '{"a": null, "b": "x"}']
+
+
+def png(pixels: Any) -> bytes:
+    encoded = io.BytesIO()
+    Image.fromarray(pixels).save(encoded, "PNG")
+    return encoded.getvalue()
+
+
+def test_the_training_imports_no_wandb() -> None:
+    code = "import trainer.recorder, sys; sys.exit('wandb' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_history_rows_beyond_the_limit_are_dropped_and_counted(caplog: pytest.LogCaptureFixture) -> None:
+    outbox = Outbox(limit=3)
+    for step in range(5):
+        outbox.put_row({"loss": float(step)})
+    outbox.put_table("test_predictions", 1, {})
+    outbox.close(0)
+    assert len(outbox.take() or []) == 4
+    assert outbox.take() is None
+    outbox.rows_sent(3)
+    assert (outbox.report().history_asked, outbox.report().history_dropped) == (5, 2)
+    assert outbox.missing() == "test_predictions@1, 2 history rows"
+    assert len(caplog.records) == 1

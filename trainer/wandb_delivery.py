@@ -1,0 +1,99 @@
+"""Messages into a W&B run, one by one: the boundary where W&B's faults end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import wandb
+
+from analysis.store.rows import read_epoch
+from trainer.wandb_outbox import EpochTable, HistoryRow, RowCount, describe
+from trainer.wandb_table import to_wandb_table
+
+_SIGN_EVERY_S = 0.2
+
+
+class LoggingRun(Protocol):
+    """The one method of a W&B run that the mirror needs."""
+
+    def log(self, data: dict[str, object], /) -> object:
+        """Adds one history row."""
+
+
+class Account(Protocol):
+    """Who is told what became of the messages."""
+
+    @property
+    def stopped(self) -> bool:
+        """Whether nobody waits for the rest any more."""
+
+    def sign(self, rows_ahead: int = 0, note: str = "") -> None:
+        """Notes a sign of progress."""
+
+    def rows_sent(self, count: int) -> None:
+        """Notes that W&B took `count` more history rows."""
+
+    def table_sent(self, table: str, epoch: int, count: RowCount) -> None:
+        """Notes that W&B took a table."""
+
+    def fault(self, kind: str, text: str) -> None:
+        """Counts a fault."""
+
+
+@dataclass(frozen=True)
+class Committed:
+    """Where a run's committed tables lie, and how many rows of each are sent; None means all."""
+
+    store: Path
+    run: str
+    rows: int | None
+
+
+def deliver(batch: Iterable[HistoryRow | EpochTable], live_run: LoggingRun, committed: Committed, to: Account) -> None:
+    """Logs each message as one history row; whatever W&B raises is counted and the next message tried."""
+    sent, told = 0, time.monotonic()
+    for message in batch:
+        if to.stopped:
+            return
+        if isinstance(message, EpochTable):
+            _deliver_table(message, live_run, committed, to)
+            continue
+        sent += _deliver_row(message.values, live_run, to)
+        if time.monotonic() - told > _SIGN_EVERY_S:
+            to.rows_sent(sent)
+            sent, told = 0, time.monotonic()
+    to.rows_sent(sent)
+
+
+def _deliver_row(values: Mapping[str, object], live_run: LoggingRun, to: Account) -> bool:
+    try:
+        live_run.log(dict(values))
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as fault:
+        to.fault(f"row {type(fault).__name__}", f"W&B refused a history row: {describe(fault)}")
+        return False
+    return True
+
+
+def _deliver_table(message: EpochTable, live_run: LoggingRun, committed: Committed, to: Account) -> None:
+    row: dict[str, object] = {"epoch": message.epoch, **message.metrics}
+    # A longer table W&B would cut, with no more than a line in its own log.
+    most = wandb.Table.MAX_ARTIFACT_ROWS
+    limit = most if committed.rows is None else min(committed.rows, most)
+    try:
+        rows = read_epoch(committed.store, committed.run, message.table, message.epoch, limit)
+        table = to_wandb_table(rows, to.sign)
+        live_run.log({message.table: table, **row})
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as fault:
+        name = f"{message.table}@{message.epoch}"
+        to.fault(f"table {message.table} {type(fault).__name__}", f"W&B did not take {name}: {describe(fault)}")
+        _deliver_row(row, live_run, to)
+    else:
+        to.table_sent(message.table, message.epoch, RowCount(len(table.data), rows.rows))

@@ -1,0 +1,231 @@
+"""The training's end of the child process: starts it, feeds it, kills it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import groupby
+from pathlib import Path
+from typing import Any, Literal
+
+from trainer.wandb_child import RunStart
+from trainer.wandb_outbox import EpochTable, HistoryRow, Outbox, RowCount
+
+_JOIN_S = 5.0
+_GRACE_S = 1.5
+# Left in, the first would put the run into the training's own W&B process, the others into the training's own run.
+_NOT_INHERITED = ("WANDB_SERVICE", "WANDB_RUN_ID", "WANDB_RESUME", "WANDB_MODE", "WANDB_NAME", "WANDB_DISABLED")
+
+
+class ProcessFeed:
+    """A W&B run in a child process, and the thread that starts and feeds it."""
+
+    def __init__(self, start: RunStart, outbox: Outbox) -> None:
+        self._start = start
+        self._outbox = outbox
+        self._child: Child | None = None
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._run, name="secondguess-wandb", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Kills the child if it still runs."""
+        self._outbox.stop()
+        with self._lock:
+            if self._child is not None:
+                self._child.kill()
+        self._thread.join(_JOIN_S)
+
+    def _run(self) -> None:
+        try:
+            child = self._open()
+            if child is not None:
+                self._pump(child)
+        finally:
+            self._outbox.stop()
+            self._outbox.ended.set()
+
+    def _open(self) -> Child | None:
+        """Returns a child whose run has started, offline if online does not work; None if neither does."""
+        modes: tuple[Literal["online", "offline"], ...] = ("online", "offline")
+        for mode in modes[self._start.mode == "offline" :]:
+            self._outbox.sign()
+            limit_s = self._start.start_timeout_s
+            limit_s = limit_s if mode == "online" else max(limit_s, self._start.patience_s)
+            child = self._launch(replace(self._start, mode=mode))
+            if child is None:
+                return None
+            settled = child.settled.wait(limit_s)
+            if child.opened:
+                return child
+            child.end()
+            if self._outbox.stopped:
+                return None
+            reason = child.verdict() if settled else f"no answer in {limit_s:g} s"
+            if child.stage == "import" or mode == "offline":
+                self._outbox.fault("start", f"W&B did not start ({reason}): the run is kept in Parquet only")
+                return None
+            self._outbox.fault("online", f"W&B could not be reached ({reason}): its run is kept offline")
+        return None
+
+    def _launch(self, start: RunStart) -> Child | None:
+        with self._lock:
+            if self._outbox.stopped:
+                return None
+            try:
+                self._child = Child(start, self._outbox)
+            except OSError as fault:
+                self._outbox.fault("start", f"W&B's process did not start ({fault}): the run is kept in Parquet only")
+                return None
+            return self._child
+
+    def _pump(self, child: Child) -> None:
+        while (batch := self._outbox.take()) is not None:
+            if not all(child.send(message) for message in _messages(batch)):
+                break
+        else:
+            child.send({"finish": self._outbox.exit_code})
+        child.end(kill=False)
+        if not child.finished and not self._outbox.stopped:
+            lost = self._outbox.missing() or "the end of the run"
+            self._outbox.fault("died", f"W&B's process died ({child.verdict()}); not in W&B: {lost}")
+
+
+class Child:
+    """One child process with its pipes and the thread that listens to it."""
+
+    def __init__(self, start: RunStart, outbox: Outbox) -> None:
+        self._outbox = outbox
+        self._temporary = f"{start.temporary}-{uuid.uuid4().hex}"
+        first = _line({**vars(start), "config": dict(start.config), "temporary": self._temporary})
+        self._failure = self.stage = ""
+        self.opened = self.finished = False
+        self.settled = threading.Event()
+        self._process = subprocess.Popen(
+            # Its own process group: a terminal's Ctrl-C is the training's to answer. -P: no `trainer/` of the user's.
+            [sys.executable, "-P", "-m", "trainer.wandb_child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=child_environment(os.environ, Path(start.store)),
+            process_group=0,
+        )
+        self._listener = threading.Thread(target=self._listen, name="secondguess-wandb-events", daemon=True)
+        self._listener.start()
+        self._write(first)
+
+    def verdict(self) -> str:
+        """Returns why it ended, in its own words if it had any."""
+        return self._failure or f"exit code {self._process.returncode}"
+
+    def send(self, message: Mapping[str, object]) -> bool:
+        """Writes one message, however long that takes; returns whether the process was there to take it."""
+        return self._write(_line(message))
+
+    def _write(self, line: bytes) -> bool:
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(line)
+            self._process.stdin.flush()
+        except OSError:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """Kills the process, after a moment for W&B to write its log's end; wandb-core ends by itself without it."""
+        for sent in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                if self._process.poll() is None:
+                    os.killpg(self._process.pid, sent)
+            self._listener.join(_GRACE_S)
+
+    def end(self, *, kill: bool = True) -> None:
+        """Waits for the process to end, after killing it if asked to, and closes everything."""
+        assert self._process.stdin is not None
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+        if kill:
+            self.kill()
+        self._listener.join()
+        shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def _listen(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as lines:
+            for line in lines:
+                # Whatever is not ours comes from what Python runs at its start.
+                if line.startswith(b'["'):
+                    self._hear(*json.loads(line))
+        self._process.wait()
+        self.settled.set()
+
+    def _hear(self, event: str, *values: Any) -> None:
+        outbox = self._outbox
+        match event, values:
+            case "opened", (mode, run_id, folder):
+                outbox.opened(mode, run_id, Path(folder))
+                self.opened = True
+                self.settled.set()
+            case "failed", (stage, text):
+                self.stage, self._failure = stage, text
+                self.settled.set()
+            case "sign", (rows_ahead, note):
+                outbox.sign(rows_ahead, note)
+            case "rows_sent", (count,):
+                outbox.rows_sent(count)
+            case "table_sent", (table, epoch, sent, committed):
+                outbox.table_sent(table, epoch, RowCount(sent, committed))
+            case "fault", (kind, text) if not outbox.stopped:
+                outbox.fault(kind, text)
+            case "finished", ():
+                self.finished = True
+
+
+def child_environment(environment: Mapping[str, str], store: Path) -> dict[str, str]:
+    """Returns the environment in which W&B writes below `store/wandb` only, asks nothing and shares nothing."""
+    root = Path(__file__).resolve().parents[1]
+    path = [entry for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry]
+    if root.name not in ("site-packages", "dist-packages"):
+        path.append(str(root))
+    return {
+        **{name: value for name, value in environment.items() if name not in _NOT_INHERITED},
+        "PYTHONPATH": os.pathsep.join(path),
+        "WANDB_DIR": str(store),
+        "WANDB_DATA_DIR": str(store / "wandb" / "data"),
+        "WANDB_CACHE_DIR": str(store / "wandb" / "cache"),
+        "WANDB_ARTIFACT_DIR": str(store / "wandb" / "artifacts"),
+        "WANDB_PROGRAM": environment.get("WANDB_PROGRAM", (sys.argv or [""])[0]),
+        "WANDB_CONSOLE": "off",
+        "WANDB_SILENT": "true",
+        "WANDB_ERROR_REPORTING": "false",
+    }
+
+
+def _messages(batch: Iterable[HistoryRow | EpochTable]) -> Iterator[dict[str, object]]:
+    """Yields what the child reads: neighbouring history rows together, each table by itself."""
+    for is_row, group in groupby(batch, key=lambda message: isinstance(message, HistoryRow)):
+        if is_row:
+            yield {"rows": [vars(message) for message in group]}
+        else:
+            yield from (vars(message) for message in group)
+
+
+def _line(message: Mapping[str, object]) -> bytes:
+    return json.dumps(message, default=_plain).encode() + b"\n"
+
+
+def _plain(value: Any) -> object:
+    """Returns a number of NumPy or torch as Python's own."""
+    try:
+        return value.item()
+    except (AttributeError, TypeError, ValueError, RuntimeError):
+        return str(value)

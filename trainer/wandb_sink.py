@@ -1,0 +1,150 @@
+"""A run's mirror in W&B: fed after the local commit, off the training's path, free to fail."""
+
+from __future__ import annotations
+
+import importlib.util
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+from analysis.errors import MissingExtra
+from trainer.wandb_child import RunStart
+from trainer.wandb_live import LiveFeed
+from trainer.wandb_outbox import MirrorReport, Outbox
+from trainer.wandb_process import ProcessFeed
+
+__all__ = ["MirrorReport", "WandbMirror", "WandbOptions", "require_wandb"]
+
+_LOOK_S = 0.1
+
+
+@dataclass(frozen=True)
+class WandbOptions:
+    """What the mirror is to be.
+
+    `rows`: rows of each table that are sent, from the first; None sends all.
+    `start_timeout_s`: an online start that is not ready by then goes offline.
+    `patience_s`: how long `close` waits without any sign of progress before it gives up; a table in work gets more.
+    """
+
+    mode: Literal["offline", "online"] = "offline"
+    project: str = "table-quickstart"
+    rows: int | None = 320
+    start_timeout_s: float = 15.0
+    patience_s: float = 60.0
+
+
+def require_wandb() -> None:
+    """Raises MissingExtra if the package `wandb` is not installed."""
+    if importlib.util.find_spec("wandb") is None:
+        raise MissingExtra("wandb", "wandb")
+
+
+class _Feed(Protocol):
+    def stop(self) -> None: ...
+
+
+class WandbMirror:
+    """An open mirror of one run. No call raises because of W&B, and none but `close` waits for it."""
+
+    def __init__(
+        self,
+        target: WandbOptions | object,
+        *,
+        store: Path,
+        run: str,
+        config: Mapping[str, object],
+        options: WandbOptions | None = None,
+    ) -> None:
+        """Opens the mirror; the W&B run starts beside the training.
+
+        Args:
+            target: What W&B run to open, or the user's own open run, which is never finished here.
+            store: The store's folder; W&B's files go to its folder `wandb`, those of a run of the user's do not.
+            run: The run's name, in the store and in W&B.
+            config: The run's config in W&B; a run of the user's keeps its own.
+            options: Rows and patience for a run of the user's.
+        """
+        self._outbox = Outbox()
+        self._report: MirrorReport | None = None
+        self._feed: _Feed
+        if isinstance(target, WandbOptions):
+            self._options = target
+            self._feed = ProcessFeed(_run_start(target, store.absolute(), run, config), self._outbox)
+        else:
+            self._options = options or WandbOptions()
+            self._feed = LiveFeed(target, store.absolute(), run, self._options.rows, self._outbox)
+
+    def log(self, values: Mapping[str, float]) -> None:
+        """Hands over one history row."""
+        self._outbox.put_row(values)
+
+    def table(self, table: str, epoch: int, metrics: Mapping[str, float]) -> None:
+        """Hands over a table that was committed: one history row with the table, `epoch` and the metrics."""
+        self._outbox.put_table(table, epoch, metrics)
+
+    def close(self, exit_code: int = 0) -> MirrorReport:
+        """Waits for W&B as long as it makes progress, and says what it got; a second call says the same.
+
+        Ctrl-C leaves at once. The wait shows a bar where stderr is a terminal.
+        """
+        if self._report is None:
+            self._outbox.close(exit_code)
+            try:
+                self._wait()
+            except KeyboardInterrupt:
+                self._leave("left", "W&B was left by Ctrl-C")
+            self._feed.stop()
+            self._report = self._outbox.report()
+        return self._report
+
+    def _wait(self) -> None:
+        with _bar() as show:
+            while not self._outbox.ended.wait(_LOOK_S):
+                show(*self._outbox.progress())
+                if self._outbox.patience_left(self._options.patience_s) < 0:
+                    self._leave("hang", f"W&B gave no sign of progress for {self._options.patience_s:g} s")
+                    return
+
+    def _leave(self, kind: str, why: str) -> None:
+        lost = self._outbox.missing() or "the end of the run"
+        so_far = self._outbox.report()
+        sync = f"; to upload what waits there: wandb sync {so_far.folder}" if so_far.mode == "online" else ""
+        self._outbox.fault(kind, f"{why}; not in W&B: {lost}; the local Parquet has everything{sync}")
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[int, int, str], None]]:
+    """Gives a function that shows tables sent, tables asked and a note; it shows nothing where nobody looks."""
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("W&B"),
+        BarColumn(),
+        TextColumn("{task.completed} of {task.total} tables"),
+        TimeElapsedColumn(),
+        TextColumn("{task.description}", markup=False),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as progress:
+        task = progress.add_task("", total=0)
+        yield lambda sent, asked, note: progress.update(task, completed=sent, total=asked, description=note)
+
+
+def _run_start(options: WandbOptions, store: Path, run: str, config: Mapping[str, object]) -> RunStart:
+    return RunStart(
+        store=str(store),
+        run=run,
+        project=options.project,
+        config=config,
+        rows=options.rows,
+        mode=options.mode,
+        temporary=str(store / "wandb" / "tmp"),
+        start_timeout_s=options.start_timeout_s,
+        patience_s=options.patience_s,
+    )
