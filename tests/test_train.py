@@ -1,0 +1,154 @@
+"""What is recorded of a training: ids, guesses, metrics and settings, whatever the batches."""
+
+import io
+import json
+import struct
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import pytest
+from PIL import Image
+from sklearn.datasets import load_digits
+
+from analysis.errors import AlreadyThere, BadInput
+from trainer.datasets import load
+from trainer.settings import Settings
+from trainer.train import train
+from trainer.training import Training
+
+SMALL = Settings(epochs=1, l1_size=4, l2_size=8, lr=0.01, wandb="off")
+
+
+def rows(store: Path, run: str, table: str = "test_predictions") -> list[tuple[object, ...]]:
+    files = str(store / run / table / "*.parquet")
+    return duckdb.execute("SELECT epoch, id, guess, truth FROM read_parquet(?) ORDER BY ALL", [files]).fetchall()
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory) -> Path:
+    """A store with two runs of the same seed that differ in their test batches, one of them with a train table."""
+    store = tmp_path_factory.mktemp("store")
+    train(replace(SMALL, store=str(store), run="by-64", epochs=2, train_table=True))
+    train(replace(SMALL, store=str(store), run="by-100", epochs=2, test_batch_size=100))
+    return store
+
+
+def test_test_batches_of_64_and_100_give_the_same_ids_to_the_same_images(recorded):
+    by_64, by_100 = rows(recorded, "by-64"), rows(recorded, "by-100")
+    assert len(by_64) == len(by_100) == 2 * 899
+    assert [(epoch, id) for epoch, id, *_ in by_64] == [(epoch, id) for epoch, id, *_ in by_100]
+    assert by_64 == by_100, "the same network makes the same guess of the same image"
+
+    digits = load_digits()
+    (pictures,) = recorded.glob("examples/digits-test-*.parquet")  # one file: both runs saw the same images
+    found = duckdb.execute("SELECT id, truth, image.bytes FROM read_parquet(?)", [str(pictures)]).fetchall()
+    assert len(found) == 899
+    for id, truth, png in found:
+        place = int(id.removeprefix("digits-"))
+        pixels = np.asarray(Image.open(io.BytesIO(png)))
+        assert np.array_equal(pixels.squeeze(), np.rint(digits.images[place] * 255 / 16)), id
+        assert truth == digits.target[place]
+
+
+def test_what_is_recorded_is_what_the_training_alone_says(recorded):
+    train_set, test_set = load("digits", "")
+    training = Training(SMALL, train_set, classes=10)
+    for epoch in (1, 2):
+        list(training.steps())
+        guesses = training.scores(test_set).argmax(1).tolist()
+        assert [guess for e, _, guess, _ in rows(recorded, "by-64") if e == epoch] == guesses
+
+
+def test_the_train_table_holds_every_training_example(recorded):
+    found = rows(recorded, "by-64", "train_predictions")
+    assert [(epoch, id) for epoch, id, *_ in found] == [
+        (epoch, f"digits-{place:04d}") for epoch in (1, 2) for place in range(898)
+    ]
+    assert [truth for epoch, _, _, truth in found if epoch == 1] == load_digits().target[:898].tolist()
+    assert not (recorded / "by-100" / "train_predictions").exists()
+
+
+def test_the_config_has_the_tutorials_keys(recorded):
+    config = json.loads((recorded / "by-100" / "run.json").read_text())["config"]
+    assert config == {
+        "epochs": 2,
+        "batch_size": 32,
+        "lr": 0.01,
+        "l1_size": 4,
+        "l2_size": 8,
+        "conv_kernel": 5,
+        "img_count": 320,
+        "dataset": "digits",
+        "seed": 0,
+        "test_batch_size": 100,
+    }
+
+
+def test_loss_is_logged_at_each_step_and_accuracy_once_per_epoch_in_percent(recorded):
+    files = str(recorded / "by-100" / "metrics" / "*.parquet")
+    read = "SELECT step, epoch, value FROM read_parquet(?) WHERE name = ? ORDER BY step"
+    losses = duckdb.execute(read, [files, "loss"]).fetchall()
+    assert [step for step, _, _ in losses] == list(range(1, 59))
+    assert losses[-1][2] < losses[0][2]
+    wrong = [sum(g != t for e, _, g, t in rows(recorded, "by-100") if e == epoch) for epoch in (1, 2)]
+    accuracies = duckdb.execute(read, [files, "acc"]).fetchall()
+    assert accuracies == [
+        (29, 1, pytest.approx(100 - 100 * wrong[0] / 899)),
+        (58, 2, pytest.approx(100 - 100 * wrong[1] / 899)),
+    ]
+
+
+def test_a_diverged_model_is_recorded_and_all_of_it_is_wrong(tmp_path):
+    (epoch,) = train(replace(SMALL, store=str(tmp_path), lr=1e30))
+    assert np.isnan(epoch.loss)
+    assert (epoch.wrong, epoch.rows) == (899, 899)
+    assert {guess for _, _, guess, _ in rows(tmp_path, "cnn")} == {None}
+
+
+def test_a_run_that_exists_is_refused_and_replaced_when_asked(tmp_path, capsys):
+    settings = replace(SMALL, store=str(tmp_path), run="mine")
+    train(settings)
+    capsys.readouterr()
+    with pytest.raises(AlreadyThere, match="mine"):
+        train(settings)
+    assert "epoch" not in capsys.readouterr().err
+    train(replace(settings, overwrite=True, epochs=2))
+    assert {epoch for epoch, *_ in rows(tmp_path, "mine")} == {1, 2}
+
+
+def test_missing_data_leave_no_run_behind(tmp_path):
+    (tmp_path / "data").write_text("a file, so that nothing can be downloaded into it")
+    with pytest.raises(BadInput, match="put MNIST's four raw files into"):
+        train(replace(SMALL, dataset="mnist", data=str(tmp_path / "data"), store=str(tmp_path / "store")))
+    assert not (tmp_path / "store").exists()
+
+
+def fashion(folder: Path, side: int) -> Path:
+    """Four examples of labels 0 to 3, in each split, as Fashion-MNIST's raw files."""
+    for prefix in ("train", "t10k"):
+        images = struct.pack(">4i", 2051, 4, side, side) + bytes(range(4 * side * side))
+        (folder / f"{prefix}-images-idx3-ubyte").write_bytes(images)
+        (folder / f"{prefix}-labels-idx1-ubyte").write_bytes(struct.pack(">2i", 2049, 4) + bytes(range(4)))
+    return folder
+
+
+def test_class_names_are_recorded_and_every_class_has_a_score(tmp_path):
+    train(replace(SMALL, dataset="fashion-mnist", data=str(fashion(tmp_path, side=8)), store=str(tmp_path / "store")))
+    found = rows(tmp_path / "store", "cnn")
+    assert [(id, truth) for _, id, _, truth in found] == [
+        ("test-00000", "T-shirt/top"),
+        ("test-00001", "Trouser"),
+        ("test-00002", "Pullover"),
+        ("test-00003", "Dress"),
+    ]
+    files = str(tmp_path / "store" / "cnn" / "test_predictions" / "*.parquet")
+    columns = [name for name, *_ in duckdb.execute("DESCRIBE SELECT * FROM read_parquet(?)", [files]).fetchall()]
+    assert [name for name in columns if name.startswith("score_")] == [f"score_{i}" for i in range(10)]
+
+
+def test_images_too_small_for_the_network_leave_no_run_behind(tmp_path):
+    with pytest.raises(BadInput, match="the images are 3x3"):
+        train(replace(SMALL, dataset="fashion-mnist", data=str(fashion(tmp_path, 3)), store=str(tmp_path / "store")))
+    assert not (tmp_path / "store").exists()

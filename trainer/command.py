@@ -1,0 +1,55 @@
+"""`secondguess train`: options in, a recorded run out."""
+
+import importlib
+from typing import Any, get_args
+
+import click
+
+from analysis.errors import MissingExtra
+from analysis.schema import STORE_VARIABLE
+from trainer.settings import Dataset, Settings, WandbMode
+
+
+def _rows(text: str) -> int | None:
+    """A number of rows, or None for `all`."""
+    return None if text == "all" else int(text)
+
+
+@click.command(context_settings={"show_default": True})
+@click.option("--dataset", type=click.Choice(get_args(Dataset)), default=Settings.dataset)
+@click.option("--data", metavar="DIR", default=Settings.data, help="MNIST's raw files; downloaded if not there.")
+@click.option("--run", metavar="NAME", default=Settings.run, help="What to call the run.")
+@click.option("--epochs", default=Settings.epochs, help="Passes over the training examples.")
+@click.option("--batch-size", default=Settings.batch_size, help="Training examples per step.")
+@click.option("--lr", default=Settings.lr, help="Adam's learning rate.")
+@click.option("--l1-size", default=Settings.l1_size, help="Channels of the first convolution.")
+@click.option("--l2-size", default=Settings.l2_size, help="Channels of the second convolution.")
+@click.option("--conv-kernel", default=Settings.conv_kernel, help="Width of both convolutions; odd.")
+@click.option("--seed", default=Settings.seed, help="The same seed gives the same guesses on the same machine.")
+@click.option("--train-table", is_flag=True, help="Also record the predictions for the training examples.")
+@click.option(
+    "--wandb", type=click.Choice(get_args(WandbMode)), default=Settings.wandb, help="Whether W&B gets a copy."
+)
+@click.option(
+    "--wandb-rows", type=_rows, metavar="N|all", default=Settings.wandb_rows, help="Rows of each table for W&B."
+)
+@click.option("--overwrite", is_flag=True, help="Replace a run of the same name.")
+@click.option(
+    "--store",
+    metavar="PATH",
+    default=Settings.store,
+    envvar=STORE_VARIABLE,
+    show_envvar=True,
+    help="The folder of all runs.",
+)
+def train(**options: Any) -> None:
+    """Train the tutorial's network and record every epoch's predictions."""
+    settings = Settings(**options)
+    try:
+        # torch takes a second to load, which `--help` and wrong options need not wait for.
+        trainer = importlib.import_module("trainer.train")
+    except ModuleNotFoundError as error:
+        if error.name != "torch":
+            raise
+        raise MissingExtra("torch", "train") from error
+    trainer.train(settings)

@@ -1,0 +1,119 @@
+"""Train the reference network and record every epoch's predictions."""
+
+from dataclasses import dataclass
+from itertools import islice
+
+import torch
+from rich.console import Console
+from rich.progress import Progress
+
+from trainer.datasets import Examples, load
+from trainer.recorder import Recorder
+from trainer.settings import Settings
+from trainer.training import READ_EVERY, Training
+from trainer.wandb_sink import WandbOptions
+
+PROJECT = "table-quickstart"
+TUTORIAL_ROWS = 10_000  # what the tutorial calls img_count is at most this
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """What one epoch came to: the mean loss of its steps, and the test examples it got wrong."""
+
+    number: int
+    loss: float
+    wrong: int
+    rows: int
+
+    def __str__(self) -> str:
+        right = 100 * (self.rows - self.wrong) / self.rows
+        return f"loss {self.loss:.3f}, {self.wrong:,} of {self.rows:,} wrong ({right:.2f} %)"
+
+
+def train(settings: Settings) -> list[Epoch]:
+    """Train as the tutorial does and record what the network says about the whole test set after each epoch.
+
+    Data are loaded before the run is made, so that data which are missing or unfit leave no run behind.
+    One line per epoch goes to stderr, with a progress bar where that is a terminal.
+    """
+    training_set, test_set = load(settings.dataset, settings.data)
+    labels = torch.cat([training_set.labels, test_set.labels])
+    training = Training(settings, training_set, len(test_set.classes or range(int(labels.max()) + 1)))
+    console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    done = []
+    # cuDNN's fastest algorithms add in no fixed order; the same seed must give the same guesses.
+    with _recorder(settings, test_set) as recorder, torch.backends.cudnn.flags(enabled=True, deterministic=True):
+        for number in range(1, settings.epochs + 1):
+            loss = _one_pass(training, recorder, number, console)
+            wrong = _record(recorder, "test_predictions", "acc", number, test_set, training.scores(test_set))
+            if settings.train_table:
+                scores = training.scores(training_set)
+                _record(recorder, "train_predictions", "train_acc", number, training_set, scores)
+            done.append(Epoch(number, loss, wrong, len(test_set.ids)))
+            console.print(f"epoch {number} of {settings.epochs}: {done[-1]}")
+    _say_where(recorder, console)
+    return done
+
+
+def _recorder(settings: Settings, test_set: Examples) -> Recorder:
+    rows = min(len(test_set.ids), TUTORIAL_ROWS, settings.wandb_rows or TUTORIAL_ROWS)
+    config = {
+        "epochs": settings.epochs,
+        "batch_size": settings.batch_size,
+        "lr": settings.lr,
+        "l1_size": settings.l1_size,
+        "l2_size": settings.l2_size,
+        "conv_kernel": settings.conv_kernel,
+        "img_count": rows,
+        "dataset": settings.dataset,
+        "seed": settings.seed,
+        "test_batch_size": settings.test_batch_size,
+    }
+    sink: str | WandbOptions = "off"
+    if settings.wandb != "off":
+        sink = WandbOptions(mode=settings.wandb, project=PROJECT, rows=settings.wandb_rows)
+    return Recorder(
+        settings.store,
+        run=settings.run,
+        config=config,
+        classes=test_set.classes,
+        wandb=sink,
+        overwrite=settings.overwrite,
+    )
+
+
+def _one_pass(training: Training, recorder: Recorder, epoch: int, console: Console) -> float:
+    """Train for one epoch, log each step's loss and return their mean."""
+    count = -(-len(training.labels) // training.settings.batch_size)
+    total = 0.0
+    step = (epoch - 1) * count
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        bar = progress.add_task(f"epoch {epoch} of {training.settings.epochs}", total=count)
+        steps = training.steps()
+        while losses := list(islice(steps, READ_EVERY)):
+            for loss in torch.stack(losses).tolist():
+                step += 1
+                total += loss
+                recorder.log(step=step, loss=loss)
+            progress.update(bar, advance=len(losses))
+    return total / count
+
+
+def _record(
+    recorder: Recorder, table: str, metric: str, epoch: int, examples: Examples, scores_NxC: torch.Tensor
+) -> int:
+    """Record one table with its accuracy, in percent, as `metric`, and return how many guesses are wrong."""
+    # A NaN score is no guess, and so no right one.
+    wrong = int(((scores_NxC.argmax(1) != examples.labels) | scores_NxC.isnan().any(1)).sum())
+    acc = 100 * (len(examples.ids) - wrong) / len(examples.ids)
+    with recorder.table(table, epoch=epoch, dataset=examples.name, **{metric: acc}) as rows:
+        rows.add(ids=examples.ids, images=examples.images, truth=examples.labels, scores=scores_NxC)
+    return wrong
+
+
+def _say_where(recorder: Recorder, console: Console) -> None:
+    console.print(f"recorded as {recorder.run} in {recorder.store}")
+    if recorder.report is not None and recorder.report.mode is not None:
+        rows = ", ".join(f"{count} rows of {table}" for table, count in recorder.report.rows.items())
+        console.print(f"W&B ({recorder.report.mode}) has {rows or 'no table'} per epoch")
