@@ -27,6 +27,14 @@ class Damaged(SecondguessError):
     """A file of the store that cannot be trusted or read."""
 
 
+class NotWritten(SecondguessError, OSError):
+    """What a disk that is full, failing or read-only did not take; errno says which."""
+
+    def __init__(self, what: str, error: OSError) -> None:
+        super().__init__(f"{what}: {error.strerror or error}")
+        self.errno = error.errno
+
+
 class MissingExtra(SecondguessError, ImportError):
     """A part of the package that is not installed."""
 

@@ -19,7 +19,8 @@ RESERVED_COLUMNS = frozenset({*ROW_COLUMNS, "examples", "digest", "image", "imag
 _FORBIDDEN = re.compile(r"[/@*?\x00-\x1f\x7f-\x9f]")
 _SCORE = re.compile(r"score_(\d+)")
 # Characters that some file system, shell or glob reads as more than themselves.
-_ENCODED = re.compile(r"""[%\\:"<>|\[\]{}]|^\.|[. ]$""")
+# `=` makes a folder a column's value (lr=0.01), for DuckDB among others; `.json` is what records are called.
+_ENCODED = re.compile(r"""[%\\:"<>|=\[\]{}]|^\.|[. ]$|\.(?=json$)""", re.IGNORECASE)
 _LONGEST_FOLDER = 200
 
 

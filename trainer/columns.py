@@ -1,11 +1,14 @@
 """Columns as training loops have them (lists, NumPy arrays, tensors), turned into Arrow columns of one batch."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from analysis.errors import BadInput
@@ -17,6 +20,8 @@ _TOLERANCE = 1e-3  # half-precision softmax leaves [0, 1] by that much
 
 def plain(values: Any) -> Any:
     """A tensor as a NumPy array on the CPU, anything else as it is; bfloat16 becomes float32."""
+    if isinstance(values, list | tuple) and values and hasattr(values[0], "detach"):
+        return [plain(value) for value in values]
     if not hasattr(values, "detach"):
         return values
     values = values.detach().cpu()
@@ -24,19 +29,32 @@ def plain(values: Any) -> Any:
 
 
 def texts(ids: Any) -> list[str]:
-    """Ids as text; raises BadInput for one that is missing or a float."""
-    found = []
-    for row, name in enumerate(np.asarray(ids).tolist() if isinstance(ids, np.ndarray) else ids):
-        name = plain(name)
-        if name is None or isinstance(name, float) or (isinstance(name, np.ndarray) and name.dtype.kind == "f"):
-            raise BadInput(f"id {name!r} in row {row} of the batch is not text or an integer")
-        found.append(name.decode() if isinstance(name, bytes) else str(name))
+    """Ids as text; raises BadInput for one that is neither text nor an integer."""
+    if isinstance(ids, str | bytes):
+        raise BadInput(f"ids are the text {ids!r}; expected one id per row")
+    found = list(ids) if isinstance(ids, list | tuple) and set(map(type, ids)) == {str} else list(map(_text, ids))
+    try:
+        "".join(found).encode()
+    except UnicodeEncodeError as error:
+        raise BadInput(f"ids are not valid Unicode text: {error.object[error.start - 20 : error.end]!r}") from None
     return found
+
+
+def _text(name: Any) -> str:
+    name = plain_item(name)
+    if isinstance(name, bytes):
+        return name.decode(errors="surrogateescape")  # which is refused with the rest that is no Unicode
+    if isinstance(name, str | int | UUID) and not isinstance(name, bool):
+        return str(name)
+    raise BadInput(f"id {name!r} is neither text nor an integer")
 
 
 def probabilities(scores: Any, classes: Sequence[str] | None) -> NDArray[np.float32]:
     """Scores as B x C float32; raises BadInput unless there is one column per class, each in [0, 1] or not finite."""
-    found = np.asarray(plain(scores))
+    try:
+        found = np.asarray(plain(scores))
+    except ValueError as error:  # rows of unlike length
+        raise BadInput(f"scores are no table of numbers: {error}") from None
     if found.ndim != 2 or found.shape[1] == 0:
         raise BadInput(f"scores have shape {found.shape}; expected one row per example and one column per class")
     if classes is not None and found.shape[1] != len(classes):
@@ -57,20 +75,26 @@ def probabilities(scores: Any, classes: Sequence[str] | None) -> NDArray[np.floa
 def labels(values: Any, what: str, classes: Sequence[str] | None, count: int | None) -> pa.Array:
     """Guesses or truths as Arrow: dictionary text where classes have names, else int64, float64 or text as given.
 
-    None is an unlabelled row. Integers are class numbers where there are classes or `count` score columns; raises
-    BadInput for one outside them.
+    None and NaN are unlabelled rows. Integers are class numbers where there are classes or `count` score columns;
+    raises BadInput for one outside them, and for what is no class.
     """
     values = plain(values)
     try:
-        found = pa.array(values if isinstance(values, np.ndarray) else [plain_item(item) for item in values])
+        values = values if isinstance(values, np.ndarray) else [plain_item(item) for item in values]
+        found = pa.array(values, from_pandas=True)
         if pa.types.is_integer(found.type) or pa.types.is_boolean(found.type):
             found = found.cast(pa.int64())
         elif pa.types.is_floating(found.type):
             found = found.cast(pa.float64())
-    except (pa.ArrowException, TypeError, OverflowError) as error:
+    except (pa.ArrowException, TypeError, OverflowError, UnicodeEncodeError) as error:
         raise BadInput(f"{what} cannot be a column of numbers or names: {error}") from None
     if not _LABEL_TYPES & {str(found.type)}:
         raise BadInput(f"{what} is {found.type}; expected class numbers, names, or numbers")
+    if count is not None and classes is None and str(found.type) in {"string", "double"}:
+        raise BadInput(
+            f"{what} is {'text' if str(found.type) == 'string' else 'a float'}, but the classes of the scores are the "
+            f"numbers 0 to {count - 1}; give those, or the Recorder the classes' names"
+        )
     if pa.types.is_integer(found.type) and (classes is not None or count is not None):
         _inside(found, what, len(classes) if classes is not None else count or 0)
     return found if classes is None else _named(found, what, classes)
@@ -83,8 +107,9 @@ def plain_item(item: Any) -> Any:
 
 
 def _inside(found: pa.Array, what: str, count: int) -> None:
-    outside = pc.or_(pc.less(found, 0), pc.greater_equal(found, count))
-    if pc.any(outside).as_py():
+    ends = pc.min_max(found)
+    if found.null_count < len(found) and not 0 <= ends["min"].as_py() <= ends["max"].as_py() < count:
+        outside = pc.or_(pc.less(found, 0), pc.greater_equal(found, count))
         row = pc.index(outside, True).as_py()
         raise BadInput(
             f"{what} {found[row]} in row {row} of the batch is outside the {count} classes (0 to {count - 1})"
@@ -118,8 +143,7 @@ def scored(
     rows = np.arange(len(scores_BxC))
     broken: NDArray[np.bool_] = np.asarray(np.isnan(scores_BxC).any(axis=1))
     if guess is None:
-        largest = np.where(broken, 0, np.nan_to_num(scores_BxC, nan=-1).argmax(axis=1))
-        guess = pa.array(largest, pa.int64(), mask=broken)
+        guess = pa.array(scores_BxC.argmax(axis=1), mask=broken if broken.any() else None)
         if classes is not None:
             guess = pa.DictionaryArray.from_arrays(guess.cast(pa.int32()), pa.array(classes, pa.string()))
     columns = {"guess": guess, "confidence": _picked(scores_BxC, rows, guess, broken)}
@@ -135,10 +159,13 @@ def _picked(scores: NDArray[np.float32], rows: NDArray[Any], label: pa.Array, wi
     numbers = label.indices if pa.types.is_dictionary(label.type) else label
     if not pa.types.is_integer(numbers.type):
         return pa.nulls(len(rows), pa.float32())
-    index = numbers.fill_null(0).to_numpy(zero_copy_only=False)
-    picked = scores[rows, index]
-    missing = numbers.is_null().to_numpy(zero_copy_only=False) | np.isnan(picked) | without
-    return pa.array(picked, pa.float32(), mask=missing)
+    missing = without
+    if numbers.null_count:
+        missing = missing | numbers.is_null().to_numpy(zero_copy_only=False)
+        numbers = numbers.fill_null(0)
+    picked = scores[rows, numbers.to_numpy(zero_copy_only=False)]
+    missing = missing | np.isnan(picked)
+    return pa.array(picked, mask=missing if missing.any() else None)
 
 
 def extras(given: Mapping[str, Any], rows: int) -> dict[str, pa.Array]:
@@ -153,8 +180,15 @@ def extras(given: Mapping[str, Any], rows: int) -> dict[str, pa.Array]:
         values = plain(values)
         try:
             found[name] = pa.array(values.tolist() if isinstance(values, np.ndarray) and values.ndim > 1 else values)
-        except (pa.ArrowException, TypeError) as error:
+            _storable(pa.schema([(name, found[name].type)]))
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise BadInput(f"column {name!r} cannot be stored: {error}") from None
         if len(found[name]) != rows:
             raise BadInput(f"column {name!r} has {len(found[name])} values; the batch has {rows} rows")
     return found
+
+
+@cache
+def _storable(schema: pa.Schema) -> None:
+    """Raise what Parquet has against a column before an epoch is collected for it."""
+    pq.ParquetWriter(pa.BufferOutputStream(), schema).close()

@@ -25,13 +25,13 @@ def gather() -> dict[str, Any]:
 
 def plain(config: Mapping[str, Any]) -> dict[str, Any]:
     """A config as JSON can hold it: numbers, text, lists and dicts; anything else as its text."""
-    return {str(key): _plain(value) for key, value in config.items()}
+    return {_text(key): _plain(value) for key, value in config.items()}
 
 
 def _plain(value: Any) -> Any:
     if isinstance(value, np.generic):
         value = value.item()
-    if value is None or isinstance(value, bool | int | str):
+    if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
         return value if np.isfinite(value) else str(value)
@@ -39,7 +39,12 @@ def _plain(value: Any) -> Any:
         return plain(value)
     if isinstance(value, list | tuple | set):
         return [_plain(item) for item in value]
-    return str(value)
+    return _text(value)
+
+
+def _text(value: object) -> str:
+    # A path from the command line may hold bytes that are no Unicode.
+    return str(value).encode(errors="backslashreplace").decode()
 
 
 def _git() -> dict[str, Any] | None:

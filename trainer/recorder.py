@@ -1,6 +1,6 @@
 """Record the predictions of any training loop: local Parquet first, W&B after it and off the loop's path."""
 
-import logging
+import operator
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,14 +11,14 @@ import pyarrow as pa
 
 from analysis.errors import BadInput
 from analysis.schema import DEFAULT_STORE, checked_name
+from analysis.store.commits import Metric
+from analysis.store.runs import run_folder
 from analysis.store.writer import RunWriter
 from trainer import provenance
 from trainer.table import TableRecorder
 from trainer.wandb_sink import MirrorReport, WandbMirror, WandbOptions, require_wandb
 
-_log = logging.getLogger("secondguess")
-
-Metric = tuple[int | None, int | None, str, float]
+_LAST_EPOCH = 2**31 - 1  # epochs are int32 in the files
 
 
 class Recorder:
@@ -44,6 +44,8 @@ class Recorder:
     ) -> None:
         self.store = Path(store).absolute()
         self.report: MirrorReport | None = None
+        self._process = os.getpid()
+        self._closed = False
         self._step = 0
         self._metrics: list[Metric] = []
         self._tables: dict[str, TableRecorder] = {}
@@ -51,17 +53,25 @@ class Recorder:
         if resume and overwrite:
             raise BadInput("resume continues a run, overwrite replaces it; choose one")
         config = provenance.plain(config or {})
-        if resume and (self.store / checked_name("run", run)).exists():
+        self.classes = _checked_classes(classes)
+        going_on = resume and (run_folder(self.store, checked_name("run", run)) / "run.json").is_file()
+        if going_on:
             self._writer = RunWriter.resume(self.store, run)
-            self.classes = self._same_classes(classes)
         else:
-            self.classes = _checked_classes(classes)
             about = {"origin": "recorded", "config": config, "classes": self.classes, **provenance.gather()}
             self._writer = RunWriter.create(self.store, run, about, overwrite=overwrite)
-        self.run = self._writer.run.name
-        self._mirror = (
-            WandbMirror(mirror, store=self.store, run=self.run, config=config) if mirror is not None else None
-        )
+        try:
+            if going_on:
+                self.classes = self._same_classes(classes)
+                self._step = self._writer.last_step()
+            pa.array([0])  # pyarrow imports pandas for its first array: now, not within the first epoch
+            self.run = self._writer.run.name
+            self._mirror = (
+                WandbMirror(mirror, store=self.store, run=self.run, config=config) if mirror is not None else None
+            )
+        except BaseException:
+            self._writer.close()
+            raise
 
     def __enter__(self) -> Self:
         return self
@@ -81,9 +91,13 @@ class Recorder:
 
         They become durable with the next table, or when the run ends. Raises BadInput for a value that is no number.
         """
-        self._step = self._step + 1 if step is None else int(step)
+        if self._closed:
+            raise BadInput(f"the recorder of run {self.run!r} is closed; log before its block ends")
+        step = self._step + 1 if step is None else _whole("step", step, 0, 2**63 - 1)
+        epoch = epoch if epoch is None else _whole("epoch", epoch, 0, _LAST_EPOCH)
         values = {name: _number(name, value) for name, value in metrics.items()}
-        self._metrics.extend((self._step, epoch, name, value) for name, value in values.items())
+        self._step = step
+        self._metrics.extend((step, epoch, name, value) for name, value in values.items())
         if self._mirror is not None:
             self._mirror.log(values if epoch is None else {"epoch": epoch, **values})
 
@@ -94,23 +108,26 @@ class Recorder:
         be, AlreadyThere for an epoch that is committed.
         """
         name = checked_name("table", name)
-        if isinstance(epoch, bool) or not hasattr(epoch, "__index__") or int(epoch) < 1:
-            raise BadInput(f"epoch {epoch!r} is not a whole number from 1: epoch 1 is after the first pass")
+        epoch = _whole("epoch", epoch, 1, _LAST_EPOCH)
         values = {key: _number(key, value) for key, value in metrics.items()}
         dataset = checked_name("data set", dataset) if dataset is not None else name
-        table = self._tables.get(name)
-        if table is None:
-            table = self._tables[name] = TableRecorder(self._writer, name, self.classes, self._commit)
-        return table.begin(int(epoch), dataset, values)
+        if twins := [known for known in self._tables if known != name and known.casefold() == name.casefold()]:
+            raise BadInput(f"table {name!r} differs from {twins[0]!r} only in case; choose another name")
+        if name not in self._tables:
+            self._tables[name] = TableRecorder(self._writer, name, self.classes, self._commit)
+        return self._tables[name].begin(epoch, dataset, values)
 
     def close(self, *, finished: bool = True) -> None:
-        """End the run (or leave it interrupted), wait for W&B, and let the run go."""
+        """End the run (or leave it interrupted), wait for W&B, and let the run go; once, and not in a forked child."""
+        if self._closed or os.getpid() != self._process:
+            return
+        self._closed = True
         try:
             if finished:
                 self._writer.end(self._metrics)
         finally:
             try:
-                if self._mirror is not None and self.report is None:
+                if self._mirror is not None:
                     self.report = self._mirror.close(exit_code=0 if finished else 1)
                     self._writer.note(f"wandb-{self.report.wandb_id}", self.report.about())
             finally:
@@ -138,6 +155,8 @@ def _mirror_of(wandb: object) -> object | None:
         wandb = None if wandb == "off" else WandbOptions(mode="online" if wandb == "online" else "offline")
     if isinstance(wandb, WandbOptions):
         require_wandb()
+    elif wandb is not None and not callable(getattr(wandb, "log", None)):
+        raise BadInput(f"wandb is {wandb!r}; expected off, offline, online, WandbOptions or a live W&B run")
     return wandb
 
 
@@ -148,11 +167,26 @@ def _checked_classes(classes: Sequence[str] | None) -> list[str] | None:
         raise BadInput("classes must be a list of names")
     if not classes or len(set(classes)) != len(classes):
         raise BadInput("classes must be at least one name, each of them once")
+    try:
+        "".join(classes).encode()
+    except UnicodeEncodeError:
+        raise BadInput("classes are not valid Unicode text") from None
     return list(classes)
 
 
 def _number(name: str, value: object) -> float:
     try:
         return float(value)  # type: ignore[arg-type]  # anything with __float__: NumPy and tensor scalars too
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError, RuntimeError):  # the last from a tensor of several numbers
         raise BadInput(f"metric {name!r} is {value!r}, not a number") from None
+
+
+def _whole(what: str, value: object, least: int, most: int) -> int:
+    try:
+        number = operator.index(value)  # type: ignore[arg-type]  # anything with __index__
+    except TypeError:
+        number = least - 1
+    if isinstance(value, bool) or not least <= number <= most:
+        first = ": epoch 1 is after the first pass" if what == "epoch" else ""
+        raise BadInput(f"{what} {value!r} is not a whole number from {least} to {most}{first}")
+    return number

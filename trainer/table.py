@@ -9,10 +9,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.errors import AlreadyThere, BadInput
+from analysis.errors import AlreadyThere, BadInput, NotWritten
+from analysis.store import parquet
+from analysis.store.commits import EpochRows
 from analysis.store.content import number_digests, pixel_digests, text_digests
 from analysis.store.examples import Batch, ExamplesWriter
-from analysis.store.writer import EpochRows, RunWriter
+from analysis.store.rows import ids_of
+from analysis.store.writer import RunWriter
 from trainer import columns
 from trainer.images import pixels, png, sequence
 
@@ -32,13 +35,20 @@ class TableRecorder:
         self._classes = classes
         self._commit = commit
         self._examples: ExamplesWriter | None = None
-        self._order: pa.Array | None = None  # the first epoch's ids
+        first = min(writer.committed().get(name, {}).values(), key=lambda epoch: epoch.epoch, default=None)
+        self._order = ids_of(first) if first is not None and first.file.is_file() else None
+        self._types = dict(first.columns) if first is not None else {}  # of the first epoch's columns, as records say
         self._digests: dict[bytes, list[str]] = {}  # of the last epoch's batches, by their raw bytes
         self._open = False
         self._known = set(writer.committed().get(name, {}))
 
+    @property
+    def _place(self) -> str:
+        return f"{self._writer.run.name}/{self.name}@{self.epoch}"
+
     def begin(self, epoch: int, dataset: str, metrics: Mapping[str, float]) -> Self:
         """Start an epoch; raises AlreadyThere where it is committed, BadInput where another is open."""
+        self._writer.check_open()
         if self._open:
             raise BadInput(f"table {self.name!r} of epoch {self.epoch} is still open; end its block first")
         if epoch in self._known:
@@ -47,7 +57,10 @@ class TableRecorder:
             )
         self.epoch, self.metrics, self._dataset = epoch, metrics, dataset
         self._batches: list[pa.Table] = []
+        self._schema: pa.Schema | None = None
         self._kind: str | None = None
+        self._ids: set[str] = set()
+        self._lost = False
         self._repeats: dict[str, int] = {}
         self._next_digests: dict[bytes, list[str]] = {}
         return self
@@ -97,12 +110,19 @@ class TableRecorder:
         self._same_length(rows, ids=names, **{key: value for key, value in found.items() if key == "truth"})
         repeats = dict(self._repeats)
         names = names if names is not None else _ids_of(digests or [], repeats)
+        self._each_once(names)
         found = {"id": pa.array(names, pa.string()), **found, **columns.extras(extra, rows)}
         table = pa.table(found)
-        self._same_columns(table, kind)
+        schema = self._fitting(table.schema, kind)
         new = {digest: read(row) for digest, row in self._writer_of(kind).unknown(digests or []).items()}
-        self._kind, self._repeats = kind, repeats
-        self._writer_of(kind).add(Batch(names, digests, found.get("truth"), new))
+        lost, self._lost = self._lost, True  # should this fail, the examples would have rows that the table has not
+        try:
+            self._writer_of(kind).add(Batch(names, digests, found.get("truth"), new))
+        except OSError as error:
+            raise NotWritten(f"a batch of {self._place} could not be kept", error) from error
+        self._lost = lost
+        self._schema, self._kind, self._repeats = schema, kind, repeats
+        self._ids.update(names)
         self._batches.append(table)
 
     def committable(self, rows: pa.Table, examples: str | None, metrics: Sequence[Any]) -> EpochRows:
@@ -121,10 +141,8 @@ class TableRecorder:
             found["truth"] = columns.labels(truth, "truth", self._classes, count)
         if guess is not None and truth is not None:
             self._same_length(len(found["guess"]), truth=found["truth"])
-            if (
-                len({pa.types.is_string(values.type) for values in found.values() if not pa.types.is_null(values.type)})
-                > 1
-            ):
+            kinds = [values.type for values in found.values() if not pa.types.is_null(values.type)]
+            if len(set(map(pa.types.is_string, kinds))) > 1:
                 raise BadInput(
                     "guess and truth are of unlike types, one text and one numbers; give both alike, or classes"
                 )
@@ -146,14 +164,15 @@ class TableRecorder:
         if content is None:
             return None, None, lambda row: None
         values = columns.plain(content)
+        values = values if isinstance(values, np.ndarray) else list(values)
         self._same_length(rows, content=values)
-        if all(isinstance(value, str) for value in values):
-            return "content", text_digests(values), lambda row: values[row]
         try:
+            if all(isinstance(value, str) for value in values):
+                return "text", text_digests(list(values)), lambda row: values[row]
             numbers = np.asarray(values, np.float64).reshape(rows, -1)
         except (TypeError, ValueError):
             raise BadInput("content must be texts, or numbers with the same count in every row") from None
-        return "content", number_digests(numbers), lambda row: numbers[row].tolist()
+        return "numbers", number_digests(numbers), lambda row: numbers[row].tolist()
 
     def _of_images(self, images: Any) -> tuple[list[str], Callable[[int], bytes]]:
         raw = b""
@@ -172,8 +191,8 @@ class TableRecorder:
 
         def read(row: int) -> bytes:
             image = images[row]
-            if isinstance(image, bytes):
-                return image
+            if isinstance(image, bytes | bytearray):
+                return bytes(image)
             return png(flat[row] if flat else pixels([images[row]])[0][0])
 
         return digests, read
@@ -183,13 +202,28 @@ class TableRecorder:
             if values is not None and len(values) != rows:
                 raise BadInput(f"{name} has {len(values)} values; the batch has {rows} rows")
 
-    def _same_columns(self, table: pa.Table, kind: str | None) -> None:
-        if self._batches:
-            first = self._batches[0]
-            if table.column_names != first.column_names:
-                raise BadInput(f"this batch has the columns {table.column_names}, the first one {first.column_names}")
-            if kind != self._kind:
-                raise BadInput("every batch of a table has images, or content, or neither")
+    def _each_once(self, ids: Sequence[str]) -> None:
+        if len(set(ids)) == len(ids) and self._ids.isdisjoint(ids):
+            return
+        seen = set(self._ids)
+        twice = [name for name in ids if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
+        raise BadInput(
+            f"id {twice[0]!r} is there twice in {self.name!r} of epoch {self.epoch} ({len(twice):,} such rows); "
+            "an id names one example"
+        )
+
+    def _fitting(self, schema: pa.Schema, kind: str | None) -> pa.Schema:
+        """The columns of all batches with those of a new one; raises BadInput where they do not go together."""
+        if self._schema is None:
+            return schema
+        if set(schema.names) != set(self._schema.names):
+            raise BadInput(f"this batch has the columns {schema.names}, the first one {self._schema.names}")
+        if kind != self._kind:
+            raise BadInput(f"every batch of a table has content of one kind: this has {kind}, the first {self._kind}")
+        try:
+            return pa.unify_schemas([self._schema, schema], promote_options="permissive")
+        except pa.ArrowException as error:
+            raise BadInput(f"a column of {self.name!r} changed its type between batches: {error}") from None
 
     def _writer_of(self, kind: str | None) -> ExamplesWriter:
         if self._examples is None or self._examples.kind != kind or self._examples.dataset != self._dataset:
@@ -197,31 +231,33 @@ class TableRecorder:
         return self._examples
 
     def _finish(self) -> None:
+        self._writer.check_open()
         rows = self._ordered(self._stacked())
-        examples = self._examples.finish() if self._examples is not None and len(rows) else None
+        try:
+            examples = self._examples.finish() if self._examples is not None else None
+        except OSError as error:
+            raise NotWritten(f"{self._place} could not be recorded", error) from error
         self._commit(self, rows, examples)
         self._known.add(self.epoch)
+        self._order = rows["id"].combine_chunks() if self._order is None else self._order
+        self._types = self._types or dict(parquet.columns(rows.schema))
         self._digests = self._next_digests
 
     def _stacked(self) -> pa.Table:
         """All batches as one table in the schema's order, with run and epoch."""
-        if not self._batches:
-            raise BadInput(f"table {self.name!r} of epoch {self.epoch} got no rows; add a batch before its block ends")
-        try:
-            table = pa.concat_tables(self._batches, promote_options="permissive")
-        except pa.ArrowInvalid as error:
-            raise BadInput(f"a column of {self.name!r} changed its type between batches: {error}") from None
-        for name in [field.name for field in table.schema if pa.types.is_null(field.type)]:
-            kind = pa.int64() if name in {"guess", "truth"} else pa.string()
-            table = table.set_column(table.column_names.index(name), name, table[name].cast(kind))
-        ids = table["id"]
-        if pc.count_distinct(ids).as_py() != len(ids):
-            counts = pc.value_counts(ids)
-            twice = counts.filter(pc.greater(counts.field("counts"), 1))
+        if self._lost:
             raise BadInput(
-                f"id {twice[0]['values'].as_py()!r} is there {twice[0]['counts'].as_py()} times in {self.name!r} of "
-                f"epoch {self.epoch} ({len(twice)} such ids); an id names one example"
+                f"a batch of {self.name!r} of epoch {self.epoch} could not be kept, so the epoch is given up"
             )
+        if not self._ids:
+            raise BadInput(f"table {self.name!r} of epoch {self.epoch} got no rows; add a batch before its block ends")
+        table = pa.concat_tables(self._batches, promote_options="permissive")
+        for name in [field.name for field in table.schema if pa.types.is_null(field.type)]:
+            # A column without any value has no type; what is no label waits for an epoch where it has one.
+            values = table[name]
+            table = table.drop_columns(name)
+            if name in {"guess", "truth"}:
+                table = table.append_column(name, values.cast(self._label_type(table, name)))
         run = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(table), np.int32)), [self._writer.run.name])
         table = table.append_column("run", run)
         table = table.append_column("epoch", pa.array(np.full(len(table), self.epoch, np.int32)))
@@ -230,12 +266,16 @@ class TableRecorder:
         rest = [name for name in table.column_names if name not in {*first, *scores}]
         return table.select([*first, *scores, *rest]).combine_chunks()
 
+    def _label_type(self, table: pa.Table, name: str) -> pa.DataType:
+        """The type of a column of guesses or truths that are all None: the other's, or what it was before."""
+        others = [field.type for field in table.schema if field.name in {"guess", "truth"}]
+        before = self._types.get(name) or self._types.get("guess", "int64")
+        return next((kind for kind in others if not pa.types.is_null(kind)), pa.type_for_alias(before))
+
     def _ordered(self, table: pa.Table) -> pa.Table:
         """The rows in the first epoch's order, where they are about the same ids: later joins need no lookup then."""
         ids = table["id"].combine_chunks()
-        if self._order is None:
-            self._order = ids
-        if len(ids) != len(self._order) or ids.equals(self._order):
+        if self._order is None or len(ids) != len(self._order) or ids.equals(self._order):
             return table
         places = pc.index_in(self._order, ids)
         return table.take(places) if places.null_count == 0 else table

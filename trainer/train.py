@@ -52,7 +52,7 @@ def train(settings: Settings) -> list[Epoch]:
                 _record(recorder, "train_predictions", "train_acc", number, training_set, scores)
             done.append(Epoch(number, loss, wrong, len(test_set.ids)))
             console.print(f"epoch {number} of {settings.epochs}: {done[-1]}")
-    _say_where(recorder, console)
+    _say_where(recorder, settings.store, console)
     return done
 
 
@@ -112,8 +112,8 @@ def _record(
     return wrong
 
 
-def _say_where(recorder: Recorder, console: Console) -> None:
-    console.print(f"recorded as {recorder.run} in {recorder.store}")
+def _say_where(recorder: Recorder, store: str, console: Console) -> None:
+    console.print(f"recorded as {recorder.run} in {store}")
     if recorder.report is not None and recorder.report.mode is not None:
         rows = ", ".join(f"{count} rows of {table}" for table, count in recorder.report.rows.items())
         console.print(f"W&B ({recorder.report.mode}) has {rows or 'no table'} per epoch")

@@ -18,29 +18,14 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from trainer.wandb_outbox import ALLOWANCE_S, EpochTable, HistoryRow, RowCount, describe
+from trainer.wandb_start import RunStart
 
 _NICENESS = 10
 _ORPHAN_CHECK_S = 1.0
-
-
-@dataclass(frozen=True)
-class RunStart:
-    """What the child is told first; paths are absolute, `temporary` is a folder of its own, times are seconds."""
-
-    store: str
-    run: str
-    project: str
-    config: Mapping[str, object]
-    rows: int | None
-    mode: Literal["offline", "online"]
-    temporary: str
-    start_timeout_s: float
-    patience_s: float
 
 
 class Events:

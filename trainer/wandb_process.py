@@ -17,8 +17,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
-from trainer.wandb_child import RunStart
 from trainer.wandb_outbox import EpochTable, HistoryRow, Outbox, RowCount
+from trainer.wandb_start import RunStart
 
 _JOIN_S = 5.0
 _GRACE_S = 1.5

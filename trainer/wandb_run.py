@@ -12,7 +12,7 @@ from typing import Any
 import wandb
 from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]  # made at run time
 
-from trainer.wandb_child import RunStart
+from trainer.wandb_start import RunStart
 
 _BLOCK = 1 << 15
 _HEADER = struct.Struct("<IHB")

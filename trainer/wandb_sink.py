@@ -13,10 +13,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from analysis.errors import MissingExtra
-from trainer.wandb_child import RunStart
 from trainer.wandb_live import LiveFeed
 from trainer.wandb_outbox import MirrorReport, Outbox
 from trainer.wandb_process import ProcessFeed
+from trainer.wandb_start import RunStart
 
 __all__ = ["MirrorReport", "WandbMirror", "WandbOptions", "require_wandb"]
 

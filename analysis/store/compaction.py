@@ -1,6 +1,7 @@
 """Merging a finished run's epochs, and clearing away what no record names."""
 
 import contextlib
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -8,12 +9,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
+from analysis.errors import Damaged
 from analysis.schema import FORMAT_VERSION, decoded, encoded
 from analysis.store import parquet
 from analysis.store.files import Part, put_record, sync_folder
 from analysis.store.runs import Run
+
+_log = logging.getLogger("secondguess")
 
 _LARGEST_FILE = 512 << 20  # bytes; an epoch that is larger stays alone
 
@@ -23,15 +28,31 @@ _Named = tuple[str, dict[str, Any]]
 
 
 def compact(run: Run) -> None:
-    """Merge each table's epochs into as few files as fit; readers see the same rows before, during and after."""
-    commits = run.commits
-    if run.faults:
+    """Merge each table's epochs into as few files as fit; readers see the same rows before, during and after.
+
+    Epochs that cannot be merged, for want of space or because their file is damaged, stay as they are.
+    """
+    if run.damage():
         return
-    for table, live in commits.items():
-        for group in _groups(live):
+    for table, live in run.commits.items():
+        for group in _groups([item for item in live if _is_sound(run, item[1])]):
             if len(group) > 1:
-                _merge(run, table, group)
+                try:
+                    _merge(run, table, group)
+                except (OSError, Damaged) as fault:
+                    _log.warning("the epochs of %s/%s stay in separate files: %s", run.name, table, fault)
     sweep(Run(run.store, run.name, run.folder))
+
+
+def _is_sound(run: Run, record: dict[str, Any]) -> bool:
+    """Whether the record's files are as they were written: a merge would give damage a new and valid digest."""
+    try:
+        for file in filter(None, (record["file"], record["metrics"])):
+            parquet.verify(run.folder / file["name"], file["sha256"])
+    except (Damaged, OSError) as fault:
+        _log.warning("not compacted: %s", fault)
+        return False
+    return True
 
 
 def sweep(run: Run) -> None:
@@ -39,10 +60,10 @@ def sweep(run: Run) -> None:
 
     Foreign files stay, and so does everything while a record cannot be read: it may name any of them.
     """
-    live, metrics = run.commits, {path.name for path in run.metrics}
-    if run.faults:
+    if run.damage():
         return
-    for table in {*live, *_uncommitted(run)}:
+    live, metrics = run.commits, {path.name for path in run.metrics}
+    for table in {*live, *_begun(run)}:
         named = live.get(table, [])
         # Records first: one that still names a file must not outlive it.
         _keep(run.folder / "commits" / encoded(table), {name for name, _ in named})
@@ -51,10 +72,10 @@ def sweep(run: Run) -> None:
     _keep(run.folder / ".incoming", set())
 
 
-def _uncommitted(run: Run) -> list[str]:
-    """The folders that may hold the file of a first epoch whose commit never came."""
-    held = {"commits", "metrics", ".incoming"}
-    return [decoded(path.name) for path in run.folder.iterdir() if path.is_dir() and path.name not in held]
+def _begun(run: Run) -> list[str]:
+    """The tables that were ever to be committed: the file of a first epoch may have come without its record."""
+    folder = run.folder / "commits"
+    return [decoded(path.name) for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
 
 
 def _keep(folder: Path, names: set[str]) -> None:
@@ -108,12 +129,20 @@ def _concatenate(
     """One file with the row groups of all, in order, so that none spans two epochs."""
     if not files:
         return None
-    sources = [pq.ParquetFile(run.folder / file["name"], page_checksum_verification=True) for file in files]
-    schema = sources[0].schema_arrow.with_metadata(parquet.footer(about))
-    with Part(run.folder / ".incoming") as part, contextlib.ExitStack() as opened:
+    paths = [run.folder / file["name"] for file in files]
+    schema = _widened(pq.read_schema(paths[0])).with_metadata(parquet.footer(about))
+    with Part(run.folder / ".incoming") as part:
         with parquet.open_writer(part, schema) as writer:
-            for source in sources:
-                opened.enter_context(source)
-                for group in range(source.num_row_groups):
-                    writer.write_table(source.read_row_group(group).replace_schema_metadata(schema.metadata))
+            for group in (group for path in paths for group in parquet.row_groups(path)):
+                writer.write_table(group.cast(schema))
         return parquet.publish(part, run.folder / folder, stem, sum(file["rows"] for file in files))
+
+
+def _widened(schema: pa.Schema) -> pa.Schema:
+    """The schema with dictionaries that hold the values of any of the files: a record calls them all text."""
+    return pa.schema(
+        field.with_type(pa.dictionary(pa.int32(), field.type.value_type))
+        if pa.types.is_dictionary(field.type)
+        else field
+        for field in schema
+    )

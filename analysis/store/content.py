@@ -20,7 +20,7 @@ def pixel_digests(images_NxHxWxC: NDArray[np.uint8]) -> list[str]:
     rgba[..., 3] = images_NxHxWxC[..., -1] if channels in (2, 4) else 255
     size = hashlib.sha256(struct.pack("<II", width, height))
     digests = []
-    for pixels in rgba.reshape(count, -1):
+    for pixels in rgba.reshape(count, height * width * 4):
         found = size.copy()
         found.update(pixels.data)
         digests.append(found.hexdigest())

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from analysis.errors import Damaged
 from analysis.schema import encoded
 from analysis.store import parquet
-from analysis.store.files import Part
+from analysis.store.files import Part, sync_folder
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 # What Hugging Face `datasets` and its viewers read to show the column as images.
@@ -39,7 +40,8 @@ class Batch:
 class ExamplesWriter:
     """Writes the examples of one table, epoch after epoch; an epoch that saw only known ones writes nothing.
 
-    kind is `image`, `content`, or None where rows have neither. New content beyond a few megabytes waits on disk.
+    kind is `image`, `text`, `numbers`, or None where rows have no content. New content beyond a few megabytes waits on
+    disk.
     """
 
     def __init__(self, store: Path, incoming: Path, dataset: str, kind: str | None) -> None:
@@ -47,45 +49,53 @@ class ExamplesWriter:
         self._incoming = incoming
         self.dataset = dataset
         self.kind = kind
-        self._known: set[str] = set()
+        self._held: dict[str, str] = {}  # the file that has a digest's content
         self._written: dict[str, str] = {}
         self._last: str | None = None
+        self._last_rows: pa.Table | None = None
         self._begin()
 
     def unknown(self, digests: Sequence[str]) -> dict[str, int]:
         """The digests whose content is still needed, each with the first row that has it."""
         rows: dict[str, int] = {}
         for row, digest in enumerate(digests):
-            if digest not in self._known and digest not in self._new:
+            if digest not in self._held and digest not in self._new:
                 rows.setdefault(digest, row)
         return rows
 
     def add(self, batch: Batch) -> None:
         """Take a batch whose `content` covers `unknown(batch.digests)`."""
+        if self._waiting_bytes > _HELD_BYTES:
+            self._flush()
         self._batches.append(batch)
         self._new.update(dict.fromkeys(batch.content))
         self._waiting.update(batch.content)
-        self._waiting_bytes += sum(len(value) for value in batch.content.values())
-        if self._waiting_bytes > _HELD_BYTES:
-            self._flush()
+        item = 8 if self.kind == "numbers" else 1
+        self._waiting_bytes += sum(len(value) * item for value in batch.content.values())
 
     def finish(self) -> str | None:
         """The name of the file with this epoch's examples, written if it is new; None where they have no content."""
         name = None
         if self.kind is not None and self._batches:
             rows = self._rows()
-            identity = _identity(rows)
-            if identity not in self._written:
-                self._written[identity] = self._write(rows, identity)
-            self._last = name = self._written[identity]
-            self._known.update(rows["digest"].to_pylist())
+            if self._last is None or not rows.equals(self._last_rows):
+                identity = _identity(rows)
+                if identity not in self._written:
+                    self._written[identity] = self._write(rows, identity)
+                self._last, self._last_rows = self._written[identity], rows
+                for digest in rows["digest"].to_pylist():
+                    self._held.setdefault(digest, self._last)
+            name = self._last
         self.drop()
         return name
 
     def drop(self) -> None:
         """Forget the epoch's rows; whoever gives an epoch up calls this."""
-        self._open.close()
+        opened, spill = self._open, self._spill
         self._begin()
+        if spill is not None:
+            parquet.abandon(spill)
+        opened.close()
 
     def _begin(self) -> None:
         self._batches: list[Batch] = []
@@ -98,13 +108,15 @@ class ExamplesWriter:
 
     @property
     def _column(self) -> str:
-        return self.kind or "content"
+        return "image" if self.kind == "image" else "content"
 
     def _content(self) -> pa.Table:
         """The waiting content: digest, and image or content."""
         values: Any = list(self._waiting.values())
         if self.kind == "image":
-            values = pa.array([{"bytes": image, "path": None} for image in values], IMAGE)
+            values = pa.StructArray.from_arrays(
+                [pa.array(values, pa.binary()), pa.nulls(len(values), pa.string())], fields=list(IMAGE)
+            )
         return pa.table({"digest": pa.array(self._waiting, pa.string()), self._column: values})
 
     def _flush(self) -> None:
@@ -120,56 +132,63 @@ class ExamplesWriter:
             "id": pa.array([name for batch in self._batches for name in batch.ids], pa.string()),
             "digest": pa.array([digest for batch in self._batches for digest in batch.digests or ()], pa.string()),
         }
-        truths = [batch.truth for batch in self._batches if batch.truth is not None]
+        truths = [pa.table({"truth": batch.truth}) for batch in self._batches if batch.truth is not None]
         if truths:
-            columns["truth"] = pa.chunked_array(truths)
+            truth = pa.concat_tables(truths, promote_options="permissive")["truth"]  # a batch may be all unlabelled
+            columns["truth"] = truth.cast(pa.int64()) if pa.types.is_null(truth.type) else truth
         return pa.table(columns)
 
     def _write(self, rows: pa.Table, identity: str) -> str:
         """Put the rows beside their content, new and old, and publish the file under the name of what it holds."""
         path = self._folder / f"{encoded(self.dataset)}-{identity[:12]}.parquet"
         if path.exists():
+            sync_folder(self._folder)  # whoever wrote it may have failed or died before it did this
             return path.name
         about = parquet.footer({"dataset": self.dataset, "identity": identity})
         with Part(self._incoming) as part:
             tables = self._joined(rows)
-            first = next(tables).replace_schema_metadata({**about, **_FEATURES})
+            first = next(tables).replace_schema_metadata({**about, **(_FEATURES if self.kind == "image" else {})})
             with parquet.open_writer(part, first.schema) as writer:
                 writer.write_table(first)
                 for table in tables:
                     writer.write_table(table.replace_schema_metadata(first.schema.metadata))
-            with suppress(FileExistsError):  # another run of the same examples was quicker
+            try:
                 part.publish(path)
+            except FileExistsError:  # another run of the same examples was quicker
+                sync_folder(self._folder)
         return path.name
 
     def _joined(self, rows: pa.Table) -> Iterator[pa.Table]:
-        if self._spill is None or self._part is None:
-            yield self._taken(rows, [self._content()])
-            return
-        if self._waiting:
-            self._flush()
-        self._spill.close()
-        if list(self._new) != rows["digest"].to_pylist():
-            yield self._taken(rows, [pq.read_table(self._part.path)])
-            return
-        done = 0
-        for content in pq.ParquetFile(self._part.path).iter_batches():  # the same rows in the same order: streamed
-            part = rows.slice(done, len(content))
-            done += len(content)
-            yield part.append_column(self._column, content.column(self._column))
+        """The rows with their content, a piece of content at a time; raises Damaged where a row's is nowhere."""
+        for content in self._pieces(rows):
+            places = pc.index_in(rows["digest"], content["digest"])
+            here = pc.is_valid(places)
+            found = content[self._column].take(places.filter(here))
+            if len(found):
+                yield rows.filter(here).append_column(self._column, found)
+            rows = rows.filter(pc.invert(here))
+        if rows.num_rows:
+            raise Damaged(f"the content of {rows.num_rows:,} examples is gone from {self._folder}; record them anew")
 
-    def _taken(self, rows: pa.Table, sources: list[pa.Table]) -> pa.Table:
-        if self._last is not None:
-            sources.append(pq.read_table(self._folder / self._last, columns=["digest", self._column]))
-        content = pa.concat_tables([source for source in sources if source.num_rows])
-        found = pc.index_in(rows["digest"], content["digest"])
-        return rows.append_column(self._column, content[self._column].take(found))
+    def _pieces(self, rows: pa.Table) -> Iterator[pa.Table]:
+        """The content of the rows, new then old, as it was written: a few megabytes at a time."""
+        if self._spill is None or self._part is None:
+            yield self._content()
+        else:
+            self._flush()
+            self._spill.close()
+            yield from parquet.row_groups(self._part.path)
+        old = (self._held[digest] for digest in rows["digest"].to_pylist() if digest not in self._new)
+        for name in dict.fromkeys(old):
+            yield from parquet.row_groups(self._folder / name, ["digest", self._column])
 
 
 def _identity(rows: pa.Table) -> str:
-    """The sha256 of the set of (id, digest, truth), whatever its order."""
-    keys = [column.cast(pa.string()).fill_null("\0") for column in rows.columns]
-    found = hashlib.sha256()
-    for row in sorted(zip(*(column.to_pylist() for column in keys), strict=True)):
-        found.update("\x1f".join(row).encode() + b"\x1e")
+    """The sha256 of the truth's type and of the set of (digest, id, truth), whatever its order."""
+    texts = [rows[name].cast(pa.string()).to_pylist() for name in ("digest", "id")]
+    truth = rows["truth"] if "truth" in rows.column_names else pa.nulls(len(rows), pa.string())
+    kind = truth.type.value_type if pa.types.is_dictionary(truth.type) else truth.type
+    found = hashlib.sha256(str(kind).encode())
+    for digest, name, label in sorted(zip(*texts, truth.cast(pa.string()).fill_null("\0").to_pylist(), strict=True)):
+        found.update(f"{digest}{len(name)}:{len(label)}:{name}{label}".encode())
     return found.hexdigest()

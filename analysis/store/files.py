@@ -2,14 +2,18 @@
 
 import contextlib
 import errno
+import fcntl
 import hashlib
 import json
+import logging
 import os
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+_log = logging.getLogger("secondguess")
 
 # A folder's fsync is refused by some file systems; a file's never is without loss.
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF}
@@ -24,12 +28,21 @@ def make_folder(folder: Path) -> None:
     for new in reversed(missing):
         with contextlib.suppress(FileExistsError):
             os.mkdir(new)
-        sync_folder(new.parent)
+        try:
+            sync_folder(new.parent)
+        except OSError:
+            # A later try would find the folder there and never sync it; in use by others already, it stays.
+            with contextlib.suppress(OSError):
+                os.rmdir(new)
+            raise
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the folder's entries survive a power loss."""
-    handle = os.open(folder, os.O_RDONLY)
+    """Make the folder's entries survive a power loss, where the file system can be asked to."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except PermissionError:  # a folder that may be entered, not listed
+        return
     try:
         os.fsync(handle)
     except OSError as error:
@@ -50,6 +63,7 @@ class Part:
         self.path = folder / f"{uuid.uuid4().hex}.part"
         self.size = 0
         self.closed = False
+        self._process = os.getpid()
         self._hash = hashlib.sha256()
         self._handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
 
@@ -59,9 +73,19 @@ class Part:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close()
-        with contextlib.suppress(FileNotFoundError):
-            os.unlink(self.path)
+        try:
+            self._drop()
+        except OSError as fault:
+            # The file has its name by now, or is given up: what is left is litter, and swept later.
+            _log.warning("%s could not be removed: %s", self.path, fault)
+
+    def _drop(self) -> None:
+        try:
+            self.close()
+        finally:
+            if os.getpid() == self._process:  # a forked child leaves its parent's files alone
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self.path)
 
     @property
     def sha256(self) -> str:
@@ -89,18 +113,25 @@ class Part:
         """Close the file, where it is still open."""
         if not self.closed:
             self.closed = True
-            os.close(self._handle)
+            # Whoever still writes must not meet another file under a number that is given out again.
+            handle, self._handle = self._handle, -1
+            os.close(handle)
 
     def publish(self, final: Path | Callable[[Self], Path]) -> Path:
         """Give the file its name, durably: put-if-absent. A callable makes the name out of this part.
 
-        Raises FileExistsError where the name is taken, and OSError where the data could not be made durable.
+        Raises FileExistsError where the name is taken, OSError where data or name could not be made durable: then it
+        has no name.
         """
         os.fsync(self._handle)
         path = final(self) if callable(final) else final
         make_folder(path.parent)
         _link(self.path, path)
-        sync_folder(path.parent)
+        try:
+            sync_folder(path.parent)
+        except OSError:
+            os.unlink(path)
+            raise
         return path
 
 
@@ -110,18 +141,19 @@ def _link(part: Path, final: Path) -> None:
     except OSError as error:
         if error.errno not in {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}:
             raise
-        _claim_and_rename(part, final)  # file systems without hard links: FAT, some network mounts
+        _rename_if_absent(part, final)  # file systems without hard links: FAT, some network mounts
 
 
-def _claim_and_rename(part: Path, final: Path) -> None:
-    claim = final.with_name(f".{final.name}.claim")
-    os.close(os.open(claim, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+def _rename_if_absent(part: Path, final: Path) -> None:
+    """Rename under the folder's lock, which ends with its holder, so that a killed one blocks nobody."""
+    folder = os.open(final.parent, os.O_RDONLY)
     try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
         if final.exists():
             raise FileExistsError(errno.EEXIST, "exists", str(final))
         os.rename(part, final)
     finally:
-        os.unlink(claim)
+        os.close(folder)
 
 
 def put_record(final: Path, record: dict[str, Any], incoming: Path) -> None:

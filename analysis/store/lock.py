@@ -3,33 +3,72 @@
 import fcntl
 import os
 import time
+from functools import cache
 from pathlib import Path
+from weakref import WeakSet
 
 _NAME = ".lock"
 _PATIENCE_S = 1.0  # a reader that looks whether a run goes on holds the lock for a moment
 
 
 class RunLock:
-    """The exclusive lock on a run's folder; the operating system frees it when the process ends."""
+    """The exclusive lock on a run's folder; the operating system frees it when the process ends.
+
+    Raises BlockingIOError where another holds it, FileNotFoundError where there is no folder.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._handle = os.open(folder / _NAME, os.O_RDWR | os.O_CREAT, 0o666)
+        self._path = folder / _NAME
+        self._handle = -1
+        _held_here().add(self)
         deadline = time.monotonic() + _PATIENCE_S
-        while True:
-            try:
-                fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                return
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    self.release()
-                    raise
-                time.sleep(0.02)
+        while not self._taken():
+            if time.monotonic() > deadline:
+                raise BlockingIOError(f"{self._path} is held by another process")
+            time.sleep(0.02)
+
+    def _taken(self) -> bool:
+        self._handle = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            self.release()
+            return False
+        except BaseException:
+            self.release()
+            raise
+        if self.holds():
+            return True
+        self.release()  # the run was replaced between opening and locking: this is the old one's lock
+        return False
+
+    def holds(self) -> bool:
+        """Whether the folder is still the one that was locked: not released, removed or replaced meanwhile."""
+        if self._handle < 0:
+            return False
+        try:
+            return os.path.samestat(os.fstat(self._handle), os.stat(self._path))
+        except FileNotFoundError:
+            return False
 
     def release(self) -> None:
         """Let the run go."""
         if self._handle >= 0:
             os.close(self._handle)
             self._handle = -1
+
+
+@cache
+def _held_here() -> WeakSet[RunLock]:
+    """This process's locks. A forked child lets go of them: it would hold the run after its parent's death."""
+    held: WeakSet[RunLock] = WeakSet()
+
+    def let_go() -> None:
+        for lock in held:
+            lock.release()
+
+    os.register_at_fork(after_in_child=let_go)
+    return held
 
 
 def is_held(folder: Path) -> bool:

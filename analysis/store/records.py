@@ -6,7 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from analysis.errors import Damaged
-from analysis.schema import FORMAT_VERSION
+from analysis.schema import FORMAT_VERSION, is_score
+
+# What a record says of each epoch, and its type.
+_ENTRY: dict[str, Any] = {
+    "epoch": int,
+    "rows": int,
+    "errors": int | None,
+    "unlabelled": int,
+    "nan_scores": int,
+    "ids": str,
+    "unique": bool,
+    "examples": str | None,
+}
 
 
 @dataclass(frozen=True)
@@ -38,7 +50,7 @@ class Epoch:
     @property
     def scores(self) -> int:
         """The number of score columns."""
-        return sum(name.startswith("score_") and name[6:].isdigit() for name, _ in self.columns)
+        return sum(is_score(name) for name, _ in self.columns)
 
     def type_of(self, column: str) -> str | None:
         """The Arrow type of a column, None where the table lacks it."""
@@ -51,7 +63,7 @@ def read(path: Path) -> dict[str, Any]:
         record = json.loads(path.read_bytes())
     except FileNotFoundError:
         raise
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise Damaged(f"record {path} cannot be read ({error}); restore it from a copy or delete it") from None
     if not isinstance(record, dict) or not isinstance(version := record.get("format"), int):
         raise Damaged(f"record {path} is not one of secondguess; restore it from a copy or delete it")
@@ -66,21 +78,71 @@ def table_records(folder: Path) -> tuple[list[tuple[str, dict[str, Any]]], list[
     A record that another supersedes is not live; one that cannot be read is left out and said.
     """
     while True:
-        found, faults = {}, []
+        found: dict[str, dict[str, Any]] = {}
+        faults: list[str] = []
         try:
-            for path in folder.iterdir():
-                if path.suffix == ".json":
-                    try:
-                        found[path.name] = read(path)
-                    except Damaged as fault:
-                        faults.append(str(fault))
+            paths = [path for path in folder.iterdir() if path.suffix == ".json"]
         except FileNotFoundError:
-            if not folder.is_dir():
-                return [], []
+            return [], []
+        try:
+            for path in paths:
+                try:
+                    found[path.name] = _commit(path)
+                except Damaged as fault:
+                    faults.append(str(fault))
+        except FileNotFoundError:
             continue  # a compaction removed a record between listing and reading: list again
         superseded = {name for record in found.values() for name in record.get("supersedes", ())}
         live = [(name, record) for name, record in found.items() if name not in superseded]
-        return sorted(live, key=lambda item: min(entry["epoch"] for entry in item[1]["epochs"])), faults
+        return sorted(live, key=lambda item: item[1]["epochs"][0]["epoch"]), faults
+
+
+def _commit(path: Path) -> dict[str, Any]:
+    """The content of a record of epochs; raises Damaged where it does not say what a record of its name says."""
+    try:
+        record = read(path)
+    except FileNotFoundError:
+        if path.is_symlink():
+            raise Damaged(f"record {path} is a link to nothing; restore it from a copy or delete it") from None
+        raise
+    try:
+        whole = path.stem == _name_of(record) and _is_typed(record) and all(map(_is_inside, _files_of(record)))
+    except (KeyError, TypeError, ValueError, IndexError):
+        whole = False
+    if not whole:
+        raise Damaged(f"record {path} is not what a commit of that name says; restore it from a copy or delete it")
+    return record
+
+
+def _name_of(record: dict[str, Any]) -> str:
+    """The epoch, or of a compaction the first and last, in five digits."""
+    numbers = [entry["epoch"] for entry in record["epochs"]]
+    return "-".join(f"{number:05d}" for number in dict.fromkeys((min(numbers), max(numbers))))
+
+
+def _is_typed(record: dict[str, Any]) -> bool:
+    entries, columns, classes = record["epochs"], record["columns"], record["classes"]
+    numbers = [entry["epoch"] for entry in entries]
+    texts = [
+        *(classes or ()),
+        *record.get("supersedes", ()),
+        *(text for name, kind in columns for text in (name, kind)),
+    ]
+    return (
+        all(isinstance(entry[key], kind) for entry in entries for key, kind in _ENTRY.items())
+        and all(isinstance(text, str) for text in texts)
+        and numbers == sorted(set(numbers))
+    )
+
+
+def _files_of(record: dict[str, Any]) -> list[str]:
+    named = [record["file"]["name"], *(entry["examples"] for entry in record["epochs"] if entry["examples"])]
+    return [*named, record["metrics"]["name"]] if record["metrics"] else named
+
+
+def _is_inside(name: str) -> bool:
+    """Whether a record may name the file: one in the store. A run that somebody sent may say anything."""
+    return not Path(name).is_absolute() and ".." not in Path(name).parts
 
 
 def epochs_of(folder: Path, names: tuple[str, str], table: str, record: dict[str, Any]) -> list[Epoch]:

@@ -30,6 +30,12 @@ def read_epoch(store: Path, run: str, table: str, epoch: int, limit: int | None)
         return _read(find_epoch(store, run, table, epoch), limit)
 
 
+def ids_of(epoch: Epoch) -> pa.Array:
+    """The ids of a committed epoch, in the order of its rows; raises FileNotFoundError where its file is gone."""
+    rows = ds.dataset(epoch.file, format="parquet").to_table(["id"], filter=ds.field("epoch") == epoch.epoch)
+    return rows["id"].cast(pa.string()).combine_chunks()
+
+
 def _read(epoch: Epoch, limit: int | None) -> CommittedRows:
     chosen = ds.dataset(epoch.file, format="parquet").scanner(filter=ds.field("epoch") == epoch.epoch)
     rows = chosen.to_table() if limit is None else chosen.head(limit)

@@ -1,5 +1,7 @@
 """What a store holds, read from its records: runs, their state, their tables and epochs."""
 
+import os
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -44,11 +46,16 @@ class Run:
             self.faults.append(str(fault))
             return None
 
+    def damage(self) -> list[str]:
+        """The faults of all its records, each of them read."""
+        _ = self.about, self.end, self.commits
+        return self.faults
+
     @property
     def state(self) -> str:
-        """`finished` when a record says so, `running` while its lock is held, else `interrupted`."""
+        """How it ended where a record says so, `running` while its lock is held, else `interrupted`."""
         if self.end is not None:
-            return "finished"
+            return str(self.end.get("status", "finished"))
         return "running" if is_held(self.folder) else "interrupted"
 
     @cached_property
@@ -63,20 +70,20 @@ class Run:
             live, faults = records.table_records(folder)
             self.faults.extend(faults)
             if live:
-                found[decoded(folder.name)] = live
+                found[_name(folder)] = live
         return found
 
     @cached_property
     def tables(self) -> Mapping[str, Mapping[int, Epoch]]:
         """The committed epochs per table, in epoch order."""
         names = (self.name, str(self.about.get("name", self.name)))
-        return {
-            table: {
-                epoch.epoch: epoch
-                for _, record in live
-                for epoch in records.epochs_of(self.folder, names, table, record)
-            }
+        found = {
+            table: [epoch for _, record in live for epoch in records.epochs_of(self.folder, names, table, record)]
             for table, live in self.commits.items()
+        }
+        return {
+            table: {epoch.epoch: epoch for epoch in sorted(epochs, key=lambda epoch: epoch.epoch)}
+            for table, epochs in found.items()
         }
 
     @property
@@ -87,6 +94,11 @@ class Run:
         return [self.folder / entry["name"] for entry in held if entry]
 
 
+def _name(folder: Path) -> str:
+    # A copy from a Mac may have its names decomposed.
+    return unicodedata.normalize("NFC", decoded(folder.name))
+
+
 def run_folder(store: Path, name: str) -> Path:
     """The folder of a run of that name, whether it exists or not."""
     return store / encoded(name)
@@ -94,12 +106,18 @@ def run_folder(store: Path, name: str) -> Path:
 
 def list_runs(store: Path) -> dict[str, Run]:
     """The runs of a store by name, oldest first; raises NotFound where there is no store."""
-    if not store.is_dir():
-        raise NotFound(f"no store at {store}; record one with `secondguess train`, or name another with --store")
+    try:
+        folders = list(store.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFound(
+            f"no store at {store}; record one with `secondguess train`, or name another with --store"
+        ) from None
+    except OSError as error:
+        raise NotFound(f"the store {store} cannot be read: {error.strerror}; name another with --store") from None
     found = []
-    for folder in store.iterdir():
-        if (folder / "run.json").is_file():
-            run = Run(store, decoded(folder.name), folder)
+    for folder in folders:
+        if os.path.isfile(folder / "run.json"):  # false, too, for folders that are not ours to look into
+            run = Run(store, _name(folder), folder)
             found.append((str(run.about.get("created", "")), run.name, run))
     return {name: run for _, name, run in sorted(found, key=lambda item: item[:2])}
 

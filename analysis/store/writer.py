@@ -1,55 +1,45 @@
 """The only writer of a run: creates it, commits its epochs, ends it."""
 
+import contextlib
+import itertools
+import logging
 import os
 import shutil
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
-from analysis.errors import AlreadyThere, BadInput, SecondguessError, listing
-from analysis.schema import FORMAT_VERSION, checked_name, encoded, is_score
+from analysis.errors import AlreadyThere, BadInput, Damaged, NotWritten, SecondguessError, listing
+from analysis.schema import FORMAT_VERSION, checked_name, encoded
 from analysis.store import parquet
+from analysis.store.commits import EpochRows, Metric, check_types, entry, now, record
 from analysis.store.compaction import compact, sweep
-from analysis.store.files import Part, make_folder, put_record
+from analysis.store.files import Part, make_folder, put_record, sync_folder
 from analysis.store.lock import RunLock
 from analysis.store.records import Epoch
 from analysis.store.runs import Run, find_run, list_runs, run_folder
+
+_log = logging.getLogger("secondguess")
 
 METRICS = pa.schema(
     [("run", pa.string()), ("step", pa.int64()), ("epoch", pa.int32()), ("name", pa.string()), ("value", pa.float64())]
 )
 
 
-@dataclass(frozen=True)
-class EpochRows:
-    """One epoch of one table, ready to be committed.
-
-    rows has the columns of `analysis.schema`, run and epoch among them. examples is the name of a file in the store's
-    `examples` folder. metrics are (step, epoch, name, value), to be committed with the rows.
-    """
-
-    table: str
-    epoch: int
-    rows: pa.Table
-    classes: Sequence[str] | None = None
-    examples: str | None = None
-    metrics: Sequence[tuple[int | None, int | None, str, float]] = field(default=())
-
-
 class RunWriter:
-    """An open run, whose lock it holds; a method raises OSError where the disk does, with the store unchanged."""
+    """An open run, whose lock it holds; what the disk refuses raises NotWritten and leaves the store as it was."""
 
     def __init__(self, run: Run, lock: RunLock) -> None:
         self.run = run
         self._lock = lock
         self._process = os.getpid()
-        self._types: dict[str, dict[str, str | None]] = {}
+        self._epochs: dict[str, set[int]] = {}
+        self._types: dict[str, dict[str, str]] = {}
 
     @classmethod
     def create(cls, store: Path, name: str, about: Mapping[str, Any], *, overwrite: bool = False) -> Self:
@@ -57,83 +47,100 @@ class RunWriter:
         name = checked_name("run", name)
         _make_store(store)
         existing = list_runs(store)
-        if twins := [other for other in existing if other != name and other.casefold() == name.casefold()]:
-            raise AlreadyThere(f"run {name!r} differs from {twins[0]!r} only in case; choose another name")
+        check_twins(existing, name)
         folder = run_folder(store, name)
-        if name in existing:
-            if not overwrite:
-                raise _taken(existing[name])
-            _discard(existing[name])
-        make_folder(folder)
-        lock = _locked(folder, name)
-        try:
-            foreign = {path.name for path in folder.iterdir()} - {".lock", ".incoming", "run.json"}
-            if foreign:
-                raise AlreadyThere(f"{folder} is no run, but holds {listing(sorted(foreign))}; choose another name")
-            record = {"format": FORMAT_VERSION, "name": name, "created": _now(), **about}
-            put_record(folder / "run.json", record, folder / ".incoming")
-        except FileExistsError:
-            lock.release()
-            raise _taken(Run(store, name, folder)) from None
-        except BaseException:
-            lock.release()
-            raise
-        return cls(Run(store, name, folder), lock)
+        if name in existing and not overwrite:
+            raise _taken(existing[name])
+        with _writing(f"run {name!r} could not be begun"):
+            if name in existing:
+                discard(existing[name])
+            make_folder(folder)
+            return cls(Run(store, name, folder), _begun(folder, name, about))
 
     @classmethod
     def resume(cls, store: Path, name: str) -> Self:
-        """Open an interrupted run again; raises NotFound, or AlreadyThere where it has ended or is being recorded."""
-        run = find_run(store, checked_name("run", name))
-        if run.end is not None:
-            raise AlreadyThere(f"run {name!r} has finished and cannot be resumed; choose another name")
-        lock = _locked(run.folder, name)
-        sweep(run)
+        """Open an interrupted run again.
+
+        Raises NotFound, AlreadyThere where it has ended or is being recorded, Damaged where a record cannot be read.
+        """
+        name = checked_name("run", name)
+        folder = find_run(store, name).folder
+        with _writing(f"run {name!r} cannot be resumed"):
+            lock = _locked(folder, name)
+            with _released_on_error(lock):
+                run = find_run(store, name)  # as it stands now that nobody else changes it
+                if run.end is not None:
+                    raise AlreadyThere(f"run {name!r} has finished and cannot be resumed; choose another name")
+                if damage := run.damage():
+                    raise Damaged(f"run {name!r} cannot be resumed: {listing(damage, 1)}")
+                sweep(run)
+                _sync(store.parent, store, *(Path(inside) for inside, _, _ in os.walk(run.folder)))
         return cls(run, lock)
 
     def committed(self) -> Mapping[str, Mapping[int, Epoch]]:
         """The epochs committed so far, per table."""
         return self._fresh().tables
 
+    def last_step(self) -> int:
+        """The highest step among the committed metrics, 0 before the first."""
+        files = [path for path in self._fresh().metrics if path.is_file()]
+        steps = [pc.max(pq.ParquetFile(path).read(["step"])["step"]).as_py() for path in files]
+        return max((step for step in steps if step is not None), default=0)
+
     def commit(self, epoch: EpochRows) -> None:
         """Make an epoch durable and visible, or raise AlreadyThere where it is committed: never half, never twice."""
-        if os.getpid() != self._process:
-            raise SecondguessError(f"run {self.run.name!r} was opened by another process; only that one commits")
+        self.check_open()
         commit = self.run.folder / "commits" / encoded(epoch.table) / f"{epoch.epoch:05d}.json"
         name = f"{self.run.name}/{epoch.table}@{epoch.epoch}"
-        if commit.exists():
+        if epoch.epoch in self._committed(epoch.table) or commit.exists():
             raise AlreadyThere(f"{name} is already committed; an epoch is written once")
-        self._check_types(epoch)
-        metrics = self._write_metrics(epoch.metrics)
-        written = self._write_rows(epoch)
-        record = {
-            "format": FORMAT_VERSION,
-            "committed": _now(),
-            "file": written,
-            "columns": parquet.columns(epoch.rows.schema),
-            "classes": list(epoch.classes) if epoch.classes is not None else None,
-            "epochs": [_entry(epoch)],
-            "metrics": metrics,
-        }
-        try:
-            put_record(commit, record, self.incoming)
-        except FileExistsError:
-            raise AlreadyThere(f"{name} was just committed by another process; this one's rows are dropped") from None
+        check_types(epoch, self._types[epoch.table])
+        said = entry(epoch)
+        files: list[dict[str, Any] | None] = []
+        with _writing(f"{name} could not be recorded"):
+            try:
+                make_folder(commit.parent)  # it tells a later sweep that the table's folder holds files of ours
+                files.append(rows := self._write_rows(epoch, said))
+                files.append(metrics := self._write_metrics(epoch.metrics))
+                put_record(commit, record(epoch, said, rows, metrics), self.incoming)
+            except BaseException as error:
+                self._withdraw(files)
+                if isinstance(error, FileExistsError):
+                    raise AlreadyThere(
+                        f"{name} was just committed by another process; these rows are dropped"
+                    ) from None
+                raise
+        self._epochs[epoch.table].add(epoch.epoch)
+        self._types[epoch.table].update(epoch.types)
 
-    def end(self, metrics: Sequence[tuple[int | None, int | None, str, float]] = (), **about: Any) -> None:
-        """Record that the run finished, then merge each table's epochs into as few files as fit."""
-        record = {
-            "format": FORMAT_VERSION,
-            "ended": _now(),
-            "status": "finished",
-            **about,
-            "metrics": self._write_metrics(metrics),
-        }
-        put_record(self.run.folder / "commits" / "end.json", record, self.incoming)
-        compact(self._fresh())
+    def end(self, metrics: Sequence[Metric] = (), **about: Any) -> None:
+        """Merge each table's epochs into as few files as fit, then record that the run finished.
+
+        A run that dies in between is interrupted, so that whoever resumes it finds and clears what was left.
+        """
+        self.check_open()
+        if self._fresh().end is not None:
+            raise AlreadyThere(f"run {self.run.name!r} has ended; it ends once")
+        with _writing(f"the end of run {self.run.name!r} could not be recorded"):
+            compact(self._fresh())
+            held = self._write_metrics(metrics)
+            how = {"format": FORMAT_VERSION, "ended": now(), "status": "finished", **about, "metrics": held}
+            try:
+                put_record(self.run.folder / "commits" / "end.json", how, self.incoming)
+            except BaseException:
+                self._withdraw([held])
+                raise
 
     def note(self, name: str, about: Mapping[str, Any]) -> None:
-        """Keep a further record beside the commits, such as where W&B put its copy."""
-        put_record(self.run.folder / "commits" / f"{name}.json", {"format": FORMAT_VERSION, **about}, self.incoming)
+        """Keep a further record beside the commits, such as where W&B put its copy; a taken name gets -2, -3, …."""
+        self.check_open()
+        name = encoded(name).replace("/", "%2F")
+        with _writing(f"{name} of run {self.run.name!r} could not be recorded"):
+            for count in itertools.count(1):
+                path = self.run.folder / "commits" / f"{name}{'' if count == 1 else f'-{count}'}.json"
+                with contextlib.suppress(FileExistsError):
+                    put_record(path, {"format": FORMAT_VERSION, **about}, self.incoming)
+                    return
 
     def close(self) -> None:
         """Let the run go; one that has not ended is interrupted from now on."""
@@ -147,29 +154,51 @@ class RunWriter:
     def _fresh(self) -> Run:
         return Run(self.run.store, self.run.name, self.run.folder)
 
-    def _check_types(self, epoch: EpochRows) -> None:
-        """Raise BadInput where guess or truth is of another type than in the table's earlier epochs."""
-        types = {name: kind for name, kind in parquet.columns(epoch.rows.schema) if name in {"guess", "truth"}}
-        if epoch.table not in self._types:
-            earlier = self.committed()
-            if twins := [name for name in earlier if name != epoch.table and name.casefold() == epoch.table.casefold()]:
-                raise BadInput(f"table {epoch.table!r} differs from {twins[0]!r} only in case; choose another name")
-            last = next(iter(earlier.get(epoch.table, {}).values()), None)
-            self._types[epoch.table] = {name: last.type_of(name) if last else kind for name, kind in types.items()}
-        for name, kind in types.items():
-            known = self._types[epoch.table].get(name)
-            if known not in (None, kind):
-                raise BadInput(f"{name} is {kind} in epoch {epoch.epoch}, but {known} in {epoch.table!r} so far")
+    def check_open(self) -> None:
+        """Raise SecondguessError where this process may write no more: forked, closed, or the folder gone."""
+        if os.getpid() != self._process:
+            raise SecondguessError(f"run {self.run.name!r} was opened by another process; only that one writes to it")
+        if not self._lock.holds():
+            raise SecondguessError(
+                f"run {self.run.name!r} is closed, or its folder {self.run.folder} was removed or replaced; "
+                "nothing more is recorded there"
+            )
 
-    def _write_rows(self, epoch: EpochRows) -> dict[str, Any]:
-        about = {"run": self.run.name, "table": epoch.table, "epochs": [_entry(epoch)], "about": dict(self.run.about)}
+    def _committed(self, table: str) -> set[int]:
+        """The committed epochs of a table; read once, for this process is the only one to add to them."""
+        if table not in self._epochs:
+            earlier = self.committed()
+            if twins := [name for name in earlier if name != table and name.casefold() == table.casefold()]:
+                raise BadInput(f"table {table!r} differs from {twins[0]!r} only in case; choose another name")
+            self._epochs[table] = set(earlier.get(table, {}))
+            self._types[table] = {
+                name: kind for known in earlier.get(table, {}).values() for name, kind in known.columns
+            }
+        return self._epochs[table]
+
+    def _withdraw(self, files: Sequence[dict[str, Any] | None]) -> None:
+        """Remove the files of a failed commit, but what a record names: two writers of the same rows share a file."""
+        run = self._fresh()
+        if run.damage():
+            return
+        live = [record["file"]["name"] for records in run.commits.values() for _, record in records]
+        kept = {*(run.folder / name for name in live), *run.metrics}
+        for path in (run.folder / file["name"] for file in files if file is not None):
+            if path not in kept:
+                try:
+                    os.unlink(path)
+                except OSError as fault:
+                    _log.warning("%s belongs to no epoch and could not be removed: %s", path, fault)
+
+    def _write_rows(self, epoch: EpochRows, said: dict[str, Any]) -> dict[str, Any]:
+        about = {"run": self.run.name, "table": epoch.table, "epochs": [said], "about": dict(self.run.about)}
         rows = epoch.rows.replace_schema_metadata(parquet.footer(about))
         folder = self.run.folder / encoded(epoch.table)
         with Part(self.incoming) as part:
             parquet.write_table(part, rows)
             return parquet.publish(part, folder, f"epoch-{epoch.epoch:05d}", rows.num_rows)
 
-    def _write_metrics(self, metrics: Sequence[tuple[int | None, int | None, str, float]]) -> dict[str, Any] | None:
+    def _write_metrics(self, metrics: Sequence[Metric]) -> dict[str, Any] | None:
         if not metrics:
             return None
         columns = [[self.run.name] * len(metrics), *(list(column) for column in zip(*metrics, strict=True))]
@@ -179,56 +208,70 @@ class RunWriter:
             return parquet.publish(part, self.run.folder / "metrics", "metrics", rows.num_rows)
 
 
-def _entry(epoch: EpochRows) -> dict[str, Any]:
-    rows = epoch.rows
-    guess, ids = rows["guess"], rows["id"]
-    errors, unlabelled = None, 0
-    if "truth" in rows.column_names:
-        truth = rows["truth"]
-        unlabelled = truth.null_count
-        same = pc.fill_null(pc.equal(_plain(guess), _plain(truth)), False)
-        errors = rows.num_rows - unlabelled - (pc.sum(same).as_py() or 0)
-    return {
-        "epoch": epoch.epoch,
-        "rows": rows.num_rows,
-        "errors": errors,
-        "unlabelled": unlabelled,
-        "nan_scores": _nan_scores(rows),
-        "ids": parquet.ids_digest(ids),
-        "unique": ids.null_count == 0 and pc.count_distinct(ids).as_py() == rows.num_rows,
-        "examples": epoch.examples,
-    }
+@contextlib.contextmanager
+def _writing(what: str) -> Iterator[None]:
+    try:
+        yield
+    except NotWritten:
+        raise
+    except OSError as error:
+        raise NotWritten(what, error) from error
 
 
-def _nan_scores(rows: pa.Table) -> int:
-    """The number of rows with a NaN among their scores."""
-    broken = pa.scalar(False)
-    for name in filter(is_score, rows.column_names):
-        broken = pc.or_(broken, pc.is_nan(rows[name]))
-    return (pc.sum(broken).as_py() or 0) if not isinstance(broken, pa.Scalar) else 0
+@contextlib.contextmanager
+def _released_on_error(lock: RunLock) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        lock.release()
+        raise
 
 
-def _plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
-    return values.cast(values.type.value_type) if pa.types.is_dictionary(values.type) else values
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def check_twins(existing: Iterable[str], name: str) -> None:
+    """Raise AlreadyThere where a run's name differs from another one's only in case."""
+    if twins := [other for other in existing if other != name and other.casefold() == name.casefold()]:
+        raise AlreadyThere(f"run {name!r} differs from {twins[0]!r} only in case; choose another name")
 
 
 def _make_store(store: Path) -> None:
     try:
+        str(store).encode()
         make_folder(store)
         with Part(store):
             pass
+    except UnicodeEncodeError:
+        raise BadInput(f"the path {str(store)!r} is no Unicode text, which Parquet's readers need; rename it") from None
     except OSError as error:
         raise BadInput(f"cannot write to the store {store}: {error.strerror}; name another folder") from None
+
+
+def _begun(folder: Path, name: str, about: Mapping[str, Any]) -> RunLock:
+    """The lock of a run that begins in this folder, its first record written."""
+    lock = _locked(folder, name)
+    with _released_on_error(lock):
+        held = {path.name for path in folder.iterdir()}
+        if "run.json" not in held and (foreign := held - {".lock", ".incoming"}):
+            raise AlreadyThere(f"{folder} is no run, but holds {listing(sorted(foreign))}; choose another name")
+        _sync(folder.parent.parent, folder.parent)
+        record = {"format": FORMAT_VERSION, "name": name, "created": now(), **about}
+        try:
+            put_record(folder / "run.json", record, folder / ".incoming")
+        except FileExistsError:
+            lock.release()
+            raise _taken(Run(folder.parent, name, folder)) from None
+    return lock
+
+
+def _sync(*folders: Path) -> None:
+    """Make folders durable that another process may have made and left so: one that died between the two."""
+    for folder in folders:
+        sync_folder(folder)
 
 
 def _locked(folder: Path, name: str) -> RunLock:
     try:
         return RunLock(folder)
-    except BlockingIOError:
+    except (BlockingIOError, FileNotFoundError):  # gone: somebody replaces it at this moment
         raise AlreadyThere(f"run {name!r} is being recorded by another process; choose another name") from None
 
 
@@ -237,7 +280,7 @@ def _taken(run: Run) -> AlreadyThere:
     return AlreadyThere(f"run {run.name!r} exists already ({run.state}){resume}choose another name, or --overwrite it")
 
 
-def _discard(run: Run) -> None:
+def discard(run: Run) -> None:
     """Delete a run that is to be replaced. It leaves the store in one step, so no reader sees half of it."""
     lock = _locked(run.folder, run.name)
     try:
@@ -246,4 +289,5 @@ def _discard(run: Run) -> None:
         os.rename(run.folder, gone)
     finally:
         lock.release()
-    shutil.rmtree(gone.parent, ignore_errors=True)
+    for old in gone.parent.iterdir():  # those of processes that died here too
+        shutil.rmtree(old, ignore_errors=True)

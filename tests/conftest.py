@@ -1,0 +1,36 @@
+"""What the tests share."""
+
+from pathlib import Path
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--mnist", metavar="DIR", help="the folder with MNIST's raw files, for the tests that read them")
+    parser.addoption("--no-skips", action="store_true", help="fail where a test is skipped: every part must be there")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if session.config.getoption("--no-skips") and reporter is not None and reporter.stats.get("skipped"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.fixture(scope="session")
+def mnist_dir(request: pytest.FixtureRequest) -> Path:
+    folder = request.config.getoption("--mnist")
+    if folder is None:
+        pytest.skip("needs MNIST's raw files: pytest --mnist DIR")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def trained_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The store `predictions` of two short trainings on the embedded digits, as `make demo` leaves it."""
+    from trainer.settings import Settings
+    from trainer.train import train  # torch takes seconds to load, which most tests need not wait for
+
+    store = tmp_path_factory.mktemp("trained") / "predictions"
+    for run, sizes in (("cnn", (4, 8)), ("double", (8, 16))):
+        train(Settings(run=run, l1_size=sizes[0], l2_size=sizes[1], batch_size=64, wandb="off", store=str(store)))
+    return store

@@ -1,0 +1,306 @@
+"""Columns as training loops have them, turned into Arrow."""
+
+import datetime
+import math
+import uuid
+from decimal import Decimal
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as nps
+
+from analysis.errors import BadInput
+from trainer import columns
+
+NAN = math.nan
+
+# ids
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        *(["1", "22"], ("1", "22"), [1, 22], [1, "22"], np.array([1, 22]), np.array(["1", "22"]), [b"1", "22"]),
+        *(
+            torch.tensor([1, 22]),
+            [torch.tensor(1), np.int64(22)],
+            pd.Series([1, 22], index=[7, 8]),
+            np.array([b"1", b"22"]),
+        ),
+        *(np.array([1, "22"], object), pa.array(["1", "22"]).to_pylist(), iter(["1", "22"]), range(1, 23, 21)),
+    ],
+)
+def test_ids_are_text_whatever_they_came_as(ids: Any) -> None:
+    assert columns.texts(columns.plain(ids)) == ["1", "22"]
+
+
+def test_a_uuid_is_an_id() -> None:
+    assert columns.texts([uuid.UUID(int=1)]) == ["00000000-0000-0000-0000-000000000001"]
+
+
+@pytest.mark.parametrize(
+    "ids",
+    [
+        *([None], [1.0], [NAN], [True], [pd.NA], [pd.NaT], np.array([1.5]), torch.tensor([1.5]), [[1, 2]], [object()]),
+        *(np.array([[1, 2]]), torch.tensor([[1, 2]]), [datetime.date(2020, 1, 1)], np.array([None], object)),
+    ],
+)
+def test_what_is_neither_text_nor_an_integer_is_no_id(ids: Any) -> None:
+    with pytest.raises(BadInput, match="is neither text nor an integer"):
+        columns.texts(columns.plain(ids))
+
+
+@pytest.mark.parametrize("ids", [["a", "\udcff"], [b"\xff"], ["\ud83d"]])
+def test_an_id_that_is_no_unicode_is_refused(ids: Any) -> None:
+    with pytest.raises(BadInput, match="not valid Unicode"):
+        columns.texts(ids)
+
+
+@pytest.mark.parametrize("ids", ["abc", b"abc"])
+def test_one_text_is_not_one_id_per_letter(ids: Any) -> None:
+    with pytest.raises(BadInput, match="expected one id per row"):
+        columns.texts(ids)
+
+
+# scores
+
+HALF = [[0.25, 0.75], [1.0, 0.0]]
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [
+        *(HALF, np.array(HALF), np.array(HALF, np.float16), torch.tensor(HALF), torch.tensor(HALF).bfloat16()),
+        *(
+            [torch.tensor(row) for row in HALF],
+            torch.tensor(HALF).requires_grad_(),
+            pd.DataFrame(HALF),
+            tuple(map(tuple, HALF)),
+        ),
+    ],
+)
+def test_scores_are_float32_whatever_they_came_as(scores: Any) -> None:
+    found = columns.probabilities(scores, None)
+    assert found.dtype == np.float32
+    assert found.tolist() == HALF
+
+
+def test_integers_and_bools_may_be_scores() -> None:
+    assert columns.probabilities([[0, 1]], None).tolist() == [[0.0, 1.0]]
+    assert columns.probabilities(np.array([[False, True]]), None).tolist() == [[0.0, 1.0]]
+
+
+@pytest.mark.parametrize(
+    ("scores", "classes", "message"),
+    [
+        ([0.1, 0.9], None, r"scores have shape \(2,\); expected one row per example"),
+        (np.zeros((2, 0)), None, r"scores have shape \(2, 0\)"),
+        (np.zeros((1, 2, 2)), None, "expected one row per example"),
+        ([[0.1, 0.9]], ["a", "b", "c"], "scores have 2 columns; there are 3 classes"),
+        ([["a", "b"]], None, "expected numbers"),
+        ([[1j, 0]], None, "expected numbers"),
+        ([[0.1], [0.1, 0.9]], None, "scores are no table of numbers"),
+        ([[0.5, 0.5], [3.0, -4.0]], None, "score 3 in row 1 of the batch is not a probability; give softmax"),
+        ([[0.5, -0.002]], None, "score -0.002 in row 0"),
+        (torch.tensor([[2.0, 1.0]]).bfloat16(), None, "score 2 in row 0"),
+    ],
+)
+def test_what_is_no_table_of_probabilities_is_refused(scores: Any, classes: Any, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        columns.probabilities(scores, classes)
+
+
+def test_half_precision_may_leave_0_to_1_by_a_thousandth_and_infinite_scores_are_kept() -> None:
+    scores = np.array([[1.0005, -0.0005], [NAN, np.inf]], np.float64)
+    assert np.array_equal(columns.probabilities(scores, None), scores.astype(np.float32), equal_nan=True)
+
+
+SCORES = nps.arrays(
+    np.float32,
+    st.tuples(st.integers(1, 4), st.integers(1, 4)),
+    elements=st.one_of(st.floats(0, 1, width=32), st.sampled_from([NAN, 0.5])),
+)
+
+
+@given(SCORES, st.booleans(), st.data())
+def test_the_guess_is_the_largest_score_ties_to_the_lowest_class(
+    scores: np.ndarray, named: bool, data: st.DataObject
+) -> None:
+    """By brute force, a row at a time."""
+    rows, count = scores.shape
+    names = [f"class {at}" for at in range(count)] if named else None
+    truth = data.draw(st.lists(st.one_of(st.none(), st.integers(0, count - 1)), min_size=rows, max_size=rows))
+    expected = []
+    for row, label in zip(scores.tolist(), truth, strict=True):
+        broken = any(math.isnan(score) for score in row)
+        guess = None if broken else row.index(max(row))
+        of_truth = None if label is None or math.isnan(row[label]) else row[label]
+        expected.append(
+            (guess if guess is None or names is None else names[guess], None if broken else max(row), of_truth)
+        )
+    found = columns.scored(scores, None, columns.labels(truth, "truth", names, count), names)
+    assert list(found) == ["guess", "confidence", "truth_score", *(f"score_{at}" for at in range(count))]
+    assert (
+        list(zip(*(found[name].to_pylist() for name in ("guess", "confidence", "truth_score")), strict=True))
+        == expected
+    )
+    stored = np.stack([found[f"score_{at}"].to_numpy(zero_copy_only=False) for at in range(count)], axis=1)
+    assert np.array_equal(stored, scores, equal_nan=True)
+    assert {str(found[f"score_{at}"].type) for at in range(count)} == {"float"}
+
+
+def test_a_guess_that_is_given_is_kept_and_its_score_is_the_confidence() -> None:
+    scores = columns.probabilities([[0.1, 0.9], [0.6, 0.4]], None)
+    found = columns.scored(scores, pa.array([0, None]), None, None)
+    assert found["guess"].to_pylist() == [0, None]
+    assert found["confidence"].to_pylist() == [pytest.approx(0.1), None]
+
+
+# labels
+
+INTEGERS = [
+    *(
+        [1, 0],
+        (1, 0),
+        np.array([1, 0]),
+        np.array([1, 0], np.uint8),
+        torch.tensor([1, 0]),
+        [torch.tensor(1), np.int32(0)],
+    ),
+    *([True, False], np.array([True, False]), pd.Series([1, 0], index=[5, 6]), iter([1, 0])),
+]
+
+
+@pytest.mark.parametrize("values", INTEGERS)
+def test_class_numbers_are_int64_whatever_they_came_as(values: Any) -> None:
+    found = columns.labels(values, "truth", None, 2)
+    assert (str(found.type), found.to_pylist()) == ("int64", [1, 0])
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[1, 0, None], ["dog", "cat", None], np.array(["dog", "cat", None], object), pd.Series(["dog", "cat", None])],
+)
+def test_with_classes_numbers_and_names_come_to_names(values: Any) -> None:
+    found = columns.labels(values, "truth", ["cat", "dog"], 2)
+    assert found.to_pylist() == ["dog", "cat", None]
+    assert found.type == pa.dictionary(pa.int32(), pa.string())
+    assert found.dictionary.to_pylist() == ["cat", "dog"]
+
+
+@pytest.mark.parametrize(
+    ("values", "kind", "expected"),
+    [
+        (["x", None], "string", ["x", None]),
+        ([1.5, NAN], "double", [1.5, None]),
+        (np.array([1.5, np.nan], np.float32), "double", [1.5, None]),
+        ([None, None], "null", [None, None]),
+        ([2**40, -1], "int64", [2**40, -1]),
+        (pd.array([1, None], "Int64"), "int64", [1, None]),
+    ],
+)
+def test_without_classes_labels_are_kept_as_given_and_nan_is_none(values: Any, kind: str, expected: list[Any]) -> None:
+    found = columns.labels(values, "truth", None, None)
+    assert (str(found.type), found.to_pylist()) == (kind, expected)
+
+
+@pytest.mark.parametrize(
+    ("values", "classes", "count", "message"),
+    [
+        ([0, 2], None, 2, r"truth 2 in row 1 of the batch is outside the 2 classes \(0 to 1\)"),
+        ([0, -1], None, 2, "truth -1 in row 1"),
+        ([None, 5], ["a", "b"], None, "truth 5 in row 1"),
+        (["a", "c"], ["a", "b"], None, "truth 'c' in row 1 of the batch is not a class; classes: a, b"),
+        ([0.5], ["a", "b"], None, "truth is a float; expected one of the 2 classes"),
+        (["a"], None, 2, "truth is text, but the classes of the scores are the numbers 0 to 1"),
+        ([1.0, NAN], None, 2, "truth is a float, but the classes of the scores are the numbers 0 to 1"),
+        ([1, "a"], None, None, "truth cannot be a column of numbers or names"),
+        ([[1], [2]], None, None, "truth is list<item: int64>; expected class numbers"),
+        (np.zeros((2, 1)), None, None, "truth cannot be a column"),
+        (torch.zeros(2, 1), None, None, "truth cannot be a column"),
+        (3, None, None, "truth cannot be a column"),
+        ([2**70], None, None, "truth cannot be a column"),
+        ([b"x"], None, None, "truth is binary"),
+        (["\udcff"], None, None, "truth cannot be a column"),
+    ],
+)
+def test_what_is_no_label_is_refused(values: Any, classes: Any, count: Any, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        columns.labels(values, "truth", classes, count)
+
+
+# The user's own columns
+
+DAY = datetime.date(2020, 2, 29)
+EXTRAS: dict[str, tuple[Any, str, list[Any]]] = {
+    "integers": ([1, None], "int64", [1, None]),
+    "floats": (np.array([0.5, np.nan], np.float32), "float", [0.5, NAN]),
+    "text": (["ä", None], "string", ["ä", None]),
+    "bools": ([True, False], "bool", [True, False]),
+    "bytes": ([b"\0", b"x"], "binary", [b"\0", b"x"]),
+    "dates": ([DAY, None], "date32[day]", [DAY, None]),
+    "moments": ([datetime.datetime(2020, 1, 1), None], "timestamp[us]", [datetime.datetime(2020, 1, 1), None]),
+    "decimals": ([Decimal("1.50"), None], "decimal128(3, 2)", [Decimal("1.50"), None]),
+    "lists": ([[1], []], "list<item: int64>", [[1], []]),
+    "vectors": (np.ones((2, 3)), "list<item: double>", [[1.0] * 3] * 2),
+    "tensor": (torch.ones(2, 2), "list<item: double>", [[1.0] * 2] * 2),
+    "records": ([{"a": 1}, {"a": 2}], "struct<a: int64>", [{"a": 1}, {"a": 2}]),
+    "a series": (pd.Series([3, 4], index=[9, 8]), "int64", [3, 4]),
+    "large unsigned": (np.array([2**64 - 1, 0], np.uint64), "uint64", [2**64 - 1, 0]),
+    "nothing": ([None, None], "null", [None, None]),
+}
+
+
+@pytest.mark.parametrize(("values", "kind", "expected"), EXTRAS.values(), ids=list(EXTRAS))
+def test_a_column_of_ones_own_is_kept_as_it_is(values: Any, kind: str, expected: list[Any]) -> None:
+    found = columns.extras({"mine": values}, 2)["mine"]
+    assert str(found.type) == kind
+    assert str(found.to_pylist()) == str(expected)
+
+
+@pytest.mark.parametrize(
+    "name", ['a "quote"', "with space", "🙂", "a;b", "select", "x.y", "NULL", "rowid", "filename", "ä" * 100]
+)
+def test_a_column_may_have_any_name(name: str) -> None:
+    assert list(columns.extras({name: [1]}, 1)) == [name]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("run", "epoch", "id", "guess", "truth", "confidence", "truth_score", "digest", "image", "examples"),
+        "Run",
+        "SCORE_3",
+        "score_0",
+        "",
+        " ",
+    ],
+)
+def test_a_reserved_or_empty_column_name_is_refused(name: str) -> None:
+    with pytest.raises(BadInput, match=r"cannot be added: the name is reserved, empty, or there twice; rename it"):
+        columns.extras({name: [1]}, 1)
+
+
+def test_two_columns_whose_names_differ_in_case_are_refused() -> None:
+    with pytest.raises(BadInput, match="column 'Mine' cannot be added"):
+        columns.extras({"mine": [1], "Mine": [2]}, 1)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [[1j], [object()], [1, "a"], [{}], ["\udcff"], [2**70], pa.array([(1, 2, 3)], pa.month_day_nano_interval())],
+)
+def test_what_parquet_cannot_hold_is_refused_by_name_when_it_is_added(values: Any) -> None:
+    with pytest.raises(BadInput, match="column 'mine' cannot be stored"):
+        columns.extras({"mine": values}, len(values))
+
+
+def test_a_column_has_a_value_per_row() -> None:
+    with pytest.raises(BadInput, match="column 'mine' has 2 values; the batch has 3 rows"):
+        columns.extras({"mine": [1, 2]}, 3)

@@ -1,0 +1,227 @@
+"""What a store holds, read from its records, whatever state they are in."""
+
+import json
+import os
+import shutil
+import unicodedata
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stores import epoch, read_record, writer
+
+from analysis.errors import NotFound
+from analysis.store.runs import find_epoch, find_run, list_runs, run_folder
+from analysis.store.writer import RunWriter
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """Epochs 1, 2 and 3 of an interrupted run."""
+    store = tmp_path / "predictions"
+    run = writer(store)
+    for number in (3, 1, 2):
+        run.commit(epoch(number, ["a"]))
+    run.close()
+    return store
+
+
+COMMITS = "cnn/commits/test_predictions"
+
+
+def epochs(store: Path) -> list[int]:
+    return list(find_run(store, "cnn").tables.get("test_predictions", {}))
+
+
+def test_epochs_are_listed_in_order_however_they_were_committed(store: Path) -> None:
+    assert epochs(store) == [1, 2, 3]
+
+
+def test_epochs_are_in_order_where_a_merged_file_surrounds_one_that_stayed_alone(store: Path) -> None:
+    (bad,) = store.glob("cnn/test_predictions/epoch-00002-*")
+    bad.write_bytes(b"not what was written")
+    run = RunWriter.resume(store, "cnn")
+    run.end()
+    run.close()
+    assert epochs(store) == [1, 2, 3]
+
+
+def test_runs_are_listed_oldest_first(store: Path) -> None:
+    for name, created in (("b", "2020-01-02"), ("a", "2020-01-02"), ("z", "2019-01-01")):
+        (store / name).mkdir()
+        (store / name / "run.json").write_text(json.dumps({"format": 1, "name": name, "created": created}))
+    assert list(list_runs(store)) == ["z", "a", "b", "cnn"]
+
+
+def test_only_folders_with_a_run_json_are_runs(store: Path) -> None:
+    (store / "examples").mkdir()
+    (store / "file").write_text("")
+    (store / "ghost" / "commits" / "t").mkdir(parents=True)
+    assert list(list_runs(store)) == ["cnn"]
+
+
+def test_a_run_is_found_under_its_folders_name(store: Path) -> None:
+    """A folder may be copied and renamed; what its files say of the run is then another name."""
+    shutil.copytree(store / "cnn", run_folder(store, "lr=0.1: [x]"))
+    found = find_epoch(store, "lr=0.1: [x]", "test_predictions", 1)
+    assert (found.run, found.recorded_as) == ("lr=0.1: [x]", "cnn")
+    assert found.file.is_file()
+
+
+def test_a_folder_whose_name_came_decomposed_is_found_composed(store: Path) -> None:
+    shutil.copytree(store / "cnn", store / unicodedata.normalize("NFD", "Müller"))
+    assert find_run(store, "Müller").folder.is_dir()
+
+
+def test_what_is_not_there_is_answered_with_what_is(store: Path, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match=r"no store at .*nowhere; record one with `secondguess train`"):
+        list_runs(tmp_path / "nowhere")
+    with pytest.raises(NotFound, match=r"no run named 'cnn3' in .*; the store has: cnn"):
+        find_run(store, "cnn3")
+    with pytest.raises(NotFound, match="run 'cnn' has no table 'train'; it has: test_predictions"):
+        find_epoch(store, "cnn", "train", 1)
+    with pytest.raises(NotFound, match="cnn/test_predictions has no epoch 9; it has: 1, 2, 3"):
+        find_epoch(store, "cnn", "test_predictions", 9)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(NotFound, match="the store has no runs yet"):
+        find_run(tmp_path / "empty", "cnn")
+
+
+def test_a_run_is_running_then_interrupted_then_finished(store: Path) -> None:
+    run = RunWriter.resume(store, "cnn")
+    assert find_run(store, "cnn").state == "running"
+    run.close()
+    assert find_run(store, "cnn").state == "interrupted"
+    run = RunWriter.resume(store, "cnn")
+    run.end()
+    assert find_run(store, "cnn").state == "finished"
+    run.close()
+    assert find_run(store, "cnn").state == "finished"
+
+
+def test_a_copied_run_is_running_nowhere(store: Path) -> None:
+    run = RunWriter.resume(store, "cnn")
+    shutil.copytree(store / "cnn", store / "copy", ignore=shutil.ignore_patterns(".lock"))
+    assert find_run(store, "copy").state == "interrupted"
+    run.close()
+
+
+# Records that cannot be trusted are refused by name; the rest answers.
+
+
+def without(key: str) -> Any:
+    return lambda record: {name: value for name, value in record.items() if name != key}
+
+
+def entry_with(**changes: Any) -> Any:
+    return lambda record: {**record, "epochs": [{**record["epochs"][0], **changes}]}
+
+
+BROKEN: dict[str, tuple[Any, str]] = {
+    "empty": (lambda record: "", "cannot be read"),
+    "cut short": (lambda record: json.dumps(record)[:100], "cannot be read"),
+    "no text": (lambda record: b"\xff\xfe\x00", "cannot be read"),
+    "too deep": (lambda record: "[" * 100_000, "cannot be read"),
+    "another kind of JSON": (lambda record: [1, 2], "is not one of secondguess"),
+    "without a format": (without("format"), "is not one of secondguess"),
+    "newer": (lambda record: {**record, "format": 2}, r"has format 2, this secondguess reads up to 1: upgrade it"),
+    "newer and unknown": (lambda record: {"format": 99}, "has format 99"),
+    "without epochs": (without("epochs"), "is not what a commit of that name says"),
+    "no epochs": (lambda record: {**record, "epochs": []}, "is not what a commit"),
+    "without a file": (without("file"), "is not what a commit"),
+    "without columns": (without("columns"), "is not what a commit"),
+    "without classes": (without("classes"), "is not what a commit"),
+    "another epoch": (entry_with(epoch=7), "is not what a commit of that name says"),
+    "an epoch in words": (entry_with(epoch="two"), "is not what a commit"),
+    "rows in words": (entry_with(rows="many"), "is not what a commit"),
+    "columns of numbers": (lambda record: {**record, "columns": [[1, 2]]}, "is not what a commit"),
+    "a file outside": (
+        lambda record: {**record, "file": {**record["file"], "name": "../../x.parquet"}},
+        "is not what a commit",
+    ),
+    "a file anywhere": (
+        lambda record: {**record, "file": {**record["file"], "name": "/etc/passwd"}},
+        "is not what a commit",
+    ),
+    "examples outside": (entry_with(examples="../cnn/run.json"), "is not what a commit"),
+}
+
+
+@pytest.mark.parametrize(("change", "message"), BROKEN.values(), ids=list(BROKEN))
+def test_a_commit_that_cannot_be_trusted_is_left_out_by_name(store: Path, change: Any, message: str) -> None:
+    path = store / COMMITS / "00002.json"
+    changed = change(read_record(path))
+    path.write_bytes(
+        changed
+        if isinstance(changed, bytes)
+        else (changed if isinstance(changed, str) else json.dumps(changed)).encode()
+    )
+    run = find_run(store, "cnn")
+    assert list(run.tables["test_predictions"]) == [1, 3]
+    (fault,) = run.faults
+    assert str(path) in fault
+    with pytest.raises(AssertionError, match=message):
+        raise AssertionError(fault)
+
+
+def test_a_copied_record_counts_once_and_is_named(store: Path) -> None:
+    shutil.copy(store / COMMITS / "00002.json", store / COMMITS / "00002 (copy).json")
+    run = find_run(store, "cnn")
+    assert list(run.tables["test_predictions"]) == [1, 2, 3]
+    assert [fault for fault in run.faults if "00002 (copy).json" in fault]
+
+
+def test_a_record_that_is_a_folder_or_a_link_to_nothing_stops_nobody(store: Path) -> None:
+    (store / COMMITS / "00004.json").mkdir()
+    (store / COMMITS / "00005.json").symlink_to("nowhere.json")
+    run = find_run(store, "cnn")
+    assert list(run.tables["test_predictions"]) == [1, 2, 3]
+    assert len(run.faults) == 2
+
+
+def test_files_that_are_no_json_are_no_records(store: Path) -> None:
+    for name in ("00002.json.bak", ".DS_Store", "notes.txt"):
+        (store / COMMITS / name).write_text("mine")
+    assert find_run(store, "cnn").damage() == []
+
+
+@pytest.mark.parametrize("text", ["{", "", "[]", '{"format": 9}'])
+def test_a_run_whose_run_json_is_broken_is_listed_and_its_epochs_answer(store: Path, text: str) -> None:
+    (store / "cnn" / "run.json").write_text(text)
+    run = list_runs(store)["cnn"]
+    assert (run.about, list(run.tables["test_predictions"])) == ({}, [1, 2, 3])
+    assert [str(store / "cnn" / "run.json") in fault for fault in run.faults] == [True]
+
+
+def test_a_broken_end_leaves_a_run_interrupted_and_says_so(store: Path) -> None:
+    (store / "cnn" / "commits" / "end.json").write_text("{")
+    run = find_run(store, "cnn")
+    assert run.state == "interrupted"
+    assert "end.json cannot be read" in run.damage()[0]
+
+
+def test_a_record_that_goes_while_it_is_read_makes_the_reader_list_again(
+    store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Merging puts its record first, so whoever misses an old one finds the new one."""
+    read, merged = Path.read_bytes, []
+
+    def read_bytes(path: Path) -> bytes:
+        if path.name == "00001.json" and not merged:
+            merged.append(True)
+            run = RunWriter.resume(store, "cnn")
+            run.end()
+            run.close()
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    assert epochs(store) == [1, 2, 3]
+    assert merged
+    assert os.listdir(store / COMMITS) == ["00001-00003.json"]
+
+
+def test_score_columns_are_counted_by_name(store: Path) -> None:
+    run = RunWriter.resume(store, "cnn")
+    run.commit(epoch(1, ["a"], table="t", **{"score_0": [0.5], "score_1": [0.5], "score_²": [1], "score_total": [1]}))
+    run.close()
+    assert find_epoch(store, "cnn", "t", 1).scores == 2
