@@ -28,7 +28,7 @@ def runs(known: Iterable[Run]) -> Relation:
     A run without a table has one row with no table_name.
     """
     rows = [row for run in known for row in _rows(run)]
-    casts = ", ".join(f"CAST({name} AS {kind}) AS {name}" for name, kind in _COLUMNS.items())
+    casts = ", ".join(f"TRY_CAST({name} AS {kind}) AS {name}" for name, kind in _COLUMNS.items())
     empty = f"({', '.join(['NULL'] * len(_COLUMNS))})"
     values = ",\n  ".join(f"({', '.join(literal(value) for value in row)})" for row in rows) or empty
     where = "" if rows else "\nWHERE false"
@@ -37,7 +37,7 @@ def runs(known: Iterable[Run]) -> Relation:
 
 def _rows(run: Run) -> list[list[object]]:
     about = run.about
-    origin, created = about.get("origin"), about.get("created")
+    origin, created = (None if about.get(key) is None else str(about[key]) for key in ("origin", "created"))
     config = json.dumps(about.get("config", {}), ensure_ascii=False)
     tables = [
         [

@@ -1,9 +1,9 @@
 """The command line: parse, call, render."""
 
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from functools import partial
 from importlib import import_module
 from itertools import pairwise
@@ -14,12 +14,15 @@ import click
 
 from analysis import asking, output, questions
 from analysis.engine import Build
-from analysis.errors import MissingExtra, SecondguessError
+from analysis.errors import BadInput, MissingExtra, NotFound, SecondguessError
 from analysis.questions import Question
 from analysis.schema import DEFAULT_STORE, STORE_VARIABLE
 
 # Loaded on use: the trainer needs packages that asking does not.
-_ELSEWHERE = {"train": ("trainer.command:train", "train")}
+_ELSEWHERE = {
+    "train": ("trainer.command:train", "train"),
+    "import": ("analysis.importers.command:import_", "wandb"),
+}
 
 
 class Commands(click.Group):
@@ -44,45 +47,53 @@ class Commands(click.Group):
 class Questions(click.Group):
     """`ask`: one command per question, the store's own questions among them."""
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Find the store that the arguments name, before they are parsed: it may bring questions of its own."""
+        ctx.obj = _default_store()
+        for name, value in pairwise([*args, ""]):
+            if name == "--store" or name.startswith("--store="):
+                ctx.obj = Path(value if name == "--store" else name.removeprefix("--store="))
+        return super().parse_args(ctx, args)
+
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        """Find the question where the store is that the arguments name."""
-        ctx.obj = _store_in(args)
-        known = questions.all_questions(ctx.obj)
-        if args[0] not in known and not args[0].startswith("-"):
+        """The command of the question that the arguments begin with."""
+        if not args[0].startswith("-"):
             questions.find(ctx.obj, args[0])
         return super().resolve_command(ctx, args)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The questions' names."""
-        return list(questions.all_questions(_store_in([])))
+        return questions.names(ctx.obj)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command that asks the question of that name."""
-        found = questions.all_questions(ctx.obj if isinstance(ctx.obj, Path) else _store_in([])).get(cmd_name)
-        return _question_command(found) if found is not None else None
+        """The command that asks the question of that name; where its file is no question, its help says why."""
+        try:
+            return _question_command(questions.find(ctx.obj, cmd_name))
+        except NotFound:
+            return None
+        except BadInput as fault:
+            return click.Command(cmd_name, help=f"Cannot be asked: {fault}")
 
 
-def _store_in(args: Sequence[str]) -> Path:
-    """The store that the arguments name, before they are parsed: it may bring questions of its own."""
-    for before, after in pairwise([*args, ""]):
-        if before == "--store":
-            return Path(after)
-        if before.startswith("--store="):
-            return Path(before.removeprefix("--store="))
-    return Path(os.environ.get(STORE_VARIABLE) or DEFAULT_STORE)
+def _default_store() -> Path:
+    """The store where a command names none: the one named before it, the environment's, or the usual folder."""
+    context = click.get_current_context(silent=True)
+    above = context.parent.params.get("store") if context is not None and context.parent is not None else None
+    return above or Path(os.environ.get(STORE_VARIABLE) or DEFAULT_STORE)
+
+
+_STORE = click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    default=_default_store,
+    help=f"The folder that holds the runs [default: {DEFAULT_STORE}, or ${STORE_VARIABLE}].",
+)
 
 
 def _answering(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of every command that answers something."""
     options = [
-        click.option(
-            "--store",
-            type=click.Path(path_type=Path),
-            envvar=STORE_VARIABLE,
-            default=DEFAULT_STORE,
-            show_default=True,
-            help="The folder that holds the runs.",
-        ),
+        _STORE,
         click.option(
             "--format",
             "form",
@@ -103,9 +114,9 @@ def _answering(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option(
             "--rows",
             type=click.IntRange(min=1),
+            metavar="N",
             default=50,
-            show_default=True,
-            help="Rows drawn as a table; the other formats write all.",
+            help="Rows drawn as a table [default: 50]; the other formats write all.",
         ),
     ]
     for option in reversed(options):
@@ -113,10 +124,13 @@ def _answering(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="secondguess", message="%(package)s %(version)s")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Second-guess your model: ask what it got wrong, how that changed, and which of two models to trust."""
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
 
 
 @cli.command()
@@ -126,13 +140,21 @@ def runs(store: Path, **how: Any) -> None:
     _answer(lambda con: asking.runs_statement(store.absolute()), store, None, **how)
 
 
-@cli.group(cls=Questions, invoke_without_command=True)
+@cli.group(
+    cls=Questions, invoke_without_command=True, short_help="Ask a question of tables; alone, list the questions."
+)
+@_STORE
 @click.pass_context
-def ask(ctx: click.Context) -> None:
-    """Ask a question about tables named RUN[/TABLE][@EPOCH], as in cnn@5; without one, list the questions."""
+def ask(ctx: click.Context, store: Path) -> None:
+    """Ask a question about tables named RUN[/TABLE][@EPOCH], as in cnn@5; without one, list the questions.
+
+    EPOCH is a number, last, best (fewest errors) or all. SQL files in the store's folder `questions` are questions too.
+    """
     if ctx.invoked_subcommand is None:
-        for name, question in questions.all_questions(_store_in([])).items():
-            click.echo(f"{name:<20}  {question.help}")
+        known = {name: ask.get_command(ctx, name) for name in ask.list_commands(ctx)}
+        width = max(map(len, known))
+        for name, command in known.items():
+            click.echo(f"{name:<{width}}  {command.short_help or command.help if command is not None else ''}")
 
 
 @cli.command()
@@ -149,17 +171,25 @@ def sql(select: str, store: Path, **how: Any) -> None:
 
 def _question_command(question: Question) -> click.Command:
     def run(tables: tuple[str, ...], store: Path, form: Any, file: Any, show_sql: Any, rows: Any, **given: Any) -> None:
-        build = partial(asking.question, store=store.absolute(), asked=question, refs=tables, given=given)
+        options = {name.removeprefix("option_"): value for name, value in given.items()}
+        build = partial(asking.question, store=store.absolute(), asked=question, refs=tables, given=options)
         _answer(build, store, question, form=form, file=file, show_sql=show_sql, rows=rows)
 
-    for option in question.options:
+    run = _answering(run)
+    for option in reversed(question.options):
+        shown = "" if option.default is None else f" [default: {option.default}]"
         run = click.option(
-            f"--{option.name}", default=None if option.default is None else str(option.default), help=option.help
+            f"--{option.name.replace('_', '-')}",
+            f"option_{option.name}",
+            default=None if option.default is None else str(option.default),
+            metavar=option.type.upper(),
+            help=f"{option.help}{shown}",
         )(run)
     least, most = question.tables
-    words = " ".join(["TABLE"] * least) if most == least else " ".join(["TABLE"] * least) + " [TABLE]..."
-    run = click.argument("tables", nargs=-1, metavar=words)(_answering(run))
-    return click.command(question.name, help=question.help + ".")(run)
+    words = [*["TABLE"] * least, *(["[TABLE]..."] if most is None else ["[TABLE]"] * (most - least))]
+    run = click.argument("tables", nargs=-1, metavar=" ".join(words))(run)
+    how = f"TABLE is RUN[/TABLE][@EPOCH], as in cnn@5; EPOCH a number, last, best or all, else {question.epochs}."
+    return click.command(question.name, short_help=question.help, help=f"{question.help}.\n\n{how}")(run)
 
 
 def _answer(build: Build, store: Path, question: Question | None, **how: Any) -> None:
@@ -168,6 +198,8 @@ def _answer(build: Build, store: Path, question: Question | None, **how: Any) ->
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run a command; an error a person can mend is one line on stderr and exit code 1."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # names and bars, whatever the environment's encoding
     try:
         cli.main(args=list(args) if args is not None else None, prog_name="secondguess", standalone_mode=False)
     except click.exceptions.Exit as stop:
@@ -178,12 +210,8 @@ def main(args: Sequence[str] | None = None) -> None:
         click.echo(f"secondguess: {error.format_message()}", err=True)
         sys.exit(error.exit_code)
     except SecondguessError as error:
+        click.echo(f"secondguess: {' '.join(str(error).splitlines())}", err=True)
+        sys.exit(1)
+    except OSError as error:
         click.echo(f"secondguess: {error}", err=True)
         sys.exit(1)
-    except BrokenPipeError:
-        # Whoever read the output has seen enough; Python must not complain while it flushes the rest.
-        with suppress(OSError):
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(141)
-    except KeyboardInterrupt:
-        sys.exit(130)

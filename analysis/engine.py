@@ -3,14 +3,20 @@
 import secrets
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
 from analysis.errors import Damaged, Refused, SecondguessError
-from analysis.sqltext import Statement, literal
+from analysis.sqltext import Statement, literal, pattern
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _CONFIG = {
     "python_enable_replacements": False,
@@ -20,50 +26,102 @@ _CONFIG = {
     "allow_persistent_secrets": False,
 }
 
+_LOOKS = 3
 Build = Callable[[duckdb.DuckDBPyConnection], Statement]
+Started = TypeVar("Started")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """An answer that is being read: the columns, their SQL types, and the rows, which can be read once."""
+
+    columns: Sequence[str]
+    types: Sequence[str]
+    rows: Iterator[tuple[Any, ...]]
+
+
+def rows(con: duckdb.DuckDBPyConnection, statement: Statement) -> Rows:
+    """Start a statement and wait for its first rows, so that what is wrong with it is known before any is given."""
+    con.execute(statement.sql, statement.bound)
+    described = con.description or []
+    first = con.fetchmany(1000)
+    return Rows(
+        columns=[column[0] for column in described],
+        types=[str(column[1]) for column in described],
+        rows=chain(first, _more(con) if first else ()),
+    )
+
+
+def _more(con: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+    while batch := con.fetchmany(1000):
+        yield from batch
+
+
+def batches(con: duckdb.DuckDBPyConnection, statement: Statement) -> "pa.RecordBatchReader":
+    """Start a statement, to be read as Arrow batches."""
+    return con.sql(statement.sql, params=statement.bound).to_arrow_reader(100_000)
 
 
 @contextmanager
-def answered(build: Build) -> Iterator[tuple[Statement, duckdb.DuckDBPyConnection]]:
-    """Run the statement that `build` makes on a connection locked down to the statement's files.
+def answered(
+    build: Build, start: Callable[[duckdb.DuckDBPyConnection, Statement], Started]
+) -> Iterator[tuple[Statement, Started]]:
+    """Start the statement that `build` makes, on a connection locked down to the statement's files.
 
-    A file that a compaction removed between listing and reading makes it start over, once, before any row is given.
-    Raises SecondguessError for what DuckDB refuses.
+    A file that a compaction removed between listing and reading makes it start over, before any row is given. Raises
+    SecondguessError for what DuckDB refuses.
     """
     spill = Path(tempfile.gettempdir()) / f"secondguess-{secrets.token_hex(8)}"  # made by DuckDB when it needs it
+    opened: list[duckdb.DuckDBPyConnection] = []
+
+    def attempt() -> tuple[Statement, Started]:
+        con, statement = locked(build, spill)
+        opened.append(con)
+        return statement, start(con, statement)
+
     try:
-        try:
-            statement, con = _run(build, spill)
-        except duckdb.IOException:
-            statement, con = _run(build, spill)
-    except duckdb.Error as error:
-        raise explained(error) from None
-    try:
-        yield statement, con
+        yield starting_over(attempt)
     except duckdb.Error as error:
         raise explained(error) from None
     finally:
-        con.close()
+        for con in opened:
+            con.close()
         shutil.rmtree(spill, ignore_errors=True)
 
 
-def _run(build: Build, spill: Path) -> tuple[Statement, duckdb.DuckDBPyConnection]:
+def starting_over(attempt: Callable[[], Started]) -> Started:
+    """What the attempt returns; made anew where it met a file that is gone, which a compaction may have removed."""
+    for _ in range(_LOOKS - 1):
+        # Of a file that is gone DuckDB asks whether it is a folder, which a locked connection must not know.
+        with suppress(duckdb.IOException, duckdb.PermissionException):
+            return attempt()
+    return attempt()
+
+
+def locked(build: Build, spill: Path) -> tuple[duckdb.DuckDBPyConnection, Statement]:
+    """A new connection that can read the files of the statement `build` makes, and write only in the folder `spill`.
+
+    DuckDB grants writing with reading, but no statement of one SELECT round a person's text can ask for it.
+    """
     con = duckdb.connect(":memory:", config={**_CONFIG, "temp_directory": str(spill)})
     try:
         statement = build(con)
-        con.execute(f"SET allowed_paths = {literal(sorted(str(path) for path in statement.files))}")
+        if len(con.extract_statements(statement.sql)) != 1:
+            raise Refused("exactly one SELECT is run at a time")
+        # The name of a file is checked as it is written in SQL, and again as it is opened.
+        allowed = {name for path in statement.files for name in (str(path), pattern(path))}
+        con.execute(f"SET allowed_paths = {literal(sorted(allowed))}")
         con.execute("SET enable_external_access = false")
         con.execute("SET lock_configuration = true")
-        con.execute(statement.sql, statement.bound)
     except BaseException:
         con.close()
         raise
-    return statement, con
+    return con, statement
 
 
 def explained(error: duckdb.Error) -> SecondguessError:
     """DuckDB's error as one line, without the lines that quote the statement around the person's part."""
-    lines = [line.strip() for line in str(error).split("\nLINE ")[0].splitlines()]
-    message = " ".join(line for line in lines if line)
-    kind = Damaged if isinstance(error, duckdb.IOException) else Refused
-    return kind(message)
+    message = " ".join(str(error).split("\nLINE ")[0].split())
+    if isinstance(error, duckdb.IOException | duckdb.PermissionException):
+        return Damaged(f"{message}; ask again, and if it stays so, restore the file from a copy")
+    return Refused(message)

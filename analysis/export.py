@@ -3,76 +3,110 @@
 import base64
 import csv
 import datetime
-import decimal
 import json
 import math
 import os
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import duckdb
 
+from analysis.answer import Answer
 from analysis.errors import BadInput
-from analysis.render import Answer, markdown
+from analysis.render import markdown
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 TEXT_FORMATS = ("json", "csv", "markdown")
 _BY_SUFFIX = {".json": "json", ".csv": "csv", ".md": "markdown", ".parquet": "parquet"}
+_EXACT = 2**53  # whole numbers beyond it are read as another one by much that reads JSON
 
 
 def format_of(path: Path, asked: str | None) -> str:
     """The format for a file: the one asked for, else the one its suffix says; raises BadInput where neither does."""
-    found = asked if asked in TEXT_FORMATS else _BY_SUFFIX.get(path.suffix.lower())
+    if asked == "table":
+        raise BadInput(f"a table is for the terminal; give {path.name} one of the formats {', '.join(TEXT_FORMATS)}")
+    found = asked or _BY_SUFFIX.get(path.suffix.lower())
     if found is None:
         raise BadInput(f"no format is known for {path.name!r}; use one of {', '.join(_BY_SUFFIX)}, or --format")
     return found
 
 
-def write_text(answer: Answer, format: str, out: IO[str]) -> None:
-    """Write an answer as csv, json (one array with one object per row) or markdown."""
+def write_text(answer: Answer, format: str, out: IO[str]) -> int:
+    """Write an answer as csv, json (one array with one object per row) or markdown; returns how many rows it has."""
     if format == "csv":
-        _csv(answer, out)
-    elif format == "json":
-        _json(answer, out)
-    else:
-        out.writelines(line + "\n" for line in markdown(answer))
+        return _csv(answer, out)
+    if format == "json":
+        return _json(answer, out)
+    lines = list(markdown(answer))
+    out.writelines(line + "\n" for line in lines)
+    return len(lines) - 2  # of head
 
 
-def write_parquet(con: duckdb.DuckDBPyConnection, path: Path) -> int:
-    """Write the running query's rows to a Parquet file, batch by batch; returns how many there were."""
+def write_parquet(reader: "pa.RecordBatchReader", path: Path) -> int:
+    """Write an answer's batches to a Parquet file as they come; returns how many rows there were.
+
+    Raises BadInput for a type that Parquet has no place for.
+    """
     # Half a second that only this needs.
     import pyarrow as pa  # noqa: PLC0415
     import pyarrow.parquet as pq  # noqa: PLC0415
 
-    reader: pa.RecordBatchReader = con.to_arrow_reader(100_000)
     rows = 0
-    with pq.ParquetWriter(path, reader.schema, compression="zstd") as writer:
-        for batch in reader:
-            writer.write_batch(batch)
-            rows += batch.num_rows
+    try:
+        with pq.ParquetWriter(path, reader.schema, compression="zstd") as writer:
+            for batch in _batches(reader):
+                writer.write_batch(batch)
+                rows += batch.num_rows
+    except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
+        raise BadInput(f"the answer cannot be written as Parquet: {str(error).splitlines()[0]}") from None
     return rows
+
+
+def _batches(reader: "pa.RecordBatchReader") -> "Iterator[pa.RecordBatch]":
+    while True:
+        try:
+            batch = reader.read_next_batch()
+        except StopIteration:
+            return
+        except OSError as error:  # as which Arrow hands on what DuckDB says
+            raise duckdb.Error(str(error)) from None
+        yield batch
 
 
 @contextmanager
 def replaced(path: Path) -> Iterator[Path]:
-    """A temporary file beside `path` that takes its place when the block ends without an error."""
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    """A temporary file beside `path` that takes its place when the block ends without an error.
+
+    What is no plain file, a pipe or a device, is written to as it is. Raises BadInput where it cannot be written.
+    """
+    final = Path(os.path.realpath(path))
+    part = final.with_name(f".{final.name[:200]}.{secrets.token_hex(4)}")
     try:
+        if final.exists() and not final.is_file():
+            yield final
+            return
+        part.touch(exist_ok=False)
         yield part
-        os.replace(part, path)
+        os.replace(part, final)
     except OSError as error:
-        raise BadInput(f"cannot write {path}: {error.strerror}") from None
+        raise BadInput(f"cannot write {path}: {error.strerror or error}") from None
     finally:
         part.unlink(missing_ok=True)
 
 
-def _csv(answer: Answer, out: IO[str]) -> None:
+def _csv(answer: Answer, out: IO[str]) -> int:
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(answer.columns)
+    count = 0
     for row in answer.rows:
         writer.writerow([_csv_cell(value) for value in row])
+        count += 1
+    return count
 
 
 def _csv_cell(value: Any) -> Any:
@@ -82,18 +116,26 @@ def _csv_cell(value: Any) -> Any:
     return value
 
 
-def _json(answer: Answer, out: IO[str]) -> None:
+def _json(answer: Answer, out: IO[str]) -> int:
     out.write("[")
-    for number, row in enumerate(answer.rows):
+    count = 0
+    for row in answer.rows:
         record = {name: jsonable(value) for name, value in zip(answer.columns, row, strict=True)}
-        out.write(("," if number else "") + "\n " + json.dumps(record, ensure_ascii=False, allow_nan=False))
+        out.write(("," if count else "") + "\n " + json.dumps(record, ensure_ascii=False, allow_nan=False))
+        count += 1
     out.write("\n]\n")
+    return count
 
 
 def jsonable(value: Any) -> Any:
-    """A value as strict JSON: NaN and infinities as text, bytes as base64, dates as ISO text, decimals as text."""
+    """A value as strict JSON: what has no number of its own there, NaN, infinities, decimals, beyond 2**53, is text.
+
+    Bytes are base64, dates and times ISO text.
+    """
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
+    if isinstance(value, int):
+        return value if -_EXACT <= value <= _EXACT else str(value)
     if isinstance(value, dict):
         return {str(key): jsonable(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -102,12 +144,4 @@ def jsonable(value: Any) -> Any:
         return base64.b64encode(value).decode()
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
-    if isinstance(value, decimal.Decimal | datetime.timedelta) or not isinstance(value, bool | int | str | None):
-        return str(value)
-    return value
-
-
-def rows_of(con: duckdb.DuckDBPyConnection) -> Iterable[tuple[Any, ...]]:
-    """The rows of a running query, a thousand at a time."""
-    while batch := con.fetchmany(1000):
-        yield from batch
+    return value if isinstance(value, str | None) else str(value)

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import duckdb
@@ -16,12 +17,14 @@ from analysis.errors import Refused
 from analysis.sqltext import Parameter
 
 _LONGEST = 65_536  # bytes: some hundred thousand brackets cost a gigabyte
-_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
+_NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE"}
 _TABLE_FUNCTIONS = {"range", "generate_series", "unnest", "repeat"}
 _BANNED = {
     *("sleep_ms", "pg_sleep", "write_log", "current_setting", "getvariable", "getenv"),
-    *("nextval", "currval", "setseed", "query", "query_table", "json_execute_serialized_sql"),
+    *("nextval", "currval", "setval", "setseed", "query", "query_table"),
+    *("json_execute_serialized_sql", "json_serialize_plan"),  # they plan SQL that is not in the tree
 }
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _CTE_NAME = re.compile(r"[^./\\:'\"*?\[\]{}\x00-\x1f]+")  # nothing that could be a path or an address
 
 
@@ -36,41 +39,72 @@ class Inspected:
 
 def inspect(con: duckdb.DuckDBPyConnection, sql: str) -> Inspected:
     """Check a text; raises Refused with what is not allowed in it, and where it is no SQL at all."""
-    if len(sql.encode()) > _LONGEST:
-        raise Refused(f"the SQL is longer than {_LONGEST:,} bytes; shorten it, or use Python")
-    found = con.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
-    tree: dict[str, Any] = json.loads(found[0]) if found else {"error": True, "error_message": "nothing to parse"}
+    nodes = list(_walk(_tree(con, sql)))
+    for node, _ in nodes:
+        _check(node)
+    relations: dict[str, str] = {}
+    for node, ctes in nodes:
+        if node.get("type") == "BASE_TABLE" and folded(name := _relation(node)) not in ctes:
+            relations.setdefault(folded(name), name)
+    # One that stands in a set operation is twice in the tree.
+    parameters = {
+        node["query_location"]: Parameter(
+            str(node["identifier"]), node["query_location"], node["query_location_length"]
+        )
+        for node, _ in nodes
+        if node.get("type") == "VALUE_PARAMETER"
+    }
+    return Inspected(_without_semicolons(sql), tuple(relations.values()), tuple(parameters.values()))
+
+
+def folded(name: str) -> str:
+    """A name as DuckDB compares it: without the case of the letters A to Z, and of no others."""
+    return name.translate(_LOWER)
+
+
+def _tree(con: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
+    """The syntax tree of the one SELECT that the text is."""
+    try:
+        if len(sql.encode()) > _LONGEST:
+            raise Refused(f"the SQL is longer than {_LONGEST:,} bytes; shorten it, or use Python")
+        found = con.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
+        tree: dict[str, Any] = json.loads(found[0]) if found else {"error": True, "error_message": "nothing to parse"}
+    except UnicodeEncodeError:
+        raise Refused("the SQL is not valid Unicode text") from None
+    except RecursionError:
+        raise Refused("the SQL is nested too deeply; write it with fewer operators in a row") from None
     if tree["error"]:
         raise Refused(_why(tree, sql))
+    if not tree["statements"]:
+        raise Refused("the SQL is empty; write a SELECT")
     if len(tree["statements"]) != 1:
         raise Refused(f"exactly one SELECT is run at a time, these are {len(tree['statements'])}; run them one by one")
-    nodes = list(_walk(tree))
-    ctes = {entry["key"] for node in nodes for entry in (node.get("cte_map") or {}).get("map", ())}
-    for name in ctes:
-        if not _CTE_NAME.fullmatch(name):
-            raise Refused(f"a WITH name may not be {name!r}; use a plain name")
-    for node in nodes:
-        _check(node)
-    used = [_relation(node) for node in nodes if node.get("type") == "BASE_TABLE"]
-    folded = {name.casefold() for name in ctes}
-    relations = tuple(dict.fromkeys(name for name in used if name.casefold() not in folded))
-    parameters = tuple(
-        Parameter(str(node["identifier"]), node["query_location"], node["query_location_length"])
-        for node in nodes
-        if node.get("type") == "VALUE_PARAMETER"
-    )
-    return Inspected(_without_semicolon(sql), relations, parameters)
+    return tree
 
 
-def _walk(tree: Any) -> Iterator[dict[str, Any]]:
-    waiting = [tree]
+def _walk(tree: Any) -> Iterator[tuple[dict[str, Any], frozenset[str]]]:
+    """Every node of a tree, with the WITH names that it can see, folded."""
+    waiting: list[tuple[Any, frozenset[str]]] = [(tree, frozenset())]
     while waiting:
-        found = waiting.pop()
+        found, ctes = waiting.pop()
         if isinstance(found, dict):
-            yield found
-            waiting.extend(reversed(found.values()))
+            yield found, ctes
+            waiting.extend(reversed(list(_children(found, ctes))))
         elif isinstance(found, list):
-            waiting.extend(reversed(found))
+            waiting.extend((item, ctes) for item in reversed(found))
+
+
+def _children(node: dict[str, Any], ctes: frozenset[str]) -> Iterator[tuple[Any, frozenset[str]]]:
+    """A node's parts with the WITH names they see: a WITH entry sees those before it, and itself where it recurs."""
+    for entry in (node.get("cte_map") or {}).get("map", ()):
+        if not _CTE_NAME.fullmatch(entry["key"]):
+            raise Refused(f"a WITH name may not be {entry['key']!r}; use a plain name")
+        yield entry["value"], ctes
+        ctes |= {folded(entry["key"])}
+    itself = {folded(node["cte_name"])} if node.get("type") == "RECURSIVE_CTE_NODE" else set()
+    for key, value in node.items():
+        if key != "cte_map":
+            yield value, ctes if key == "left" else ctes | itself
 
 
 def _check(node: dict[str, Any]) -> None:
@@ -82,7 +116,7 @@ def _check(node: dict[str, Any]) -> None:
     if kind == "TABLE_FUNCTION" and (name := _function(node)) not in _TABLE_FUNCTIONS:
         allowed = ", ".join(sorted(_TABLE_FUNCTIONS))
         raise Refused(f"the table function {name or '(unnamed)'} is not allowed; allowed are {allowed}")
-    if kind == "FUNCTION" and str(node.get("function_name", "")).casefold() in _BANNED:
+    if str(node.get("function_name", "")).casefold() in _BANNED:
         raise Refused(f"the function {node['function_name']} is not allowed here")
     if kind == "SHOW_REF" and node.get("show_type") not in {"DESCRIBE", "SUMMARY"}:
         raise Refused("SHOW is not available; `secondguess runs` lists what there is")
@@ -100,7 +134,7 @@ def _relation(node: dict[str, Any]) -> str:
 
 
 def _why(tree: dict[str, Any], sql: str) -> str:
-    message = str(tree["error_message"]).splitlines()[0]
+    message = " ".join(str(tree["error_message"]).split("\nLINE ")[0].split()) or "this is no SQL"
     if "Only SELECT" in message:
         if re.search(r"\bpivot\b", sql, re.IGNORECASE):
             return "PIVOT needs its values named: PIVOT … ON column IN (…)"
@@ -111,9 +145,14 @@ def _why(tree: dict[str, Any], sql: str) -> str:
     return message
 
 
-def _without_semicolon(sql: str) -> str:
-    text = sql.encode()
+def _without_semicolons(sql: str) -> str:
+    """The text up to the semicolon that ends it; those before it begins become spaces, so that nothing moves."""
+    text, begun = bytearray(sql.encode()), False
     for start, kind in duckdb.tokenize(sql):
-        if kind == duckdb.token_type.operator and text[start : start + 1] == b";":
+        if kind != duckdb.token_type.operator or text[start : start + 1] != b";":
+            begun = begun or kind != duckdb.token_type.comment
+        elif begun:
             return text[:start].decode()
-    return sql
+        else:
+            text[start] = ord(" ")
+    return text.decode()

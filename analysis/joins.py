@@ -62,7 +62,7 @@ def _report(con: duckdb.DuckDBPyConnection, left: Selection, right: Selection) -
 
 
 def _same_content(con: duckdb.DuckDBPyConnection, a: Epoch, b: Epoch, matched: int) -> bool | None:
-    if a.examples is None or b.examples is None:
+    if any(epoch.examples is None or not epoch.examples.is_file() for epoch in (a, b)):
         return None
     sides: dict[str, Relation] = {"a": examples([a]), "b": examples([b])}
     found = con.execute(f"WITH {ctes(sides)} {_OTHER_CONTENT}").fetchone()

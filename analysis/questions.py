@@ -2,18 +2,25 @@
 
 import datetime
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from importlib.resources.abc import Traversable
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
 from analysis.errors import BadInput, NotFound, listing
 
 _HEADER = re.compile(r"--\s*(?P<key>[a-z]+):\s*(?P<value>.*)")
-_OPTION = re.compile(r"--\s*\$(?P<name>[a-z_]+)\s+(?P<type>int|float|text|date)\s*=\s*(?P<default>\S+)\s*(?P<help>.*)")
+_OPTION = re.compile(
+    r"--\s*\$(?P<name>[a-z][a-z_]*)\s+(?P<type>int|float|text|date)\s*=\s*(?P<default>'[^']*'|\S+)\s*(?P<help>.*)"
+)
 _TYPES: dict[str, Any] = {"int": int, "float": float, "text": str, "date": datetime.date.fromisoformat}
+_PLAIN: dict[str, Any] = {"int": int, "float": (int, float), "text": str, "date": datetime.date}
+_KEYS = ("epochs", "tables", "drawn", "truth")
+_DRAWN = {"beside": 1, "under": 1, "matrix": 3}  # how, and how many columns it names
+_TAKEN = {"help", "store", "format", "output", "show_sql", "rows"}  # what every command has
 
 
 @dataclass(frozen=True)
@@ -26,13 +33,21 @@ class Option:
     help: str
 
     def read(self, value: object) -> Any:
-        """The value in the option's type; raises BadInput for one that is not."""
-        if value is None or not isinstance(value, str):
-            return value
+        """The value in the option's type, read from text where it is text; raises BadInput for one that is not."""
         try:
-            return _TYPES[self.type](value)
-        except ValueError:
-            raise BadInput(f"--{self.name} {value!r} is not of type {self.type}") from None
+            found = value.item() if hasattr(value, "item") else value  # a NumPy scalar
+            if isinstance(found, str):
+                found = _TYPES[self.type](found)
+            if found is None:
+                return None
+            if isinstance(found, _PLAIN[self.type]) and not isinstance(found, bool):
+                if self.type == "float":
+                    return float(found)
+                if self.type != "int" or -(2**63) <= found < 2**63:
+                    return found
+        except (ValueError, OverflowError):
+            pass
+        raise BadInput(f"{self.name} {value!r} is not of type {self.type}")
 
 
 @dataclass(frozen=True)
@@ -40,7 +55,8 @@ class Question:
     """A question: its SELECT, its help line, and how it is asked.
 
     epochs ("last" or "all") decides where a reference names no epoch; tables is how many references it takes, (at
-    least, at most or None). drawn says how a terminal may lay the answer out, as (how, columns).
+    least, at most or None). drawn says how a terminal may lay the answer out, as (how, columns): `beside KEY`, the
+    tables next to each other; `under KEY`, one below the other per row of `joined`; `matrix DOWN ACROSS COUNT`.
     """
 
     name: str
@@ -60,50 +76,58 @@ class Question:
         return {name: option.read(given.get(name, option.default)) for name, option in known.items()}
 
 
-def all_questions(store: Path) -> dict[str, Question]:
-    """The questions by name: the built-in ones, then those in `<store>/questions`, which cannot replace them."""
-    found: dict[str, Question] = {}
-    for source in _sources(store):
-        name = source.name.removesuffix(".sql")
-        if name not in found:
-            found[name] = read(name, source.read_text(encoding="utf-8"))
-    return found
+def names(store: Path) -> list[str]:
+    """The questions there are: the built-in ones, then those in `<store>/questions`, which cannot replace them."""
+    return list(_sources(store))
 
 
 def find(store: Path, name: str) -> Question:
-    """The question of that name; raises NotFound naming those there are."""
-    known = all_questions(store)
+    """The question of that name; raises NotFound naming those there are, BadInput where its file is no question."""
+    known = _sources(store)
     if name not in known:
         raise NotFound(f"no question named {name!r}; there are: {listing(known)}")
-    return known[name]
+    try:
+        return read(name, known[name].read_text(encoding="utf-8-sig"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"question {name!r} cannot be read: {error}") from None
 
 
 def read(name: str, text: str) -> Question:
-    """Read a question file; raises BadInput naming the line that says too little."""
+    """Read a question file, whose first comment lines are its header; raises BadInput naming what is wrong in it."""
     lines = text.strip().splitlines()
-    comments = [line for line in lines if line.startswith("--")]
-    if not comments or _HEADER.fullmatch(comments[0]):
+    comments = list(takewhile(lambda line: line.startswith("--"), lines))
+    if not comments or _HEADER.fullmatch(comments[0]) or not comments[0].strip("- "):
         raise BadInput(f"question {name!r} must begin with a comment that says what it answers")
-    header = {found["key"]: found["value"].strip() for line in comments[1:] if (found := _HEADER.fullmatch(line))}
-    how, _, columns = header.get("drawn", "").partition(" ")
+    options: dict[str, Option] = {}
+    header: dict[str, str] = {}
+    rest: list[str] = []
+    for line in comments[1:]:
+        if found := _HEADER.fullmatch(line):
+            header[_one_of(name, "a header line", found["key"], _KEYS)] = found["value"].strip()
+        elif line.removeprefix("--").lstrip().startswith("$"):
+            option = _option(name, line, {*options, *_TAKEN})
+            options[option.name] = option
+        else:
+            rest.append(line)
     return Question(
         name=name,
         help=comments[0].removeprefix("--").strip(),
-        sql="\n".join(line for line in lines if not (_HEADER.fullmatch(line) or _OPTION.fullmatch(line))),
+        sql="\n".join([*rest, *lines[len(comments) :]]),
         epochs=_one_of(name, "epochs", header.get("epochs", "last"), ("last", "all")),
         tables=_count(name, header.get("tables", "1..n")),
-        options=tuple(_option(found) for line in comments if (found := _OPTION.fullmatch(line))),
-        drawn=(how, tuple(columns.split())) if how else None,
-        truth=header.get("truth", "needed") == "needed",
+        options=tuple(options.values()),
+        drawn=_drawn(name, header["drawn"]) if "drawn" in header else None,
+        truth=_one_of(name, "truth", header.get("truth", "needed"), ("needed", "optional")) == "needed",
     )
 
 
-def _sources(store: Path) -> Iterator[Traversable]:
+def _sources(store: Path) -> dict[str, Traversable]:
+    found: dict[str, Traversable] = {}
     for folder in (files("analysis") / "sql", store / "questions"):
         if folder.is_dir():
-            yield from sorted(
-                (path for path in folder.iterdir() if path.name.endswith(".sql")), key=lambda path: path.name
-            )
+            own = {path.name.removesuffix(".sql"): path for path in folder.iterdir() if path.name.endswith(".sql")}
+            found.update({name: own[name] for name in sorted(own) if name not in found and not name.startswith(".")})
+    return found
 
 
 def _one_of(name: str, key: str, value: str, allowed: tuple[str, ...]) -> str:
@@ -114,11 +138,26 @@ def _one_of(name: str, key: str, value: str, allowed: tuple[str, ...]) -> str:
 
 def _count(name: str, text: str) -> tuple[int, int | None]:
     low, dots, high = text.partition("..")
-    if low.isdigit() and (high.isdigit() or high == "n" or not dots):
+    if low.isdecimal() and (not dots or high == "n" or (high.isdecimal() and int(low) <= int(high))):
         return int(low), (int(low) if not dots else None if high == "n" else int(high))
     raise BadInput(f"question {name!r}: tables is {text!r}, not a number or a range such as 1..2 or 1..n")
 
 
-def _option(found: re.Match[str]) -> Option:
-    default = None if found["default"] == "null" else _TYPES[found["type"]](found["default"])
-    return Option(found["name"], found["type"], default, found["help"])
+def _drawn(name: str, text: str) -> tuple[str, tuple[str, ...]]:
+    how, *columns = text.split() or [""]
+    if len(columns) != _DRAWN[_one_of(name, "drawn", how, tuple(_DRAWN))]:
+        raise BadInput(f"question {name!r}: drawn {how} names {_DRAWN[how]} columns, not {len(columns)}")
+    return how, tuple(columns)
+
+
+def _option(name: str, line: str, taken: set[str]) -> Option:
+    found = _OPTION.fullmatch(line)
+    if found is None:
+        raise BadInput(f"question {name!r}: {line!r} is no option; write -- $name int|float|text|date = default  help")
+    if found["name"] in taken:
+        raise BadInput(f"question {name!r}: an option cannot be called {found['name']!r}, which there is already")
+    option = Option(found["name"], found["type"], None, found["help"])
+    try:
+        return replace(option, default=None if found["default"] == "null" else option.read(found["default"].strip("'")))
+    except BadInput as error:
+        raise BadInput(f"question {name!r}: the default of {error}") from None

@@ -1,14 +1,17 @@
 """Table references, `RUN[/TABLE][@EPOCH]`, and the committed epochs that they name."""
 
+import re
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from analysis.errors import BadInput, NotFound, listing
+from analysis.errors import BadInput, Damaged, NotFound, listing
 from analysis.schema import DEFAULT_TABLE
 from analysis.store.records import Epoch
 from analysis.store.runs import Run
 
 _WORDS = ("last", "best", "all")
+_EPOCH = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
@@ -37,13 +40,13 @@ class Selection:
 
 def parse(text: str) -> TableRef:
     """Read a reference; raises BadInput where it is none."""
-    left, at, epoch = text.partition("@")
+    left, at, epoch = unicodedata.normalize("NFC", text).partition("@")
     run, slash, table = left.partition("/")
     if not run or (slash and not table) or (at and not epoch):
         raise BadInput(f"{text!r} is not a table reference; write RUN, RUN@EPOCH or RUN/TABLE@EPOCH")
     if not at:
         return TableRef(run, table or None, None)
-    if epoch.isascii() and epoch.isdigit():
+    if _EPOCH.fullmatch(epoch):
         return TableRef(run, table or None, int(epoch))
     if epoch in _WORDS:
         return TableRef(run, table or None, epoch)
@@ -57,13 +60,23 @@ def resolve(runs: Mapping[str, Run], text: str, epochs: str) -> Selection:
     """
     ref = parse(text)
     if ref.run not in runs:
-        raise NotFound(f"no run named {ref.run!r}; the store has: {listing(runs) or 'no runs yet'}")
-    tables = runs[ref.run].tables
-    name = ref.table or _default_table(ref.run, tables)
-    if name not in tables:
-        raise NotFound(f"run {ref.run!r} has no table {name!r}; it has: {listing(tables) or 'none yet'}")
-    held = dict(sorted(tables[name].items()))
-    return Selection(ref.run, name, _chosen(f"{ref.run}/{name}", held, ref.epoch or epochs))
+        raise NotFound(f"no run named {ref.run!r}; the store has {listing(runs) or 'no runs yet'}")
+    return select(runs[ref.run], ref, epochs)
+
+
+def select(run: Run, ref: TableRef, epochs: str) -> Selection:
+    """The selection that a reference names in its run; as `resolve`, or Damaged where a record cannot be read."""
+    try:
+        name = ref.table or _default_table(run.name, run.tables)
+        if name not in run.tables:
+            raise NotFound(f"run {run.name!r} has no table {name!r}; it has: {listing(run.tables) or 'none yet'}")
+        held = dict(sorted(run.tables[name].items()))
+        chosen = _chosen(f"{run.name}/{name}", held, epochs if ref.epoch is None else ref.epoch)
+    except NotFound as error:
+        if run.faults:
+            raise Damaged(f"{error}; {run.faults[0]}") from None
+        raise
+    return Selection(run.name, name, chosen)
 
 
 def _default_table(run: str, tables: Mapping[str, object]) -> str:

@@ -4,11 +4,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from string import ascii_lowercase
 
 from analysis.errors import BadInput, Damaged
 from analysis.refs import Selection
 from analysis.schema import is_score, score_column
-from analysis.sqltext import identifier, literal
+from analysis.sqltext import identifier, literal, read_parquet
 from analysis.store.records import Epoch
 from analysis.store.runs import Run
 
@@ -22,16 +23,16 @@ _STANDARD = {
     "confidence": "FLOAT",
     "truth_score": "FLOAT",
 }
-# Shown by DuckDB under the error when the file is gone by the time a lazy relation runs.
-_READ = "FROM read_parquet(  -- a file not found here: the store was compacted, ask again\n  "
+_TEXT = {"string", "large_string"}
 
 
 @dataclass(frozen=True)
 class Relation:
-    """A SELECT over files of the store, and the files."""
+    """A SELECT over files of the store, the files, and the classes behind its score_0, score_1, …."""
 
     sql: str
     files: frozenset[Path]
+    classes: tuple[str, ...] = ()
 
 
 def ctes(relations: Mapping[str, Relation]) -> str:
@@ -43,25 +44,36 @@ def stacked(what: str, selections: Iterable[Selection], classes: Sequence[str] =
     """The selections' rows under each other, their scores aligned by class; `what` names the relation in errors.
 
     The columns are the schema's own (NULL where a table lacks one), score_0 …, the users' columns, and `examples`, the
-    stem of the file that describes a row's example. classes come first in the order of the scores, and have a column
-    even where no table knows them. Raises BadInput where a column is text in one table and numbers in
-    another: such tables are asked one by one.
+    stem of the file that describes a row's example. run is the run's name, or RUN/TABLE where several tables of a run
+    are stacked. classes come first in the order of the scores, and have a column even where no table knows them.
+    A column of the users' that is text in one table and not in another is text. Raises BadInput where guess or truth
+    is: such tables are asked one by one.
     """
     epochs = list({(e.run, e.table, e.epoch): e for selection in selections for e in selection.epochs}.values())
     if not epochs:
         raise BadInput(f"{what} has no epochs yet; record one, or name another table")
-    _same_kinds(what, epochs)
+    _same_labels(epochs)
     classes = class_order(epochs, classes)
     types = _columns(epochs, len(classes))
+    names = run_names(epochs)
+    kept: dict[Path, list[int]] = {}
+    for epoch in epochs:
+        kept.setdefault(epoch.file, []).append(epoch.epoch)
     branches: dict[tuple[object, ...], list[Epoch]] = {}
     for epoch in epochs:
-        kept = tuple(sorted(other.epoch for other in epochs if other.file == epoch.file))
-        whole = len(kept) == len(epoch.file_epochs)
-        renamed = epoch.run if epoch.run != epoch.recorded_as else None
-        key = (epoch.columns, epoch.classes, renamed, epoch.examples, () if whole else kept)
+        name = names[epoch.run, epoch.table]
+        some = () if len(kept[epoch.file]) == len(epoch.file_epochs) else tuple(sorted(kept[epoch.file]))
+        key = (epoch.columns, epoch.classes, name if name != epoch.recorded_as else None, epoch.examples, some)
         branches.setdefault(key, []).append(epoch)
-    selects = [_select(group, classes, types) for group in branches.values()]
-    return Relation("\nUNION ALL\n".join(selects), frozenset(epoch.file for epoch in epochs))
+    selects = [_select(group, names, classes, types) for group in branches.values()]
+    return Relation("\nUNION ALL\n".join(selects), frozenset(epoch.file for epoch in epochs), tuple(classes))
+
+
+def run_names(epochs: Iterable[Epoch]) -> dict[tuple[str, str], str]:
+    """What the column run says of each (run, table): the run, or RUN/TABLE for a run with several tables here."""
+    pairs = dict.fromkeys((epoch.run, epoch.table) for epoch in epochs)
+    tables = Counter(run for run, _ in pairs)
+    return {(run, table): run if tables[run] == 1 else f"{run}/{table}" for run, table in pairs}
 
 
 def class_order(epochs: Iterable[Epoch], first: Sequence[str] = ()) -> list[str]:
@@ -69,32 +81,48 @@ def class_order(epochs: Iterable[Epoch], first: Sequence[str] = ()) -> list[str]
     return list(dict.fromkeys([*first, *(name for epoch in epochs for name in _classes(epoch))]))
 
 
-def _columns(epochs: Sequence[Epoch], scores: int) -> dict[str, str]:
-    """Each column of the stack and its SQL type, "" where only the file knows it."""
-    types = dict(_STANDARD)
-    found = {name: kind for epoch in epochs for name, kind in epoch.columns}
-    label = _SQL_TYPES.get(found.get("guess", "string"), "VARCHAR")
-    types.update(guess=label, truth=label)
+def _columns(epochs: Iterable[Epoch], scores: int) -> dict[str, str]:
+    """Each column of the stack, its SQL type, "" where only the file knows it; names that differ in case are one."""
+    found: dict[str, tuple[str, set[str]]] = {}
+    for name, kind in (column for epoch in epochs for column in epoch.columns):
+        found.setdefault(name.casefold(), (name, set()))[1].add(kind)
+    label = next((_common(found[name][1]) for name in ("guess", "truth") if name in found), "VARCHAR")
+    types = {**_STANDARD, "guess": label, "truth": label}
     types.update({score_column(index): "FLOAT" for index in range(scores)})
-    types.update({name: _SQL_TYPES.get(kind, "") for name, kind in found.items() if name not in types})
+    for folded, (name, kinds) in found.items():
+        if folded not in types and not is_score(folded):
+            types[name] = _common(kinds)
     if any(epoch.examples for epoch in epochs):
         types["examples"] = "VARCHAR"
     return types
 
 
-def _select(group: Sequence[Epoch], classes: Sequence[str], types: Mapping[str, str]) -> str:
+def _common(kinds: set[str]) -> str:
+    """The SQL type that holds a column of these Arrow types; "" leaves it to DuckDB."""
+    if kinds & _TEXT:
+        return "VARCHAR"
+    return _SQL_TYPES.get(min(kinds), "") if len(kinds) == 1 else ""
+
+
+def _select(
+    group: Sequence[Epoch], names: Mapping[tuple[str, str], str], classes: Sequence[str], types: Mapping[str, str]
+) -> str:
     """One branch: files of one layout, with one examples file and one choice of epochs."""
     first = group[0]
-    own = {name for name, _ in first.columns if not is_score(name)}
+    run = names[first.run, first.table]
+    own = {name.casefold(): kind for name, kind in first.columns if not is_score(name)}
     # Class by class, so that score_3 is the same class in every branch, whatever its place in the file.
     scores = {score_column(classes.index(name)): score_column(index) for index, name in enumerate(_classes(first))}
     items = []
     for name, kind in types.items():
-        if name == "run" and first.run != first.recorded_as:
-            items.append(f"{literal(first.run)} AS run")
+        if name == "run" and run != first.recorded_as:
+            items.append(f"{literal(run)} AS run")
         elif name == "examples" and first.examples is not None:
             items.append(f"{literal(first.examples.stem)} AS examples")
-        elif name in own or scores.get(name) == name:
+        elif name.casefold() in own:
+            text = kind == "VARCHAR" and own[name.casefold()] not in _TEXT
+            items.append(f"CAST({identifier(name)} AS VARCHAR) AS {identifier(name)}" if text else identifier(name))
+        elif scores.get(name) == name:
             items.append(identifier(name))
         elif name in scores:
             items.append(f"{identifier(scores[name])} AS {identifier(name)}")
@@ -104,7 +132,7 @@ def _select(group: Sequence[Epoch], classes: Sequence[str], types: Mapping[str, 
     kept = sorted({epoch.epoch for epoch in group})
     whole = {epoch for member in group for epoch in member.file_epochs} == set(kept)
     where = "" if whole else f"\nWHERE epoch IN ({', '.join(map(str, kept))})"
-    return f"SELECT {', '.join(items)}\n{_READ}{literal(files)}){where}"
+    return f"SELECT {', '.join(items)}\nFROM {read_parquet(files)}{where}"
 
 
 def _classes(epoch: Epoch) -> Sequence[str]:
@@ -113,28 +141,31 @@ def _classes(epoch: Epoch) -> Sequence[str]:
     )
 
 
-def _same_kinds(what: str, epochs: Iterable[Epoch]) -> None:
-    """Raise BadInput where a column is text in one table and not in another, naming both."""
+def _same_labels(epochs: Iterable[Epoch]) -> None:
+    """Raise BadInput where guess or truth is text in one table and not in another, naming both."""
     first: dict[str, tuple[bool, str, str]] = {}
     for epoch in epochs:
         for name, kind in epoch.columns:
-            found = (kind in {"string", "large_string"}, kind, f"{epoch.run}/{epoch.table}")
+            found = (kind in _TEXT, kind, f"{epoch.run}/{epoch.table}@{epoch.epoch}")
             known = first.setdefault(name, found)
-            if known[0] != found[0]:
+            if name in {"guess", "truth"} and known[0] != found[0]:
                 raise BadInput(
-                    f"{what} cannot be stacked: {name} is {known[1]} in {known[2]}, but {found[1]} in {found[2]}; "
-                    f'name one table, as in FROM "{found[2]}"'
+                    f"{name} is {known[1]} in {known[2]}, but {found[1]} in {found[2]}, so these cannot be read "
+                    f'together; name one of them, as in FROM "{found[2]}"'
                 )
 
 
 def joined(selections: Sequence[Selection]) -> dict[str, Relation]:
     """The relation `joined` and the tables it joins: a row per id that all have, every other column suffixed _a, _b, ….
 
-    Raises BadInput for a selection of several epochs, ids that are not unique, or names that collide.
+    No two columns collide, since all of one side end alike. Raises BadInput for a selection of several epochs, or ids
+    that are not unique.
     """
     epochs = [single(selection) for selection in selections]
-    _same_kinds("joined", epochs)
-    letters = [chr(ord("a") + index) for index in range(len(epochs))]
+    _same_labels(epochs)
+    letters = ascii_lowercase[: len(epochs)]
+    if len(letters) < len(epochs):
+        raise BadInput(f"{len(epochs)} tables cannot stand side by side; {len(letters)} can")
     classes = class_order(epochs)
     names = [f"{epoch.run}/{epoch.table}@{epoch.epoch}" for epoch in epochs]
     sides = {name: stacked(name, [side], classes) for name, side in zip(names, selections, strict=True)}
@@ -143,9 +174,6 @@ def joined(selections: Sequence[Selection]) -> dict[str, Relation]:
     for name in _in_order(columns):
         held = [letter for letter, side in zip(letters, columns, strict=True) if name in side]
         items += [f"{letter}.{identifier(name)} AS {identifier(f'{name}_{letter}')}" for letter in held]
-    counts = Counter(item.split(" AS ")[-1].casefold() for item in items)
-    if counts.most_common(1)[0][1] > 1:
-        raise BadInput(f"joined would have the column {counts.most_common(1)[0][0]} twice; ask in sql instead")
     sources = [f"{identifier(name)} {letter}" for name, letter in zip(names, letters, strict=True)]
     on = [f"JOIN {source} ON {letter}.id = a.id" for source, letter in zip(sources[1:], letters[1:], strict=True)]
     sql = f"SELECT {', '.join(items)}\nFROM " + "\n".join([sources[0], *on])
@@ -178,15 +206,22 @@ def examples(epochs: Iterable[Epoch]) -> Relation:
     if missing := [path for path in files if not path.is_file()]:
         raise Damaged(f"examples file {missing[0]} is missing; restore it from a copy, or ask without examples")
     select = "SELECT parse_filename(filename, true) AS examples, * EXCLUDE (filename)"
-    sql = f"{select}\n{_READ}{literal(files)}, union_by_name = true, filename = true)"
-    return Relation(sql, frozenset(files))
+    source = read_parquet(files, "union_by_name = true", "filename = true")
+    return Relation(f"{select}\nFROM {source}", frozenset(files))
 
 
 def metrics(runs: Iterable[Run]) -> Relation:
     """run, step, epoch, name, value of everything that was logged beside the tables."""
-    files = sorted(path for run in runs for path in run.metrics)
-    if not files:
-        return Relation(
-            "SELECT '' AS run, 0::BIGINT AS step, 0 AS epoch, '' AS name, 0::DOUBLE AS value WHERE false", frozenset()
-        )
-    return Relation(f"SELECT *\n{_READ}{literal(files)})", frozenset(files))
+    branches: dict[str | None, list[Path]] = {}
+    for run in runs:
+        renamed = run.name if run.about.get("name", run.name) != run.name else None
+        branches.setdefault(renamed, []).extend(run.metrics)
+    selects = [
+        f"SELECT *{f' REPLACE ({literal(renamed)} AS run)' if renamed else ''}\nFROM {read_parquet(sorted(files))}"
+        for renamed, files in branches.items()
+        if files
+    ]
+    empty = "SELECT '' AS run, 0::BIGINT AS step, 0 AS epoch, '' AS name, 0::DOUBLE AS value WHERE false"
+    return Relation(
+        "\nUNION ALL\n".join(selects) or empty, frozenset(path for files in branches.values() for path in files)
+    )

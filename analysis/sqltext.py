@@ -2,11 +2,15 @@
 
 import datetime
 import decimal
-import math
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from analysis.errors import BadInput
+
+_WILDCARD = re.compile(r"[\[*?]")
 
 
 def identifier(name: str) -> str:
@@ -15,17 +19,18 @@ def identifier(name: str) -> str:
 
 
 def literal(value: object) -> str:
-    """A value as a DuckDB literal of the same type; raises TypeError for a type that has none here."""
+    """A value as a DuckDB literal of the same type, wherever it stands; raises TypeError for a type that has none."""
     if value is None:
         return "NULL"
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, int):
-        return str(value)
+        return str(value) if value >= 0 else f"({value})"  # bare, `1-$x` would become a comment
     if isinstance(value, float):
-        return f"{value!r}::DOUBLE" if math.isfinite(value) else f"'{value}'::DOUBLE"
-    if isinstance(value, decimal.Decimal):
-        return f"'{value}'::DECIMAL(38, {max(0, -int(value.as_tuple().exponent))})"
+        text = repr(value)
+        return f"{text}::DOUBLE" if text[0].isdigit() else f"'{text}'::DOUBLE"
+    if isinstance(value, decimal.Decimal) and value.is_finite():
+        return f"'{value:f}'::DECIMAL(38, {max(0, -int(value.as_tuple().exponent))})"
     if isinstance(value, str | Path):
         return _text(str(value))
     if isinstance(value, bytes):
@@ -42,8 +47,29 @@ def literal(value: object) -> str:
 
 
 def _text(value: str) -> str:
+    parts = ["'" + part.replace("'", "''") + "'" for part in value.split("\0")]
     # A NUL ends a statement's text in some shells and parsers, so it is written as a function call.
-    return " || chr(0) || ".join("'" + part.replace("'", "''") + "'" for part in value.split("\0"))
+    return parts[0] if len(parts) == 1 else f"({' || chr(0) || '.join(parts)})"
+
+
+def read_parquet(files: Iterable[Path], *options: str) -> str:
+    """The call that reads these files and no others, whatever their folders are called.
+
+    Raises BadInput for a path that no pattern of DuckDB's can name.
+    """
+    # An error of a lazy relation shows the line it comes from, up to some sixty characters of it.
+    given = [literal([pattern(path) for path in files]), "hive_partitioning = false", *options]
+    return f"read_parquet( -- gone? the store was compacted, ask again\n  {', '.join(given)})"
+
+
+def pattern(path: Path) -> str:
+    """A path as the glob pattern that matches it alone; raises BadInput where DuckDB has none for it."""
+    text = str(path)
+    if not _WILDCARD.search(text):
+        return text
+    if "\\" in text:
+        raise BadInput(f"DuckDB cannot read {text}: a path with a backslash and one of * ? [ in it; rename the folder")
+    return _WILDCARD.sub(lambda found: f"[{found.group()}]", text)
 
 
 @dataclass(frozen=True)
@@ -60,8 +86,8 @@ class Statement:
     """One SELECT that reads the store's files and nothing else.
 
     scope is the CTEs put before the person's or question's text; values are bound when it runs, and written into
-    `text` when it is shown. files are all it may read; notes is what the reader of its answer should know. order is
-    the (run, epoch) asked about, as they were named.
+    `text` when it is shown. files are all it may read; notes is what the reader of its answer should know. classes are
+    the names behind score_0, score_1, …. order is the (run, epoch) asked about, as they were named.
     """
 
     scope: str
@@ -70,6 +96,7 @@ class Statement:
     values: Mapping[str, Any] = field(default_factory=dict)
     files: frozenset[Path] = frozenset()
     notes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
     order: tuple[tuple[str, int], ...] = ()
 
     @property

@@ -2,6 +2,7 @@
 -- epochs: last
 -- tables: 2
 -- truth: optional
+-- drawn: under id
 -- $limit int = null  at most so many rows
 SELECT *
 FROM joined

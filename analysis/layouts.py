@@ -1,0 +1,175 @@
+"""How an answer's columns and rows are arranged in grids: as they are, side by side, one below the other, a matrix.
+
+Values are placed and never computed.
+"""
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from string import ascii_lowercase
+from typing import Any
+
+from analysis.answer import Answer, Row, brief, cell
+from analysis.grid import Column, Grid
+
+_BARS = "▁▂▃▄▅▆▇█"
+_FEW_SCORES = 4  # so many are still shown as numbers
+_SCORE = re.compile(r"score_(\d+)(_[a-z0-9])?")
+_SIDE = re.compile(r"(.+)_([a-z])")
+_WIDEST_MATRIX = 20
+_LABEL = str | int | float | None
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A column to draw: the name of the (first) one in the answer that it shows, its head and its cells."""
+
+    name: str
+    head: str
+    cells: list[str]
+    right: bool
+
+
+def plain(answer: Answer, rows: Sequence[Row], same: Mapping[int, object]) -> Grid:
+    """One table; what is the same in every row (same: its value by column) is said once above it."""
+    columns = [Column(shown.head, shown.cells, shown.right) for shown in _shown(answer, rows, same)]
+    return Grid(columns, " · ".join(f"{cell(answer.columns[index])} {cell(value)}" for index, value in same.items()))
+
+
+def under(answer: Answer, rows: Sequence[Row], same: Mapping[int, object]) -> Grid:
+    """The sides of a join one below the other, so that a column of one can be compared with that of the other."""
+    letters = ascii_lowercase[: len(answer.order)]
+    columns: list[Column] = []
+    sides: dict[str, dict[str, _Shown]] = {}
+    for shown in _shown(answer, rows):
+        found = _SIDE.fullmatch(shown.name)
+        if found is None or found[2] not in letters:
+            below = [""] * (len(letters) - 1)
+            columns.append(Column(shown.head, [line for text in shown.cells for line in (text, *below)], shown.right))
+        elif found[1] not in {"run", "epoch"}:
+            sides.setdefault(shown.head.replace(shown.name, found[1], 1), {})[found[2]] = shown
+    examples = {str(value) for index, value in same.items() if answer.columns[index].startswith("examples_")}
+    if len(examples) == 1:
+        sides.pop("examples", None)
+    columns.append(Column("table", [_name(order) for _ in rows for order in answer.order], False))
+    # What the comparison is about comes first, and so goes last where there is little room.
+    for head in sorted(sides, key=lambda head: head not in {"guess", "truth"} and not head.startswith("scores ")):
+        held = sides[head]
+        blank = [""] * len(rows)
+        lines = zip(*(held[letter].cells if letter in held else blank for letter in letters), strict=True)
+        right = all(shown.right for shown in held.values())
+        columns.append(Column(head, [text for row in lines for text in row], right))
+    return Grid(columns, f"examples {cell(min(examples))}" if len(examples) == 1 else "")
+
+
+def beside(answer: Answer, rows: Sequence[Row], width: int) -> list[Grid]:
+    """The tables asked about next to each other, a row per value of the key, in the order they were named.
+
+    Where they are too wide for that, below each other; none for a single table.
+    """
+    at = answer.columns.index(answer.drawn[1][0] if answer.drawn else "")
+    run, epoch = answer.columns.index("run"), answer.columns.index("epoch")
+    if len(answer.order) < 2 or not rows or not all(isinstance(row[at], _LABEL) for row in rows):
+        return []
+    found = {(row[run], row[epoch], row[at]): row for row in rows}
+    keys = _ordered(answer, ((row[at],) for row in rows))
+    for apart in ([Column("", [""] * len(keys), False)], []):
+        columns = [_key(answer, at, keys, "\n")]
+        for number, order in enumerate(answer.order):
+            columns += [*(apart if number else ()), *_side(answer, found, order, keys, f"{_name(order)}\n")]
+        if not Grid(columns).too_wide(width):
+            return [Grid(columns)]
+    own = {order: [key for key in keys if (*order, key) in found] for order in answer.order}
+    return [
+        Grid([_key(answer, at, held), *_side(answer, found, order, held)], f"\n{_name(order)}")
+        for order, held in own.items()
+    ]
+
+
+def _key(answer: Answer, at: int, keys: Sequence[Any], above: str = "") -> Column:
+    return Column(above + cell(answer.columns[at]), [brief(key) or "none" for key in keys], answer.numeric[at])
+
+
+def _side(
+    answer: Answer, found: Mapping[Any, Row], order: tuple[str, int], keys: Sequence[Any], title: str = ""
+) -> Iterator[Column]:
+    """The columns of one table, but its key; a dot where it has no row of that key."""
+    said = {"run", "epoch", answer.drawn[1][0] if answer.drawn else ""}
+    others = [index for index, name in enumerate(answer.columns) if name not in said]
+    for place, index in enumerate(others):
+        rows = [found.get((*order, key)) for key in keys]
+        none = "·" if place == 0 else ""
+        above = "" if not title else title if place == 0 else "\n"
+        yield Column(
+            above + cell(answer.columns[index]),
+            [brief(row[index]) if row else none for row in rows],
+            answer.numeric[index],
+        )
+
+
+def matrices(answer: Answer, rows: Sequence[Row], width: int) -> list[Grid]:
+    """A matrix for each table asked about: the first column down, the second across; none where one is too wide.
+
+    Names that are too wide for heads are numbered, and said with their rows.
+    """
+    names = answer.drawn[1] if answer.drawn else ()
+    run, epoch, down, across, count = (answer.columns.index(name) for name in ("run", "epoch", *names))
+    if not all(isinstance(label, _LABEL) for row in rows for label in (row[down], row[across])):
+        return []
+    corner = f"{names[0]} ↓  {names[1]} →"
+    for numbered in (False, True):
+        grids: list[Grid] = []
+        for order in answer.order:
+            held = {(row[down], row[across]): row[count] for row in rows if (row[run], row[epoch]) == order}
+            grids.append(_matrix(f"{_name(order)}\n{corner}", held, _ordered(answer, held), numbered))
+        if not any(grid.too_wide(width) or len(grid.columns) > _WIDEST_MATRIX + 1 for grid in grids):
+            return grids
+    return []
+
+
+def _matrix(title: str, held: Mapping[tuple[Any, Any], Any], labels: Sequence[Any], numbered: bool) -> Grid:
+    heads = [str(number) if numbered else cell(label) or "none" for number, label in enumerate(labels)]
+    present = [place for place, label in enumerate(labels) if any(pair[0] == label for pair in held)]
+    said = [f"{heads[place]} {cell(labels[place])}" if numbered else cell(labels[place]) for place in present]
+    columns = [Column(title, said, False)]
+    for head, label in zip(heads, labels, strict=True):
+        columns.append(Column(f"\n{head}", [cell(held.get((labels[place], label), "·")) for place in present], True))
+    return Grid(columns)
+
+
+def _shown(answer: Answer, rows: Sequence[Row], without: Iterable[int] = ()) -> Iterator[_Shown]:
+    """The columns to draw: the scores of a table as bars, in the place of the first."""
+    scores: dict[str, list[int]] = {}
+    for index, name in enumerate(answer.columns):
+        if (found := _SCORE.fullmatch(name)) and answer.numeric[index]:
+            scores.setdefault(found[2] or "", []).append(index)
+    folded = {held[0]: (side, held) for side, held in scores.items() if len(held) > _FEW_SCORES}
+    skipped = {*without, *(index for _, held in folded.values() for index in held[1:])}
+    for index, name in enumerate(answer.columns):
+        if index in folded:
+            side, held = folded[index]
+            first, last = (answer.columns[end].split("_")[1] for end in (held[0], held[-1]))
+            cells = [_bars([row[score] for score in held]) for row in rows]
+            yield _Shown(f"scores{side}", f"scores{side} {first}…{last}", cells, False)
+        elif index not in skipped:
+            yield _Shown(cell(name), cell(name), [brief(row[index]) for row in rows], answer.numeric[index])
+
+
+def _bars(scores: Sequence[float | None]) -> str:
+    """Probabilities as one character each, `?` for what is not finite, a space where there is none."""
+    return "".join(
+        " " if score is None else _BARS[min(7, max(0, int(score * 8)))] if math.isfinite(score) else "?"
+        for score in scores
+    )
+
+
+def _name(order: tuple[str, int]) -> str:
+    return f"{order[0]}@{order[1]}"
+
+
+def _ordered(answer: Answer, held: Iterable[tuple[Any, ...]]) -> list[Any]:
+    """The labels in some tuples, each once, classes in their own order, NULL last."""
+    place = {name: number for number, name in enumerate(answer.classes)}
+    labels = dict.fromkeys(label for group in held for label in group)
+    return sorted(labels, key=lambda label: (label is None, place.get(str(label), len(place)), label))

@@ -1,0 +1,426 @@
+"""A person's SQL reads the store's tables and does nothing else; what is useful is let through."""
+
+import os
+import re
+from contextlib import suppress
+
+import duckdb
+import pytest
+from recording import bytes_of, record
+
+from analysis import asking, guard
+from analysis.engine import answered, locked, rows
+from analysis.errors import SecondguessError
+from analysis.sqltext import Statement
+
+SECRET = "the-secret-outside-the-store"
+
+# {file} is a committed file of the store, {store} the store, {new} a file in it that is not there, {out} a folder
+# outside with secret.csv, .txt, .parquet and .duckdb in it.
+READS_OUTSIDE = [
+    *(
+        f"FROM read_text('{path}')"
+        for path in (
+            *("/etc/passwd", "/proc/self/environ", "~/.bashrc", "http://127.0.0.1:9/x", "s3://b/x", "hf://datasets/x"),
+            *("{out}/secret.txt", "{out}/secret.csv", "{out}/secret.parquet", "{store}/../out/secret.csv"),
+            *("{store}//../out/secret.txt", "{store}/*/../../out/secret.txt", "{store}-secret/secret.txt"),
+            *("file:{out}/secret.txt", "file://{out}/secret.txt", "file://localhost{out}/secret.txt", "secret.txt"),
+            *("{store}/link/secret.txt", "{store}/link.txt", "{file}", "{store}/*/*/*.parquet"),
+        )
+    ),
+    *(
+        f"FROM {function}('{{out}}/secret.{suffix}')"
+        for function, suffix in {
+            **{"read_blob": "txt", "read_csv": "csv", "read_csv_auto": "csv", "sniff_csv": "csv", "read_json": "txt"},
+            **{"read_ndjson": "txt", "read_parquet": "parquet", "parquet_scan": "parquet", "parquet_schema": "parquet"},
+            **{"parquet_metadata": "parquet", "parquet_file_metadata": "parquet", "parquet_kv_metadata": "parquet"},
+        }.items()
+    ),
+    "FROM '{out}/secret.csv'",
+    "FROM '{out}/secret.parquet'",
+    "FROM '{file}'",
+    'FROM "{file}"',
+    "FROM 'secret.csv'",
+    "SUMMARIZE '{out}/secret.csv'",
+    "DESCRIBE '{out}/secret.csv'",
+    "SELECT * FROM (SUMMARIZE FROM '{out}/secret.csv')",
+    "TABLE '{out}/secret.csv'",
+    "FROM glob('{store}/*/*')",
+    "FROM glob('/etc/*')",
+    "FROM query('SELECT * FROM read_text(''/etc/passwd'')')",
+    "FROM query_table('{out}/secret.csv')",
+    "FROM query_table(['{out}/secret.csv'])",
+    "FROM json_execute_serialized_sql(json_serialize_sql('FROM ''{out}/secret.csv'''))",
+    "SELECT json_serialize_plan('FROM ''{out}/secret.csv''')",
+    "SELECT (SELECT content FROM read_text('{out}/secret.txt'))",
+    "SELECT 1 WHERE EXISTS (FROM read_text('{out}/secret.txt'))",
+    "SELECT 1 FROM range(1) t(i), LATERAL (FROM read_text('{out}/secret.txt'))",
+    "SELECT list_transform([1], x -> (SELECT count(*) FROM read_text('{out}/secret.txt')))",
+    "SELECT count(*) FILTER (WHERE 1 IN (SELECT 1 FROM read_text('{out}/secret.txt'))) FROM range(1)",
+    "SELECT 1 LIMIT (SELECT count(*) FROM read_text('{out}/secret.txt'))",
+    "SELECT 1 ORDER BY (SELECT count(*) FROM read_text('{out}/secret.txt'))",
+    "SELECT sum(1) OVER (ORDER BY (SELECT count(*) FROM read_text('{out}/secret.txt')))",
+    "SELECT 1 QUALIFY row_number() OVER () = (SELECT count(*) FROM read_text('{out}/secret.txt'))",
+    "SELECT CASE WHEN (SELECT true FROM read_text('{out}/secret.txt')) THEN 1 END",
+    "SELECT 1 UNION ALL SELECT size FROM read_text('{out}/secret.txt')",
+    "WITH x AS (FROM read_text('{out}/secret.txt')) FROM x",
+    "WITH x AS MATERIALIZED (FROM read_text('{out}/secret.txt')) FROM x",
+    "WITH RECURSIVE x AS (SELECT 1 i UNION ALL SELECT i + 1 FROM x, read_text('{out}/secret.txt') WHERE i < 3) FROM x",
+    "VALUES ((SELECT content FROM read_text('{out}/secret.txt')))",
+    "PIVOT (FROM read_text('{out}/secret.txt')) ON size IN (1) USING count(*)",
+    "WITH \"{out}/secret.csv\" AS (SELECT 1 AS a) SELECT * FROM range(1), (FROM '{out}/secret.csv')",
+    "SELECT (WITH \"{out}/secret.csv\" AS (SELECT 1) SELECT 1) FROM '{out}/secret.csv'",
+    "SELECT getenv('HOME')",
+    "SELECT main.getenv('HOME')",
+    "SELECT 'HOME'.getenv()",
+    "SELECT current_setting('secret_directory')",
+    "SELECT getvariable('x')",
+    "FROM duckdb_settings()",
+    "FROM duckdb_databases()",
+    "FROM duckdb_secrets()",
+    "FROM pragma_database_list()",
+    "FROM information_schema.tables",
+    "FROM pg_catalog.pg_tables",
+    "FROM sqlite_master",
+    "FROM main.test_predictions",
+    "SHOW TABLES",
+    "SHOW ALL TABLES",
+    "SHOW DATABASES",
+    "FROM pandas_scan(1, 2, 3)",
+    "FROM arrow_scan(1, 2, 3)",
+    "FROM python_arrow_scan(1, 2)",
+    "FROM a_python_variable",
+    "FROM test_vector_types(NULL::INT)",
+    "FROM checkpoint()",
+    "FROM enable_logging()",
+    "FROM enable_profiling()",
+]
+WRITES = [
+    "COPY (SELECT 1) TO '{file}'",
+    "COPY (SELECT 1) TO '{file}' (FORMAT csv, USE_TMP_FILE false)",
+    "COPY (SELECT 1) TO '{new}'",
+    "COPY (SELECT 1) TO '{out}/new.csv'",
+    "COPY (SELECT 1 AS a) TO '{store}/parts' (PARTITION_BY (a))",
+    "COPY test_predictions TO '{new}'",
+    "COPY t FROM '{out}/secret.csv'",
+    "EXPLAIN ANALYZE COPY (SELECT 1) TO '{file}' (USE_TMP_FILE false)",
+    "EXPLAIN COPY (SELECT 1) TO '{new}'",
+    "EXPLAIN SELECT 1",
+    "EXPLAIN ANALYZE SELECT 1",
+    *(
+        f"WITH {recursive}x AS {materialized}({inner}) {outer}"
+        for recursive in ("", "RECURSIVE ")
+        for materialized in ("", "MATERIALIZED ", "NOT MATERIALIZED ")
+        for inner in ("COPY (SELECT 1) TO '{file}' (USE_TMP_FILE false)", "COPY (SELECT 1) TO '{new}'")
+        for outer in ("SELECT * FROM x", "SELECT 1")
+    ),
+    "SELECT * FROM (WITH x AS (COPY (SELECT 1) TO '{file}' (USE_TMP_FILE false)) SELECT * FROM x)",
+    "WITH y AS (WITH x AS (COPY (SELECT 1) TO '{new}') SELECT * FROM x) SELECT * FROM y",
+    "WITH x AS (INSERT INTO t VALUES (1) RETURNING *) SELECT * FROM x",
+    "WITH x AS (UPDATE t SET a = 1 RETURNING *) SELECT * FROM x",
+    "WITH x AS (DELETE FROM t RETURNING *) SELECT * FROM x",
+    "SELECT 1; COPY (SELECT 1) TO '{file}' (USE_TMP_FILE false)",
+    "SELECT 1; SELECT 2",
+    "; COPY (SELECT 1) TO '{new}'; SELECT 1",
+    "select 1) union all (select 2",
+    "SELECT 1) TO '{new}'; SELECT (1",
+    "SELECT 1); COPY (SELECT 1) TO '{file}' (USE_TMP_FILE false); SELECT * FROM (SELECT 1",
+    "SELECT 1 /*",
+    "EXPORT DATABASE '{store}/dump'",
+    "IMPORT DATABASE '{store}/dump'",
+    "ATTACH '{store}/new.duckdb'",
+    "ATTACH '{out}/secret.duckdb'",
+    "ATTACH ':memory:' AS m",
+    "DETACH memory",
+    "USE memory",
+    "CREATE TABLE t (a INT)",
+    "CREATE TABLE t AS SELECT 1",
+    "CREATE OR REPLACE VIEW v AS SELECT 1",
+    "CREATE TEMP MACRO m() AS 1",
+    "CREATE SECRET s (TYPE s3)",
+    "CREATE SEQUENCE q",
+    "DROP TABLE test_predictions",
+    "INSERT INTO test_predictions VALUES (1)",
+    "UPDATE test_predictions SET truth = 1",
+    "DELETE FROM test_predictions",
+    "TRUNCATE test_predictions",
+    "MERGE INTO test_predictions USING t ON true WHEN MATCHED THEN DELETE",
+    "VACUUM",
+    "CHECKPOINT",
+    "ANALYZE",
+    "BEGIN",
+    "COMMIT",
+    "PREPARE p AS SELECT 1",
+    "EXECUTE p",
+    "DEALLOCATE p",
+    "SET enable_external_access = true",
+    "SET memory_limit = '1GB'",
+    "SET VARIABLE x = 1",
+    "RESET ALL",
+    "PRAGMA enable_profiling",
+    "PRAGMA database_list",
+    "PRAGMA enable_checkpoint_on_shutdown",
+    "CALL pragma_version()",
+    "CALL enable_logging()",
+    "INSTALL httpfs",
+    "LOAD httpfs",
+    "LOAD '{out}/secret.txt'",
+    "SELECT nextval('q')",
+    "SELECT setval('q', 1)",
+    "SELECT setseed(0.5)",
+    "SELECT write_log('x')",
+    "SELECT sleep_ms(60000)",
+    "SELECT pg_sleep(60)",
+    "PIVOT test_predictions ON guess",
+    "",
+    "   ",
+    "-- nothing",
+    ";",
+    ";;",
+    "hello",
+    "SELECT",
+    "SELECT \udcff",
+    "SELECT 'x" + "x" * 70_000 + "'",
+    "SELECT " + "+".join(["1"] * 950),
+    "SELECT " + "(" * 5_000 + "1" + ")" * 5_000,
+]
+HOSTILE = [*READS_OUTSIDE, *WRITES]
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """A folder with the store, a sibling whose name begins alike, and a folder outside; secrets in both."""
+    world = tmp_path_factory.mktemp("world")
+    out = world / "out"
+    for folder in (out, world / "store-secret"):
+        folder.mkdir()
+        (folder / "secret.txt").write_text(SECRET)
+        (folder / "secret.csv").write_text(f"a\n{SECRET}\n")
+        duckdb.sql(f"SELECT '{SECRET}' AS a").write_parquet(str(folder / "secret.parquet"))
+        duckdb.connect(str(folder / "secret.duckdb")).close()
+    record(world / "store", "cnn", {1: [("a", 0, [0.9, 0.1]), ("b", 1, [0.8, 0.2]), ("c", 1, [0.3, 0.7])]})
+    record(world / "store", "cnn 2", {1: [("a", 0, [0.2, 0.8])]}, content={"a": "an example"})
+    os.symlink(out, world / "store" / "link")
+    os.symlink(out / "secret.txt", world / "store" / "link.txt")
+    return world
+
+
+def filled(text, world):
+    """The statement with the paths of this world in it."""
+    store = world / "store"
+    committed = min((store / "cnn" / "test_predictions").glob("*.parquet"))
+    for name, path in {"file": committed, "store": store, "new": store / "new.csv", "out": world / "out"}.items():
+        text = text.replace(f"{{{name}}}", str(path))
+    return text
+
+
+def run(world, text):
+    """The rows of a person's SQL, as the command line runs it."""
+    with answered(lambda con: asking.sql(con, world / "store", text), rows) as (_, found):
+        return list(found.rows)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:70])
+def test_what_does_more_than_read_the_tables_is_refused_in_one_line_and_changes_nothing(world, text, monkeypatch):
+    monkeypatch.chdir(world / "out")
+    a_python_variable = duckdb.sql("SELECT 1").df()  # what a replacement scan would find
+    before = bytes_of(world)
+    with pytest.raises(SecondguessError) as caught:
+        run(world, filled(text, world))
+    assert len(str(caught.value).splitlines()) == 1
+    assert SECRET not in str(caught.value)
+    assert bytes_of(world) == before
+    assert len(a_python_variable) == 1
+
+
+def test_the_guard_by_itself_lets_nothing_hostile_through_but_names_that_the_store_does_not_have(world):
+    with duckdb.connect() as con:
+        for text in HOSTILE:
+            try:
+                found = guard.inspect(con, filled(text, world))
+            except SecondguessError:
+                continue
+            assert found.relations, text
+            assert not set(found.relations) <= {"test_predictions", "cnn", "cnn@1", "examples", "runs", "metrics"}, text
+
+
+RUNS_LONG = ("SELECT sleep_ms(60000)", "SELECT pg_sleep(60)")
+
+
+@pytest.mark.parametrize("text", [text for text in HOSTILE if text not in RUNS_LONG], ids=lambda text: text[:70])
+def test_the_engine_by_itself_writes_nothing_and_reads_nothing_outside(world, text, tmp_path, monkeypatch):
+    """The second layer: the statement without the guard before it."""
+    monkeypatch.chdir(world / "out")
+    files = frozenset((world / "store").rglob("*.parquet"))
+    text = filled(text, world).encode(errors="replace").decode()
+    before = bytes_of(world)
+    found: list[object] = []
+    with suppress(duckdb.Error, SecondguessError):
+        con, statement = locked(lambda con: Statement("", text, files=files), tmp_path / "spill")
+        with con:
+            found = list(rows(con, statement).rows)
+    assert SECRET not in str(found)
+    assert "root:" not in str(found)
+    assert bytes_of(world) == before
+
+
+def test_no_setting_of_a_locked_connection_can_be_changed_back(world, tmp_path):
+    con, _ = locked(lambda con: Statement("", "SELECT 1"), tmp_path / "spill")
+    for statement in (
+        "SET enable_external_access = true",
+        "SET lock_configuration = false",
+        "SET allowed_paths = ['/etc/passwd']",
+        "SET allowed_directories = ['/']",
+        "SET temp_directory = '/tmp'",
+        "RESET enable_external_access",
+        "PRAGMA enable_profiling='json'",
+        "SET python_enable_replacements = true",
+    ):
+        with pytest.raises(duckdb.Error):
+            con.execute(statement)
+    con.close()
+
+
+def test_an_answer_that_spills_leaves_nothing_behind(world, tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    import tempfile
+
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    assert run(world, "SELECT count(*) FROM range(10)") == [(10,)]
+    assert list(tmp_path.iterdir()) == []
+
+
+USEFUL = [
+    ("SELECT id, guess FROM test_predictions WHERE run = 'cnn' ORDER BY id", [("a", 0), ("b", 0), ("c", 1)]),
+    ('FROM "cnn@1" SELECT id ORDER BY 1', [("a",), ("b",), ("c",)]),
+    ("FROM cnn", 3),
+    ("FROM CNN", 3),
+    ('FROM "cnn 2@best" SELECT guess', [(1,)]),
+    ('TABLE "cnn@last"', 3),
+    ("VALUES (1, 'a'), (2, 'b')", [(1, "a"), (2, "b")]),
+    ("SELECT 1;", [(1,)]),
+    (";SELECT 1;;", [(1,)]),
+    ("SELECT 1; -- the end", [(1,)]),
+    ("SELECT 1 /* a; b */ ; /* c */", [(1,)]),
+    ("SELECT 1 -- )", [(1,)]),
+    ("-- first\nSELECT 1 -- last", [(1,)]),
+    ("SELECT 'a;b--c' AS x, $$d;e$$", [("a;b--c", "d;e")]),
+    ("SELECT 'é😀;' || '가' -- 😀\n;", [("é😀;가",)]),
+    (
+        'SELECT a.id, a.guess, b.guess FROM "cnn@1" a JOIN "cnn 2@1" b USING (id)',
+        [("a", 0, 1)],
+    ),
+    (
+        "SELECT id, row_number() OVER (ORDER BY id DESC) AS n FROM cnn ORDER BY id",
+        [("a", 3), ("b", 2), ("c", 1)],
+    ),
+    (
+        "SELECT id, sum(truth) OVER (ORDER BY id ROWS BETWEEN 1 PRECEDING AND CURRENT ROW) FROM cnn ORDER BY id",
+        [("a", 0), ("b", 1), ("c", 2)],
+    ),
+    ("SELECT id FROM cnn QUALIFY row_number() OVER (ORDER BY confidence DESC) = 1", [("a",)]),
+    ("PIVOT (SELECT truth, guess FROM cnn) ON guess IN (0, 1) USING count(*) ORDER BY truth", [(0, 1, 0), (1, 1, 1)]),
+    (
+        "SELECT * FROM (UNPIVOT (SELECT id, truth, guess FROM cnn) ON truth, guess INTO NAME n VALUE v) WHERE id = 'b' "
+        "ORDER BY n",
+        [("b", "guess", 0), ("b", "truth", 1)],
+    ),
+    ("SELECT column_name, count FROM (SUMMARIZE cnn) WHERE column_name = 'id'", [("id", 3)]),
+    ("SUMMARIZE SELECT truth FROM cnn", 1),
+    ("SELECT column_name FROM (DESCRIBE cnn) WHERE column_name LIKE 'score%'", [("score_0",), ("score_1",)]),
+    ("DESCRIBE cnn", 9),
+    (
+        "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4) SELECT list(i) FROM n",
+        [([1, 2, 3, 4],)],
+    ),
+    ("SELECT unnest([3, 1]) AS x ORDER BY x", [(1,), (3,)]),
+    ("SELECT u FROM cnn, unnest([1]) AS t(u) WHERE id = 'a'", [(1,)]),
+    ("SELECT list_transform([1, 2], lambda x: x * 10), list_filter([1, 2], lambda x: x > 1)", [([10, 20], [2])]),
+    ("SELECT guess, count(*) FILTER (WHERE guess <> truth) FROM cnn GROUP BY ALL ORDER BY ALL", [(0, 1), (1, 0)]),
+    ("SELECT r.i FROM range(2) r(i) ORDER BY 1", [(0,), (1,)]),
+    ("SELECT a.id, b.n FROM cnn a, LATERAL (SELECT length(a.id) AS n) b WHERE a.id = 'a'", [("a", 1)]),
+    ("SELECT id FROM cnn WHERE confidence = (SELECT max(confidence) FROM cnn)", [("a",)]),
+    ("SELECT truth FROM cnn EXCEPT SELECT 0 FROM cnn", [(1,)]),
+    ("SELECT id FROM cnn ORDER BY confidence DESC LIMIT 1 OFFSET 1", [("b",)]),
+    ("SELECT count(*) FROM cnn TABLESAMPLE 100%", [(3,)]),
+    (
+        "SELECT truth, list(id ORDER BY id) FROM cnn GROUP BY ROLLUP (truth) ORDER BY truth NULLS LAST",
+        [(0, ["a"]), (1, ["b", "c"]), (None, ["a", "b", "c"])],
+    ),
+    ("SELECT COLUMNS('score_.') FROM cnn WHERE id = 'c'", 1),
+    ("SELECT * EXCLUDE (run) REPLACE (upper(id) AS id) FROM cnn", 3),
+    (
+        "SELECT CASE WHEN guess IS DISTINCT FROM truth THEN 'x' ELSE 'y' END FROM cnn ORDER BY id",
+        [("y",), ("x",), ("y",)],
+    ),
+    ("SELECT run, table_name FROM runs ORDER BY run", [("cnn", "test_predictions"), ("cnn 2", "test_predictions")]),
+    ("SELECT count(*) FROM RUNS a, runs b", [(4,)]),
+    ("SELECT count(*) FROM metrics", [(0,)]),
+    ("SELECT id, content FROM examples", [("a", "an example")]),
+    (
+        "SELECT p.id, e.content FROM test_predictions p LEFT JOIN examples e USING (examples, id) "
+        "WHERE p.run = 'cnn 2'",
+        [("a", "an example")],
+    ),
+    # A WITH name hides a table's, but not from itself, from those before it, or from outside its statement.
+    ("WITH cnn AS (SELECT 7 AS x) FROM cnn", [(7,)]),
+    ("WITH cnn AS (SELECT id FROM cnn WHERE guess <> truth) FROM cnn", [("b",)]),
+    ("WITH b AS (SELECT count(*) AS n FROM cnn), cnn AS (SELECT 9 AS x) SELECT n, x FROM b, cnn", [(3, 9)]),
+    ("SELECT (WITH cnn AS (SELECT 5 AS x) SELECT x FROM cnn), count(*) FROM cnn", [(5, 3)]),
+    ("WITH CNN AS (SELECT 7 AS x) FROM cnn", [(7,)]),
+    ("WITH a AS (SELECT 1 AS x) SELECT x FROM a UNION ALL SELECT x + 1 FROM a", [(1,), (2,)]),
+    (
+        "WITH RECURSIVE cnn AS (SELECT 0 AS n, '' AS s UNION ALL SELECT n + 1, s || 'x' FROM cnn WHERE n < 2) "
+        "SELECT max(s) FROM cnn",
+        [("xx",)],
+    ),
+    ('WITH "이름 😀" AS (SELECT 1 AS "열") SELECT "열" FROM "이름 😀"', [(1,)]),
+]
+
+
+@pytest.mark.parametrize(("text", "expected"), USEFUL, ids=lambda value: value[:70] if isinstance(value, str) else "")
+def test_useful_sql_is_answered(world, text, expected):
+    found = run(world, text)
+    assert (len(found) if isinstance(expected, int) else found) == expected
+
+
+@pytest.mark.parametrize(
+    "name", ["실행 1", "Ärger", "ΣΑΣ", "it's", 'say "a"', "lr=0.1, wd=1e-4", "a;b", "--", "select", "😀"]
+)
+def test_a_run_of_any_name_is_a_relation_whatever_its_case(tmp_path, name):
+    record(tmp_path / "store", name, {1: [("a", 0, [0.9, 0.1])]})
+    for spelled in (name, name.upper(), f"{name}@last", f"{name}/Test_Predictions@1"):
+        quoted = spelled.replace('"', '""')
+        assert run(tmp_path, f'SELECT run, id FROM "{quoted}"') == [(name, "a")]
+
+
+def test_the_refusal_says_what_to_do():
+    con = duckdb.connect()
+    for text, words in {
+        "DROP TABLE x": "only a SELECT is run here",
+        "PIVOT x ON y": "PIVOT needs its values named: PIVOT … ON column IN (…)",
+        "SELECT 1; SELECT 2": "exactly one SELECT is run at a time, these are 2; run them one by one",
+        "": "the SQL is empty; write a SELECT",
+        "FROM read_csv('x')": "the table function read_csv is not allowed; allowed are generate_series, range",
+        "SELECT getenv('x')": "the function getenv is not allowed here",
+        "WITH x AS (COPY t TO 'y') FROM x": "only reading is allowed: COPY QUERY is not a SELECT",
+        "FROM a.b": "a.b names a schema, which the store has none of; quote a name that contains a dot",
+        "SELECT 1,\n  2 +\n  FROM": "(line 3, column",
+    }.items():
+        with pytest.raises(SecondguessError, match=re.escape(words)):
+            guard.inspect(con, text)
+
+
+def test_a_node_that_is_not_known_is_refused():
+    """DuckDB's next kind of statement inside a SELECT fails until someone has looked at it."""
+    with pytest.raises(SecondguessError, match="only reading is allowed: MERGE QUERY is not a SELECT"):
+        guard._check({"type": "MERGE_QUERY_NODE"})
+
+
+def test_state_that_one_command_leaves_is_invisible_to_the_next(world):
+    with answered(lambda con: Statement("", "SELECT 1"), lambda con, _: con) as (_, con):
+        con.execute("CREATE TEMP TABLE t AS SELECT 1")
+        con.execute("CREATE MACRO m() AS 1")
+    for text in ("FROM t", "SELECT m()"):
+        with pytest.raises(SecondguessError):
+            run(world, text)
