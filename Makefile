@@ -1,0 +1,57 @@
+# `make demo` and `make test` need Python 3.11 or newer, make and git; everything else goes into .venv.
+PYTHON ?= python3
+DATASET ?= digits
+DATA ?= data
+STORE ?= predictions
+EPOCHS ?= 5
+# The folder with MNIST's raw files: tests and benchmarks that need them take it from here.
+MNIST ?=
+PYTEST ?=
+
+BIN := .venv/bin
+MNIST_OPTION := $(if $(MNIST),--mnist="$(MNIST)")
+
+.PHONY: demo test slow lint bench clean
+
+demo: .venv/train
+	$(BIN)/secondguess train --run cnn --dataset $(DATASET) --data "$(DATA)" --epochs $(EPOCHS) --overwrite --store "$(STORE)"
+	$(BIN)/secondguess train --run double --l1-size 64 --l2-size 128 --lr 0.002 --dataset $(DATASET) --data "$(DATA)" --epochs $(EPOCHS) --overwrite --store "$(STORE)"
+	@export SECONDGUESS_STORE="$(STORE)"; PATH="$(CURDIR)/$(BIN):$$PATH"; \
+	show() { printf '\n$$ %s\n' "$$*"; "$$@"; }; \
+	printf '\n1. Which images are seen differently after 1 and after $(EPOCHS) epochs?\n'; \
+	show secondguess ask disagreements cnn@1 cnn@$(EPOCHS) --limit 4; \
+	printf '\n2. How do the errors fall over time?\n'; \
+	show secondguess ask errors-over-time cnn double; \
+	printf '\n3. What does each model get wrong, the double one left, the baseline right?\n'; \
+	show secondguess ask errors-by-guess double@$(EPOCHS) cnn@$(EPOCHS) --ids 1; \
+	printf '\nThe command is $(BIN)/secondguess; `$(BIN)/secondguess ask` lists the questions.\n'
+
+test: .venv/dev
+	$(BIN)/python -m pytest tests -m "not slow" $(MNIST_OPTION) $(PYTEST)
+
+slow: .venv/dev
+	$(BIN)/python -m pytest tests -m slow $(MNIST_OPTION) $(PYTEST)
+
+lint: .venv/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest -q tests/test_imports.py
+
+bench: .venv/dev
+	@test -n "$(MNIST)" || { echo "make bench needs MNIST's raw files: make bench MNIST=folder" >&2; exit 2; }
+	$(BIN)/python tests/benchmarks/bench_recording.py $(MNIST_OPTION)
+	$(BIN)/python tests/benchmarks/bench_asking.py $(MNIST_OPTION)
+	$(BIN)/python tests/benchmarks/bench_training.py $(MNIST_OPTION)
+
+.venv/train .venv/dev: .venv/%: pyproject.toml | .venv
+	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+	@touch $@
+
+.venv:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo "secondguess needs Python 3.11 or newer, $(PYTHON) is older; name another one: make PYTHON=python3.12 …" >&2; exit 2; }
+	$(PYTHON) -m venv .venv
+
+clean:
+	rm -rf .venv build dist *.egg-info

@@ -1,0 +1,25 @@
+"""The notebooks run from top to bottom on a store that training made."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(path.name for path in NOTEBOOKS.glob("*.ipynb")))
+def test_the_notebook_runs_and_shows_pictures(trained_store: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(trained_store, tmp_path / "predictions")
+    work = shutil.copytree(NOTEBOOKS, tmp_path / "notebooks")
+    command = [sys.executable, "-m", "jupyter", "execute", "--inplace", name]
+    ran = subprocess.run(command, cwd=work, capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    cells = json.loads((work / name).read_text())["cells"]
+    outputs = [output for cell in cells for output in cell.get("outputs", ())]
+    assert sum("image/png" in output.get("data", {}) for output in outputs) >= 2
+    assert sum("text/html" in output.get("data", {}) for output in outputs) >= 4
