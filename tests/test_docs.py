@@ -11,7 +11,9 @@ import pytest
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 COMMANDS = [line[2:] for line in README.splitlines() if line.startswith("$ ")]
-ASKED = [command for command in COMMANDS if command.startswith("secondguess ")]
+OURS = [command for command in COMMANDS if command.startswith("secondguess ")]
+# These need the offline runs of `make demo`; tests/test_importing.py runs their like.
+ASKED = [command for command in OURS if "predictions/wandb" not in command and "cnn-" not in command]
 BLOCKS = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
@@ -24,7 +26,7 @@ def test_the_first_two_commands_are_targets_of_the_makefile() -> None:
 
 def test_every_other_command_is_ours() -> None:
     assert len(ASKED) > 8
-    assert [command for command in COMMANDS if command not in ASKED and not command.startswith("make ")] == []
+    assert [command for command in COMMANDS if command not in OURS and not command.startswith("make ")] == []
 
 
 @pytest.mark.parametrize("command", dict.fromkeys(ASKED))

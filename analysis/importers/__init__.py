@@ -1,0 +1,1 @@
+"""Readers of other programs' files and servers: what they hold, as Arrow."""

@@ -1,0 +1,43 @@
+"""`secondguess import`: options in, runs in the store out."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import click
+
+from analysis.schema import DEFAULT_STORE, STORE_VARIABLE
+
+
+@click.command(name="import", short_help="Import W&B runs, tables and prediction files.")
+@click.argument("source")
+@click.option("--run", metavar="NAME", help="What to call the run.")
+@click.option("--table", metavar="KEY", help="Import this table only.")
+@click.option("--epoch", type=click.IntRange(min=1), help="The epoch of a table that says none.")
+@click.option("--epoch-key", default="epoch", show_default=True, help="The history key that counts epochs.")
+@click.option("--id", "id_", metavar="COLUMN", help="The column with the examples' ids.")
+@click.option("--guess", metavar="COLUMN", help="The column with the model's guesses.")
+@click.option("--truth", metavar="COLUMN", help="The column with the labels.")
+@click.option("--image", metavar="COLUMN", help="The column with the images.")
+@click.option("--scores", metavar="PATTERN", help="The scores' columns, in the order of the classes: 'prob_*'.")
+@click.option("--dry-run", is_flag=True, help="Say what would be imported; write nothing.")
+@click.option("--overwrite", is_flag=True, help="Replace a run of the same name.")
+@click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    envvar=STORE_VARIABLE,
+    default=DEFAULT_STORE,
+    show_default=True,
+    help="The folder that holds the runs.",
+)
+def import_(source: str, store: Path, dry_run: bool, epoch_key: str, **given: Any) -> None:
+    """Import runs into the store.
+
+    SOURCE is a W&B run folder (offline or online) or a folder full of them, a downloaded artifact, a .table.json, or a
+    .parquet, .csv or .jsonl file. Columns are recognised by their usual names (guess, pred, prediction, …) unless
+    named. A run appears whole or not at all.
+    """
+    # Half a second of Arrow, which `--help` need not wait for.
+    importing = importlib.import_module("analysis.importers.importing")
+    given["id"] = given.pop("id_")
+    importing.bring(Path(source), store.absolute(), importing.how(**given), epoch_key, dry_run)

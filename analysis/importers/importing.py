@@ -1,0 +1,95 @@
+"""One import from start to end: find the runs, say what they hold, write them."""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.progress import Progress
+
+from analysis.errors import AlreadyThere, BadInput, Damaged, NotFound
+from analysis.importers import plain_files
+from analysis.importers.artifact_folder import artifact_folder, table_file
+from analysis.importers.media import WandbFolders
+from analysis.importers.roles import Given
+from analysis.importers.source import SourceRun
+from analysis.importers.wandb_offline import logs, offline_run
+from analysis.importers.writing import How, described, plan, write
+
+
+def how(run: str | None, table: str | None, epoch: int | None, overwrite: bool, **roles: str | None) -> How:
+    """The options of the command as one value."""
+    return How(run, table, epoch, Given(**roles), overwrite)
+
+
+def bring(source: Path, store: Path, how: How, epoch_key: str, dry_run: bool) -> None:
+    """Import every run at a path, or say what that would bring; the summary goes to stdout. Raises SecondguessError."""
+    runs = _sources(source, how, epoch_key)
+    if len(runs) > 1 and how.run is not None:
+        raise BadInput(f"{source} holds {len(runs)} runs, which cannot all be called {how.run!r}; leave --run out")
+    for run in runs:
+        try:
+            _one(run, store, how, dry_run)
+        except AlreadyThere as taken:
+            if len(runs) == 1:
+                raise
+            click.echo(f"left out: {taken}", err=True)
+
+
+def _one(run: SourceRun, store: Path, how: How, dry_run: bool) -> None:
+    if not run.tables:
+        click.echo(f"run {run.name}: no tables", err=True)
+        return
+    planned = plan(store, run, how)
+    if dry_run:
+        click.echo("\n".join(described(planned)))
+        return
+    # What the columns are taken for is said before anything is written.
+    for table, roles in dict.fromkeys((table.table, table.roles) for table in planned.tables):
+        click.echo(f"{table}: {roles}", err=True)
+    with _bar(f"import {planned.run}", len(planned.tables)) as progress:
+        click.echo("\n".join(described(write(store, run, how, progress))))
+
+
+def _sources(source: Path, how: How, epoch_key: str) -> Sequence[SourceRun]:
+    """The runs that the path holds; raises BadInput where it is nothing that can be imported."""
+    if not source.exists():
+        raise BadInput(f"no file or folder {source}")
+    if source.is_file():
+        if source.suffix.lower() in plain_files.SUFFIXES:
+            return [plain_files.read_file(source, how.epoch)]
+        if source.name.endswith(".json"):
+            return [table_file(source)]
+        raise BadInput(f"{source} is none of .table.json, {', '.join(plain_files.SUFFIXES)}")
+    try:
+        found = logs(source)
+    except NotFound:
+        return [_artifact(source)]
+    folders = WandbFolders.of(os.environ, Path.home())
+    runs = []
+    for log in found:
+        try:
+            runs.append(offline_run(log, folders, epoch_key))
+        except Damaged as damage:
+            if len(found) == 1:
+                raise
+            click.echo(f"left out: {damage}", err=True)
+    return runs
+
+
+def _artifact(source: Path) -> SourceRun:
+    try:
+        return artifact_folder(source)
+    except NotFound:
+        raise NotFound(f"{source} holds no W&B run (run-*.wandb) and no table (*.table.json)") from None
+
+
+@contextmanager
+def _bar(title: str, total: int) -> Iterator[Callable[[str], None]]:
+    """Gives a function that shows the next table; it shows nothing where stderr is no terminal."""
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task(title, total=total)
+        yield lambda text: progress.update(task, advance=1, description=f"{title}: {text}")

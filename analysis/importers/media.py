@@ -1,0 +1,288 @@
+"""The files behind W&B's media cells: found, checked against their digests, never decoded."""
+
+import base64
+import binascii
+import hashlib
+import os
+import struct
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from analysis.errors import BadInput, NotFound, SecondguessError
+from analysis.importers.opening import below, checked_name, open_regular, read_regular
+from analysis.importers.source import MediaCount
+from analysis.importers.wandb_types import LOST
+
+MEDIA_LIMIT = 16 << 20
+PIXEL_LIMIT = 16_000_000
+_ROW_LIMIT = 64 << 20
+_PIECE = 1 << 20
+
+
+class MediaFiles(Protocol):
+    """The files that belong to a table, by their path in its artifact."""
+
+    def read(self, path: str) -> bytes:
+        """The content of a file; raises NotFound, or BadInput where it is refused."""
+
+    def local(self, path: str) -> Path:
+        """Where the file lies, for one that is too large to be held; raises as `read`."""
+
+
+@dataclass(frozen=True)
+class FolderFiles:
+    """The files of a downloaded artifact."""
+
+    root: Path
+
+    def read(self, path: str) -> bytes:
+        """The content of a file of at most MEDIA_LIMIT bytes."""
+        return read_regular(below(self.root, path), MEDIA_LIMIT)
+
+    def local(self, path: str) -> Path:
+        """Where the file lies."""
+        found = below(self.root, path)
+        open_regular(found).close()
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file of an artifact's manifest; `md5` is base64, `local_path` where the bytes waited for upload."""
+
+    path: str
+    md5: str
+    local_path: str = ""
+    ref: str = ""
+
+
+@dataclass(frozen=True)
+class WandbFolders:
+    """W&B's own folders: data folders, which have `artifacts/staging`, and cache folders; the likely ones first."""
+
+    data: Sequence[Path] = ()
+    cache: Sequence[Path] = ()
+
+    @classmethod
+    def of(cls, environment: Mapping[str, str], home: Path) -> "WandbFolders":
+        """The folders that W&B uses in this environment."""
+        shared = Path(environment.get("XDG_DATA_HOME") or home / ".local" / "share") / "wandb"
+        cached = Path(environment.get("XDG_CACHE_HOME") or home / ".cache") / "wandb"
+        mac = home / "Library"
+        data = [shared, mac / "Application Support" / "wandb"]
+        cache = [cached, mac / "Caches" / "wandb"]
+        if own := environment.get("WANDB_DATA_DIR"):
+            data.insert(0, Path(own))
+        if own := environment.get("WANDB_CACHE_DIR"):
+            cache.insert(0, Path(own))
+        return cls(data, cache)
+
+    def beside(self, run: Path) -> "WandbFolders":
+        """These, after those that lie beside a run's folder, as in a store's own mirror."""
+        return WandbFolders((run.parent / "data", *self.data), (run.parent / "cache", *self.cache))
+
+
+class StagedFiles:
+    """The files of an artifact that was logged but not yet uploaded, from W&B's staging folder or its cache.
+
+    A file counts only if its MD5 is the manifest's, so a log cannot make another file be read in its place.
+    """
+
+    def __init__(self, entries: Mapping[str, Entry], folders: WandbFolders) -> None:
+        self.entries = entries
+        self._folders = folders
+        self._staging: dict[str, bool] = {}
+
+    def read(self, path: str) -> bytes:
+        """The content of a file of at most MEDIA_LIMIT bytes."""
+        entry = self._entry(path)
+        data: bytes = self._first(entry, lambda place: _same(read_regular(place, MEDIA_LIMIT), entry, place))
+        return data
+
+    def local(self, path: str) -> Path:
+        """Where the file lies."""
+        entry = self._entry(path)
+        found: Path = self._first(entry, lambda place: _same_file(place, entry))
+        return found
+
+    def _entry(self, path: str) -> Entry:
+        entry = self.entries.get(path)
+        if entry is None:
+            raise NotFound(f"{path!r} is not in the artifact's manifest")
+        if entry.ref:
+            raise NotFound(f"{path!r} is only a reference to {entry.ref[:80]}")
+        return entry
+
+    def _first(self, entry: Entry, take: Any) -> Any:
+        refusal: SecondguessError = NotFound(f"no file {entry.path!r} in W&B's staging folder or cache")
+        for place in self._places(entry):
+            try:
+                if isinstance(place, BadInput):
+                    raise place
+                return take(place)
+            except NotFound:
+                continue
+            except BadInput as error:
+                refusal = error
+        raise refusal
+
+    def _places(self, entry: Entry) -> Iterator[Path | BadInput]:
+        md5 = _md5_hex(entry)
+        name = os.path.basename(entry.local_path)
+        if os.path.isabs(entry.local_path):
+            if self._is_staged(entry.local_path):
+                yield Path(entry.local_path)
+            else:
+                yield BadInput(f"{entry.path!r} is said to be at {entry.local_path[:80]!r}, outside W&B's folders")
+        if name and name not in {".", ".."} and "\0" not in name:
+            for data in self._folders.data:
+                yield data / "artifacts" / "staging" / name
+        for cache in self._folders.cache:
+            yield cache / "artifacts" / "obj" / "md5" / md5[:2] / md5[2:]
+
+    def _is_staged(self, path: str) -> bool:
+        folder = os.path.dirname(path)
+        if folder not in self._staging:
+            self._staging[folder] = is_staging(folder)
+        return self._staging[folder] and "\0" not in path and os.path.basename(path) not in {"", ".", ".."}
+
+
+def is_staging(folder: str) -> bool:
+    """Whether the folder is one that W&B stages files in, by its name and behind any links."""
+    ends = os.path.join(os.sep, "artifacts", "staging")
+    if "\0" in folder or os.path.normpath(folder) != folder:
+        return False
+    return folder.endswith(ends) and os.path.realpath(folder).endswith(ends)
+
+
+class MediaCells:
+    """Turns media cells into their content, and counts what became of them."""
+
+    def __init__(self, files: MediaFiles | None, count: MediaCount) -> None:
+        self._files = files
+        self.count = count
+        self.bytes = 0
+        self._row_end = 0
+
+    def begin_row(self) -> None:
+        """Allow the next row its share of memory."""
+        self._row_end = self.bytes + _ROW_LIMIT
+
+    def load(self, kind: str, cell: Any) -> dict[str, Any] | None:
+        """The cell as a value of MEDIA; None, and counted, where its file is gone or refused."""
+        try:
+            path, data = self._read(kind, cell)
+        except NotFound as error:
+            self.count.missing += 1
+            self.count.say(str(error))
+            return None
+        except BadInput as error:
+            self.count.refused += 1
+            self.count.say(str(error))
+            return None
+        self.count.found += 1
+        self.bytes += len(data)
+        return {"bytes": data, "path": path}
+
+    def _read(self, kind: str, cell: Any) -> tuple[str, bytes]:
+        if cell is LOST:
+            raise NotFound("W&B kept only the word for the class of some media here")
+        if not isinstance(cell, dict):
+            raise BadInput(f"{str(cell)[:80]!r} is no media cell")
+        path = checked_name(cell.get("path"))
+        if self._files is None:
+            raise NotFound(f"no folder to take {path!r} from")
+        if self.bytes > self._row_end:
+            raise BadInput(f"{path!r} is left out: one row has more than {_ROW_LIMIT:,} bytes of media")
+        data = self._files.read(path)
+        digest = cell.get("sha256")
+        if isinstance(digest, str) and digest and hashlib.sha256(data).hexdigest() != digest.lower():
+            raise BadInput(f"{path!r} is not the file that the table means: its sha256 differs")
+        if kind == "image":
+            check_pixels(path, data)
+        return path, data
+
+
+def check_pixels(path: str, data: bytes) -> None:
+    """Raise BadInput where the header claims too many pixels, or is of no image that is known."""
+    try:
+        size = _claimed(data)
+    except (struct.error, IndexError):
+        raise BadInput(f"{path!r} ends within its image header") from None
+    if size is None:
+        raise BadInput(f"{path!r} is no PNG, JPEG, GIF, WebP or BMP image")
+    if size[0] * size[1] > PIXEL_LIMIT:
+        raise BadInput(f"{path!r} claims {size[0]:,} x {size[1]:,} pixels; at most {PIXEL_LIMIT:,} are taken")
+
+
+def _claimed(data: bytes) -> tuple[int, int] | None:
+    """Width and height from an image's header; None for another kind of file."""
+    if data[:8] == b"\x89PNG\r\n\x1a\n" and data[12:16] == b"IHDR":
+        return struct.unpack_from(">II", data, 16)
+    if data[:2] == b"\xff\xd8":
+        return _claimed_jpeg(data)
+    if data[:6] in {b"GIF87a", b"GIF89a"}:
+        return struct.unpack_from("<HH", data, 6)
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return _claimed_webp(data)
+    if data[:2] == b"BM":
+        old = struct.unpack_from("<I", data, 14)[0] == 12
+        width, height = struct.unpack_from("<HH" if old else "<ii", data, 18)
+        return abs(width), abs(height)
+    return None
+
+
+def _claimed_jpeg(data: bytes) -> tuple[int, int] | None:
+    at = 2
+    while data[at] == 0xFF:
+        marker = data[at + 1]
+        if marker == 0xFF:
+            at += 1
+        elif 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:
+            height, width = struct.unpack_from(">HH", data, at + 5)
+            return width, height
+        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:
+            at += 2
+        else:
+            at += 2 + max(2, struct.unpack_from(">H", data, at + 2)[0])
+    return None
+
+
+def _claimed_webp(data: bytes) -> tuple[int, int] | None:
+    if data[12:16] == b"VP8X":
+        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
+    if data[12:16] == b"VP8L":
+        bits = struct.unpack_from("<I", data, 21)[0]
+        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
+    if data[12:16] == b"VP8 ":
+        width, height = struct.unpack_from("<HH", data, 26)
+        return width & 0x3FFF, height & 0x3FFF
+    return None
+
+
+def _md5_hex(entry: Entry) -> str:
+    try:
+        md5 = base64.b64decode(entry.md5, validate=True)
+    except (binascii.Error, ValueError):
+        md5 = b""
+    if len(md5) != 16:
+        raise BadInput(f"{entry.path!r} has no MD5 in the artifact's manifest, so no file can be taken for it")
+    return md5.hex()
+
+
+def _same(data: bytes, entry: Entry, place: Path) -> bytes:
+    if hashlib.md5(data, usedforsecurity=False).hexdigest() != _md5_hex(entry):
+        raise BadInput(f"{place} is not {entry.path!r}: its MD5 differs from the manifest's")
+    return data
+
+
+def _same_file(place: Path, entry: Entry) -> Path:
+    found = hashlib.md5(usedforsecurity=False)
+    with open_regular(place) as file:
+        while piece := file.read(_PIECE):
+            found.update(piece)
+    if found.hexdigest() != _md5_hex(entry):
+        raise BadInput(f"{place} is not {entry.path!r}: its MD5 differs from the manifest's")
+    return place

@@ -1,0 +1,36 @@
+"""Names from elsewhere made into names of ours: what a run or table may not be called is replaced, and said."""
+
+import re
+
+from analysis.errors import BadInput
+from analysis.schema import checked_name
+
+_FORBIDDEN = re.compile(r"[/@*?\x00-\x1f\x7f-\x9f]+")
+
+
+def table_name(key: str) -> str:
+    """The name of a table, from its key elsewhere."""
+    return _allowed("table", key)
+
+
+def free_name(name: str, taken: set[str], wandb_id: str, *, asked: bool) -> tuple[str, list[str]]:
+    """A run's name that no other run has, and what was changed; a name that was asked for is only checked."""
+    if asked:
+        return checked_name("run", name), []
+    found = _allowed("run", name)
+    folded = {other.casefold() for other in taken}
+    if found.casefold() in folded:
+        found = f"{found}-{wandb_id}" if wandb_id else found
+    number = 2
+    whole = found
+    while found.casefold() in folded:
+        found, number = f"{whole}-{number}", number + 1
+    return found, [f"run {name!r} is called {found!r}"] if found != name else []
+
+
+def _allowed(kind: str, name: str) -> str:
+    found = _FORBIDDEN.sub("-", name).strip()
+    try:
+        return checked_name(kind, found)
+    except BadInput:
+        return checked_name(kind, f"{kind}-{found[:60]}" if found else f"imported-{kind}")

@@ -1,0 +1,76 @@
+"""Opening files whose names somebody else chose: regular files only, below one folder only, through no link."""
+
+import errno
+import os
+import re
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from analysis.errors import BadInput, NotFound
+
+_LONGEST_PATH = 4096
+_ODD = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
+_DRIVE = re.compile(r"[A-Za-z]:")
+
+
+def open_regular(path: Path, *, links: bool = False) -> BinaryIO:
+    """Open a regular file for reading; raises NotFound, or BadInput for a device, a pipe or (unless `links`) a link."""
+    return os.fdopen(_handle(path, links), "rb")
+
+
+def read_regular(path: Path, limit: int) -> bytes:
+    """Read a regular file of at most `limit` bytes; raises as `open_regular`, and BadInput for a longer one."""
+    handle = _handle(path, links=False)
+    try:
+        size = os.fstat(handle).st_size
+        if size > limit:
+            raise BadInput(f"{path} has {size:,} bytes; at most {limit:,} are read")
+        data = os.read(handle, size)
+        while len(data) < size and (more := os.read(handle, size - len(data))):
+            data += more
+        return data
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error.strerror}") from None
+    finally:
+        os.close(handle)
+
+
+def below(root: Path, name: str) -> Path:
+    """The path of a file below the folder, from a relative name with `/`.
+
+    Raises BadInput for a name that could leave the folder, here or on another system, or leads through a link.
+    """
+    parts = checked_name(name).split("/")
+    folder = root.joinpath(*parts[:-1])
+    if os.path.realpath(folder) != os.path.join(os.path.realpath(root), *parts[:-1]):
+        raise BadInput(f"{name!r} leads through a link in {root}; links are not followed")
+    return folder / parts[-1]
+
+
+def checked_name(name: object) -> str:
+    """The relative name of a file, if it stays below any folder it is put in; raises BadInput otherwise."""
+    if not isinstance(name, str) or not name or len(name) > _LONGEST_PATH:
+        raise BadInput(f"{str(name)[:80]!r} is not the name of a file")
+    if _ODD.search(name) or _DRIVE.match(name):
+        raise BadInput(f"{name[:80]!r} is not a plain relative path")
+    if any(part in {"", ".", ".."} for part in name.split("/")):
+        raise BadInput(f"{name[:80]!r} leads out of its folder")
+    return name
+
+
+def _handle(path: Path, links: bool) -> int:
+    # A pipe without a writer would hang the open, were it not for O_NONBLOCK.
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if links else os.O_NOFOLLOW)
+    try:
+        handle = os.open(path, flags)
+    except (FileNotFoundError, NotADirectoryError):
+        raise NotFound(f"no file {path}") from None
+    except OSError as error:
+        if error.errno == errno.ELOOP:
+            raise BadInput(f"{path} is a link; links are not followed") from None
+        raise BadInput(f"{path} cannot be read: {error.strerror}") from None
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise BadInput(f"{path} is not a regular file")
+    return handle

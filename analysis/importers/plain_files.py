@@ -1,0 +1,73 @@
+"""Prediction tables in plain files: Parquet, CSV and JSON lines."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.json
+import pyarrow.parquet as pq
+
+from analysis.errors import BadInput, Damaged
+from analysis.importers.source import SourceRun, SourceTable, TableRows
+from analysis.schema import DEFAULT_TABLE
+
+SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson")
+_ROWS = 50_000
+
+
+def read_file(path: Path, epoch: int | None = None) -> SourceRun:
+    """A file as a run with one table, `test_predictions`; raises BadInput for another kind of file."""
+    if path.suffix.lower() not in SUFFIXES:
+        raise BadInput(f"{path} is none of {', '.join(SUFFIXES)}")
+    if not path.is_file():
+        raise BadInput(f"no file {path}")
+    table = SourceTable(DEFAULT_TABLE, epoch, None, read=lambda: _rows(path))
+    return SourceRun(
+        path.stem, {"kind": path.suffix.lower().lstrip("."), "place": str(path.absolute())}, tables=[table]
+    )
+
+
+def _rows(path: Path) -> TableRows:
+    try:
+        if path.suffix.lower() == ".parquet":
+            return _parquet(path)
+        found = _csv(path) if path.suffix.lower() == ".csv" else pyarrow.json.read_json(path)
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise Damaged(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+    return _checked(path, found.schema, found.num_rows, lambda: iter(found.to_batches(_ROWS)))
+
+
+def _csv(path: Path) -> pa.Table:
+    """A CSV file's table; an empty field is NULL, a quoted empty one is empty text, and nan is a number."""
+    options = pyarrow.csv.ConvertOptions(
+        null_values=["", "NULL", "null", "NA", "N/A"], strings_can_be_null=True, quoted_strings_can_be_null=False
+    )
+    return pyarrow.csv.read_csv(path, convert_options=options)
+
+
+def _parquet(path: Path) -> TableRows:
+    def batches() -> Iterator[pa.RecordBatch]:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            try:
+                yield from file.iter_batches(_ROWS)
+            except (pa.ArrowException, OSError) as error:
+                raise Damaged(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+
+    with pq.ParquetFile(path) as file:
+        return _checked(path, _with_images(file.schema_arrow), file.metadata.num_rows, batches)
+
+
+def _checked(path: Path, schema: pa.Schema, rows: int, batches: Callable[[], Iterator[pa.RecordBatch]]) -> TableRows:
+    folded = [name.casefold() for name in schema.names]
+    if twice := {name for name in folded if folded.count(name) > 1}:
+        raise BadInput(f"{path} has the column {min(twice)!r} more than once; rename one")
+    return TableRows(schema=schema, rows=rows, batches=batches)
+
+
+def _with_images(schema: pa.Schema) -> pa.Schema:
+    """The schema with its `{bytes, path}` columns marked as images, as Hugging Face's `datasets` writes them."""
+    for index, field in enumerate(schema):
+        if pa.types.is_struct(field.type) and {inner.name for inner in field.type} == {"bytes", "path"}:
+            schema = schema.set(index, field.with_metadata({"media": "image"}))
+    return schema

@@ -1,0 +1,77 @@
+"""What every importer yields: a run, its metrics, and each version of each of its tables as Arrow."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+# A file of W&B's as a cell: its content, and the name it had. NULL where the file is gone or was refused.
+MEDIA = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+
+Metric = tuple[int | None, int | None, str, float]
+"""(step, epoch, name, value), as `analysis.store` takes them."""
+
+_REASONS_KEPT = 5
+
+
+@dataclass
+class MediaCount:
+    """Media cells of one reading: read whole, gone, or refused, with the first reasons, each naming its file."""
+
+    found: int = 0
+    missing: int = 0
+    refused: int = 0
+    reasons: list[str] = field(default_factory=list)
+
+    def say(self, reason: str) -> None:
+        """Keep a reason, unless it was given before or there are enough."""
+        if len(self.reasons) < _REASONS_KEPT and reason not in self.reasons:
+            self.reasons.append(reason)
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """The rows of one version of one table, their types decided.
+
+    A field's metadata may have `media` (`image`, `audio`, `html`, …: the field is a MEDIA struct) or `json`
+    (`true`: the cells are JSON text, since no one type holds them). `batches` may be called again; each call reads the
+    files anew, in bounded memory, and counts in `media`, which is whole once the batches are read. `media_cells` is
+    the number of media cells that are not NULL in the source.
+    """
+
+    schema: pa.Schema
+    rows: int
+    batches: Callable[[], Iterator[pa.RecordBatch]]
+    media: MediaCount = field(default_factory=MediaCount)
+    media_cells: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SourceTable:
+    """One version of one table.
+
+    `key` is the table's key in W&B (nested keys with dots), or the file's stem. `read` looks through the files and
+    decides the types; it raises Damaged, BadInput or NotFound, whose text names the file. `origin` is JSON.
+    """
+
+    key: str
+    epoch: int | None
+    step: int | None
+    read: Callable[[], TableRows]
+    origin: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class SourceRun:
+    """One run elsewhere. `origin` is JSON: `kind` (`wandb-offline`, `wandb`, `artifact`, `table.json`), id, place."""
+
+    name: str
+    origin: Mapping[str, Any]
+    config: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Callable[[], Iterator[Metric]] = lambda: iter(())
+    tables: Sequence[SourceTable] = ()
+    notes: tuple[str, ...] = ()
+    finished: bool = True

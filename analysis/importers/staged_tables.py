@@ -1,0 +1,120 @@
+"""The files behind a table that a run logged: its own in the run folder, the artifact's where W&B staged them."""
+
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from analysis.errors import BadInput, NotFound, SecondguessError
+from analysis.importers.media import Entry, StagedFiles, WandbFolders
+from analysis.importers.opening import below, open_regular
+from analysis.importers.source import TableRows
+from analysis.importers.table_json import TableFiles
+from analysis.importers.tables_among import SIDES, table_name, tables_among
+from analysis.importers.wandb_log import Artifact, WandbLog
+
+_CLIENT = re.compile(r"wandb-client-artifact://([^/]+)/(.+)", re.DOTALL)
+_TEXTS = ("path", "sha256", "artifact_path", "log_mode")
+_PIECE = 1 << 20
+
+
+@dataclass(frozen=True)
+class LoggedTable:
+    """Where a table lies: its own file in the run folder, and `name` in the artifact that has it too.
+
+    `rows` is how many it had when it was logged; `side` is table1 or table2 of a joined one, else empty.
+    """
+
+    own: str = ""
+    sha256: str = ""
+    client_id: str = ""
+    name: str = ""
+    rows: int | None = None
+    side: str = ""
+    origin: Mapping[str, Any] = field(default_factory=dict)
+
+    @classmethod
+    def told(cls, value: Mapping[str, Any]) -> "list[LoggedTable]":
+        """The table, or both sides of a joined one, of which a value of the history tells."""
+        kind, rows = value.get("_type"), value.get("nrows")
+        texts = {key: text for key in _TEXTS if isinstance(text := value.get(key), str)}
+        place = _CLIENT.fullmatch(texts.get("artifact_path", ""))
+        # An increment's history value counts the rows of all increments.
+        counted = isinstance(rows, int) and not isinstance(rows, bool) and kind != "incremental-table-file"
+        table = cls(
+            own=texts.get("path", ""),
+            sha256=texts.get("sha256", ""),
+            client_id=place[1] if place else "",
+            name=table_name(place[2]) if place else "",
+            rows=rows if counted else None,
+            origin=texts,
+        )
+        if kind == "joined-table":
+            return [replace(table, side=side, name=f"{table.name}.{side}") for side in SIDES]
+        return [table]
+
+
+@dataclass(frozen=True)
+class Staged:
+    """The tables of one run's log: the artifacts that it names, the run's folder, and W&B's own folders."""
+
+    log: WandbLog
+    artifacts: Mapping[str, Artifact]
+    folder: Path
+    folders: WandbFolders
+
+    def tables(self, client_id: str) -> list[LoggedTable]:
+        """The tables in an artifact; raises NotFound or BadInput where that cannot be found out."""
+        entries = self._manifest(client_id)
+        among = tables_among(StagedFiles(entries, self.folders), list(entries))
+        artifact = self.artifacts[client_id].name
+        return [
+            LoggedTable(client_id=client_id, name=name, origin={"artifact": artifact, "path": parts[0]})
+            for name, parts in among.items()
+        ]
+
+    def read(self, table: LoggedTable) -> TableRows:
+        """Read what is left of a table; raises NotFound where none of its files is, and what reading them raises."""
+        notes: list[str] = []
+        own = self._own(table, notes)
+        entries: dict[str, Entry] | None = None
+        parts: Sequence[Path] = ()
+        media = None
+        if table.name:
+            try:
+                entries = self._manifest(table.client_id)
+                media = StagedFiles(entries, self.folders)
+                parts = [media.local(part) for part in tables_among(media, list(entries)).get(table.name, [])]
+            except SecondguessError as error:
+                notes.append(f"the artifact's copy, which has the media, is left out: {error}")
+        if own is None and not parts:
+            raise NotFound(f"nothing is left of the table {table.own or table.name!r}: {'; '.join(notes)}")
+        stored = list(entries) if entries is not None else None
+        return TableFiles(own, parts, media, table.rows, stored, tuple(notes)).read()
+
+    def _manifest(self, client_id: str) -> dict[str, Entry]:
+        if client_id not in self.artifacts:
+            raise NotFound("the log does not list the artifact, as that of a run that was online")
+        return self.log.manifest(self.artifacts[client_id])
+
+    def _own(self, table: LoggedTable, notes: list[str]) -> Path | None:
+        if not table.own:
+            return None
+        try:
+            found = below(self.folder, f"files/{table.own}")
+            _check(found, table.sha256)
+        except SecondguessError as error:
+            notes.append(f"the run's own file of the table is left out: {error}")
+            return None
+        return found
+
+
+def _check(path: Path, sha256: str) -> None:
+    found = hashlib.sha256()
+    with open_regular(path) as file:
+        while piece := file.read(_PIECE):
+            found.update(piece)
+    if sha256 and found.hexdigest() != sha256:
+        raise BadInput(f"{path} is not what was logged: its sha256 differs")

@@ -1,0 +1,192 @@
+"""Runs in W&B's run folders, offline or online: what their logs, table files and staged media still have."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from analysis.errors import NotFound, SecondguessError
+from analysis.importers.epochs import EPOCH_KEY, EpochClock, assigned
+from analysis.importers.media import WandbFolders
+from analysis.importers.source import Metric, SourceRun, SourceTable
+from analysis.importers.staged_tables import LoggedTable, Staged
+from analysis.importers.wandb_history import metrics_in, tables_in
+from analysis.importers.wandb_log import Artifact, ConfigChange, Exit, HistoryRow, RunInfo, SummaryChange, WandbLog
+
+_LINK = "latest-run"  # a copy may have it as a folder
+_OF_TABLES = {"run_table", "wandb-run-incremental-table"}
+
+
+def offline_runs(path: Path, folders: WandbFolders | None = None, epoch_key: str = EPOCH_KEY) -> list[SourceRun]:
+    """The runs of a run folder, or of a folder full of them, or of the folder that has one called `wandb`.
+
+    `folders` are where W&B keeps the media that wait for upload. Raises NotFound where there is no run, Damaged where
+    a log is broken in the middle.
+    """
+    return [offline_run(log, folders, epoch_key) for log in logs(path)]
+
+
+def logs(path: Path) -> list[Path]:
+    """The logs of the runs at a path, in the order of their folders' names; links to folders are not followed."""
+    if path.suffix == ".wandb":
+        return [path]
+    if found := sorted(path.glob("run-*.wandb")):
+        return found
+    inside = sorted(path.iterdir()) if path.is_dir() else []
+    folders = [folder for folder in inside if folder.is_dir() and not folder.is_symlink()]
+    if found := [log for folder in folders for log in sorted(folder.glob("run-*.wandb"))]:
+        named = {log.name for log in found if log.parent.name != _LINK}
+        return [log for log in found if log.parent.name != _LINK or log.name not in named]
+    if path.name != "wandb" and (path / "wandb").is_dir():
+        return logs(path / "wandb")
+    raise NotFound(f"no W&B run at {path}: no run-*.wandb in it, in the folders in it, or in its folder wandb")
+
+
+@dataclass
+class _Version:
+    """A table in a row of the history, and how many rows it had when it was logged again, if it was."""
+
+    step: int | None
+    epoch: float | None
+    table: LoggedTable
+    rows_later: int = 0
+
+
+@dataclass
+class _Told:
+    """What one reading of a log tells."""
+
+    clock: EpochClock
+    about: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    summary: dict[str, Any] = field(default_factory=dict)
+    versions: dict[str, list[_Version]] = field(default_factory=dict)
+    known: dict[tuple[str, str, str], _Version] = field(default_factory=dict)
+    artifacts: dict[str, tuple[Artifact, int | None, float | None]] = field(default_factory=dict)
+    last_step: int | None = None
+    end: Exit | None = None
+    notes: list[str] = field(default_factory=list)
+
+    def row(self, row: HistoryRow) -> None:
+        """Take a row of the history."""
+        self.clock.see(row.values)
+        self.last_step = row.step
+        for key, value in tables_in(row.values):
+            for table in LoggedTable.told(value):
+                self.add(key, table, row.step, self.clock.last)
+
+    def add(self, key: str, table: LoggedTable, step: int | None, epoch: float | None) -> None:
+        """Take a table; one that names the same files as before is no new version."""
+        key = f"{key}.{table.side}" if table.side else key
+        known = self.known.setdefault((key, table.own, table.client_id), _Version(step, epoch, table))
+        if known.table is table:
+            self.versions.setdefault(key, []).append(known)
+        else:
+            known.rows_later = max(known.rows_later, table.rows or 0)
+
+
+def _told(log: WandbLog, epoch_key: str) -> _Told:
+    told = _Told(EpochClock(epoch_key))
+    for record in log.records():
+        match record:
+            case RunInfo():
+                told.about.update(record.about)
+                record.config.apply(told.config)
+            case ConfigChange():
+                record.apply(told.config)
+            case SummaryChange():
+                record.apply(told.summary)
+            case HistoryRow():
+                told.row(record)
+            case Artifact():
+                told.artifacts[record.client_id] = record, told.last_step, told.clock.last
+            case Exit():
+                told.end = record
+    return told
+
+
+def offline_run(path: Path, folders: WandbFolders | None = None, epoch_key: str = EPOCH_KEY) -> SourceRun:
+    """The run of one log, as `offline_runs`."""
+    log, folder = WandbLog(path), path.parent
+    told = _told(log, epoch_key)
+    artifacts = {client: artifact for client, (artifact, _, _) in told.artifacts.items()}
+    staged = Staged(log, artifacts, folder, (folders or WandbFolders()).beside(folder))
+    _add_of_summary(told)
+    _add_of_artifacts(told, staged)
+    tables = [table for key, versions in told.versions.items() for table in _tables(key, versions, told, staged)]
+    about = {"kind": "wandb-offline", **told.about, "path": str(folder)}
+    if told.end is None:
+        told.notes.append("the log has no end: the run is still going, or was killed; this is what is there")
+    elif told.end.code:
+        about["exit_code"] = told.end.code
+    if tables and told.clock.last is None:
+        told.notes.append(f"the history has no {epoch_key}; the versions of each table are numbered in order")
+    if told.clock.shift:
+        told.notes.append(f"{epoch_key} counts from 0 in W&B; 1 is added")
+    told.config.pop("_wandb", None)
+    return SourceRun(
+        name=told.about.get("name") or told.about.get("id") or log.path.stem.removeprefix("run-"),
+        origin=about,
+        config=told.config,
+        metrics=partial(_metrics, log, told.clock),
+        tables=tables,
+        notes=tuple(told.notes),
+        finished=told.end is not None,
+    )
+
+
+def _metrics(log: WandbLog, clock: EpochClock) -> Iterator[Metric]:
+    clock = replace(clock)
+    for record in log.records():
+        if isinstance(record, HistoryRow):
+            yield from metrics_in(record.step, record.values, clock)
+
+
+def _add_of_summary(told: _Told) -> None:
+    """Add the tables that were put into the summary; it also repeats the last ones of the history.
+
+    In a log without an end, they may be those of a row of the history that is not there yet.
+    """
+    logged = {version.table.own for versions in told.versions.values() for version in versions}
+    for key, value in tables_in(told.summary) if told.end else ():
+        for table in LoggedTable.told(value):
+            if table.own and table.own not in logged:
+                told.add(f"{key} (summary)" if key in told.versions else key, table, None, told.clock.last)
+
+
+def _add_of_artifacts(told: _Told, staged: Staged) -> None:
+    """Add the tables in artifacts that the run logged by themselves, each version of an artifact once."""
+    named = {version.table.client_id for versions in told.versions.values() for version in versions}
+    known: set[tuple[str, str]] = set()
+    for client, (artifact, step, epoch) in told.artifacts.items():
+        if client in named or (artifact.name, artifact.digest) in known:
+            continue
+        known.add((artifact.name, artifact.digest))
+        if artifact.type in _OF_TABLES:
+            told.notes.append(f"a table in {artifact.name!r} is in no row of the history; it is left out")
+            continue
+        try:
+            for table in staged.tables(client):
+                told.add(f"{artifact.name}/{table.name}", table, step, epoch)
+        except SecondguessError as error:
+            told.notes.append(f"the tables of artifact {artifact.name!r} are left out: {error}")
+
+
+def _tables(key: str, versions: list[_Version], told: _Told, staged: Staged) -> Iterator[SourceTable]:
+    epochs = assigned(key, [version.epoch for version in versions], told.clock)
+    told.notes.extend(epochs.notes)
+    for version, epoch in zip(versions, epochs.numbers, strict=True):
+        notes = []
+        if version.rows_later > (version.table.rows or 0):
+            notes.append(
+                f"was logged again with {version.rows_later:,} rows, which W&B did not write (log mode IMMUTABLE)"
+            )
+        yield SourceTable(
+            key=key,
+            epoch=epoch,
+            step=version.step,
+            read=partial(staged.read, version.table),
+            origin=version.table.origin,
+            notes=tuple(notes),
+        )

@@ -1,0 +1,217 @@
+"""Foreign runs and tables become runs of the store: whole, named, with their roles, and joined with local ones."""
+
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+import analysis
+from analysis.cli import main
+from analysis.errors import AlreadyThere, BadInput
+from analysis.importers.names import free_name
+from analysis.importers.roles import Given, Roles, recognise
+from trainer.recorder import Recorder
+from trainer.wandb_sink import WandbOptions
+
+IMAGES = np.arange(6 * 16, dtype=np.uint8).reshape(6, 4, 4) * 2
+SCORES = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.5, 0.3, 0.2], [np.nan] * 3, [0.1, 0.1, 0.8]])
+TRUTH = [0, 1, 2, 1, 0, 2]
+
+
+@pytest.fixture
+def mirrored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A store with a run of two epochs, recorded beside an offline W&B run that got every row."""
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    store = tmp_path / "here"
+    with Recorder(store, run="cnn", config={"lr": 0.1}, wandb=WandbOptions(rows=None)) as recorder:
+        for epoch in (1, 2):
+            recorder.log(loss=1 / epoch)
+            with recorder.table("test_predictions", epoch=epoch, acc=50.0) as table:
+                table.add(
+                    ids=[f"t-{row}" for row in range(6)],
+                    images=IMAGES,
+                    truth=TRUTH,
+                    scores=SCORES if epoch == 1 else SCORES[:, ::-1],
+                    note=["a", "b", None, "d", "é", ""],
+                )
+    assert recorder.report is not None
+    assert recorder.report.faults == ()
+    return store
+
+
+def test_a_rescued_run_equals_its_twin_cell_by_cell_and_pixel_by_pixel(mirrored: Path, tmp_path: Path, capsys) -> None:
+    main(["import", str(mirrored / "wandb"), "--store", str(tmp_path / "there")])
+    here, there = analysis.connect(mirrored), analysis.connect(tmp_path / "there")
+    columns = "run, epoch, id, guess, truth, confidence, truth_score, score_0, score_1, score_2, note"
+    rows = f"SELECT {columns} FROM test_predictions ORDER BY epoch, id"
+    assert repr(there.sql(rows).fetchall()) == repr(here.sql(rows).fetchall())
+    pictures = "SELECT id, digest, truth FROM examples ORDER BY id"
+    assert there.sql(pictures).fetchall() == here.sql(pictures).fetchall()
+    assert there.sql("SELECT name, value FROM metrics ORDER BY ALL").fetchall() == [
+        ("acc", 50.0), ("acc", 50.0), ("loss", 0.5), ("loss", 1.0)
+    ]  # fmt: skip
+    config = there.sql("SELECT state, origin, config FROM runs").fetchall()
+    assert [(state, origin, json.loads(text)) for state, origin, text in config] == [
+        ("finished", "wandb-offline", {"lr": 0.1})
+    ]
+    assert "epoch 2: 6 rows, 6 images" in capsys.readouterr().out
+
+
+def test_a_second_import_of_the_same_run_is_refused_and_overwrite_replaces_it(mirrored: Path, tmp_path: Path) -> None:
+    words = ["import", str(mirrored / "wandb"), "--store", str(tmp_path / "there")]
+    main(words)
+    with pytest.raises(SystemExit):
+        main(words)
+    main([*words, "--overwrite"])
+    assert [row[0] for row in analysis.connect(tmp_path / "there").sql("SELECT run FROM runs").fetchall()] == ["cnn"]
+
+
+def test_an_import_into_the_run_s_own_store_joins_with_it(mirrored: Path, capsys) -> None:
+    main(["import", str(mirrored / "wandb"), "--store", str(mirrored)])
+    name = next(row[0] for row in analysis.connect(mirrored).runs().fetchall() if row[0] != "cnn")
+    assert name.startswith("cnn-")
+    assert f"run 'cnn' is called '{name}'" in capsys.readouterr().out
+    assert analysis.connect(mirrored).ask("disagreements", f"{name}@2", "cnn@2").fetchall() == []
+
+
+def test_a_dry_run_writes_nothing(mirrored: Path, tmp_path: Path, capsys) -> None:
+    main(["import", str(mirrored / "wandb"), "--store", str(tmp_path / "there"), "--dry-run"])
+    assert not (tmp_path / "there").exists()
+    assert "guess = guess, truth = truth, image = image" in capsys.readouterr().out
+
+
+def test_ids_made_of_positions_join_on_the_image_instead(tmp_path: Path) -> None:
+    """The tutorial's `<position>_<batch>` ids mean other images with another batch size; the digest does not."""
+    store = tmp_path / "predictions"
+    for run, size in (("four", 4), ("three", 3)):
+        with Recorder(store, run=run) as recorder, recorder.table("test_predictions", epoch=1) as table:
+            ids = [f"{row % size}_{row // size}" for row in range(6)]
+            table.add(ids=ids, images=IMAGES, truth=TRUTH, guess=[0, 1, 2, 3, 4, 5])
+    joined = analysis.connect(store).sql("""
+        SELECT count(*), count(*) FILTER (WHERE a.guess = b.guess)
+        FROM "four" a JOIN examples x USING (examples, id)
+        JOIN (SELECT b.*, y.digest FROM "three" b JOIN examples y USING (examples, id)) b ON x.digest = b.digest
+    """)
+    assert joined.fetchall() == [(6, 6)]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
+def test_plain_files_import_with_the_roles_that_are_given(tmp_path: Path, kind: str) -> None:
+    rows = [
+        {"name": "x", "pred": "cat", "label": "dog", "prob_cat": 0.75, "prob_dog": 0.25, "epoch": 7},
+        {"name": "y", "pred": "dog", "label": "dog", "prob_cat": 0.5, "prob_dog": 0.5, "epoch": 8},
+    ]
+    path = tmp_path / f"preds.{kind}"
+    if kind == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    elif kind == "csv":
+        lines = [",".join(rows[0]), *(",".join(map(str, row.values())) for row in rows)]
+        path.write_text("\n".join(lines) + "\n")
+    else:
+        path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ["import", str(path), "--run", "mine", "--epoch", "3", "--id", "name", "--scores", "prob_*"]
+    main([*words, "--store", str(tmp_path / "store")])
+    found = analysis.connect(tmp_path / "store").sql('FROM "mine" ORDER BY id')
+    assert found.project("epoch, id, guess, truth, confidence, truth_score, score_0, source_epoch").fetchall() == [
+        (3, "x", "cat", "dog", 0.75, 0.25, 0.75, 7),
+        (3, "y", "dog", "dog", 0.5, 0.5, 0.5, 8),
+    ]
+    assert analysis.connect(tmp_path / "store").ask("errors", "mine").project("id").fetchall() == [("x",)]
+
+
+def test_a_table_without_guess_or_truth_imports_as_it_is(tmp_path: Path) -> None:
+    (tmp_path / "words.csv").write_text("word,n\na,1\nb,2\n")
+    main(["import", str(tmp_path / "words.csv"), "--store", str(tmp_path / "store")])
+    store = analysis.connect(tmp_path / "store")
+    assert store.sql('SELECT word, n, id, guess FROM "words" ORDER BY n').fetchall() == [
+        ("a", 1, None, None),
+        ("b", 2, None, None),
+    ]
+
+
+def test_odd_rows_are_kept_and_counted(tmp_path: Path) -> None:
+    """NULL and repeated ids, a guess outside the classes, NaN scores, an unlabelled row."""
+    (tmp_path / "odd.csv").write_text(
+        "id,guess,truth,score_0,score_1\na,0,0,0.9,0.1\na,7,1,0.4,0.6\n,1,,nan,nan\nb,1,1,0.2,0.8\n"
+    )
+    main(["import", str(tmp_path / "odd.csv"), "--store", str(tmp_path / "store")])
+    store = analysis.connect(tmp_path / "store")
+    assert store.sql('SELECT count(*), count(DISTINCT id), count(confidence) FROM "odd"').fetchall() == [(4, 2, 2)]
+    assert store.sql("SELECT errors, unlabelled, nan_scores FROM runs").fetchall() == [([1], 1, 1)]
+    with pytest.raises(BadInput, match="repeated or missing ids"):
+        store.ask("disagreements", "odd@1", "odd@1")
+
+
+@pytest.mark.parametrize(
+    ("names", "roles"),
+    [
+        (["id", "guess", "truth", "score_0", "score_1"], Roles("id", "guess", "truth", None, ("score_0", "score_1"))),
+        (["Index", "y_pred", "y_true", "p_a", "p_b"], Roles("Index", "y_pred", "y_true", None, ("p_a", "p_b"))),
+        (["prediction", "label", "prob_x"], Roles(None, "prediction", "label", None, ())),
+        (["a", "b"], Roles()),
+    ],
+)
+def test_roles_are_recognised_by_the_usual_names(names: list[str], roles: Roles) -> None:
+    assert recognise(pa.schema([(name, pa.float64()) for name in names]), Given()) == roles
+
+
+def test_a_role_that_is_not_there_is_refused_by_name() -> None:
+    with pytest.raises(BadInput, match="no column named 'q' for --guess; the table has: a"):
+        recognise(pa.schema([("a", pa.int64())]), Given(guess="q"))
+
+
+@pytest.mark.parametrize(
+    ("name", "found"),
+    [
+        ("plain", "plain"),
+        ("a/b@c*d?", "a-b-c-d-"),
+        ("CNN", "CNN-x1"),
+        ("cnn", "cnn-x1"),
+        ("🎲 run", "🎲 run"),
+        ("", "imported-run"),
+        ("wandb", "run-wandb"),
+    ],
+)
+def test_names_that_cannot_be_are_replaced_and_said(name: str, found: str) -> None:
+    free, notes = free_name(name, {"cnn"}, "x1", asked=False)
+    assert free == found
+    assert bool(notes) == (name != found)
+
+
+def test_an_import_that_fails_leaves_the_store_as_it_was(tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.table.json", tmp_path / "bad.table.json"
+    good.write_text('{"columns": ["id", "guess"], "data": [["a", 1]]}')
+    bad.write_text('{"columns": ["id", "guess"], "data": [["a", 1], ["b"')
+    store = tmp_path / "store"
+    main(["import", str(good), "--store", str(store)])
+    before = sorted(str(path) for path in store.rglob("*"))
+    with pytest.raises(SystemExit):
+        main(["import", str(bad), "--store", str(store)])
+    assert sorted(str(path) for path in store.rglob("*")) == before
+
+
+def test_of_two_imports_of_one_name_one_wins(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,guess\na,1\n")
+    ends: list[str] = []
+
+    def bring() -> None:
+        from analysis.importers.plain_files import read_file
+        from analysis.importers.writing import How, write
+
+        try:
+            write(tmp_path / "store", read_file(tmp_path / "t.csv"), How(run="one"))
+            ends.append("won")
+        except AlreadyThere:
+            ends.append("told")
+
+    threads = [threading.Thread(target=bring) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(ends) == ["told", "told", "told", "won"]
+    assert analysis.connect(tmp_path / "store").sql('SELECT count(*) FROM "one"').fetchall() == [(1,)]
