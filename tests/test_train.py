@@ -1,7 +1,9 @@
 """What is recorded of a training: ids, guesses, metrics and settings, whatever the batches."""
 
+import errno
 import io
 import json
+import os
 import struct
 from dataclasses import replace
 from pathlib import Path
@@ -12,7 +14,8 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from analysis.errors import AlreadyThere, BadInput
+from analysis.errors import AlreadyThere, BadInput, SecondguessError
+from analysis.store import files
 from trainer.datasets import load
 from trainer.settings import Settings
 from trainer.train import train
@@ -152,3 +155,19 @@ def test_images_too_small_for_the_network_leave_no_run_behind(tmp_path):
     with pytest.raises(BadInput, match="the images are 3x3"):
         train(replace(SMALL, dataset="fashion-mnist", data=str(fashion(tmp_path, 3)), store=str(tmp_path / "store")))
     assert not (tmp_path / "store").exists()
+
+
+def test_a_disk_that_is_full_during_an_epoch_costs_that_epoch_and_not_the_training(tmp_path, monkeypatch, capsys):
+    real, full = os.write, iter([False] * 3 + [True])  # the run's record is written, the first table is not
+
+    def write(handle, data):
+        if next(full, False):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        return real(handle, data)
+
+    monkeypatch.setattr(files.os, "write", write)
+    with pytest.raises(SecondguessError, match="not recorded: test_predictions@1; the other epochs are in"):
+        train(replace(SMALL, store=str(tmp_path), run="full", epochs=2))
+    assert {epoch for epoch, *_ in rows(tmp_path, "full")} == {2}
+    assert (tmp_path / "full" / "commits" / "end.json").exists()
+    assert "No space left on device" in capsys.readouterr().err

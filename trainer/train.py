@@ -7,6 +7,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
+from analysis.errors import NotWritten, SecondguessError, listing
 from trainer.datasets import Examples, load
 from trainer.recorder import Recorder
 from trainer.settings import Settings
@@ -35,25 +36,44 @@ def train(settings: Settings) -> list[Epoch]:
     """Train as the tutorial does and record what the network says about the whole test set after each epoch.
 
     Data are loaded before the run is made, so that data which are missing or unfit leave no run behind.
-    One line per epoch goes to stderr, with a progress bar where that is a terminal.
+    One line per epoch goes to stderr, with a progress bar where that is a terminal. A table that the disk does not take
+    is lost alone: training goes on, and SecondguessError names it at the end.
     """
     training_set, test_set = load(settings.dataset, settings.data)
     labels = torch.cat([training_set.labels, test_set.labels])
     training = Training(settings, training_set, len(test_set.classes or range(int(labels.max()) + 1)))
     console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
-    done = []
+    tables = [_Table("test_predictions", "acc", test_set)]
+    if settings.train_table:
+        tables.append(_Table("train_predictions", "train_acc", training_set))
+    done: list[Epoch] = []
+    lost: list[str] = []
     # cuDNN's fastest algorithms add in no fixed order; the same seed must give the same guesses.
     with _recorder(settings, test_set) as recorder, torch.backends.cudnn.flags(enabled=True, deterministic=True):
         for number in range(1, settings.epochs + 1):
             loss = _one_pass(training, recorder, number, console)
-            wrong = _record(recorder, "test_predictions", "acc", number, test_set, training.scores(test_set))
-            if settings.train_table:
-                scores = training.scores(training_set)
-                _record(recorder, "train_predictions", "train_acc", number, training_set, scores)
-            done.append(Epoch(number, loss, wrong, len(test_set.ids)))
+            scores = [training.scores(table.examples) for table in tables]
+            for table, scores_NxC in zip(tables, scores, strict=True):
+                try:
+                    _record(recorder, table, number, scores_NxC)
+                except NotWritten as fault:  # a full disk costs the table, not the training
+                    lost.append(f"{table.name}@{number}")
+                    console.print(f"lost: {fault}")
+            done.append(Epoch(number, loss, _wrong(test_set, scores[0]), len(test_set.ids)))
             console.print(f"epoch {number} of {settings.epochs}: {done[-1]}")
     _say_where(recorder, settings.store, console)
+    if lost:
+        raise SecondguessError(f"not recorded: {listing(lost)}; the other epochs are in {settings.store}")
     return done
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table to be recorded each epoch, and the metric that is its accuracy in percent."""
+
+    name: str
+    metric: str
+    examples: Examples
 
 
 def _recorder(settings: Settings, test_set: Examples) -> Recorder:
@@ -100,16 +120,18 @@ def _one_pass(training: Training, recorder: Recorder, epoch: int, console: Conso
     return total / count
 
 
-def _record(
-    recorder: Recorder, table: str, metric: str, epoch: int, examples: Examples, scores_NxC: torch.Tensor
-) -> int:
-    """Record one table with its accuracy, in percent, as `metric`, and return how many guesses are wrong."""
-    # A NaN score is no guess, and so no right one.
-    wrong = int(((scores_NxC.argmax(1) != examples.labels) | scores_NxC.isnan().any(1)).sum())
-    acc = 100 * (len(examples.ids) - wrong) / len(examples.ids)
-    with recorder.table(table, epoch=epoch, dataset=examples.name, **{metric: acc}) as rows:
+def _record(recorder: Recorder, table: _Table, epoch: int, scores_NxC: torch.Tensor) -> None:
+    """Record one table of an epoch; raises NotWritten where the disk does not take it."""
+    examples = table.examples
+    right = len(examples.ids) - _wrong(examples, scores_NxC)
+    acc = {table.metric: 100 * right / len(examples.ids)}
+    with recorder.table(table.name, epoch=epoch, dataset=examples.name, **acc) as rows:
         rows.add(ids=examples.ids, images=examples.images, truth=examples.labels, scores=scores_NxC)
-    return wrong
+
+
+def _wrong(examples: Examples, scores_NxC: torch.Tensor) -> int:
+    """How many guesses are wrong; a NaN score is no guess, and so no right one."""
+    return int(((scores_NxC.argmax(1) != examples.labels) | scores_NxC.isnan().any(1)).sum())
 
 
 def _say_where(recorder: Recorder, store: str, console: Console) -> None:
