@@ -185,6 +185,23 @@ def test_the_same_content_again_is_the_same_file(tmp_path: Path) -> None:
     assert len(left(tmp_path)) == 1
 
 
+def test_a_file_that_is_there_already_is_made_durable_before_it_is_relied_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever gave it its name may have died before syncing the folder."""
+    table = pa.table({"id": ["a", "b"]})
+    written(tmp_path, table)
+    synced, sync = [], os.fsync
+
+    def fsync(handle: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{handle}"))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    written(tmp_path, table)
+    assert synced[-1] == str(tmp_path / "t")
+
+
 def test_a_name_that_is_taken_by_other_content_is_no_success(tmp_path: Path) -> None:
     table = pa.table({"id": ["a", "b"]})
     file = tmp_path / written(tmp_path, table)["name"]

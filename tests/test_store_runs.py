@@ -185,7 +185,13 @@ def test_files_that_are_no_json_are_no_records(store: Path) -> None:
     assert find_run(store, "cnn").damage() == []
 
 
-@pytest.mark.parametrize("text", ["{", "", "[]", '{"format": 9}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("{", "", "[]", '{"format": 9}', '{"format": 1, "created": "yesterday"}', '{"format": 1, "created": 5}'),
+        *('{"format": 1, "name": 5}', '{"format": 1, "config": [1]}', '{"format": 1, "classes": 3}'),
+    ],
+)
 def test_a_run_whose_run_json_is_broken_is_listed_and_its_epochs_answer(store: Path, text: str) -> None:
     (store / "cnn" / "run.json").write_text(text)
     run = list_runs(store)["cnn"]
@@ -193,11 +199,12 @@ def test_a_run_whose_run_json_is_broken_is_listed_and_its_epochs_answer(store: P
     assert [str(store / "cnn" / "run.json") in fault for fault in run.faults] == [True]
 
 
-def test_a_broken_end_leaves_a_run_interrupted_and_says_so(store: Path) -> None:
-    (store / "cnn" / "commits" / "end.json").write_text("{")
+@pytest.mark.parametrize("text", ["{", '{"format": 1, "metrics": "x"}', '{"format": 1, "metrics": {"name": "../x"}}'])
+def test_a_broken_end_leaves_a_run_interrupted_and_says_so(store: Path, text: str) -> None:
+    (store / "cnn" / "commits" / "end.json").write_text(text)
     run = find_run(store, "cnn")
-    assert run.state == "interrupted"
-    assert "end.json cannot be read" in run.damage()[0]
+    assert (run.state, run.metrics) == ("interrupted", [])
+    assert "end.json" in run.damage()[0]
 
 
 def test_a_record_that_goes_while_it_is_read_makes_the_reader_list_again(

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -69,6 +70,29 @@ def read(path: Path) -> dict[str, Any]:
         raise Damaged(f"record {path} is not one of secondguess; restore it from a copy or delete it")
     if version > FORMAT_VERSION:
         raise Damaged(f"{path} has format {version}, this secondguess reads up to {FORMAT_VERSION}: upgrade it")
+    return record
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """What run.json says; raises Damaged where it cannot be what a run begins with."""
+    record = read(path)
+    try:
+        datetime.fromisoformat(record.get("created", "1970-01-01"))
+        texts = [record.get("name", ""), record.get("origin", ""), *(record.get("classes") or ())]
+        whole = isinstance(record.get("config", {}), dict) and all(isinstance(text, str) for text in texts)
+    except (TypeError, ValueError):
+        whole = False
+    if not whole:
+        raise Damaged(f"record {path} is not what a run begins with; restore it from a copy")
+    return record
+
+
+def read_end(path: Path) -> dict[str, Any]:
+    """What end.json says; raises Damaged where it cannot be what a run ends with."""
+    record = read(path)
+    held = record.get("metrics")
+    if held is not None and not (isinstance(held, dict) and _is_inside(str(held.get("name", "/")))):
+        raise Damaged(f"record {path} is not what a run ends with; restore it from a copy or delete it")
     return record
 
 

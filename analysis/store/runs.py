@@ -2,7 +2,7 @@
 
 import os
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -30,16 +30,16 @@ class Run:
     @cached_property
     def about(self) -> Mapping[str, Any]:
         """What run.json says: config, provenance, classes, when and how it began."""
-        return self._record(self.folder / "run.json") or {}
+        return self._record(records.read_about, self.folder / "run.json") or {}
 
     @cached_property
     def end(self) -> Mapping[str, Any] | None:
         """How the run ended, None where no record says so."""
-        return self._record(self.folder / "commits" / "end.json")
+        return self._record(records.read_end, self.folder / "commits" / "end.json")
 
-    def _record(self, path: Path) -> Mapping[str, Any] | None:
+    def _record(self, read: Callable[[Path], dict[str, Any]], path: Path) -> Mapping[str, Any] | None:
         try:
-            return records.read(path)
+            return read(path)
         except FileNotFoundError:
             return None
         except Damaged as fault:
