@@ -42,6 +42,7 @@ bench: .venv/dev
 	@test -n "$(MNIST)" || { echo "make bench needs MNIST's raw files: make bench MNIST=folder" >&2; exit 2; }
 	$(BIN)/python tests/benchmarks/bench_recording.py $(MNIST_OPTION)
 	$(BIN)/python tests/benchmarks/bench_asking.py $(MNIST_OPTION)
+	$(BIN)/python tests/benchmarks/bench_importing.py $(MNIST_OPTION)
 	$(BIN)/python tests/benchmarks/bench_training.py $(MNIST_OPTION)
 
 .venv/train .venv/dev: .venv/%: pyproject.toml | .venv

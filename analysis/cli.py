@@ -22,6 +22,7 @@ from analysis.schema import DEFAULT_STORE, STORE_VARIABLE
 _ELSEWHERE = {
     "train": ("trainer.command:train", "train"),
     "import": ("analysis.importers.command:import_", "wandb"),
+    "publish": ("trainer.publish_command:publish", "wandb"),
 }
 
 

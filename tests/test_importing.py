@@ -200,10 +200,10 @@ def test_of_two_imports_of_one_name_one_wins(tmp_path: Path) -> None:
 
     def bring() -> None:
         from analysis.importers.plain_files import read_file
-        from analysis.importers.writing import How, write
+        from analysis.importers.writing import How, plan, write
 
         try:
-            write(tmp_path / "store", read_file(tmp_path / "t.csv"), How(run="one"))
+            write(plan(tmp_path / "store", read_file(tmp_path / "t.csv"), How(run="one")))
             ends.append("won")
         except AlreadyThere:
             ends.append("told")

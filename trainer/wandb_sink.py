@@ -14,7 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from analysis.errors import MissingExtra
 from trainer.wandb_live import LiveFeed
-from trainer.wandb_outbox import MirrorReport, Outbox
+from trainer.wandb_outbox import HISTORY_LIMIT, MirrorReport, Outbox
 from trainer.wandb_process import ProcessFeed
 from trainer.wandb_start import RunStart
 
@@ -28,6 +28,7 @@ class WandbOptions:
     """What the mirror is to be.
 
     `rows`: rows of each table that are sent, from the first; None sends all.
+    `history_limit`: history rows that may wait; those that come while so many wait are dropped and counted.
     `start_timeout_s`: an online start that is not ready by then goes offline.
     `patience_s`: how long `close` waits without any sign of progress before it gives up; a table in work gets more.
     """
@@ -37,6 +38,7 @@ class WandbOptions:
     rows: int | None = 320
     start_timeout_s: float = 15.0
     patience_s: float = 60.0
+    history_limit: int = HISTORY_LIMIT
 
 
 def require_wandb() -> None:
@@ -70,14 +72,13 @@ class WandbMirror:
             config: The run's config in W&B; a run of the user's keeps its own.
             options: Rows and patience for a run of the user's.
         """
-        self._outbox = Outbox()
+        self._options = target if isinstance(target, WandbOptions) else options or WandbOptions()
+        self._outbox = Outbox(self._options.history_limit)
         self._report: MirrorReport | None = None
         self._feed: _Feed
         if isinstance(target, WandbOptions):
-            self._options = target
             self._feed = ProcessFeed(_run_start(target, store.absolute(), run, config), self._outbox)
         else:
-            self._options = options or WandbOptions()
             self._feed = LiveFeed(target, store.absolute(), run, self._options.rows, self._outbox)
 
     def log(self, values: Mapping[str, float]) -> None:

@@ -33,11 +33,11 @@ from analysis.schema import DEFAULT_STORE, STORE_VARIABLE
 def import_(source: str, store: Path, dry_run: bool, epoch_key: str, **given: Any) -> None:
     """Import runs into the store.
 
-    SOURCE is a W&B run folder (offline or online) or a folder full of them, a downloaded artifact, a .table.json, or a
-    .parquet, .csv or .jsonl file. Columns are recognised by their usual names (guess, pred, prediction, …) unless
-    named. A run appears whole or not at all.
+    SOURCE is a W&B run folder (offline or online) or a folder full of them, ENTITY/PROJECT[/RUN] on W&B's server, a
+    downloaded artifact, a .table.json, or a .parquet, .csv or .jsonl file. Columns are recognised by their usual names
+    (guess, pred, prediction, …) unless named. A run appears whole or not at all.
     """
     # Half a second of Arrow, which `--help` need not wait for.
     importing = importlib.import_module("analysis.importers.importing")
     given["id"] = given.pop("id_")
-    importing.bring(Path(source), store.absolute(), importing.how(**given), epoch_key, dry_run)
+    importing.bring(source, store.absolute(), importing.how(**given), epoch_key, dry_run)

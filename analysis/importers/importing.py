@@ -1,6 +1,7 @@
 """One import from start to end: find the runs, say what they hold, write them."""
 
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,8 +16,12 @@ from analysis.importers.artifact_folder import artifact_folder, table_file
 from analysis.importers.media import WandbFolders
 from analysis.importers.roles import Given
 from analysis.importers.source import SourceRun
+from analysis.importers.wandb_download import Downloader
 from analysis.importers.wandb_offline import logs, offline_run
+from analysis.importers.wandb_project import read_project
 from analysis.importers.writing import How, described, plan, write
+
+_PROJECT = re.compile(r"(https://[^/]+/)?[^/.][^/]*/[^/]+(/runs)?(/[^/]+)?/?")
 
 
 def how(run: str | None, table: str | None, epoch: int | None, overwrite: bool, **roles: str | None) -> How:
@@ -24,9 +29,13 @@ def how(run: str | None, table: str | None, epoch: int | None, overwrite: bool, 
     return How(run, table, epoch, Given(**roles), overwrite)
 
 
-def bring(source: Path, store: Path, how: How, epoch_key: str, dry_run: bool) -> None:
-    """Import every run at a path, or say what that would bring; the summary goes to stdout. Raises SecondguessError."""
-    runs = _sources(source, how, epoch_key)
+def bring(source: str, store: Path, how: How, epoch_key: str, dry_run: bool) -> None:
+    """Import every run of a source, or say what that would bring; the summary goes to stdout.
+
+    source is a path, or ENTITY/PROJECT[/RUN] on W&B's server. Raises SecondguessError.
+    """
+    there = Path(source).exists()
+    runs = _sources(Path(source), how, epoch_key) if there else _elsewhere(source, store, how, epoch_key)
     if len(runs) > 1 and how.run is not None:
         raise BadInput(f"{source} holds {len(runs)} runs, which cannot all be called {how.run!r}; leave --run out")
     for run in runs:
@@ -44,19 +53,26 @@ def _one(run: SourceRun, store: Path, how: How, dry_run: bool) -> None:
         return
     planned = plan(store, run, how)
     if dry_run:
-        click.echo("\n".join(described(planned)))
+        click.echo("\n".join(described(planned.promised)))
         return
     # What the columns are taken for is said before anything is written.
-    for table, roles in dict.fromkeys((table.table, table.roles) for table in planned.tables):
+    for table, roles in dict.fromkeys((table.table, table.roles) for table in planned.promised.tables):
         click.echo(f"{table}: {roles}", err=True)
-    with _bar(f"import {planned.run}", len(planned.tables)) as progress:
-        click.echo("\n".join(described(write(store, run, how, progress))))
+    with _bar(f"import {planned.name}", len(planned.versions)) as progress:
+        click.echo("\n".join(described(write(planned, progress))))
+
+
+def _elsewhere(source: str, store: Path, how: How, epoch_key: str) -> Sequence[SourceRun]:
+    """The runs of a project on W&B's server, where the source looks like one; what is downloaded stays in the store."""
+    if not _PROJECT.fullmatch(source):
+        raise BadInput(f"no file or folder {source}; on W&B's server, write ENTITY/PROJECT or ENTITY/PROJECT/RUN")
+    with _bar("W&B", 0) as progress:
+        downloader = Downloader(store / ".incoming" / "wandb", progress=lambda: progress("asking"))
+        return read_project(source, how.table, downloader=downloader, epoch_key=epoch_key)
 
 
 def _sources(source: Path, how: How, epoch_key: str) -> Sequence[SourceRun]:
     """The runs that the path holds; raises BadInput where it is nothing that can be imported."""
-    if not source.exists():
-        raise BadInput(f"no file or folder {source}")
     if source.is_file():
         if source.suffix.lower() in plain_files.SUFFIXES:
             return [plain_files.read_file(source, how.epoch)]

@@ -248,6 +248,12 @@ class _Run:
                 # Equal cells with other images are told apart by their order alone.
                 version.stored = next((one for one in same if one.id not in used), same[0] if same else None)
                 used |= {version.stored.id} if version.stored is not None else set()
+        # A joined table has no cells of its own: its order tells, if there are as many versions as rows.
+        left = [version for version in versions if version.stored is None and not version.table.own]
+        free = [one for one in among if one.id not in used]
+        if len(left) == len(free):
+            for version, stored in zip(left, free, strict=True):
+                version.stored = stored
 
     def _is_same(self, table: LoggedTable, stored: Stored) -> bool:
         if not table.own:

@@ -64,46 +64,61 @@ class _Version:
     found: TableRows
 
 
-def plan(store: Path, source: SourceRun, how: How) -> ImportedRun:
-    """What importing would bring: names, epochs, rows, roles; nothing is written."""
-    name, notes = _named(store, source, how)
-    versions = _versions(source, how)
-    layouts = _layouts(versions, how.given)
-    tables = [
-        ImportedTable(
-            version.table,
-            version.epoch,
-            version.found.rows,
-            version.found.media_cells,
-            0,
-            layouts[version.table].roles.line,
-            _table_notes(version, layouts[version.table]),
-        )
-        for version in versions
-    ]
-    return ImportedRun(name, tuple(tables), (*notes, *source.notes))
+@dataclass(frozen=True)
+class Plan:
+    """A run that has been looked through and is ready to be imported."""
+
+    store: Path
+    source: SourceRun
+    how: How
+    name: str
+    versions: Sequence[_Version]
+    layouts: Mapping[str, Layout]
+    notes: tuple[str, ...]
+
+    @property
+    def promised(self) -> ImportedRun:
+        """What importing would bring: names, epochs, rows, roles."""
+        tables = [
+            ImportedTable(
+                table=version.table,
+                epoch=version.epoch,
+                rows=version.found.rows,
+                images=version.found.media_cells,
+                missing=0,
+                roles=self.layouts[version.table].roles.line,
+                notes=_table_notes(version, self.layouts[version.table]),
+            )
+            for version in self.versions
+        ]
+        return ImportedRun(self.name, tuple(tables), self.notes)
 
 
-def write(store: Path, source: SourceRun, how: How, progress: Progress = lambda text: None) -> ImportedRun:
-    """Import a run; raises AlreadyThere where it was imported before. If anything fails, the store is as it was."""
+def plan(store: Path, source: SourceRun, how: How) -> Plan:
+    """Look a run through, without writing; raises AlreadyThere where it was imported before, BadInput, Damaged."""
     name, notes = _named(store, source, how)
     versions = _versions(source, how)
-    layouts = _layouts(versions, how.given)
+    return Plan(store, source, how, name, versions, _layouts(versions, how.given), (*notes, *source.notes))
+
+
+def write(planned: Plan, progress: Progress = lambda text: None) -> ImportedRun:
+    """Import a run that was looked through. If anything fails, the store is as it was; raises what failed."""
+    source, store = planned.source, planned.store
     staging = store / f".importing-{uuid.uuid4().hex}"
     try:
-        writer = RunWriter.create(staging, name, _about(source, layouts))
+        writer = RunWriter.create(staging, planned.name, _about(source, planned.layouts))
         try:
             tables = []
-            for version in versions:
+            for version in planned.versions:
                 progress(f"{version.table}@{version.epoch}")
-                tables.append(_commit(writer, staging, version, layouts[version.table]))
+                tables.append(_commit(writer, staging, version, planned.layouts[version.table]))
             writer.end(list(source.metrics()), **({} if source.finished else {"status": "interrupted"}))
         finally:
             writer.close()
-        adopt(store, staging, name, overwrite=how.overwrite)
+        adopt(store, staging, planned.name, overwrite=planned.how.overwrite)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
-    return ImportedRun(name, tuple(tables), (*notes, *source.notes))
+    return ImportedRun(planned.name, tuple(tables), planned.notes)
 
 
 def _named(store: Path, source: SourceRun, how: How) -> tuple[str, list[str]]:
@@ -112,11 +127,16 @@ def _named(store: Path, source: SourceRun, how: How) -> tuple[str, list[str]]:
     ours = source.origin.get("id")
     for run in runs.values():
         origin = run.about.get("source") or {}
-        if ours and origin.get("id") == ours and not how.overwrite:
+        if ours and origin.get("id") == ours and _is_run(origin) and _is_run(source.origin) and not how.overwrite:
             raise AlreadyThere(f"W&B run {ours} was imported before, as {run.name!r}; --overwrite replaces it")
     return free_name(
         how.run or source.name, set(runs) if not how.overwrite else set(), str(ours or ""), asked=how.run is not None
     )
+
+
+def _is_run(origin: Mapping[str, Any]) -> bool:
+    """Whether it is a whole run of W&B's, not one artifact of it."""
+    return str(origin.get("kind", "")).startswith("wandb")
 
 
 def _versions(source: SourceRun, how: How) -> list[_Version]:

@@ -1,0 +1,101 @@
+"""A recorded run as a W&B run: its config, its metrics, and each table in the history row of its epoch."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis.errors import NotFound
+from analysis.store.commits import Metric
+from analysis.store.runs import Run, find_run
+from trainer.wandb_sink import MirrorReport, WandbMirror, WandbOptions, require_wandb
+
+
+@dataclass(frozen=True)
+class HistoryRow:
+    """One row of W&B's history; `table` is the table that goes with it, if one does."""
+
+    values: Mapping[str, float]
+    epoch: int | None = None
+    table: str | None = None
+
+
+@dataclass(frozen=True)
+class Published:
+    """How many history rows were to be sent, those with tables among them, and what W&B got."""
+
+    history_rows: int
+    report: MirrorReport
+
+
+def publish(store: Path, run: str, options: WandbOptions) -> Published:
+    """Send a run as a new W&B run and wait until W&B has it.
+
+    Raises NotFound for a run that is not there or has nothing committed, MissingExtra without the package wandb. What
+    W&B does not take is in the report.
+    """
+    require_wandb()
+    found = find_run(store, run)
+    rows = list(history(metrics_of(found), {table: list(epochs) for table, epochs in found.tables.items()}))
+    if not rows:
+        raise NotFound(f"run {run!r} has no committed table and no metrics yet; nothing to publish")
+    config = found.about.get("config")
+    config = config if isinstance(config, Mapping) else {}
+    mirror = WandbMirror(options, store=found.store, run=found.name, config=config)
+    for row in rows:
+        if row.table is not None and row.epoch is not None:
+            mirror.table(row.table, row.epoch, row.values)
+        else:
+            mirror.log(row.values if row.epoch is None else {"epoch": row.epoch, **row.values})
+    report = mirror.close(exit_code=0 if found.state == "finished" else 1)
+    return Published(len(rows), report)
+
+
+def metrics_of(run: Run) -> list[Metric]:
+    """The committed metrics of a run, in the order in which they were logged."""
+    tables = [pq.read_table(path, columns=["step", "epoch", "name", "value"]) for path in run.metrics]
+    if not tables:
+        return []
+    rows = pa.concat_tables(tables, promote_options="permissive").to_pylist()
+    found = [(row["step"], row["epoch"], row["name"], row["value"]) for row in rows]
+    return sorted(found, key=lambda metric: -1 if metric[0] is None else metric[0])  # stable: files are in order
+
+
+def history(metrics: Sequence[Metric], tables: Mapping[str, Sequence[int]]) -> Iterator[HistoryRow]:
+    """Yield the rows of W&B's history: the metrics of one step and epoch together, and each table with its epoch.
+
+    A second value of a metric, at the same step and epoch, begins a new row. The tables of an epoch go with its last
+    rows; one for which there is none comes before the rows of later epochs.
+    """
+    rows = _rows(metrics)
+    of_epoch: dict[int | None, list[int]] = {}
+    for at, (epoch, _) in enumerate(rows):
+        of_epoch.setdefault(epoch, []).append(at)
+    placed: dict[int, str] = {}
+    alone: list[tuple[int, str]] = []
+    for number in sorted({epoch for epochs in tables.values() for epoch in epochs}):
+        names = [table for table, epochs in tables.items() if number in epochs]
+        own = of_epoch.get(number, [])[-len(names) :]
+        without = len(names) - len(own)
+        alone.extend((number, name) for name in names[:without])
+        placed.update(zip(own, names[without:], strict=True))
+    for at, (epoch, values) in enumerate(rows):
+        while alone and epoch is not None and alone[0][0] < epoch:
+            yield HistoryRow({}, *alone.pop(0))
+        yield HistoryRow(values, epoch, placed.get(at))
+    for number, name in alone:
+        yield HistoryRow({}, number, name)
+
+
+def _rows(metrics: Sequence[Metric]) -> list[tuple[int | None, dict[str, float]]]:
+    """The metrics of one step and epoch together, in order."""
+    rows: list[tuple[int | None, dict[str, float]]] = []
+    before: tuple[int | None, int | None] | None = None
+    for step, epoch, name, value in metrics:
+        if (step, epoch) != before or step is None or name in rows[-1][1]:
+            rows.append((epoch, {}))
+        before = (step, epoch)
+        rows[-1][1][name] = value
+    return rows

@@ -1,0 +1,73 @@
+"""`secondguess publish`: a run of the store to W&B, and what of it arrived."""
+
+import importlib
+from pathlib import Path
+from typing import Literal
+
+import click
+
+from analysis.errors import BadInput, SecondguessError
+from analysis.schema import DEFAULT_STORE, STORE_VARIABLE
+from trainer.wandb_outbox import MirrorReport
+from trainer.wandb_sink import WandbOptions
+
+
+def _rows(_: click.Context, __: click.Parameter, text: str) -> int | None:
+    """A number of rows, or None for `all`."""
+    if text == "all":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise BadInput(f"--rows is {text!r}; it can be a number from 1, or all")
+    return int(text)
+
+
+@click.command(context_settings={"show_default": True})
+@click.argument("run")
+@click.option("--rows", callback=_rows, metavar="N|all", default="all", help="Rows of each table, from the first.")
+@click.option(
+    "--wandb", "mode", type=click.Choice(["offline", "online"]), default="offline", help="Where W&B keeps the run."
+)
+@click.option("--project", default=WandbOptions.project, help="W&B's project for the run.")
+@click.option(
+    "--store",
+    type=click.Path(path_type=Path),
+    default=DEFAULT_STORE,
+    envvar=STORE_VARIABLE,
+    show_envvar=True,
+    help="The folder of all runs.",
+)
+def publish(run: str, rows: int | None, mode: Literal["offline", "online"], project: str, store: Path) -> None:
+    """Send a recorded run to W&B, with all its tables and metrics."""
+    options = WandbOptions(mode=mode, project=project, rows=rows, history_limit=1 << 62)
+    # Half a second of Arrow, which `--help` need not wait for.
+    published = importlib.import_module("trainer.publish").publish(store.absolute(), run, options)
+    report: MirrorReport = published.report
+    for line in summary(report, published.history_rows):
+        click.echo(line, err=True)
+    if report.mode != mode or report.tables_sent < report.tables_asked or report.history_dropped or report.faults:
+        raise SecondguessError(report.faults[0] if report.faults else "W&B did not take all of the run")
+
+
+def summary(report: MirrorReport, history_rows: int) -> list[str]:
+    """What was sent, and where it is: `5 tables, 10,000 of 10,000 rows each; 9,375 history rows`."""
+    if report.mode is None:
+        return ["nothing was sent: W&B did not start"]
+    counts = {str(count) for count in report.rows.values()}
+    each = (
+        f", {counts.pop()} rows each"
+        if len(counts) == 1
+        else "".join(f", {count} rows of {table}" for table, count in report.rows.items())
+    )
+    asked, sent = report.tables_asked, report.tables_sent
+    tables = _count(asked, "table") if sent == asked else f"{sent} of {asked} tables"
+    history = history_rows - report.history_dropped
+    lines = [f"{tables}{each}; {_count(history, 'history row')}"]
+    where = f"run {report.wandb_id}, {report.mode}"
+    lines.append(f"{where}: {report.folder}" if report.mode == "offline" else where)
+    if report.mode == "offline":
+        lines.append(f"to upload it: wandb sync {report.folder}")
+    return lines
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s'[: number != 1]}"
