@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -45,15 +46,23 @@ def png(image_HxWxC: Pixels) -> bytes:
     MNIST take 1.8 MB there, as compressed PNGs 2.0 MB and twenty times as long.
     """
     height, width, channels = image_HxWxC.shape
-    header = struct.pack(">IIBBBBB", width, height, 8, _COLOUR_TYPE[channels], 0, 0, 0)
     lines = np.zeros((height, width * channels + 1), np.uint8)  # each line begins with its filter: 0, none
     lines[:, 1:] = image_HxWxC.reshape(height, -1)
-    body = _chunk(b"IHDR", header) + _chunk(b"IDAT", zlib.compress(lines.data, 0)) + _chunk(b"IEND", b"")
-    return b"\x89PNG\r\n\x1a\n" + body
+    return _png_head(height, width, channels) + _chunk(b"IDAT", zlib.compress(lines.data, 0)) + _PNG_END
+
+
+@cache
+def _png_head(height: int, width: int, channels: int) -> bytes:
+    """What every PNG file of one size begins with."""
+    header = struct.pack(">IIBBBBB", width, height, 8, _COLOUR_TYPE[channels], 0, 0, 0)
+    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header)
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:
     return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
+
+
+_PNG_END = _chunk(b"IEND", b"")
 
 
 def _one(image: Any) -> Pixels:

@@ -19,10 +19,11 @@ def pixel_digests(images_NxHxWxC: NDArray[np.uint8]) -> list[str]:
     rgba[..., :3] = images_NxHxWxC[..., :3] if channels > 2 else images_NxHxWxC[..., :1]
     rgba[..., 3] = images_NxHxWxC[..., -1] if channels in (2, 4) else 255
     size = hashlib.sha256(struct.pack("<II", width, height))
+    pixels, length = rgba.reshape(-1).data, height * width * 4
     digests = []
-    for pixels in rgba.reshape(count, height * width * 4):
+    for image in range(count):
         found = size.copy()
-        found.update(pixels.data)
+        found.update(pixels[image * length : (image + 1) * length])
         digests.append(found.hexdigest())
     return digests
 
