@@ -70,6 +70,27 @@ def test_a_second_import_of_the_same_run_is_refused_and_overwrite_replaces_it(mi
     assert [row[0] for row in analysis.connect(tmp_path / "there").sql("SELECT run FROM runs").fetchall()] == ["cnn"]
 
 
+def test_overwriting_an_import_replaces_that_import_and_never_the_run_that_was_recorded(mirrored: Path) -> None:
+    words = ["import", str(mirrored / "wandb"), "--store", str(mirrored), "--overwrite"]
+    main(words)
+    main(words)
+    found = analysis.connect(mirrored).sql("SELECT run, origin FROM runs ORDER BY origin").fetchall()
+    assert [origin for _, origin in found] == ["recorded", "wandb-offline"]
+    assert found[0][0] == "cnn"
+
+
+def test_overwriting_a_file_s_import_replaces_it_and_a_name_that_is_given_is_replaced(tmp_path: Path) -> None:
+    words = ["--store", str(tmp_path / "store"), "--overwrite"]
+    for text in ("id,guess\na,1\n", "id,guess\na,2\n"):
+        (tmp_path / "t.csv").write_text(text)
+        main(["import", str(tmp_path / "t.csv"), *words])
+    (tmp_path / "u.csv").write_text("id,guess\na,3\n")
+    store = analysis.connect(tmp_path / "store")
+    assert store.sql("SELECT run, guess FROM test_predictions").fetchall() == [("t", 2)]
+    main(["import", str(tmp_path / "u.csv"), "--run", "t", *words])
+    assert store.sql("SELECT run, guess FROM test_predictions").fetchall() == [("t", 3)]
+
+
 def test_an_import_into_the_run_s_own_store_joins_with_it(mirrored: Path, capsys) -> None:
     main(["import", str(mirrored / "wandb"), "--store", str(mirrored)])
     name = next(row[0] for row in analysis.connect(mirrored).runs().fetchall() if row[0] != "cnn")

@@ -21,7 +21,7 @@ from analysis.schema import DEFAULT_STORE, STORE_VARIABLE
 @click.option("--image", metavar="COLUMN", help="The column with the images.")
 @click.option("--scores", metavar="PATTERN", help="The scores' columns, in the order of the classes: 'prob_*'.")
 @click.option("--dry-run", is_flag=True, help="Say what would be imported; write nothing.")
-@click.option("--overwrite", is_flag=True, help="Replace a run of the same name.")
+@click.option("--overwrite", is_flag=True, help="Replace what this source brought before, or the run named by --run.")
 @click.option(
     "--store",
     type=click.Path(path_type=Path),

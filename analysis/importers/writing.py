@@ -70,8 +70,8 @@ class Plan:
 
     store: Path
     source: SourceRun
-    how: How
     name: str
+    replaces: bool
     versions: Sequence[_Version]
     layouts: Mapping[str, Layout]
     notes: tuple[str, ...]
@@ -96,9 +96,9 @@ class Plan:
 
 def plan(store: Path, source: SourceRun, how: How) -> Plan:
     """Look a run through, without writing; raises AlreadyThere where it was imported before, BadInput, Damaged."""
-    name, notes = _named(store, source, how)
+    name, replaces, notes = _named(store, source, how)
     versions = _versions(source, how)
-    return Plan(store, source, how, name, versions, _layouts(versions, how.given), (*notes, *source.notes))
+    return Plan(store, source, name, replaces, versions, _layouts(versions, how.given), (*notes, *source.notes))
 
 
 def write(planned: Plan, progress: Progress = lambda text: None) -> ImportedRun:
@@ -115,23 +115,34 @@ def write(planned: Plan, progress: Progress = lambda text: None) -> ImportedRun:
             writer.end(list(source.metrics()), **({} if source.finished else {"status": "interrupted"}))
         finally:
             writer.close()
-        adopt(store, staging, planned.name, overwrite=planned.how.overwrite)
+        adopt(store, staging, planned.name, overwrite=planned.replaces)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return ImportedRun(planned.name, tuple(tables), planned.notes)
 
 
-def _named(store: Path, source: SourceRun, how: How) -> tuple[str, list[str]]:
-    """The run's name in the store, and what changed about it; raises AlreadyThere where the run was imported before."""
+def _named(store: Path, source: SourceRun, how: How) -> tuple[str, bool, list[str]]:
+    """The run's name in the store, whether it may replace a run there, and what changed about the name.
+
+    Only what came from the same place is replaced, or the run that was named for it: never another that happens to be
+    called alike. Raises AlreadyThere where the run was imported before and is not to be replaced.
+    """
     runs = list_runs(store) if store.is_dir() else {}
-    ours = source.origin.get("id")
-    for run in runs.values():
-        origin = run.about.get("source") or {}
-        if ours and origin.get("id") == ours and _is_run(origin) and _is_run(source.origin) and not how.overwrite:
-            raise AlreadyThere(f"W&B run {ours} was imported before, as {run.name!r}; --overwrite replaces it")
-    return free_name(
-        how.run or source.name, set(runs) if not how.overwrite else set(), str(ours or ""), asked=how.run is not None
-    )
+    earlier = next((run.name for run in runs.values() if _is_same(run.about.get("source") or {}, source.origin)), None)
+    ours = str(source.origin.get("id") or "")
+    if earlier is not None and _is_run(source.origin) and not how.overwrite:
+        raise AlreadyThere(f"W&B run {ours} was imported before, as {earlier!r}; --overwrite replaces it")
+    if how.run is None and earlier is not None and how.overwrite:
+        return earlier, True, []
+    name, notes = free_name(how.run or source.name, set(runs), ours, asked=how.run is not None)
+    return name, how.overwrite and how.run is not None, notes
+
+
+def _is_same(origin: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    """Whether two imports came from one place: the same W&B run, offline or not, or the same file."""
+    if _is_run(origin) and _is_run(other):
+        return bool(other.get("id")) and origin.get("id") == other["id"]
+    return bool(origin) and origin == other
 
 
 def _is_run(origin: Mapping[str, Any]) -> bool:
