@@ -12,7 +12,6 @@ STORE_VARIABLE = "SECONDGUESS_STORE"
 
 RESERVED_NAMES = frozenset({"examples", "questions", "views", "commits", "metrics", "wandb", "runs"})
 ROW_COLUMNS = ("run", "epoch", "id", "guess", "truth", "confidence", "truth_score")
-EXAMPLE_COLUMNS = ("id", "digest", "truth", "image", "content")
 # `examples` is added to a table when it is read: the stem of the file that describes its rows' examples.
 RESERVED_COLUMNS = frozenset({*ROW_COLUMNS, "examples", "digest", "image", "images", "content", "scores"})
 

@@ -181,7 +181,9 @@ def test_labels_that_are_all_missing_take_the_type_of_the_others(store: Path, re
         table.add(ids=["a"], guess=["cat"], truth=[None])
         table.add(ids=["b"], guess=[None], truth=["dog"])
     kinds = {
-        epoch.type_of(name) for epoch in recorder._writer.committed()[TABLE].values() for name in ("guess", "truth")
+        dict(epoch.columns)[name]
+        for epoch in recorder._writer.committed()[TABLE].values()
+        for name in ("guess", "truth")
     }
     assert kinds == {"string"}
     assert read(store, "guess, truth", 4) == [("cat", None), (None, "dog")]

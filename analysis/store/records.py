@@ -53,10 +53,6 @@ class Epoch:
         """The number of score columns."""
         return sum(is_score(name) for name, _ in self.columns)
 
-    def type_of(self, column: str) -> str | None:
-        """The Arrow type of a column, None where the table lacks it."""
-        return dict(self.columns).get(column)
-
 
 def read(path: Path) -> dict[str, Any]:
     """A record's content; raises Damaged where it is not whole or newer than this version can read."""
