@@ -222,6 +222,20 @@ def test_only_unknown_content_is_asked_for_and_a_given_up_epoch_is_forgotten(tmp
     assert writer.finish() == name
 
 
+@pytest.mark.parametrize("at_once", [1, 2, 6])
+def test_an_id_with_the_same_content_is_kept_once_with_the_truth_it_had_first(tmp_path: Path, at_once: int) -> None:
+    """A table that came from elsewhere may have a row twice."""
+    writer = ExamplesWriter(tmp_path, tmp_path / "in", "d", "text")
+    rows = [("a", "x", 1), ("b", "x", 2), ("a", "y", 3), ("a", "x", 4), ("b", "x", None), ("c", "z", 5)]
+    for start in range(0, len(rows), at_once):
+        ids, texts, truth = zip(*rows[start : start + at_once], strict=True)
+        digests = text_digests(texts)
+        new = {digest: texts[row] for digest, row in writer.unknown(digests).items()}
+        writer.add(Batch(ids, digests, pa.array(truth, pa.int64()), new))
+    file = tmp_path / "examples" / str(writer.finish())
+    assert plain(file, "id, content, truth") == [("a", "x", 1), ("a", "y", 3), ("b", "x", 2), ("c", "z", 5)]
+
+
 def test_a_file_of_another_run_is_made_durable_before_it_is_relied_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,11 +13,8 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 from stores import plain
 
 from analysis.errors import Damaged
@@ -279,45 +276,3 @@ def test_duckdb_finds_nan_in_a_column_of_floats(tmp_path: Path, values: list[flo
 def test_a_record_keeps_text_in_a_dictionary_as_text() -> None:
     schema = pa.schema([("id", pa.string()), ("guess", pa.dictionary(pa.int32(), pa.string())), ("n", pa.int64())])
     assert parquet.columns(schema) == [["id", "string"], ["guess", "string"], ["n", "int64"]]
-
-
-# The digest of ordered ids
-
-
-def ids_by_hand(ids: list[str | None]) -> str:
-    lengths = b"".join((-1 if name is None else len(name.encode())).to_bytes(4, "little", signed=True) for name in ids)
-    return hashlib.sha256(lengths + b"".join((name or "").encode() for name in ids)).hexdigest()
-
-
-@given(st.lists(st.one_of(st.none(), st.text(st.characters(exclude_categories=["Cs"])))))
-@example([])
-@example([None])
-@example(["", None, "ü"])
-def test_the_digest_of_ids_is_the_sha256_of_their_lengths_and_bytes(ids: list[str | None]) -> None:
-    array = pa.array(ids, pa.string())
-    assert parquet.ids_digest(pa.chunked_array([array])) == ids_by_hand(ids)
-
-
-@given(st.lists(st.text(max_size=3), min_size=1), st.data())
-def test_the_digest_of_ids_knows_no_chunks_slices_or_types(ids: list[str], data: st.DataObject) -> None:
-    cut = data.draw(st.integers(0, len(ids)))
-    whole = pa.array(["before", *ids, "after"])[1:-1]
-    chunks = pa.chunked_array([whole[:cut], whole[cut:]])
-    assert parquet.ids_digest(chunks) == ids_by_hand(ids)
-    assert parquet.ids_digest(chunks.cast(pa.large_string())) == ids_by_hand(ids)
-    assert parquet.ids_digest(chunks.dictionary_encode().cast(pa.string())) == ids_by_hand(ids)
-
-
-def test_the_digest_of_ids_takes_no_bytes_from_under_a_null() -> None:
-    masked = pc.if_else(pa.array([True, False]), pa.array(["a", "b"]), None)
-    hidden = pa.StringArray.from_buffers(2, *pa.array(["a", "b"]).buffers()[1:], pa.py_buffer(b"\1"))
-    for array in (masked, hidden):
-        assert array.to_pylist() == ["a", None]
-        assert parquet.ids_digest(pa.chunked_array([array])) == ids_by_hand(["a", None])
-
-
-@given(st.lists(st.text(max_size=2), min_size=2, max_size=4), st.lists(st.text(max_size=2), min_size=2, max_size=4))
-@example(["ab", "c"], ["a", "bc"])
-def test_ids_with_one_digest_are_the_same_in_the_same_order(one: list[str], other: list[str]) -> None:
-    digests = [parquet.ids_digest(pa.chunked_array([pa.array(ids, pa.string())])) for ids in (one, other)]
-    assert (digests[0] == digests[1]) == (one == other)

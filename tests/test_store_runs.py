@@ -143,6 +143,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
         lambda record: {**record, "file": {**record["file"], "name": "/etc/passwd"}},
         "is not what a commit",
     ),
+    "a set of ids in numbers": (entry_with(id_set=7), "is not what a commit"),
     "examples outside": (entry_with(examples="../cnn/run.json"), "is not what a commit"),
 }
 
@@ -162,6 +163,17 @@ def test_a_commit_that_cannot_be_trusted_is_left_out_by_name(store: Path, change
     assert str(path) in fault
     with pytest.raises(AssertionError, match=message):
         raise AssertionError(fault)
+
+
+def test_a_record_need_not_say_which_set_its_ids_are(store: Path) -> None:
+    path = store / COMMITS / "00002.json"
+    said = read_record(path)
+    sets = said["epochs"][0].pop("id_set"), said["epochs"][0].pop("id_truth_set")
+    path.write_text(json.dumps(said))
+    first, second = (find_epoch(store, "cnn", "test_predictions", number) for number in (1, 2))
+    assert (second.id_set, second.id_truth_set) == (None, None)
+    assert (first.id_set, first.id_truth_set) == sets
+    assert find_run(store, "cnn").faults == []
 
 
 def test_a_copied_record_counts_once_and_is_named(store: Path) -> None:

@@ -7,19 +7,20 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from recording_process import interrupted_at, raising
 from stores import ABOUT, epoch, names, plain, read_record, writer
 
 from analysis.errors import AlreadyThere, BadInput, Damaged, NotFound, NotWritten, SecondguessError
-from analysis.store.commits import EpochRows, entry
+from analysis.store import parquet, tally
+from analysis.store.commits import EpochRows
 from analysis.store.runs import find_epoch, find_run, list_runs
 from analysis.store.writer import RunWriter
 
@@ -49,12 +50,13 @@ def test_a_commit_says_what_its_file_holds(store: Path) -> None:
         score_0=pa.array([0.9, math.nan, 0.5, 0.6], pa.float32()),
         note=[1, None, 2, 3],
     )
-    run.commit(EpochRows(rows.table, 3, rows.rows, ["cat", "dog"], "mnist-test-0123456789ab.parquet"))
+    run.commit(EpochRows(rows.table, 3, rows.rows, ["cat", "dog"], lambda: "mnist-test-0123456789ab.parquet"))
     run.close()
     said = read_record(store / "cnn" / "commits" / "test_predictions" / "00003.json")
     data = (store / "cnn" / said["file"]["name"]).read_bytes()
     sha256 = hashlib.sha256(data).hexdigest()
-    ids = hashlib.sha256(b"".join(n.to_bytes(4, "little") for n in (1, 1, 1, 1)) + b"xyzu").hexdigest()
+    parts = b"\1\0\0\0" * 4, b"xyzu"  # the ids' lengths and the ids
+    ids = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
     assert said.pop("committed").endswith("+00:00")
     assert said == {
         "format": 1,
@@ -78,6 +80,8 @@ def test_a_commit_says_what_its_file_holds(store: Path) -> None:
                 "nan_scores": 1,
                 "ids": ids,
                 "unique": True,
+                "id_set": "422461f5a4df504e994f10863c16e2c9",
+                "id_truth_set": "9bea4117d4896a38fe4f88dffc855557",
                 "examples": "mnist-test-0123456789ab.parquet",
             }
         ],
@@ -100,42 +104,112 @@ def test_a_file_moved_elsewhere_still_says_what_it_is(store: Path, tmp_path: Pat
     assert plain(moved, "run, epoch, id") == [("cnn", 2, "a"), ("cnn", 2, "b")]
 
 
-def counted(guess: pa.Array, truth: pa.Array | None) -> tuple[int | None, int]:
-    rows = {"id": pa.array([str(n) for n in range(len(guess))]), "guess": guess}
-    said = entry(EpochRows("t", 1, pa.table(rows if truth is None else {**rows, "truth": truth})))
-    return said["errors"], said["unlabelled"]
+# Rows as they come
 
 
-LABELS = st.one_of(st.none(), st.integers(0, 2))
+def stream(*sizes: int, ids: Callable[[int], str] = str) -> tuple[pa.RecordBatchReader, list[dict[str, Any]]]:
+    """Batches of these sizes whose labels have other dictionaries each, and all their rows."""
+    kind = pa.dictionary(pa.int8(), pa.string())
+    schema = pa.schema([("run", pa.string()), ("epoch", pa.int32()), ("id", pa.string()), ("guess", kind)])
+    batches, start = [], 0
+    for number, size in enumerate(sizes):
+        guess = [f"class {number}-{row % 3}" for row in range(size)]
+        columns = ["cnn"] * size, [1] * size, [ids(start + row) for row in range(size)], guess
+        batches.append(pa.record_batch([pa.array(*pair) for pair in zip(columns, schema.types, strict=True)], schema))
+        start += size
+    return pa.RecordBatchReader.from_batches(schema, iter(batches)), [row for one in batches for row in one.to_pylist()]
 
 
-@given(st.lists(st.tuples(LABELS, LABELS), min_size=1), st.booleans())
-def test_an_error_is_a_labelled_row_whose_guess_is_distinct_from_its_truth(
-    pairs: list[tuple[int | None, int | None]], text: bool
+@pytest.mark.parametrize("sizes", [(7,), (1, 1, 1, 1), (5, 0, 6), (12, 1), (3, 9, 4), (0,), ()])
+def test_a_stream_of_batches_of_any_size_becomes_row_groups_of_one_size(
+    sizes: tuple[int, ...], store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    labelled = [(guess, truth) for guess, truth in pairs if truth is not None]
-    expected = (sum(guess != truth for guess, truth in labelled) if labelled else None, len(pairs) - len(labelled))
-    sides: list[pa.Array] = [pa.array(side, pa.int64()) for side in zip(*pairs, strict=True)]
-    if text:
-        sides = [pa.DictionaryArray.from_arrays(side.cast(pa.int32()), ["a", "b", "c"]) for side in sides]
-    assert counted(*sides) == expected
+    monkeypatch.setattr(parquet, "_ROW_GROUP", 5)
+    rows, expected = stream(*sizes)
+    run = writer(store)
+    run.commit(EpochRows("t", 1, rows))
+    run.close()
+    (file,) = store.glob("cnn/t/*.parquet")
+    with pq.ParquetFile(file) as found:
+        assert found.read().to_pylist() == expected
+        groups = [found.metadata.row_group(at).num_rows for at in range(found.num_row_groups)]
+    assert groups == [5] * (sum(sizes) // 5) + ([sum(sizes) % 5] if sum(sizes) % 5 else [])
+    said = find_epoch(store, "cnn", "t", 1)
+    assert (said.rows, said.unique) == (sum(sizes), True)
 
 
-def test_without_a_truth_there_are_no_errors_and_none_unlabelled() -> None:
-    assert counted(pa.array([1, 2]), None) == (None, 0)
+def test_categories_of_many_batches_keep_their_dictionary(store: Path) -> None:
+    """100 batches with 3 classes each: 8-bit numbers cannot hold them, and text in full would take 400,000 bytes."""
+    rows, expected = stream(*[300] * 100)
+    run = writer(store)
+    run.commit(EpochRows("t", 1, rows))
+    run.close()
+    (file,) = store.glob("cnn/t/*.parquet")
+    assert pq.read_table(file).to_pylist() == expected
+    group = pq.read_metadata(file).row_group(0)
+    guess = next(group.column(at) for at in range(group.num_columns) if group.column(at).path_in_schema == "guess")
+    assert guess.total_uncompressed_size < 60_000
 
 
-@pytest.mark.parametrize(
-    ("ids", "unique"), [(["a", "b"], True), (["a", "a"], False), (["a", None], False), ([None, None], False)]
-)
-def test_ids_are_unique_when_all_are_there_and_different(ids: list[str], unique: bool) -> None:
-    assert entry(epoch(1, ids))["unique"] is unique
+def test_long_texts_make_smaller_row_groups(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parquet, "_GROUP_BYTES", 1_000)
+    run = writer(store)
+    run.commit(EpochRows("t", 1, stream(10, 10, 10, ids=lambda row: str(row) * 50)[0]))
+    run.close()
+    (file,) = store.glob("cnn/t/*.parquet")
+    assert pq.read_metadata(file).num_row_groups > 1
 
 
-def test_rows_with_a_nan_among_their_scores_are_counted_once() -> None:
-    nan = math.nan
-    rows = epoch(1, ["a", "b", "c"], score_0=[nan, 0.5, nan], score_1=[nan, 0.5, 0.1], score_total=[0.0, nan, 0.0])
-    assert entry(rows)["nan_scores"] == 2
+def test_a_stream_that_fails_leaves_nothing_and_says_why(store: Path) -> None:
+    run = writer(store)
+    schema = epoch(1, ["a"]).rows.schema
+
+    def broken() -> Iterator[pa.RecordBatch]:
+        yield from epoch(1, ["a"]).rows.to_batches()
+        raise Damaged("t.table.json ends within row 1")
+
+    with pytest.raises(Damaged, match=r"t\.table\.json ends within row 1"):
+        run.commit(EpochRows("t", 1, pa.RecordBatchReader.from_batches(schema, broken())))
+    run.commit(epoch(1, ["a"], table="t"))
+    run.close()
+    assert plain(store / "*/t/*.parquet") == [(1, "a")]
+    assert list((store / "cnn" / ".incoming").iterdir()) == []
+
+
+def test_the_examples_file_is_asked_for_after_the_last_row(store: Path) -> None:
+    seen: list[int] = []
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        for number in (1, 2):
+            seen.append(number)
+            yield from epoch(1, [str(number)]).rows.to_batches()
+
+    rows = pa.RecordBatchReader.from_batches(epoch(1, ["a"]).rows.schema, batches())
+    run = writer(store)
+    run.commit(EpochRows("t", 1, rows, examples=lambda: f"after-{len(seen)}.parquet"))
+    run.close()
+    found = find_epoch(store, "cnn", "t", 1).examples
+    assert found is not None and found.name == "after-2.parquet"
+
+
+@pytest.mark.parametrize("ids", [["a", "b", "c"], ["a", "b", "a"], ["a", None, "c"]])
+def test_ids_with_one_hash_are_compared_before_the_file_has_its_name(
+    ids: list[str], store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tally, "id_hashes", lambda ids: [np.zeros(len(ids), np.uint64)] * 2)
+    run = writer(store)
+    run.commit(epoch(1, ids, table="t"))
+    run.close()
+    (file,) = store.glob("cnn/t/*.parquet")
+    said = read_record(store / "cnn" / "commits" / "t" / "00001.json")
+    assert said["epochs"][0]["unique"] is (ids == ["a", "b", "c"])
+    assert json.loads(pq.read_metadata(file).metadata[b"secondguess"])["epochs"] == said["epochs"]
+    assert said["file"]["sha256"] == hashlib.sha256(file.read_bytes()).hexdigest()
+    assert plain(file) == sorted(((1, name) for name in ids), key=lambda row: (row[1] is None, row[1]))
+    assert list((store / "cnn" / ".incoming").iterdir()) == []
+
+
+# What is committed once
 
 
 def test_an_epoch_is_committed_once(store: Path) -> None:
@@ -252,7 +326,7 @@ def test_a_run_that_exists_is_refused_with_its_state_and_the_choice(store: Path)
     ):
         writer(store)
     run.close()
-    with pytest.raises(AlreadyThere, match=r"exists already \(interrupted\); resume it, choose another name"):
+    with pytest.raises(AlreadyThere, match=r"\(interrupted\); choose another name.*resume=True"):
         writer(store)
     run = RunWriter.resume(store, "cnn")
     run.end()

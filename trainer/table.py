@@ -21,7 +21,8 @@ from trainer.images import pixels, png, sequence
 
 _ORDER = ("run", "epoch", "id", "guess", "truth", "confidence", "truth_score")
 
-Commit = Callable[["TableRecorder", pa.Table, str | None], None]
+Examples = Callable[[], str | None]
+Commit = Callable[["TableRecorder", pa.Table, Examples], None]
 
 
 class TableRecorder:
@@ -117,7 +118,7 @@ class TableRecorder:
         new = {digest: read(row) for digest, row in self._writer_of(kind).unknown(digests or []).items()}
         lost, self._lost = self._lost, True  # should this fail, the examples would have rows that the table has not
         try:
-            self._writer_of(kind).add(Batch(names, digests, found.get("truth"), new))
+            self._writer_of(kind).add(Batch(found["id"], digests, found.get("truth"), new))
         except OSError as error:
             raise NotWritten(f"a batch of {self._place} could not be kept", error) from error
         self._lost = lost
@@ -125,7 +126,7 @@ class TableRecorder:
         self._ids.update(names)
         self._batches.append(table)
 
-    def committable(self, rows: pa.Table, examples: str | None, metrics: Sequence[Any]) -> EpochRows:
+    def committable(self, rows: pa.Table, examples: Examples, metrics: Sequence[Any]) -> EpochRows:
         """The epoch as the store takes it."""
         return EpochRows(self.name, self.epoch, rows, self._classes, examples, metrics)
 
@@ -233,11 +234,7 @@ class TableRecorder:
     def _finish(self) -> None:
         self._writer.check_open()
         rows = self._ordered(self._stacked())
-        try:
-            examples = self._examples.finish() if self._examples is not None else None
-        except OSError as error:
-            raise NotWritten(f"{self._place} could not be recorded", error) from error
-        self._commit(self, rows, examples)
+        self._commit(self, rows, self._writer_of(self._kind).finish)
         self._known.add(self.epoch)
         self._order = rows["id"].combine_chunks() if self._order is None else self._order
         self._types = self._types or dict(parquet.columns(rows.schema))

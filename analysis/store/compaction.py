@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis.errors import Damaged
@@ -130,19 +129,10 @@ def _concatenate(
     if not files:
         return None
     paths = [run.folder / file["name"] for file in files]
-    schema = _widened(pq.read_schema(paths[0])).with_metadata(parquet.footer(about))
+    schema = parquet.widened(pq.read_schema(paths[0]))
     with Part(run.folder / ".incoming") as part:
         with parquet.open_writer(part, schema) as writer:
+            writer.add_key_value_metadata(parquet.footer(about))
             for group in (group for path in paths for group in parquet.row_groups(path)):
                 writer.write_table(group.cast(schema))
         return parquet.publish(part, run.folder / folder, stem, sum(file["rows"] for file in files))
-
-
-def _widened(schema: pa.Schema) -> pa.Schema:
-    """The schema with dictionaries that hold the values of any of the files: a record calls them all text."""
-    return pa.schema(
-        field.with_type(pa.dictionary(pa.int32(), field.type.value_type))
-        if pa.types.is_dictionary(field.type)
-        else field
-        for field in schema
-    )

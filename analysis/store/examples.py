@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
@@ -16,12 +17,14 @@ from analysis.errors import Damaged
 from analysis.schema import encoded
 from analysis.store import parquet
 from analysis.store.files import Part, sync_folder
+from analysis.store.id_sets import id_hashes, repeated
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 # What Hugging Face `datasets` and its viewers read to show the column as images.
 _FEATURES = {b"huggingface": json.dumps({"info": {"features": {"image": {"_type": "Image"}}}}).encode()}
 
 _HELD_BYTES = 32 << 20
+_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True)
@@ -31,7 +34,7 @@ class Batch:
     content maps a digest to what the row is: encoded image bytes, a text, or a list of numbers.
     """
 
-    ids: Sequence[str]
+    ids: Sequence[str] | pa.Array
     digests: Sequence[str] | None
     truth: pa.Array | None
     content: Mapping[str, Any] = field(default_factory=dict)
@@ -67,7 +70,8 @@ class ExamplesWriter:
         """Take a batch whose `content` covers `unknown(batch.digests)`."""
         if self._waiting_bytes > _HELD_BYTES:
             self._flush()
-        self._batches.append(batch)
+        if self.kind is not None:
+            self._batches.append(_columns(batch))
         self._new.update(dict.fromkeys(batch.content))
         self._waiting.update(batch.content)
         item = 8 if self.kind == "numbers" else 1
@@ -76,15 +80,14 @@ class ExamplesWriter:
     def finish(self) -> str | None:
         """The name of the file with this epoch's examples, written if it is new; None where they have no content."""
         name = None
-        if self.kind is not None and self._batches:
+        if self._batches:
             rows = self._rows()
             if self._last is None or not rows.equals(self._last_rows):
                 identity = _identity(rows)
                 if identity not in self._written:
                     self._written[identity] = self._write(rows, identity)
                 self._last, self._last_rows = self._written[identity], rows
-                for digest in rows["digest"].to_pylist():
-                    self._held.setdefault(digest, self._last)
+                self._held.update(dict.fromkeys(self._new, self._last))
             name = self._last
         self.drop()
         return name
@@ -98,7 +101,7 @@ class ExamplesWriter:
         opened.close()
 
     def _begin(self) -> None:
-        self._batches: list[Batch] = []
+        self._batches: list[pa.Table] = []
         self._new: dict[str, None] = {}  # in the order of its content, written or waiting
         self._waiting: dict[str, Any] = {}
         self._waiting_bytes = 0
@@ -128,15 +131,11 @@ class ExamplesWriter:
         self._waiting, self._waiting_bytes = {}, 0
 
     def _rows(self) -> pa.Table:
-        columns: dict[str, Any] = {
-            "id": pa.array([name for batch in self._batches for name in batch.ids], pa.string()),
-            "digest": pa.array([digest for batch in self._batches for digest in batch.digests or ()], pa.string()),
-        }
-        truths = [pa.table({"truth": batch.truth}) for batch in self._batches if batch.truth is not None]
-        if truths:
-            truth = pa.concat_tables(truths, promote_options="permissive")["truth"]  # a batch may be all unlabelled
-            columns["truth"] = truth.cast(pa.int64()) if pa.types.is_null(truth.type) else truth
-        return pa.table(columns)
+        rows = _each_once(pa.concat_tables(self._batches, promote_options="permissive"))  # a batch may have no label
+        place = rows.column_names.index("truth") if "truth" in rows.column_names else None
+        if place is not None and pa.types.is_null(rows["truth"].type):
+            rows = rows.set_column(place, "truth", rows["truth"].cast(pa.int64()))
+        return rows
 
     def _write(self, rows: pa.Table, identity: str) -> str:
         """Put the rows beside their content, new and old, and publish the file under the name of what it holds."""
@@ -178,17 +177,40 @@ class ExamplesWriter:
             self._flush()
             self._spill.close()
             yield from parquet.row_groups(self._part.path)
-        old = (self._held[digest] for digest in rows["digest"].to_pylist() if digest not in self._new)
+        old = (self._held[digest] for digest in _each(rows["digest"]) if digest not in self._new)
         for name in dict.fromkeys(old):
             yield from parquet.row_groups(self._folder / name, ["digest", self._column])
 
 
+def _columns(batch: Batch) -> pa.Table:
+    columns = {"id": pa.array(batch.ids, pa.string()), "digest": pa.array(batch.digests, pa.string())}
+    return pa.table(columns if batch.truth is None else {**columns, "truth": batch.truth})
+
+
+def _each_once(rows: pa.Table) -> pa.Table:
+    """The rows, of each id and digest the first."""
+    hashes = id_hashes(rows["id"].cast(pa.large_string()).combine_chunks())[0]
+    kept = ~np.isin(hashes, repeated(hashes))  # comparing the few that may repeat takes a tenth of the memory
+    if not kept.all():
+        places = pa.table({"id": rows["id"], "digest": rows["digest"], "row": np.arange(len(rows))}).filter(~kept)
+        kept[places.group_by(["id", "digest"]).aggregate([("row", "min")])["row_min"]] = True
+        rows = rows.filter(kept)
+    return rows
+
+
+def _each(texts: pa.ChunkedArray) -> Iterator[str]:
+    """The texts one by one, few of them in memory."""
+    for chunk in texts.chunks:
+        yield from chunk.to_pylist()
+
+
 def _identity(rows: pa.Table) -> str:
     """The sha256 of the truth's type and of the set of (digest, id, truth), whatever its order."""
-    texts = [rows[name].cast(pa.string()).to_pylist() for name in ("digest", "id")]
     truth = rows["truth"] if "truth" in rows.column_names else pa.nulls(len(rows), pa.string())
     kind = truth.type.value_type if pa.types.is_dictionary(truth.type) else truth.type
     found = hashlib.sha256(str(kind).encode())
-    for digest, name, label in sorted(zip(*texts, truth.cast(pa.string()).fill_null("\0").to_pylist(), strict=True)):
-        found.update(f"{digest}{len(name)}:{len(label)}:{name}{label}".encode())
+    texts = pa.table([rows["digest"], rows["id"], truth.cast(pa.string()).fill_null("\0")], ["digest", "id", "truth"])
+    for batch in texts.sort_by([(name, "ascending") for name in texts.column_names]).to_batches(_AT_ONCE):
+        for digest, name, label in zip(*(column.to_pylist() for column in batch.columns), strict=True):
+            found.update(f"{digest}{len(name)}:{len(label)}:{name}{label}".encode())
     return found.hexdigest()

@@ -20,6 +20,8 @@ _ENTRY: dict[str, Any] = {
     "unique": bool,
     "examples": str | None,
 }
+# What it may say besides.
+_SETS = ("id_set", "id_truth_set")
 
 
 @dataclass(frozen=True)
@@ -27,9 +29,11 @@ class Epoch:
     """One committed epoch of one table.
 
     rows, errors and unlabelled count rows; errors is None for a table without truth. ids is the sha256 of the ordered
-    ids, unique whether they are all there and all different. columns are (name, Arrow type) in file order; classes are
-    the names behind score_0, score_1, …, or None for plain integers. file and examples are absolute; file_epochs are
-    all that the file holds. recorded_as is the run's name inside the file: another one once its folder is renamed.
+    ids, unique whether they are all there and all different. id_set and id_truth_set are alike for tables with the same
+    ids, and the same truth for each, in any order; None where the record does not say, or truths are of an odd type.
+    columns are (name, Arrow type) in file order; classes are the names behind score_0, score_1, …, or None for plain
+    integers. file and examples are absolute; file_epochs are all that the file holds. recorded_as is the run's name
+    inside the file: another one once its folder is renamed.
     """
 
     run: str
@@ -42,6 +46,8 @@ class Epoch:
     nan_scores: int
     ids: str
     unique: bool
+    id_set: str | None
+    id_truth_set: str | None
     columns: tuple[tuple[str, str], ...]
     classes: tuple[str, ...] | None
     file: Path
@@ -150,6 +156,7 @@ def _is_typed(record: dict[str, Any]) -> bool:
     ]
     return (
         all(isinstance(entry[key], kind) for entry in entries for key, kind in _ENTRY.items())
+        and all(isinstance(entry.get(key), str | None) for entry in entries for key in _SETS)
         and all(isinstance(text, str) for text in texts)
         and numbers == sorted(set(numbers))
     )
@@ -180,6 +187,8 @@ def epochs_of(folder: Path, names: tuple[str, str], table: str, record: dict[str
             nan_scores=entry["nan_scores"],
             ids=entry["ids"],
             unique=entry["unique"],
+            id_set=entry.get("id_set"),
+            id_truth_set=entry.get("id_truth_set"),
             columns=tuple((name, kind) for name, kind in record["columns"]),
             classes=tuple(record["classes"]) if record["classes"] is not None else None,
             file=folder / record["file"]["name"],

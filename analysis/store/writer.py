@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 from analysis.errors import AlreadyThere, BadInput, Damaged, NotWritten, SecondguessError, listing
 from analysis.schema import FORMAT_VERSION, checked_name, encoded
 from analysis.store import parquet
-from analysis.store.commits import EpochRows, Metric, check_types, entry, now, record
+from analysis.store.commits import EpochRows, Metric, check_types, now, record
 from analysis.store.compaction import compact, sweep
+from analysis.store.epoch_file import write_epoch
 from analysis.store.files import Part, make_folder, put_record, sync_folder
 from analysis.store.lock import RunLock
 from analysis.store.records import Epoch
@@ -88,19 +89,19 @@ class RunWriter:
         return max((step for step in steps if step is not None), default=0)
 
     def commit(self, epoch: EpochRows) -> None:
-        """Make an epoch durable and visible, or raise AlreadyThere where it is committed: never half, never twice."""
+        """Make an epoch durable and visible as its rows come, or raise AlreadyThere: never half, never twice."""
         self.check_open()
         commit = self.run.folder / "commits" / encoded(epoch.table) / f"{epoch.epoch:05d}.json"
         name = f"{self.run.name}/{epoch.table}@{epoch.epoch}"
         if epoch.epoch in self._committed(epoch.table) or commit.exists():
             raise AlreadyThere(f"{name} is already committed; an epoch is written once")
         check_types(epoch, self._types[epoch.table])
-        said = entry(epoch)
         files: list[dict[str, Any] | None] = []
         with _writing(f"{name} could not be recorded"):
             try:
                 make_folder(commit.parent)  # it tells a later sweep that the table's folder holds files of ours
-                files.append(rows := self._write_rows(epoch, said))
+                said, rows = self._write_rows(epoch)
+                files.append(rows)
                 files.append(metrics := self._write_metrics(epoch.metrics))
                 put_record(commit, record(epoch, said, rows, metrics), self.incoming)
             except BaseException as error:
@@ -190,13 +191,9 @@ class RunWriter:
                 except OSError as fault:
                     _log.warning("%s belongs to no epoch and could not be removed: %s", path, fault)
 
-    def _write_rows(self, epoch: EpochRows, said: dict[str, Any]) -> dict[str, Any]:
-        about = {"run": self.run.name, "table": epoch.table, "epochs": [said], "about": dict(self.run.about)}
-        rows = epoch.rows.replace_schema_metadata(parquet.footer(about))
-        folder = self.run.folder / encoded(epoch.table)
-        with Part(self.incoming) as part:
-            parquet.write_table(part, rows)
-            return parquet.publish(part, folder, f"epoch-{epoch.epoch:05d}", rows.num_rows)
+    def _write_rows(self, epoch: EpochRows) -> tuple[dict[str, Any], dict[str, Any]]:
+        about = {"run": self.run.name, "table": epoch.table, "about": dict(self.run.about)}
+        return write_epoch(epoch, about, self.incoming, self.run.folder / encoded(epoch.table))
 
     def _write_metrics(self, metrics: Sequence[Metric]) -> dict[str, Any] | None:
         if not metrics:
@@ -276,8 +273,8 @@ def _locked(folder: Path, name: str) -> RunLock:
 
 
 def _taken(run: Run) -> AlreadyThere:
-    resume = "; resume it, " if run.state == "interrupted" else "; "
-    return AlreadyThere(f"run {run.name!r} exists already ({run.state}){resume}choose another name, or --overwrite it")
+    more = "; go on with Recorder(…, resume=True)" if run.state == "interrupted" else ""
+    return AlreadyThere(f"run {run.name!r} exists already ({run.state}); choose another name, or --overwrite it{more}")
 
 
 def discard(run: Run) -> None:
