@@ -8,17 +8,19 @@ from functools import partial
 from importlib import import_module
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from analysis import asking, output, questions
-from analysis.engine import Build
+from analysis import questions
 from analysis.errors import BadInput, MissingExtra, NotFound, SecondguessError
 from analysis.questions import Question
 from analysis.schema import DEFAULT_STORE, STORE_VARIABLE
 
-# Loaded on use: the trainer needs packages that asking does not.
+if TYPE_CHECKING:
+    from analysis.engine import Build
+
+# Loaded on use: the trainer needs packages that asking does not, and importing needs no DuckDB.
 _ELSEWHERE = {
     "train": ("trainer.command:train", "train"),
     "import": ("analysis.importers.command:import_", "wandb"),
@@ -138,7 +140,7 @@ def cli(ctx: click.Context) -> None:
 @_answering
 def runs(store: Path, **how: Any) -> None:
     """List the runs: state, tables and epochs, rows, errors per epoch."""
-    _answer(lambda con: asking.runs_statement(store.absolute()), store, None, **how)
+    _answer(lambda con: _asking().runs_statement(store.absolute()), store, None, **how)
 
 
 @cli.group(
@@ -167,13 +169,13 @@ def sql(select: str, store: Path, **how: Any) -> None:
     FROM takes the tables by name (test_predictions: all runs and epochs), references such as "cnn@5", examples, runs
     and metrics.
     """
-    _answer(lambda con: asking.sql(con, store.absolute(), select), store, None, **how)
+    _answer(lambda con: _asking().sql(con, store.absolute(), select), store, None, **how)
 
 
 def _question_command(question: Question) -> click.Command:
     def run(tables: tuple[str, ...], store: Path, form: Any, file: Any, show_sql: Any, rows: Any, **given: Any) -> None:
         options = {name.removeprefix("option_"): value for name, value in given.items()}
-        build = partial(asking.question, store=store.absolute(), asked=question, refs=tables, given=options)
+        build = partial(_asking().question, store=store.absolute(), asked=question, refs=tables, given=options)
         _answer(build, store, question, form=form, file=file, show_sql=show_sql, rows=rows)
 
     run = _answering(run)
@@ -193,7 +195,12 @@ def _question_command(question: Question) -> click.Command:
     return click.command(question.name, short_help=question.help, help=f"{question.help}.\n\n{how}")(run)
 
 
-def _answer(build: Build, store: Path, question: Question | None, **how: Any) -> None:
+def _asking() -> Any:
+    return import_module("analysis.asking")
+
+
+def _answer(build: "Build", store: Path, question: Question | None, **how: Any) -> None:
+    output: Any = import_module("analysis.output")
     output.give(build, store, question, output.How(**how))
 
 

@@ -10,6 +10,9 @@ DEFAULT_STORE = "predictions"
 DEFAULT_TABLE = "test_predictions"
 STORE_VARIABLE = "SECONDGUESS_STORE"
 
+# Where the config of a W&B run that mirrors one of ours has the names of its classes: {MIRROR: {CLASSES: [...]}}.
+MIRROR, CLASSES = "secondguess", "classes"
+
 RESERVED_NAMES = frozenset({"examples", "questions", "views", "commits", "metrics", "wandb", "runs"})
 ROW_COLUMNS = ("run", "epoch", "id", "guess", "truth", "confidence", "truth_score")
 # `examples` is added to a table when it is read: the stem of the file that describes its rows' examples.

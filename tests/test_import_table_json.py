@@ -438,6 +438,20 @@ def picture(folder: Path, name: str, value: int) -> dict[str, Any]:
     return {"_type": "image-file", "path": f"media/images/{name}", "format": "png", "width": 3, "height": 2}
 
 
+def test_some_columns_alone_load_no_other_s_files(put: Callable[..., Path], tmp_path: Path) -> None:
+    types = {"i": union("image-file"), "n": union("number"), "w": union("string")}
+    cells = [[picture(tmp_path, f"{i}.png", i), i, str(i)] for i in range(3)]
+    path = put(artifact(["i", "n", "w"], cells, types))
+    rows = TableFiles(parts=[path], media=FolderFiles(tmp_path)).read()
+    (tmp_path / "media" / "images" / "1.png").unlink()
+    batches = rows.batches(["w", "n", "no such column"])
+    assert [batch.to_pydict() for batch in batches] == [{"n": [0, 1, 2], "w": ["0", "1", "2"]}]
+    assert (rows.media.found, rows.media.missing) == (0, 0)
+    assert [cell is not None for cell in whole(rows)["i"].to_pylist()] == [True, False, True]
+    assert (rows.media.found, rows.media.missing) == (2, 1)
+    assert (rows.nothing.num_rows, rows.nothing.schema) == (0, rows.schema)
+
+
 def test_media_come_from_the_artifact_and_values_from_the_run(put: Callable[..., Path], tmp_path: Path) -> None:
     cells = [picture(tmp_path, f"{i}.png", i) for i in range(2)]
     cells[1] |= {"caption": "two", "boxes": {"b": []}}

@@ -18,8 +18,8 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 from wandb.proto import wandb_internal_pb2 as pb
-from wandb_faults import Server
 from wandb_scripts import environment, framed, real_run, write_run
+from wandb_server import WandbServer
 
 from analysis.errors import BadInput, Damaged, NotFound, SecondguessError
 from analysis.importers.artifact_folder import table_file
@@ -505,7 +505,7 @@ def test_an_online_runs_folder_has_cells_but_no_images(tmp_path: Path) -> None:
 table = wandb.Table(columns=["a", "i"], data=[[1, wandb.Image(np.zeros((2, 2), np.uint8))]])
 run.log({"t": table, "epoch": 3})
 """
-    with Server() as server:
+    with WandbServer() as server:
         place = real_run(tmp_path, script, WANDB_MODE="online", WANDB_BASE_URL=server.url)
     (run,) = offline_runs(place)
     (table,) = run.tables

@@ -236,3 +236,23 @@ def test_of_two_imports_of_one_name_one_wins(tmp_path: Path) -> None:
         thread.join()
     assert sorted(ends) == ["told", "told", "told", "won"]
     assert analysis.connect(tmp_path / "store").sql('SELECT count(*) FROM "one"').fetchall() == [(1,)]
+
+
+@pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
+def test_a_plain_file_is_read_in_part_or_whole_again_and_again(tmp_path: Path, kind: str) -> None:
+    from analysis.importers.plain_files import read_file
+
+    table = pa.table({"id": ["a", "b"], "guess": ["x", "y"], "note": ["1 2", None]})
+    path = tmp_path / f"t.{kind}"
+    if kind == "parquet":
+        pq.write_table(table, path)
+    elif kind == "csv":
+        path.write_text("id,guess,note\na,x,1 2\nb,y,\n")
+    else:
+        path.write_text("\n".join(json.dumps(row) for row in table.to_pylist()))
+    rows = read_file(path).tables[0].read()
+    for _ in range(2):
+        assert [batch.to_pydict() for batch in rows.batches(["note", "id", "score_0"])] == [
+            {"id": ["a", "b"], "note": ["1 2", None]}
+        ]
+        assert [batch.to_pylist() for batch in rows.batches()] == [table.to_pylist()]

@@ -1,6 +1,7 @@
 """`secondguess publish`: a recorded run sent to the real W&B SDK later, offline or to a server on the loopback."""
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from analysis.errors import MissingExtra, NotFound, SecondguessError
 from analysis.importers.wandb_download import Downloader
 from analysis.importers.wandb_project import read_project
 from analysis.store.rows import read_epoch
+from analysis.store.runs import find_run
 from trainer.publish import HistoryRow, history
 from trainer.publish import publish as send
 from trainer.publish_command import publish
@@ -91,6 +93,29 @@ def test_a_run_published_offline_is_a_wandb_run_with_its_tables(store: Path) -> 
     assert sent["columns"] == ["id", "image", "guess", "truth", "score_0", "score_1", "score_2"]
     assert [row[0] for row in sent["data"]] == committed["id"].to_pylist()
     assert [row[4] for row in sent["data"]] == committed["score_0"].to_pylist()
+
+
+def test_a_published_run_says_where_wandb_has_it_and_its_import_that_it_is_here(
+    store: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["publish", "cnn", "--store", str(store)])
+    (folder,) = (store / "wandb").glob("offline-run-*")
+    name = folder.name.rpartition("-")[2]
+    note = json.loads((store / "cnn" / "commits" / f"wandb-{name}.json").read_text())
+    assert (note["wandb_id"], note["folder"], note["tables_sent"]) == (name, str(folder), 2)
+    assert find_run(store, "cnn").state == "finished"
+    main(["import", str(folder), "--store", str(store)])
+    assert "the run that W&B mirrors is here already: 'cnn'" in capsys.readouterr().out
+
+
+def test_a_run_that_is_being_recorded_is_published_but_not_noted(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "store", run="cnn") as recorder:
+        with recorder.table("t", epoch=1) as table:
+            table.add(ids=["a"], guess=[1])
+        done = CliRunner().invoke(publish, ["cnn", "--store", str(tmp_path / "store")])
+    assert "1 table, 1 of 1 rows each; 1 history row" in done.stderr
+    assert done.stderr.splitlines()[-1] == "run cnn does not say that it was published: it is being recorded"
+    assert not list((tmp_path / "store" / "cnn" / "commits").glob("wandb-*"))
 
 
 def test_only_so_many_rows_are_sent_and_that_is_said(store: Path) -> None:

@@ -23,7 +23,8 @@ import pyarrow.parquet as pq
 import pytest
 import wandb
 from PIL import Image
-from wandb_faults import OfflineRun, Server, sabotage
+from wandb_faults import OfflineRun, sabotage
+from wandb_server import WandbServer
 
 from analysis.errors import MissingExtra
 from analysis.store.rows import CommittedRows
@@ -235,30 +236,32 @@ def test_a_live_run_gets_the_rows_and_is_not_finished_by_us(tmp_path: Path) -> N
 
 
 @pytest.fixture
-def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
-    with Server() as server:
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbServer]:
+    with WandbServer() as server:
         monkeypatch.setenv("WANDB_BASE_URL", server.url)
         yield server
 
 
-def test_an_online_run_arrives_at_the_server(tmp_path: Path, server: Server, home: Path) -> None:
+def test_an_online_run_arrives_at_the_server(tmp_path: Path, server: WandbServer, home: Path) -> None:
     report = train(tmp_path, "online")
     assert (report.mode, report.tables_sent, report.faults) == ("online", 2, ())
-    assert [row["epoch"] for row in server.history if "test_predictions" in row] == [1, 2]
-    assert server.exit_code == 0
+    assert [row["epoch"] for row in server.run.rows if "test_predictions" in row] == [1, 2]
+    assert server.run.exit_code == 0
     assert list(home.rglob("*")) == []
-    assert len([name for name in server.blobs if name.endswith(".png")]) == ROWS
+    sent = {name for one in server.artifacts.values() for name in one.manifest["contents"]}
+    assert len([name for name in sent if name.endswith(".png")]) == ROWS
+    assert server.unknown == []
 
 
 @pytest.mark.slow
-def test_a_slow_server_is_waited_for(tmp_path: Path, server: Server) -> None:
+def test_a_slow_server_is_waited_for(tmp_path: Path, server: WandbServer) -> None:
     server.delay_s = 0.6
     report = train(tmp_path, WandbOptions("online", patience_s=3))
     assert (report.mode, report.tables_sent, report.faults) == ("online", 2, ())
-    assert server.exit_code == 0
+    assert server.run.exit_code == 0
 
 
-def test_a_server_that_falls_silent_is_left(tmp_path: Path, server: Server) -> None:
+def test_a_server_that_falls_silent_is_left(tmp_path: Path, server: WandbServer) -> None:
     recorder = Recorder(tmp_path, run="cnn", wandb=WandbOptions("online", patience_s=2))
     with recorder:
         wait_until(lambda: mode_of(recorder) == "online")
@@ -563,8 +566,8 @@ def test_columns_of_any_type_reach_a_wandb_table() -> None:
     first, second = written["data"]
     assert [first[1], second[1]["_type"]] == [None, "image-file"]
     assert [first[2:6], second[2:6]] == [["cat", None, None, 0.5], [None, None, 0.25, float("inf")]]
-    assert first[7:] == ["0:00:03", "00ff", None, [1], "[1]", '{"a": 1, "b": null}']
-    assert second[6:] == [None, None, None, True, [1, 2], "[1, null]", '{"a": null, "b": "x"}']
+    assert first[7:] == ["0:00:03", "00ff", None, [1], [1], {"a": 1, "b": None}]
+    assert second[6:] == [None, None, None, True, [1, 2], [1, None], {"a": None, "b": "x"}]
 
 
 def png(pixels: Any) -> bytes:

@@ -13,6 +13,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -101,6 +102,8 @@ class WandbServer:
         self.faults: list[Fault] = []
         self.page = 2  # so that every list has pages
         self.twice = False  # whether a page of history repeats the last row of the one before
+        self.delay_s = 0.0  # before each answer
+        self.mute = threading.Event()  # no answers any more
         self.closing = threading.Event()
         self._lock = threading.RLock()
         outer = self
@@ -191,6 +194,12 @@ class WandbServer:
     def md5(self, artifact: Artifact, name: str) -> str:
         """The MD5 of an artifact's file, in hexadecimal digits."""
         return base64.b64decode(artifact.manifest["contents"][name]["digest"]).hex()
+
+    @property
+    def run(self) -> Run:
+        """The only run."""
+        (run,) = self.runs.values()
+        return run
 
     def _run(self, project: str, name: str) -> Run:
         return self.runs.setdefault((unquote(project), unquote(name)), Run(unquote(project), unquote(name)))
@@ -512,12 +521,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _body(self) -> bytes:
         body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        time.sleep(self.wandb.delay_s)
+        if self.wandb.mute.is_set():
+            self._hang()
         return gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
 
     def _reply(self, body: bytes, kind: Kind | None = None) -> None:
         if kind == "hang":
-            self.wandb.closing.wait()
-            raise ConnectionAbortedError
+            self._hang()
         announced = len(body)
         if kind == "half":
             body = body[: len(body) // 2]
@@ -534,6 +545,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Length", str(announced))
         self.end_headers()
         self.wfile.write(body)
+
+    def _hang(self) -> None:
+        self.wandb.closing.wait()
+        raise ConnectionAbortedError
 
     def handle(self) -> None:
         with contextlib.suppress(OSError):

@@ -7,9 +7,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.errors import NotFound
+from analysis.errors import NotFound, NotWritten
 from analysis.store.commits import Metric
+from analysis.store.lock import RunLock
 from analysis.store.runs import Run, find_run
+from analysis.store.writer import RunWriter
 from trainer.wandb_sink import MirrorReport, WandbMirror, WandbOptions, require_wandb
 
 
@@ -24,10 +26,11 @@ class HistoryRow:
 
 @dataclass(frozen=True)
 class Published:
-    """How many history rows were to be sent, those with tables among them, and what W&B got."""
+    """How many history rows were to be sent, those with tables among them, what W&B got, and why it is not noted."""
 
     history_rows: int
     report: MirrorReport
+    not_noted: str = ""
 
 
 def publish(store: Path, run: str, options: WandbOptions) -> Published:
@@ -43,14 +46,37 @@ def publish(store: Path, run: str, options: WandbOptions) -> Published:
         raise NotFound(f"run {run!r} has no committed table and no metrics yet; nothing to publish")
     config = found.about.get("config")
     config = config if isinstance(config, Mapping) else {}
-    mirror = WandbMirror(options, store=found.store, run=found.name, config=config)
+    mirror = WandbMirror(options, store=found.store, run=found.name, config=config, classes=_classes(found))
     for row in rows:
         if row.table is not None and row.epoch is not None:
             mirror.table(row.table, row.epoch, row.values)
         else:
             mirror.log(row.values if row.epoch is None else {"epoch": row.epoch, **row.values})
     report = mirror.close(exit_code=0 if found.state == "finished" else 1)
-    return Published(len(rows), report)
+    return Published(len(rows), report, _noted(found, report) if report.mode is not None else "")
+
+
+def _noted(run: Run, report: MirrorReport) -> str:
+    """Keep beside the commits where W&B has the run, as the recorder does; returns why that was not possible."""
+    try:
+        lock = RunLock(run.folder)
+    except BlockingIOError:
+        return "it is being recorded"
+    except OSError as error:
+        return str(error.strerror)
+    try:
+        RunWriter(run, lock).note(f"wandb-{report.wandb_id}", report.about())
+    except NotWritten as error:
+        return str(error)
+    finally:
+        lock.release()
+    return ""
+
+
+def _classes(run: Run) -> Sequence[str] | None:
+    """The names of the classes, if all tables have the same."""
+    known = {epoch.classes for epochs in run.tables.values() for epoch in epochs.values()}
+    return known.pop() if len(known) == 1 else None
 
 
 def metrics_of(run: Run) -> list[Metric]:

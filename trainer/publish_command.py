@@ -44,6 +44,8 @@ def publish(run: str, rows: int | None, mode: Literal["offline", "online"], proj
     report: MirrorReport = published.report
     for line in summary(report, published.history_rows):
         click.echo(line, err=True)
+    if published.not_noted:
+        click.echo(f"run {run} does not say that it was published: {published.not_noted}", err=True)
     if report.mode != mode or report.tables_sent < report.tables_asked or report.history_dropped or report.faults:
         raise SecondguessError(report.faults[0] if report.faults else "W&B did not take all of the run")
 

@@ -15,7 +15,7 @@ from analysis.store.commits import Metric
 from analysis.store.runs import run_folder
 from analysis.store.writer import RunWriter
 from trainer import provenance
-from trainer.table import TableRecorder
+from trainer.table import Examples, TableRecorder
 from trainer.wandb_sink import MirrorReport, WandbMirror, WandbOptions, require_wandb
 
 _LAST_EPOCH = 2**31 - 1  # epochs are int32 in the files
@@ -67,7 +67,9 @@ class Recorder:
             pa.array([0])  # pyarrow imports pandas for its first array: now, not within the first epoch
             self.run = self._writer.run.name
             self._mirror = (
-                WandbMirror(mirror, store=self.store, run=self.run, config=config) if mirror is not None else None
+                WandbMirror(mirror, store=self.store, run=self.run, config=config, classes=self.classes)
+                if mirror is not None
+                else None
             )
         except BaseException:
             self._writer.close()
@@ -133,7 +135,7 @@ class Recorder:
             finally:
                 self._writer.close()
 
-    def _commit(self, table: TableRecorder, rows: pa.Table, examples: str | None) -> None:
+    def _commit(self, table: TableRecorder, rows: pa.Table, examples: Examples) -> None:
         values = [(self._step, table.epoch, name, value) for name, value in table.metrics.items()]
         self._writer.commit(table.committable(rows, examples, [*self._metrics, *values]))
         self._metrics.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from analysis.errors import MissingExtra
+from analysis.schema import CLASSES, MIRROR
 from trainer.wandb_live import LiveFeed
 from trainer.wandb_outbox import HISTORY_LIMIT, MirrorReport, Outbox
 from trainer.wandb_process import ProcessFeed
@@ -61,6 +62,7 @@ class WandbMirror:
         store: Path,
         run: str,
         config: Mapping[str, object],
+        classes: Sequence[str] | None = None,
         options: WandbOptions | None = None,
     ) -> None:
         """Opens the mirror; the W&B run starts beside the training.
@@ -70,6 +72,7 @@ class WandbMirror:
             store: The store's folder; W&B's files go to its folder `wandb`, those of a run of the user's do not.
             run: The run's name, in the store and in W&B.
             config: The run's config in W&B; a run of the user's keeps its own.
+            classes: Their names, if they have some, which go into the config, for a table has no place for them.
             options: Rows and patience for a run of the user's.
         """
         self._options = target if isinstance(target, WandbOptions) else options or WandbOptions()
@@ -77,6 +80,8 @@ class WandbMirror:
         self._report: MirrorReport | None = None
         self._feed: _Feed
         if isinstance(target, WandbOptions):
+            if classes is not None:
+                config = {MIRROR: {CLASSES: [*classes]}, **config}
             self._feed = ProcessFeed(_run_start(target, store.absolute(), run, config), self._outbox)
         else:
             self._feed = LiveFeed(target, store.absolute(), run, self._options.rows, self._outbox)

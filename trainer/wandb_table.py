@@ -9,10 +9,10 @@ from functools import partial
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.types as kinds
 import wandb
 from PIL import Image
+from wandb.sdk.data_types._dtypes import AnyType, UnknownType
 
 from analysis.schema import ROW_COLUMNS, is_score
 from analysis.store.rows import CommittedRows
@@ -33,7 +33,9 @@ def to_wandb_table(rows: CommittedRows, sign: Sign = lambda _: None) -> wandb.Ta
     names = ["id", *(["image"] if images is not None else []), *(name for name in cells if name != "id")]
     count = rows.predictions.num_rows
     sign(count)
-    table = wandb.Table(columns=[*names], data=[])
+    # Else W&B fixes the type of a dict or list by its first row, and refuses a null or NaN inside a later one.
+    types = [AnyType if name in cells and kinds.is_nested(cells[name].type) else UnknownType for name in names]
+    table = wandb.Table(columns=[*names], data=[], dtype=types)
     for start in range(0, count, _CHUNK):
         chunk = {name: column[start : start + _CHUNK].to_pylist() for name, column in cells.items()}
         if images is not None:
@@ -68,15 +70,19 @@ def _text(column: pa.ChunkedArray) -> Callable[[Any], str] | None:
         return bytes.hex
     if kinds.is_time(kind) or kinds.is_duration(kind):
         return str
-    # W&B fixes the type of a dict or list by its first row, and then refuses a null inside a later one.
-    if kinds.is_nested(kind) and not (_is_list(kind) and pc.list_flatten(column).null_count == 0):
+    if kinds.is_nested(kind) and not _is_json(kind):
         return partial(json.dumps, default=str, ensure_ascii=False)
     return None
 
 
-def _is_list(kind: pa.DataType) -> bool:
-    lists = kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind)
-    return lists and not kinds.is_nested(kind.value_type)
+def _is_json(kind: pa.DataType) -> bool:
+    """Returns whether values of that type are JSON all the way down, but for NaN and infinities, which W&B writes."""
+    if kinds.is_struct(kind):
+        return all(_is_json(field.type) for field in kind)
+    if kinds.is_list(kind) or kinds.is_large_list(kind) or kinds.is_fixed_size_list(kind):
+        return _is_json(kind.value_type)
+    plain = (kinds.is_integer, kinds.is_floating, kinds.is_string, kinds.is_large_string, kinds.is_boolean)
+    return kinds.is_null(kind) or any(is_plain(kind) for is_plain in plain)
 
 
 def _image(encoded: bytes | None) -> wandb.Image | None:

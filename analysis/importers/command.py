@@ -1,5 +1,6 @@
 """`secondguess import`: options in, runs in the store out."""
 
+import gc
 import importlib
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from analysis.schema import DEFAULT_STORE, STORE_VARIABLE
 @click.option("--truth", metavar="COLUMN", help="The column with the labels.")
 @click.option("--image", metavar="COLUMN", help="The column with the images.")
 @click.option("--scores", metavar="PATTERN", help="The scores' columns, in the order of the classes: 'prob_*'.")
+@click.option("--classes", metavar="NAMES", help="The classes' names, in the order of the scores: 'cat,dog'.")
 @click.option("--dry-run", is_flag=True, help="Say what would be imported; write nothing.")
 @click.option("--overwrite", is_flag=True, help="Replace what this source brought before, or the run named by --run.")
 @click.option(
@@ -37,7 +39,9 @@ def import_(source: str, store: Path, dry_run: bool, epoch_key: str, **given: An
     downloaded artifact, a .table.json, or a .parquet, .csv or .jsonl file. Columns are recognised by their usual names
     (guess, pred, prediction, …) unless named. A run appears whole or not at all.
     """
-    # Half a second of Arrow, which `--help` need not wait for.
+    gc.set_threshold(100_000)  # cells come by the million, and none is in a cycle that would have to be found
+    # A quarter of a second of Arrow, which `--help` need not wait for.
+    importlib.import_module("analysis.importers.unseen_pandas").keep_pandas_unseen()
     importing = importlib.import_module("analysis.importers.importing")
     given["id"] = given.pop("id_")
     importing.bring(source, store.absolute(), importing.how(**given), epoch_key, dry_run)

@@ -10,19 +10,28 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from analysis.errors import BadInput
+from analysis.importers.classes import Classes, score, scores_of
+from analysis.importers.label_text import as_text, is_text
 from analysis.importers.roles import Roles
 from analysis.schema import RESERVED_COLUMNS, is_score, score_column
 from analysis.store.content import pixel_digests
 from analysis.store.pictures import decoded
+from analysis.store.plain_png import decoded_together
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How the columns of all versions of one table become ours: roles, label type, new names of the other columns."""
+    """How the columns of all versions of one table become ours: roles, classes, label type, the others' new names."""
 
     roles: Roles
+    classes: Classes
     label: pa.DataType
     others: Mapping[str, str]
+
+    @property
+    def line(self) -> str:
+        """What the columns and the scores are taken for, as one line of text."""
+        return ", ".join(filter(None, (self.roles.line, self.classes.line)))
 
     @property
     def renamed(self) -> list[str]:
@@ -30,14 +39,18 @@ class Layout:
         return [f"column {old!r} is called {new!r}" for old, new in self.others.items() if old != new]
 
 
-def layout(schemas: Sequence[pa.Schema], roles: Roles) -> Layout:
-    """The layout that fits all versions: guess and truth are text if any is, else float64 if any is, else int64."""
+def layout(schemas: Sequence[pa.Schema], roles: Roles, classes: Classes) -> Layout:
+    """The layout that fits all versions: guess and truth are text if any is, else float64 if any is, else int64.
+
+    Where they are places among classes that have names, they become these names.
+    """
     kinds = {
         schema.field(name).type for schema in schemas for name in (roles.guess, roles.truth) if name in schema.names
     }
     whole = all(pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind) for kind in kinds)
     numbers = all(pa.types.is_floating(kind) for kind in kinds if not pa.types.is_integer(kind))
     label = pa.int64() if whole else pa.float64() if numbers else pa.string()
+    label = pa.string() if classes.by_number else label
     taken = {"step"}
     others: dict[str, str] = {}
     used = {roles.id, roles.guess, roles.truth, roles.image, *roles.scores}
@@ -47,7 +60,7 @@ def layout(schemas: Sequence[pa.Schema], roles: Roles) -> Layout:
             new = f"source_{new}"
         taken.add(new.casefold())
         others[name] = new
-    return Layout(roles, label, others)
+    return Layout(roles, classes, label, others)
 
 
 @dataclass(frozen=True)
@@ -61,22 +74,22 @@ class Pictures:
 
 def pictures(batch: pa.RecordBatch, column: str | None) -> Pictures:
     """Decode a batch's images, which are checked for their claimed size before."""
-    digests: list[str | None] = [None] * batch.num_rows
-    files: dict[str, bytes] = {}
+    if column not in batch.schema.names:
+        return Pictures([None] * batch.num_rows, {}, 0)
+    files = pc.struct_field(batch.column(column), "bytes").to_pylist()
+    digests: list[str | None] = [None] * len(files)
+    for places, pixels in decoded_together([file or b"" for file in files]):
+        for place, digest in zip(places, pixel_digests(pixels), strict=True):
+            digests[place] = digest
     broken = 0
-    cells = batch.column(column).to_pylist() if column is not None else []
-    for row, cell in enumerate(cells):
-        data = cell and cell["bytes"]
-        if not data:
-            continue
-        try:
-            digest = pixel_digests(decoded(data)[None])[0]
-        except BadInput:
-            broken += 1
-            continue
-        digests[row] = digest
-        files[digest] = data
-    return Pictures(digests, files, broken)
+    for place, file in enumerate(files):
+        if file and digests[place] is None:
+            try:
+                digests[place] = pixel_digests(decoded(file)[None])[0]
+            except BadInput:
+                broken += 1
+    found = {digest: file for digest, file in zip(digests, files, strict=True) if digest is not None}
+    return Pictures(digests, found, broken)
 
 
 def rows(batch: pa.RecordBatch, how: Layout, seen: Pictures, place: tuple[str, int, int | None]) -> pa.Table:
@@ -89,13 +102,13 @@ def rows(batch: pa.RecordBatch, how: Layout, seen: Pictures, place: tuple[str, i
     columns: dict[str, Any] = {
         "run": pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), [run]),
         "epoch": pa.array(np.full(count, epoch, np.int32)),
-        "id": _text(batch.column(roles.id)) if roles.id is not None else pa.array(seen.digests, pa.string()),
+        "id": _ids(batch, roles.id) if roles.id is not None else pa.array(seen.digests, pa.string()),
     }
     for role in ("guess", "truth"):
         name = getattr(roles, role)
         if name is not None and name in batch.schema.names:
-            columns[role] = _label(batch.column(name), how.label)
-    columns.update(_scores(batch, roles, columns))
+            columns[role] = _label(batch, name, how)
+    columns.update(_scores(batch, how, columns))
     columns["step"] = pa.array([step] * count, pa.int64())
     for name, new in how.others.items():
         if name in batch.schema.names:
@@ -103,39 +116,46 @@ def rows(batch: pa.RecordBatch, how: Layout, seen: Pictures, place: tuple[str, i
     return pa.table(columns)
 
 
-def _scores(batch: pa.RecordBatch, roles: Roles, found: Mapping[str, Any]) -> dict[str, pa.Array]:
-    if not roles.scores:
+def _ids(batch: pa.RecordBatch, name: str) -> pa.Array:
+    if name not in batch.schema.names:
+        return pa.nulls(batch.num_rows, pa.string())
+    return as_text(batch.column(name), batch.schema.field(name))
+
+
+def _scores(batch: pa.RecordBatch, how: Layout, found: Mapping[str, Any]) -> dict[str, pa.Array]:
+    if not how.roles.scores:
         return {}
-    columns = [batch.column(name).cast(pa.float32(), safe=False) for name in roles.scores]
-    # A NULL score is none, as NaN is: W&B's artifact tables keep NaN as NULL.
-    scores_BxC = np.stack([column.fill_null(np.nan).to_numpy(zero_copy_only=False) for column in columns], axis=1)
-    names = roles.classes or tuple(map(str, range(len(roles.scores))))
-    broken = np.isnan(scores_BxC).any(axis=1)
+    scores_BxC = scores_of(batch, how.roles.scores)
+    broken: NDArray[np.bool_] = np.asarray(np.isnan(scores_BxC).any(axis=1))
     picked = {}
     for role, name in (("guess", "confidence"), ("truth", "truth_score")):
         if role in found:
-            picked[name] = _picked(scores_BxC, found[role], names, broken if role == "guess" else np.zeros_like(broken))
-    return {**picked, **{score_column(index): column for index, column in enumerate(columns)}}
+            picked[name] = _picked(scores_BxC, places(found[role], how.classes.labels), broken & (role == "guess"))
+    return {**picked, **{score_column(at): score(batch, name) for at, name in enumerate(how.roles.scores)}}
 
 
-def _picked(
-    scores_BxC: NDArray[np.float32], label: pa.Array, classes: Sequence[str], without: NDArray[np.bool_]
-) -> pa.Array:
+def places(labels: pa.Array | pa.ChunkedArray, classes: Sequence[str]) -> pa.Array | pa.ChunkedArray:
+    """Each label's place among the classes, from 0; NULL where it is none of them, or NULL itself."""
+    return pc.index_in(labels.cast(pa.string()), pa.array(classes, pa.string()))
+
+
+def _picked(scores_BxC: NDArray[np.float32], place: pa.Array, without: NDArray[np.bool_]) -> pa.Array:
     """Each row's score of its label's class; NULL where the label is no class, or the score is NaN."""
-    place = pc.index_in(label.cast(pa.string()), pa.array(classes, pa.string()))
     missing = place.is_null().to_numpy(zero_copy_only=False) | without
     index = place.fill_null(0).to_numpy(zero_copy_only=False)
     found = scores_BxC[np.arange(len(scores_BxC)), index]
     return pa.array(found, pa.float32(), mask=missing | np.isnan(found))
 
 
-def _label(values: pa.Array, kind: pa.DataType) -> pa.Array:
+def _label(batch: pa.RecordBatch, name: str, how: Layout) -> pa.Array:
+    values, field = batch.column(name), batch.schema.field(name)
     if pa.types.is_floating(values.type):
         values = pc.if_else(pc.is_nan(values), None, values)  # NaN is how many a table says: no label
-    return _text(values) if pa.types.is_string(kind) else values.cast(kind)
-
-
-def _text(values: pa.Array) -> pa.Array:
-    if pa.types.is_nested(values.type) or pa.types.is_binary(values.type):
-        return pa.array([None if value is None else str(value) for value in values.to_pylist()], pa.string())
-    return values.cast(pa.string())
+    if not pa.types.is_string(how.label):
+        return values.cast(how.label)
+    if not how.classes.by_number or is_text(field):
+        return as_text(values, field)
+    texts = as_text(values.cast(pa.int64()) if pa.types.is_boolean(values.type) else values, field)
+    classes = pa.array(how.classes.labels, pa.string())
+    numbers = pa.array(map(str, range(len(classes))), pa.string())
+    return pc.coalesce(classes.take(pc.index_in(texts, numbers)), texts)

@@ -2,31 +2,33 @@
 
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import Progress
 
 from analysis.errors import AlreadyThere, BadInput, Damaged, NotFound
-from analysis.importers import plain_files
 from analysis.importers.artifact_folder import artifact_folder, table_file
+from analysis.importers.classes import given_classes
 from analysis.importers.media import WandbFolders
 from analysis.importers.roles import Given
 from analysis.importers.source import SourceRun
-from analysis.importers.wandb_download import Downloader
+from analysis.importers.surveying import surveyed
 from analysis.importers.wandb_offline import logs, offline_run
-from analysis.importers.wandb_project import read_project
 from analysis.importers.writing import How, described, plan, write
 
 _PROJECT = re.compile(r"(https://[^/]+/)?[^/.][^/]*/[^/]+(/runs)?(/[^/]+)?/?")
 
 
-def how(run: str | None, table: str | None, epoch: int | None, overwrite: bool, **roles: str | None) -> How:
+def how(
+    run: str | None, table: str | None, epoch: int | None, overwrite: bool, classes: str | None, **roles: str | None
+) -> How:
     """The options of the command as one value."""
-    return How(run, table, epoch, Given(**roles), overwrite)
+    return How(run, table, epoch, Given(**roles, classes=given_classes(classes)), overwrite)
 
 
 def bring(source: str, store: Path, how: How, epoch_key: str, dry_run: bool) -> None:
@@ -53,7 +55,8 @@ def _one(run: SourceRun, store: Path, how: How, dry_run: bool) -> None:
         return
     planned = plan(store, run, how)
     if dry_run:
-        click.echo("\n".join(described(planned.promised)))
+        with _bar(f"read {planned.name}", len(planned.versions)) as progress:
+            click.echo("\n".join(described(surveyed(planned, progress))))
         return
     # What the columns are taken for is said before anything is written.
     for table, roles in dict.fromkeys((table.table, table.roles) for table in planned.promised.tables):
@@ -66,14 +69,18 @@ def _elsewhere(source: str, store: Path, how: How, epoch_key: str) -> Sequence[S
     """The runs of a project on W&B's server, where the source looks like one; what is downloaded stays in the store."""
     if not _PROJECT.fullmatch(source):
         raise BadInput(f"no file or folder {source}; on W&B's server, write ENTITY/PROJECT or ENTITY/PROJECT/RUN")
+    download: Any = import_module("analysis.importers.wandb_download")
+    project: Any = import_module("analysis.importers.wandb_project")
     with _bar("W&B", 0) as progress:
-        downloader = Downloader(store / ".incoming" / "wandb", progress=lambda: progress("asking"))
-        return read_project(source, how.table, downloader=downloader, epoch_key=epoch_key)
+        downloader = download.Downloader(store / ".incoming" / "wandb", progress=lambda: progress("asking"))
+        found: Sequence[SourceRun] = project.read_project(source, how.table, downloader=downloader, epoch_key=epoch_key)
+    return found
 
 
 def _sources(source: Path, how: How, epoch_key: str) -> Sequence[SourceRun]:
     """The runs that the path holds; raises BadInput where it is nothing that can be imported."""
     if source.is_file():
+        plain_files: Any = import_module("analysis.importers.plain_files")
         if source.suffix.lower() in plain_files.SUFFIXES:
             return [plain_files.read_file(source, how.epoch)]
         if source.name.endswith(".json"):
@@ -105,7 +112,10 @@ def _artifact(source: Path) -> SourceRun:
 @contextmanager
 def _bar(title: str, total: int) -> Iterator[Callable[[str], None]]:
     """Gives a function that shows the next table; it shows nothing where stderr is no terminal."""
-    console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+    if not sys.stderr.isatty():
+        yield lambda text: None
+        return
+    rich: Any = import_module("rich.progress")
+    with rich.Progress(console=rich.Console(stderr=True), transient=True) as progress:
         task = progress.add_task(title, total=total)
         yield lambda text: progress.update(task, advance=1, description=f"{title}: {text}")

@@ -5,10 +5,10 @@ import binascii
 import hashlib
 import os
 import struct
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from analysis.errors import BadInput, NotFound, SecondguessError
 from analysis.importers.opening import below, checked_name, open_regular, read_regular
@@ -19,6 +19,9 @@ MEDIA_LIMIT = 16 << 20
 PIXEL_LIMIT = 16_000_000
 _ROW_LIMIT = 64 << 20
 _PIECE = 1 << 20
+_NO_NAMES = frozenset({"", ".", ".."})
+
+T = TypeVar("T")
 
 
 class MediaFiles(Protocol):
@@ -97,15 +100,11 @@ class StagedFiles:
 
     def read(self, path: str) -> bytes:
         """The content of a file of at most MEDIA_LIMIT bytes."""
-        entry = self._entry(path)
-        data: bytes = self._first(entry, lambda place: _same(read_regular(place, MEDIA_LIMIT), entry, place))
-        return data
+        return self._first(self._entry(path), _read_same)
 
     def local(self, path: str) -> Path:
         """Where the file lies."""
-        entry = self._entry(path)
-        found: Path = self._first(entry, lambda place: _same_file(place, entry))
-        return found
+        return self._first(self._entry(path), _find_same)
 
     def _entry(self, path: str) -> Entry:
         entry = self.entries.get(path)
@@ -115,38 +114,37 @@ class StagedFiles:
             raise NotFound(f"{path!r} is only a reference to {entry.ref[:80]}")
         return entry
 
-    def _first(self, entry: Entry, take: Any) -> Any:
+    def _first(self, entry: Entry, take: Callable[[str, Entry], T]) -> T:
         refusal: SecondguessError = NotFound(f"no file {entry.path!r} in W&B's staging folder or cache")
         for place in self._places(entry):
             try:
                 if isinstance(place, BadInput):
                     raise place
-                return take(place)
+                return take(place, entry)
             except NotFound:
                 continue
             except BadInput as error:
                 refusal = error
         raise refusal
 
-    def _places(self, entry: Entry) -> Iterator[Path | BadInput]:
-        md5 = _md5_hex(entry)
-        name = os.path.basename(entry.local_path)
-        if os.path.isabs(entry.local_path):
-            if self._is_staged(entry.local_path):
-                yield Path(entry.local_path)
+    def _places(self, entry: Entry) -> Iterator[str | BadInput]:
+        folder, _, name = entry.local_path.rpartition("/")
+        if entry.local_path.startswith("/"):
+            if self._is_staged(folder) and name not in _NO_NAMES and "\0" not in name:
+                yield entry.local_path
             else:
                 yield BadInput(f"{entry.path!r} is said to be at {entry.local_path[:80]!r}, outside W&B's folders")
-        if name and name not in {".", ".."} and "\0" not in name:
+        md5 = _md5_hex(entry)
+        if name not in _NO_NAMES and "\0" not in name:
             for data in self._folders.data:
-                yield data / "artifacts" / "staging" / name
+                yield str(data / "artifacts" / "staging" / name)
         for cache in self._folders.cache:
-            yield cache / "artifacts" / "obj" / "md5" / md5[:2] / md5[2:]
+            yield str(cache / "artifacts" / "obj" / "md5" / md5[:2] / md5[2:])
 
-    def _is_staged(self, path: str) -> bool:
-        folder = os.path.dirname(path)
+    def _is_staged(self, folder: str) -> bool:
         if folder not in self._staging:
             self._staging[folder] = is_staging(folder)
-        return self._staging[folder] and "\0" not in path and os.path.basename(path) not in {"", ".", ".."}
+        return self._staging[folder]
 
 
 def is_staging(folder: str) -> bool:
@@ -272,17 +270,21 @@ def _md5_hex(entry: Entry) -> str:
     return md5.hex()
 
 
-def _same(data: bytes, entry: Entry, place: Path) -> bytes:
-    if hashlib.md5(data, usedforsecurity=False).hexdigest() != _md5_hex(entry):
-        raise BadInput(f"{place} is not {entry.path!r}: its MD5 differs from the manifest's")
+def _read_same(place: str, entry: Entry) -> bytes:
+    data = read_regular(place, MEDIA_LIMIT)
+    _check_md5(hashlib.md5(data, usedforsecurity=False).digest(), place, entry)
     return data
 
 
-def _same_file(place: Path, entry: Entry) -> Path:
+def _find_same(place: str, entry: Entry) -> Path:
     found = hashlib.md5(usedforsecurity=False)
-    with open_regular(place) as file:
+    with open_regular(Path(place)) as file:
         while piece := file.read(_PIECE):
             found.update(piece)
-    if found.hexdigest() != _md5_hex(entry):
+    _check_md5(found.digest(), place, entry)
+    return Path(place)
+
+
+def _check_md5(found: bytes, place: str, entry: Entry) -> None:
+    if binascii.b2a_base64(found, newline=False) != entry.md5.encode() and found.hex() != _md5_hex(entry):
         raise BadInput(f"{place} is not {entry.path!r}: its MD5 differs from the manifest's")
-    return place

@@ -12,18 +12,20 @@ from analysis.errors import BadInput, NotFound
 _LONGEST_PATH = 4096
 _ODD = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
 _DRIVE = re.compile(r"[A-Za-z]:")
+_NO_NAMES = frozenset({"", ".", ".."})
+# A pipe without a writer would hang the open, were it not for O_NONBLOCK.
+_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 def open_regular(path: Path, *, links: bool = False) -> BinaryIO:
     """Open a regular file for reading; raises NotFound, or BadInput for a device, a pipe or (unless `links`) a link."""
-    return os.fdopen(_handle(path, links), "rb")
+    return os.fdopen(_opened(path, links)[0], "rb")
 
 
-def read_regular(path: Path, limit: int) -> bytes:
+def read_regular(path: Path | str, limit: int) -> bytes:
     """Read a regular file of at most `limit` bytes; raises as `open_regular`, and BadInput for a longer one."""
-    handle = _handle(path, links=False)
+    handle, size = _opened(path, links=False)
     try:
-        size = os.fstat(handle).st_size
         if size > limit:
             raise BadInput(f"{path} has {size:,} bytes; at most {limit:,} are read")
         data = os.read(handle, size)
@@ -54,23 +56,23 @@ def checked_name(name: object) -> str:
         raise BadInput(f"{str(name)[:80]!r} is not the name of a file")
     if _ODD.search(name) or _DRIVE.match(name):
         raise BadInput(f"{name[:80]!r} is not a plain relative path")
-    if any(part in {"", ".", ".."} for part in name.split("/")):
+    if not _NO_NAMES.isdisjoint(name.split("/")):
         raise BadInput(f"{name[:80]!r} leads out of its folder")
     return name
 
 
-def _handle(path: Path, links: bool) -> int:
-    # A pipe without a writer would hang the open, were it not for O_NONBLOCK.
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if links else os.O_NOFOLLOW)
+def _opened(path: Path | str, links: bool) -> tuple[int, int]:
+    """The handle and the size of a regular file."""
     try:
-        handle = os.open(path, flags)
+        handle = os.open(path, _FLAGS if links else _FLAGS | os.O_NOFOLLOW)
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(f"no file {path}") from None
     except OSError as error:
         if error.errno == errno.ELOOP:
             raise BadInput(f"{path} is a link; links are not followed") from None
         raise BadInput(f"{path} cannot be read: {error.strerror}") from None
-    if not stat.S_ISREG(os.fstat(handle).st_mode):
+    about = os.fstat(handle)
+    if not stat.S_ISREG(about.st_mode):
         os.close(handle)
         raise BadInput(f"{path} is not a regular file")
-    return handle
+    return handle, about.st_size

@@ -1,6 +1,6 @@
 """Prediction tables in plain files: Parquet, CSV and JSON lines."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,7 +9,7 @@ import pyarrow.json
 import pyarrow.parquet as pq
 
 from analysis.errors import BadInput, Damaged
-from analysis.importers.source import SourceRun, SourceTable, TableRows
+from analysis.importers.source import Batches, SourceRun, SourceTable, TableRows
 from analysis.schema import DEFAULT_TABLE
 
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson")
@@ -35,7 +35,12 @@ def _rows(path: Path) -> TableRows:
         found = _csv(path) if path.suffix.lower() == ".csv" else pyarrow.json.read_json(path)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise Damaged(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
-    return _checked(path, found.schema, found.num_rows, lambda: iter(found.to_batches(_ROWS)))
+
+    def batches(columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
+        names = [name for name in found.column_names if columns is None or name in columns]
+        return iter(found.select(names).to_batches(_ROWS))
+
+    return _checked(path, found.schema, found.num_rows, batches)
 
 
 def _csv(path: Path) -> pa.Table:
@@ -47,10 +52,10 @@ def _csv(path: Path) -> pa.Table:
 
 
 def _parquet(path: Path) -> TableRows:
-    def batches() -> Iterator[pa.RecordBatch]:
+    def batches(columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             try:
-                yield from file.iter_batches(_ROWS)
+                yield from file.iter_batches(_ROWS, columns=None if columns is None else list(columns))
             except (pa.ArrowException, OSError) as error:
                 raise Damaged(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
 
@@ -58,7 +63,7 @@ def _parquet(path: Path) -> TableRows:
         return _checked(path, _with_images(file.schema_arrow), file.metadata.num_rows, batches)
 
 
-def _checked(path: Path, schema: pa.Schema, rows: int, batches: Callable[[], Iterator[pa.RecordBatch]]) -> TableRows:
+def _checked(path: Path, schema: pa.Schema, rows: int, batches: Batches) -> TableRows:
     folded = [name.casefold() for name in schema.names]
     if twice := {name for name in folded if folded.count(name) > 1}:
         raise BadInput(f"{path} has the column {min(twice)!r} more than once; rename one")

@@ -1,7 +1,7 @@
 """Which column of a foreign table is the id, the guess, the truth, the image, and which are the scores."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -38,21 +38,22 @@ class Roles:
         return ", ".join(parts) or "no id, guess, truth or scores recognised"
 
     @property
-    def classes(self) -> tuple[str, ...] | None:
-        """The classes' names out of the scores' columns; None where these are numbered 0, 1, 2, …."""
-        names = _suffixes(self.scores)
-        return None if names == tuple(map(str, range(len(names)))) else names
+    def suffixes(self) -> tuple[str, ...]:
+        """What the scores' columns are called, without the beginning that all share up to its last underscore."""
+        shared = _shared(self.scores)
+        return tuple(name[shared:] for name in self.scores)
 
 
 @dataclass(frozen=True)
 class Given:
-    """The roles that a person named; scores is a pattern such as `prob_*`."""
+    """The roles that a person named; scores is a pattern such as `prob_*`, classes are names in the scores' order."""
 
     id: str | None = None
     guess: str | None = None
     truth: str | None = None
     image: str | None = None
     scores: str | None = None
+    classes: tuple[str, ...] | None = None
 
 
 def recognise(schema: pa.Schema, given: Given) -> Roles:
@@ -95,12 +96,6 @@ def _scores(schema: pa.Schema, pattern: str | None) -> tuple[str, ...]:
             kinds.setdefault(match[1].casefold(), []).append(name)
     most: list[str] = max(kinds.values(), key=lambda held: len(held), default=[])
     return tuple(most) if len(most) > 1 else ()
-
-
-def _suffixes(names: Sequence[str]) -> tuple[str, ...]:
-    """What is left of the names without the beginning that all share, up to its last underscore."""
-    shared = _shared(names)
-    return tuple(name[shared:] for name in names)
 
 
 def _shared(names: Iterable[str]) -> int:

@@ -1,8 +1,8 @@
 """What every importer yields: a run, its metrics, and each version of each of its tables as Arrow."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -30,22 +30,34 @@ class MediaCount:
             self.reasons.append(reason)
 
 
+class Batches(Protocol):
+    """What reads a table's files anew at each call, in bounded memory."""
+
+    def __call__(self, columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
+        """Yield the rows, of these columns only where they are named: then no other's media are loaded."""
+
+
 @dataclass(frozen=True)
 class TableRows:
     """The rows of one version of one table, their types decided.
 
     A field's metadata may have `media` (`image`, `audio`, `html`, …: the field is a MEDIA struct) or `json`
-    (`true`: the cells are JSON text, since no one type holds them). `batches` may be called again; each call reads the
-    files anew, in bounded memory, and counts in `media`, which is whole once the batches are read. `media_cells` is
-    the number of media cells that are not NULL in the source.
+    (`true`: the cells are JSON text, since no one type holds them). `batches` may be called again; each call counts in
+    `media`, which is whole once the batches are read. `media_cells` is the number of media cells that are not NULL in
+    the source.
     """
 
     schema: pa.Schema
     rows: int
-    batches: Callable[[], Iterator[pa.RecordBatch]]
+    batches: Batches
     media: MediaCount = field(default_factory=MediaCount)
     media_cells: int = 0
     notes: tuple[str, ...] = ()
+
+    @property
+    def nothing(self) -> pa.RecordBatch:
+        """A batch of no rows, for whoever needs their types only."""
+        return pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in self.schema.types], schema=self.schema)
 
 
 @dataclass(frozen=True)

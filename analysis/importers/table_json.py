@@ -1,7 +1,8 @@
 """W&B's table files, the run's own and the artifact's, read together as one table, in bounded memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import chain, islice, repeat
 from pathlib import Path
 from typing import Any
@@ -95,7 +96,7 @@ class _Table:
         return TableRows(
             schema=schema,
             rows=count,
-            batches=lambda: self._record_batches(schema, outputs),
+            batches=partial(self._record_batches, outputs),
             media=self._count,
             media_cells=reading.media_cells,
             notes=(*self._files.notes, *self._notes(count, outputs)),
@@ -163,7 +164,11 @@ class _Table:
             for kind, column, other in zip(self._types, cells, others, strict=True)
         ]
 
-    def _record_batches(self, schema: pa.Schema, outputs: list[_Output]) -> Iterator[pa.RecordBatch]:
+    def _record_batches(
+        self, outputs: list[_Output], columns: Collection[str] | None = None
+    ) -> Iterator[pa.RecordBatch]:
+        outputs = [output for output in outputs if columns is None or output.name in columns]
+        schema = pa.schema([output.column.field(output.name) for output in outputs])
         self._count.found = self._count.missing = self._count.refused = 0
         self._count.reasons.clear()
         try:

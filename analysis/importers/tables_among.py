@@ -8,6 +8,8 @@ from analysis.importers.media import MediaFiles
 
 TABLE, JOINED, PARTITIONED = ".table.json", ".joined-table.json", ".partitioned-table.json"
 SIDES = ("table1", "table2")
+OF_TABLES = {"run_table", "wandb-run-incremental-table"}
+"""The types of the artifacts that W&B itself makes of a logged table."""
 
 
 def table_name(path: str) -> str:

@@ -7,15 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from analysis.errors import NotFound, SecondguessError
-from analysis.importers.epochs import EPOCH_KEY, EpochClock, assigned
+from analysis.importers.epochs import EPOCH_KEY, EpochClock
+from analysis.importers.logged_versions import LoggedVersion, LoggedVersions
 from analysis.importers.media import WandbFolders
-from analysis.importers.source import Metric, SourceRun, SourceTable
+from analysis.importers.source import Metric, SourceRun
 from analysis.importers.staged_tables import LoggedTable, Staged
+from analysis.importers.tables_among import OF_TABLES
 from analysis.importers.wandb_history import metrics_in, tables_in
 from analysis.importers.wandb_log import Artifact, ConfigChange, Exit, HistoryRow, RunInfo, SummaryChange, WandbLog
 
 _LINK = "latest-run"  # a copy may have it as a folder
-_OF_TABLES = {"run_table", "wandb-run-incremental-table"}
 
 
 def offline_runs(path: Path, folders: WandbFolders | None = None, epoch_key: str = EPOCH_KEY) -> list[SourceRun]:
@@ -44,16 +45,6 @@ def logs(path: Path) -> list[Path]:
 
 
 @dataclass
-class _Version:
-    """A table in a row of the history, and how many rows it had when it was logged again, if it was."""
-
-    step: int | None
-    epoch: float | None
-    table: LoggedTable
-    rows_later: int = 0
-
-
-@dataclass
 class _Told:
     """What one reading of a log tells."""
 
@@ -61,8 +52,7 @@ class _Told:
     about: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     summary: dict[str, Any] = field(default_factory=dict)
-    versions: dict[str, list[_Version]] = field(default_factory=dict)
-    known: dict[tuple[str, str, str], _Version] = field(default_factory=dict)
+    versions: LoggedVersions = field(default_factory=LoggedVersions)
     artifacts: dict[str, tuple[Artifact, int | None, float | None]] = field(default_factory=dict)
     last_step: int | None = None
     end: Exit | None = None
@@ -74,16 +64,7 @@ class _Told:
         self.last_step = row.step
         for key, value in tables_in(row.values):
             for table in LoggedTable.told(value):
-                self.add(key, table, row.step, self.clock.last)
-
-    def add(self, key: str, table: LoggedTable, step: int | None, epoch: float | None) -> None:
-        """Take a table; one that names the same files as before is no new version."""
-        key = f"{key}.{table.side}" if table.side else key
-        known = self.known.setdefault((key, table.own, table.client_id), _Version(step, epoch, table))
-        if known.table is table:
-            self.versions.setdefault(key, []).append(known)
-        else:
-            known.rows_later = max(known.rows_later, table.rows or 0)
+                self.versions.add(key, LoggedVersion(row.step, self.clock.last, table))
 
 
 def _told(log: WandbLog, epoch_key: str) -> _Told:
@@ -114,16 +95,13 @@ def offline_run(path: Path, folders: WandbFolders | None = None, epoch_key: str 
     staged = Staged(log, artifacts, folder, (folders or WandbFolders()).beside(folder))
     _add_of_summary(told)
     _add_of_artifacts(told, staged)
-    tables = [table for key, versions in told.versions.items() for table in _tables(key, versions, told, staged)]
+    tables, notes = told.versions.source_tables(told.clock, lambda version: staged.read(version.table))
+    told.notes.extend(notes)
     about = {"kind": "wandb-offline", **told.about, "path": str(folder)}
     if told.end is None:
         told.notes.append("the log has no end: the run is still going, or was killed; this is what is there")
     elif told.end.code:
         about["exit_code"] = told.end.code
-    if tables and told.clock.last is None:
-        told.notes.append(f"the history has no {epoch_key}; the versions of each table are numbered in order")
-    if told.clock.shift:
-        told.notes.append(f"{epoch_key} counts from 0 in W&B; 1 is added")
     told.config.pop("_wandb", None)
     return SourceRun(
         name=told.about.get("name") or told.about.get("id") or log.path.stem.removeprefix("run-"),
@@ -148,45 +126,27 @@ def _add_of_summary(told: _Told) -> None:
 
     In a log without an end, they may be those of a row of the history that is not there yet.
     """
-    logged = {version.table.own for versions in told.versions.values() for version in versions}
+    logged = {version.table.own for version in told.versions.all()}
     for key, value in tables_in(told.summary) if told.end else ():
         for table in LoggedTable.told(value):
             if table.own and table.own not in logged:
-                told.add(f"{key} (summary)" if key in told.versions else key, table, None, told.clock.last)
+                free = f"{key} (summary)" if key in told.versions.by_key else key
+                told.versions.add(free, LoggedVersion(None, told.clock.last, table))
 
 
 def _add_of_artifacts(told: _Told, staged: Staged) -> None:
     """Add the tables in artifacts that the run logged by themselves, each version of an artifact once."""
-    named = {version.table.client_id for versions in told.versions.values() for version in versions}
+    named = {version.table.client_id for version in told.versions.all()}
     known: set[tuple[str, str]] = set()
     for client, (artifact, step, epoch) in told.artifacts.items():
         if client in named or (artifact.name, artifact.digest) in known:
             continue
         known.add((artifact.name, artifact.digest))
-        if artifact.type in _OF_TABLES:
+        if artifact.type in OF_TABLES:
             told.notes.append(f"a table in {artifact.name!r} is in no row of the history; it is left out")
             continue
         try:
             for table in staged.tables(client):
-                told.add(f"{artifact.name}/{table.name}", table, step, epoch)
+                told.versions.add(f"{artifact.name}/{table.name}", LoggedVersion(step, epoch, table))
         except SecondguessError as error:
             told.notes.append(f"the tables of artifact {artifact.name!r} are left out: {error}")
-
-
-def _tables(key: str, versions: list[_Version], told: _Told, staged: Staged) -> Iterator[SourceTable]:
-    epochs = assigned(key, [version.epoch for version in versions], told.clock)
-    told.notes.extend(epochs.notes)
-    for version, epoch in zip(versions, epochs.numbers, strict=True):
-        notes = []
-        if version.rows_later > (version.table.rows or 0):
-            notes.append(
-                f"was logged again with {version.rows_later:,} rows, which W&B did not write (log mode IMMUTABLE)"
-            )
-        yield SourceTable(
-            key=key,
-            epoch=epoch,
-            step=version.step,
-            read=partial(staged.read, version.table),
-            origin=version.table.origin,
-            notes=tuple(notes),
-        )

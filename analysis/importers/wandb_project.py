@@ -7,18 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from analysis.errors import BadInput, Damaged, NotFound, SecondguessError, listing
-from analysis.importers.epochs import EPOCH_KEY, EpochClock, assigned
+from analysis.importers.epochs import EPOCH_KEY, EpochClock
+from analysis.importers.logged_versions import LoggedVersion, LoggedVersions
 from analysis.importers.media import StagedFiles, WandbFolders
-from analysis.importers.source import Metric, SourceRun, SourceTable, TableRows
+from analysis.importers.source import Metric, SourceRun, TableRows
 from analysis.importers.staged_tables import LoggedTable
 from analysis.importers.table_json import TableFiles
-from analysis.importers.tables_among import JOINED, PARTITIONED, TABLE, table_name, tables_among
+from analysis.importers.tables_among import JOINED, OF_TABLES, PARTITIONED, TABLE, table_name, tables_among
 from analysis.importers.wandb_cache import RunFolder, same_sha256
 from analysis.importers.wandb_download import Downloader, error_of
 from analysis.importers.wandb_history import metrics_in, tables_in
 from analysis.importers.wandb_versions import Stored, same_cells, told_versions, versions_of, with_name
 
-_OF_TABLES = {"run_table", "wandb-run-incremental-table"}
 _NOT_FINISHED = {"running", "pending", "preempting"}
 _WHOLE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
 
@@ -57,17 +57,6 @@ def _keys(folders: Sequence[RunFolder]) -> str:
 
 
 @dataclass
-class _Version:
-    """A table in a row of the history, and how many rows it had when it was logged again, if it was."""
-
-    step: int | None
-    epoch: float | None
-    table: LoggedTable
-    rows_later: int = 0
-    stored: Stored | None = None
-
-
-@dataclass
 class _Run:
     """One run in the cache, and what its tables are read from."""
 
@@ -75,7 +64,7 @@ class _Run:
     downloader: Downloader
     epoch_key: str
     only: str | None
-    versions: dict[str, list[_Version]] = field(default_factory=dict)
+    versions: LoggedVersions = field(default_factory=LoggedVersions)
     artifacts: list[Stored] = field(default_factory=list)
     lost: dict[str, SecondguessError] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
@@ -91,15 +80,12 @@ class _Run:
             last.append((row["_step"], clock.last))
             for key, value in tables_in(row):
                 for table in map(with_name, LoggedTable.told(value)):
-                    self._add(f"{key}.{table.side}" if table.side else key, _Version(row["_step"], clock.last, table))
+                    self._add(key, LoggedVersion(row["_step"], clock.last, table))
         self.artifacts = [self._stored(one) for one in about["artifacts"]]
         for one in self.artifacts:
             self._add_of_artifact(one, last)
-        tables = [table for key, versions in self.versions.items() for table in self._tables(key, versions, clock)]
-        if tables and clock.last is None:
-            self.notes.append(f"the history has no {self.epoch_key}; the versions of each table are numbered in order")
-        if clock.shift:
-            self.notes.append(f"{self.epoch_key} counts from 0 in W&B; 1 is added")
+        tables, notes = self.versions.source_tables(clock, self._read)
+        self.notes.extend(notes)
         finished = about["state"] not in _NOT_FINISHED
         if not finished:
             self.notes.append("the run is still going; this is what is there")
@@ -114,26 +100,20 @@ class _Run:
             finished=finished,
         )
 
-    def _add(self, key: str, new: _Version) -> None:
-        if self.only is not None and key != self.only and not key.startswith(f"{self.only}.table"):
-            return
-        versions = self.versions.setdefault(key, [])
-        for version in versions:
-            if (version.table.own, version.table.client_id) == (new.table.own, new.table.client_id):
-                version.rows_later = max(version.rows_later, new.table.rows or 0)
-                return
-        versions.append(new)
+    def _add(self, key: str, new: LoggedVersion) -> None:
+        if self.only is None or key == self.only or f"{key}.{new.table.side}" == self.only:
+            self.versions.add(key, new)
 
     def _stored(self, about: Mapping[str, Any]) -> Stored:
         lost = str(about["lost"])
         entries = {} if lost else self.folder.entries(about["id"])
-        if lost and about["type"] in _OF_TABLES:
+        if lost and about["type"] in OF_TABLES:
             self.notes.append(lost)
         return Stored(about["id"], about["name"], about["type"], about["at"], lost, entries)
 
     def _add_of_artifact(self, one: Stored, last: Sequence[tuple[int, float | None]]) -> None:
         """Add the tables of an artifact that the run logged by itself."""
-        if one.type in _OF_TABLES:
+        if one.type in OF_TABLES:
             return
         if any(name.endswith((JOINED, PARTITIONED)) for name in one.entries):
             self.notes.append(f"the artifact {one.name} has tables made of others; they are left out")
@@ -145,27 +125,9 @@ class _Run:
                 about = {"artifact": one.name, "path": name}
                 table = LoggedTable(client_id=one.id, name=table_name(name), origin=about)
                 key = f"{one.name.partition(':')[0]}/{table.name}"
-                self._add(key, _Version(step, epoch, table, stored=one))
+                self._add(key, LoggedVersion(step, epoch, table, stored=one))
 
-    def _tables(self, key: str, versions: list[_Version], clock: EpochClock) -> Iterator[SourceTable]:
-        epochs = assigned(key, [version.epoch for version in versions], clock)
-        self.notes.extend(epochs.notes)
-        for version, epoch in zip(versions, epochs.numbers, strict=True):
-            notes = []
-            if version.rows_later > (version.table.rows or 0):
-                notes.append(
-                    f"was logged again with {version.rows_later:,} rows, which W&B did not write (log mode IMMUTABLE)"
-                )
-            yield SourceTable(
-                key=key,
-                epoch=epoch,
-                step=version.step,
-                read=partial(self._read, version),
-                origin=version.table.origin,
-                notes=tuple(notes),
-            )
-
-    def _read(self, version: _Version) -> TableRows:
+    def _read(self, version: LoggedVersion) -> TableRows:
         if not self.is_fetched:
             self._fetch()
         table, stored = version.table, version.stored
@@ -179,7 +141,7 @@ class _Run:
                 raise self.lost[stored.id]
             media = self._files(stored)
             parts = [media.local(part) for part in tables_among(media, list(entries)).get(table.name, [])]
-        elif lost := next((one.lost for one in self.artifacts if one.lost and one.type in _OF_TABLES), ""):
+        elif lost := next((one.lost for one in self.artifacts if one.lost and one.type in OF_TABLES), ""):
             raise BadInput(f"{table.own or table.name!r} cannot be read whole: {lost}")
         elif table.name:
             notes.append("the artifact's copy, which has the media, is not to be found in W&B")
@@ -205,10 +167,10 @@ class _Run:
 
     def _fetch(self) -> None:
         """Download what the tables of the run need, and find out which artifact belongs to which."""
-        versions = [version for versions in self.versions.values() for version in versions]
+        versions = self.versions.all()
         owns = {version.table.own: version.table.sha256 for version in versions if version.table.own}
         wanted = {one.id: one for version in versions if (one := version.stored) is not None}
-        for key, ones in self.versions.items():
+        for key, ones in self.versions.by_key.items():
             wanted |= {one.id: one for version in ones for one in self._candidates(key, version)}
         about = self.folder.about
         request = {
@@ -224,17 +186,17 @@ class _Run:
             if kind == "lost":
                 self.lost[what.partition(":")[2]] = error_of(*error)
         self.is_fetched = True
-        for key, ones in self.versions.items():
+        for key, ones in self.versions.by_key.items():
             self._match(key, [version for version in ones if version.stored is None])
 
-    def _candidates(self, key: str, version: _Version) -> list[Stored]:
+    def _candidates(self, key: str, version: LoggedVersion) -> list[Stored]:
         if version.stored is not None:
             return []
         plain = key.removesuffix(f".{version.table.side}") if version.table.side else key
-        of_tables = [one for one in self.artifacts if one.type in _OF_TABLES]
+        of_tables = [one for one in self.artifacts if one.type in OF_TABLES]
         return versions_of(plain.rpartition(".")[2], version.table, of_tables)
 
-    def _match(self, key: str, versions: list[_Version]) -> None:
+    def _match(self, key: str, versions: list[LoggedVersion]) -> None:
         if not versions:
             return
         among = list({one.id: one for version in versions for one in self._candidates(key, version)}.values())

@@ -4,20 +4,24 @@ import shutil
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from analysis.errors import AlreadyThere, BadInput
+from analysis.importers.classes import classes_of, mirrored_classes, without_classes
 from analysis.importers.foreign_rows import Layout, Pictures, layout, pictures, rows
 from analysis.importers.names import free_name, table_name
+from analysis.importers.oddities import Oddities
 from analysis.importers.roles import Given, Roles, recognise
-from analysis.importers.source import SourceRun, SourceTable, TableRows
+from analysis.importers.source import MediaCount, SourceRun, SourceTable, TableRows
 from analysis.store.adoption import adopt
 from analysis.store.commits import EpochRows
 from analysis.store.examples import Batch, ExamplesWriter
-from analysis.store.runs import list_runs
+from analysis.store.runs import Run, list_runs
 from analysis.store.writer import RunWriter
 
 Progress = Callable[[str], None]
@@ -86,7 +90,7 @@ class Plan:
                 rows=version.found.rows,
                 images=version.found.media_cells,
                 missing=0,
-                roles=self.layouts[version.table].roles.line,
+                roles=self.layouts[version.table].line,
                 notes=_table_notes(version, self.layouts[version.table]),
             )
             for version in self.versions
@@ -98,7 +102,8 @@ def plan(store: Path, source: SourceRun, how: How) -> Plan:
     """Look a run through, without writing; raises AlreadyThere where it was imported before, BadInput, Damaged."""
     name, replaces, notes = _named(store, source, how)
     versions = _versions(source, how)
-    return Plan(store, source, name, replaces, versions, _layouts(versions, how.given), (*notes, *source.notes))
+    layouts = _layouts(versions, how.given, mirrored_classes(source.config))
+    return Plan(store, source, name, replaces, versions, layouts, (*notes, *source.notes))
 
 
 def write(planned: Plan, progress: Progress = lambda text: None) -> ImportedRun:
@@ -132,10 +137,17 @@ def _named(store: Path, source: SourceRun, how: How) -> tuple[str, bool, list[st
     ours = str(source.origin.get("id") or "")
     if earlier is not None and _is_run(source.origin) and not how.overwrite:
         raise AlreadyThere(f"W&B run {ours} was imported before, as {earlier!r}; --overwrite replaces it")
+    mirrored = [run.name for run in runs.values() if _has_mirror(run, ours)]
+    here = [f"the run that W&B mirrors is here already: {name!r}" for name in mirrored]
     if how.run is None and earlier is not None and how.overwrite:
-        return earlier, True, []
+        return earlier, True, here
     name, notes = free_name(how.run or source.name, set(runs), ours, asked=how.run is not None)
-    return name, how.overwrite and how.run is not None, notes
+    return name, how.overwrite and how.run is not None, [*notes, *here]
+
+
+def _has_mirror(run: Run, wandb_id: str) -> bool:
+    """Whether the run was recorded or published into the W&B run of that id."""
+    return any(path.name == f"wandb-{wandb_id}.json" for path in (run.folder / "commits").glob("wandb-*.json"))
 
 
 def _is_same(origin: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
@@ -164,19 +176,31 @@ def _versions(source: SourceRun, how: How) -> list[_Version]:
     return found
 
 
-def _layouts(versions: Sequence[_Version], given: Given) -> Mapping[str, Layout]:
-    schemas: dict[str, list[pa.Schema]] = {}
+def _layouts(versions: Sequence[_Version], given: Given, mirrored: Sequence[str] | None) -> Mapping[str, Layout]:
+    """The layout of each table; raises BadInput where the classes that were given are those of none."""
+    tables: dict[str, list[TableRows]] = {}
     for version in versions:
-        schemas.setdefault(version.table, []).append(version.found.schema)
-    return {table: layout(found, recognise(found[-1], given)) for table, found in schemas.items()}
+        tables.setdefault(version.table, []).append(version.found)
+    found: dict[str, Layout] = {}
+    for table, held in tables.items():
+        roles = recognise(held[-1].schema, given)
+        told = [roles.guess or "", *roles.scores]
+        # The types often say enough: they come before the first batch is read.
+        batches = (batch for rows in held for batch in chain([rows.nothing], rows.batches(told)))
+        classes = classes_of(roles, batches, given.classes, mirrored)
+        found[table] = layout([rows.schema for rows in held], roles, classes)
+    if given.classes is not None and all(how.classes.names != given.classes for how in found.values()):
+        scores = ", ".join(f"{table} has {len(how.roles.scores)} scores" for table, how in found.items())
+        raise BadInput(f"--classes names {len(given.classes)} classes, but {scores}")
+    return found
 
 
 def _about(source: SourceRun, layouts: Mapping[str, Layout]) -> dict[str, Any]:
-    classes = [how.roles.classes for how in layouts.values() if how.roles.classes]
+    classes = [list(how.classes.names) for how in layouts.values() if how.classes.names]
     return {
         "origin": source.origin.get("kind", "imported"),
-        "config": dict(source.config),
-        "classes": list(classes[0]) if classes else None,
+        "config": without_classes(source.config),
+        "classes": classes[0] if classes else None,
         "source": dict(source.origin),
     }
 
@@ -184,54 +208,57 @@ def _about(source: SourceRun, layouts: Mapping[str, Layout]) -> dict[str, Any]:
 def _commit(writer: RunWriter, staging: Path, version: _Version, how: Layout) -> ImportedTable:
     run, image = writer.run.name, how.roles.image
     examples = ExamplesWriter(staging, writer.incoming, version.table, "image" if image else None)
-    broken = 0
-    tables: list[pa.Table] = []
-    told: set[tuple[str | None, str]] = set()
-    for batch in version.found.batches():
-        seen = pictures(batch, image if image in batch.schema.names else None)
-        broken += seen.broken
-        tables.append(rows(batch, how, seen, (run, version.epoch, version.source.step)))
-        _keep_examples(examples, tables[-1], seen, told)
-    whole = pa.concat_tables(tables, promote_options="permissive") if tables else _nothing(version, how, run)
-    writer.commit(EpochRows(version.table, version.epoch, whole, how.roles.classes, examples.finish()))
+    odd = Oddities(how)
+    count = broken = 0
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        nonlocal count, broken
+        for batch in version.found.batches():
+            seen = pictures(batch, image)
+            table = rows(batch, how, seen, (run, version.epoch, version.source.step))
+            count, broken = count + batch.num_rows, broken + seen.broken
+            odd.add(batch, table)
+            _keep_examples(examples, table, seen)
+            yield from table.to_batches()
+
+    stream = pa.RecordBatchReader.from_batches(_nothing(version, how, run).schema, batches())
+    writer.commit(EpochRows(version.table, version.epoch, stream, how.classes.names, examples.finish))
     media = version.found.media
-    notes = [*_table_notes(version, how), *media.reasons]
-    if broken:
-        notes.append(f"{broken:,} images cannot be decoded")
     return ImportedTable(
         version.table,
         version.epoch,
-        whole.num_rows,
+        count,
         media.found,
         media.missing + media.refused,
-        how.roles.line,
-        tuple(notes),
+        how.line,
+        (*_table_notes(version, how), *odd.notes(), *image_notes(media, broken)),
     )
 
 
-def _keep_examples(writer: ExamplesWriter, table: pa.Table, seen: Pictures, told: set[tuple[str | None, str]]) -> None:
-    """Give the rows with images to the examples, each (id, image) once."""
-    ids = table["id"].to_pylist()
-    kept = []
-    for row, (name, digest) in enumerate(zip(ids, seen.digests, strict=True)):
-        if digest is not None and (name, digest) not in told:
-            told.add((name, digest))
-            kept.append(row)
-    if not kept:
+def _keep_examples(writer: ExamplesWriter, table: pa.Table, seen: Pictures) -> None:
+    """Give the rows with images to the examples."""
+    digests = pa.array(seen.digests, pa.string())
+    there = digests.is_valid()
+    table, digests = table.filter(there), digests.filter(there)
+    if not len(digests):
         return
-    digests = [digest for digest in (seen.digests[row] for row in kept) if digest is not None]
-    truth = table["truth"].take(kept).combine_chunks() if "truth" in table.column_names else None
-    new = {digest: seen.files[digest] for digest in writer.unknown(digests)}
-    writer.add(Batch([ids[row] or digest for row, digest in zip(kept, digests, strict=True)], digests, truth, new))
+    texts = digests.to_pylist()
+    new = {digest: seen.files[digest] for digest in writer.unknown(texts)}
+    truth = table["truth"].combine_chunks() if "truth" in table.column_names else None
+    writer.add(Batch(pc.coalesce(table["id"].combine_chunks(), digests), texts, truth, new))
 
 
 def _nothing(version: _Version, how: Layout, run: str) -> pa.Table:
-    empty = pa.RecordBatch.from_pylist([], schema=version.found.schema)
-    return rows(empty, how, Pictures([], {}, 0), (run, version.epoch, version.source.step))
+    return rows(version.found.nothing, how, Pictures([], {}, 0), (run, version.epoch, version.source.step))
 
 
 def _table_notes(version: _Version, how: Layout) -> tuple[str, ...]:
     return (*version.source.notes, *version.found.notes, *how.renamed)
+
+
+def image_notes(media: MediaCount, broken: int) -> tuple[str, ...]:
+    """Why images are not there, and how many of those that are cannot be decoded."""
+    return (*media.reasons, *([f"{broken:,} images cannot be decoded"] if broken else []))
 
 
 def described(run: ImportedRun) -> Iterator[str]:

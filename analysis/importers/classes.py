@@ -1,0 +1,132 @@
+"""What a foreign table's scores are scores of: the names of its classes, which W&B's tables have no place for."""
+
+import csv
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from analysis.errors import BadInput, listing
+from analysis.importers.label_text import as_text, is_text
+from analysis.importers.roles import Roles
+from analysis.schema import CLASSES, MIRROR
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes in the order of the scores, as labels say them; empty where nobody tells.
+
+    They are `named`, and `told` says by what, or else the numbers from 0. `by_number` says that a label which is a
+    whole number is a place among them.
+    """
+
+    labels: tuple[str, ...] = ()
+    named: bool = False
+    told: str = ""
+    by_number: bool = False
+
+    @property
+    def names(self) -> tuple[str, ...] | None:
+        """The names, as a commit takes them; None for numbers, and where nobody tells."""
+        return self.labels if self.named else None
+
+    @property
+    def line(self) -> str:
+        """What a person is told about them, perhaps nothing."""
+        return f"classes = {listing(self.labels, 6)} ({self.told})" if self.named else self.told
+
+
+def given_classes(text: str | None) -> tuple[str, ...] | None:
+    """The names that a person gave, with commas between them, as in CSV; raises BadInput for an odd list."""
+    if text is None:
+        return None
+    found = tuple(name.strip() for row in csv.reader([text], skipinitialspace=True) for name in row)
+    if not found or not all(found) or len(set(found)) < len(found):
+        raise BadInput(f"--classes is {text!r}; expected names, each once, in the order of the scores: 'cat,dog'")
+    return found
+
+
+def mirrored_classes(config: Mapping[str, Any]) -> tuple[str, ...] | None:
+    """The names that our own mirror wrote into the config of a W&B run."""
+    ours = config.get(MIRROR)
+    found = ours.get(CLASSES) if isinstance(ours, Mapping) else None
+    if not isinstance(found, list) or not found or not all(isinstance(name, str) for name in found):
+        return None
+    return tuple(found) if len(set(found)) == len(found) else None
+
+
+def without_classes(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The config without what our own mirror added to it."""
+    return {key: value for key, value in config.items() if key != MIRROR or mirrored_classes(config) is None}
+
+
+def classes_of(
+    roles: Roles,
+    batches: Iterable[pa.RecordBatch],
+    given: Sequence[str] | None = None,
+    mirrored: Sequence[str] | None = None,
+) -> Classes:
+    """The classes of a table: as given, else as its config has them, else as the scores' or the guesses' names tell.
+
+    A list that names another number of classes than the table has scores is not of this table. The batches, of all its
+    versions, are read only where nothing else tells.
+    """
+    count = len(roles.scores)
+    if given is not None and count in {0, len(given)}:
+        return Classes(tuple(given), True, "as given", by_number=True)
+    if mirrored is not None and count in {0, len(mirrored)}:
+        return Classes(tuple(mirrored), True, "as the run's config names them", by_number=True)
+    numbers = tuple(map(str, range(count)))
+    if roles.suffixes != numbers:
+        return Classes(roles.suffixes, True, "as the scores are called")
+    return _of_guesses(roles, batches, numbers) if count and roles.guess is not None else Classes(numbers)
+
+
+def _of_guesses(roles: Roles, batches: Iterable[pa.RecordBatch], numbers: tuple[str, ...]) -> Classes:
+    """The classes by their guesses: every name goes with the highest score of one class, and every class has one.
+
+    Rows in which two classes share the highest score, or one has none, tell nothing.
+    """
+    names: set[str] = set()
+    pairs: set[tuple[int, str]] = set()
+    for batch in batches:
+        if roles.guess not in batch.schema.names or pa.types.is_null(batch.column(roles.guess).type):
+            continue
+        if not is_text(batch.schema.field(roles.guess)):
+            return Classes(numbers)
+        guesses = as_text(batch.column(roles.guess), batch.schema.field(roles.guess))
+        names.update(name for name in guesses.unique().to_pylist() if name is not None)
+        pairs |= _pairs(scores_of(batch, roles.scores), guesses)
+        if min(len(names), len(pairs)) > len(numbers):
+            break
+    if names <= set(numbers):
+        return Classes(numbers)
+    by_place = dict(pairs)
+    if len(pairs) == len(by_place) == len(numbers) == len(set(by_place.values())):
+        found = tuple(by_place[place] for place in range(len(numbers)))
+        return Classes(found, True, "taken from the guesses: each name goes with one highest score")
+    return Classes(told="classes not told, so no confidence: --classes names them")
+
+
+def scores_of(batch: pa.RecordBatch, names: Sequence[str]) -> NDArray[np.float32]:
+    """The scores as B x C; a NULL is NaN (W&B's artifact tables keep NaN as NULL), and so is a column not there."""
+    columns = [score(batch, name).fill_null(np.nan).to_numpy(zero_copy_only=False) for name in names]
+    return np.stack(columns, axis=1)
+
+
+def score(batch: pa.RecordBatch, name: str) -> pa.Array:
+    """One class's scores as float32, NULL where this version of the table has no such column."""
+    if name not in batch.schema.names:
+        return pa.nulls(batch.num_rows, pa.float32())
+    return batch.column(name).cast(pa.float32(), safe=False)
+
+
+def _pairs(scores_BxC: NDArray[np.float32], guesses: pa.Array) -> set[tuple[int, str]]:
+    highest = scores_BxC.max(axis=1, keepdims=True)  # NaN where one is
+    alone = (scores_BxC == highest).sum(axis=1) == 1
+    places = scores_BxC.argmax(axis=1)[alone].tolist()
+    found = set(zip(places, guesses.filter(pa.array(alone)).to_pylist(), strict=True))
+    return {(place, name) for place, name in found if name is not None}

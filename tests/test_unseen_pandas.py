@@ -1,0 +1,35 @@
+"""Arrow without pandas: in a process that imports, and nowhere else."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+TABLE = '{"columns": ["id", "guess", "when"], "data": [["a", 1, null], ["b", 2, null]]}'
+IMPORT = """
+import sys
+from analysis.cli import main
+main(["import", sys.argv[1], "--store", sys.argv[2]])
+print(*sorted({"pandas", "duckdb", "wandb", "rich", "torch"} & set(sys.modules)))
+"""
+LATER = """
+from analysis.importers.unseen_pandas import keep_pandas_unseen
+keep_pandas_unseen()
+import pyarrow as pa
+print(pa.table({"a": [1, 2]}).to_pandas()["a"].tolist())
+import pandas
+print(pa.array(pandas.Series([1.5, None])).to_pylist())
+"""
+
+
+def said(code: str, *arguments: str) -> list[str]:
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()
+
+
+def test_an_import_loads_neither_pandas_nor_anything_else_that_it_does_not_need(tmp_path: Path) -> None:
+    (tmp_path / "t.table.json").write_text(TABLE)
+    assert said(IMPORT, str(tmp_path / "t.table.json"), str(tmp_path / "store"))[-1] == ""
+
+
+def test_whoever_asks_arrow_for_pandas_still_gets_it() -> None:
+    assert said(LATER) == ["[1, 2]", "[1.5, None]"]
