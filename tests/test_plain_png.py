@@ -150,6 +150,7 @@ LEFT_OUT = {
     "zlib cut short": png(header(2, 3), chunk(b"IDAT", zlib.compress(GREY)[:-1])),
     "bytes after zlib": png(header(2, 3), chunk(b"IDAT", zlib.compress(GREY) + b"x")),
     "a checksum that is wrong": of_lines(GREY, 2, 3).replace(chunk(b"IDAT", zlib.compress(GREY))[-4:], b"abcd"),
+    "in ten thousand chunks": of_lines(GREY, 2, 3).replace(header(2, 3), header(2, 3) + chunk(b"IDAT", b"") * 10_000),
     "JPEG": b"\xff\xd8\xff\xe0" + bytes(100),
     "large": by_pillow(np.zeros((40, 40, 1), np.uint8)),
 }
@@ -164,7 +165,7 @@ def test_what_is_not_plain_is_left_out_and_its_company_is_not(file: bytes) -> No
 
 
 def test_a_file_that_unpacks_to_more_than_it_says_is_unpacked_no_further(monkeypatch: pytest.MonkeyPatch) -> None:
-    bomb = png(header(2, 3), chunk(b"IDAT", zlib.compress(bytes(100_000_000), 9)))
+    bomb = png(header(2, 3), chunk(b"IDAT", zlib.compress(bytes(10_000_000), 9)))
     asked: list[int] = []
     made = zlib.decompressobj
 

@@ -17,10 +17,12 @@ Signed = NDArray[np.int16]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEAD = struct.Struct(">8sI4sIIBBBBBI")
+_CHUNK = struct.Struct(">I4s")
 _END = b"\0\0\0\0IEND\xaeB`\x82"
 _CHANNELS = {0: 1, 4: 2, 2: 3, 6: 4}  # by PNG's numbers for grey, grey and alpha, RGB, RGBA
 # Measured against Pillow: 10,000 images of 28 x 28 take 0.07 s in place of 0.24; from 32 x 32 in RGB on, Pillow wins.
 _MOST_BYTES = 1024
+_LONGEST = 16 * _MOST_BYTES  # a file that is longer has its data in a hostile number of chunks
 _FEWEST = 0.5  # images of one size, per pixel of each
 
 
@@ -59,20 +61,19 @@ def _shape(head: bytes) -> tuple[int, int, int] | None:
 
 def _lines(file: bytes, size: int) -> bytes | None:
     """The filtered lines of a plain PNG, `size` bytes; None where anything is wrong or more than plain."""
-    if file[-len(_END) :] != _END:
+    at, end, data = _HEAD.size, len(file) - len(_END), b""
+    if len(file) > _LONGEST or not file.endswith(_END):
         return None
-    at, end, parts = _HEAD.size, len(file) - len(_END), []
     while at < end:
-        stop = at + 8 + int.from_bytes(file[at : at + 4])
-        if file[at + 4 : at + 8] != b"IDAT" or stop + 4 > end:
+        length, kind = _CHUNK.unpack_from(file, at)
+        stop = at + _CHUNK.size + length
+        if kind != b"IDAT" or stop + 4 > end or zlib.crc32(file[at + 4 : stop]).to_bytes(4) != file[stop : stop + 4]:
             return None
-        if zlib.crc32(file[at + 4 : stop]) != int.from_bytes(file[stop : stop + 4]):
-            return None
-        parts.append(file[at + 8 : stop])
+        data += file[at + _CHUNK.size : stop]
         at = stop + 4
     stream = zlib.decompressobj()
     try:
-        found = stream.decompress(b"".join(parts), size + 1)
+        found = stream.decompress(data, size + 1)
     except zlib.error:
         return None
     return found if stream.eof and len(found) == size and not stream.unused_data else None
