@@ -9,6 +9,7 @@ from typing import Any
 
 # What a terminal would obey, and what turns the reading direction.
 _UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
+_BARS = "▁▂▃▄▅▆▇█"
 _LONGEST_TEXT, _LONGEST_LIST = 400, 12
 
 Row = tuple[Any, ...]
@@ -39,6 +40,8 @@ def cell(value: object) -> str:
     if isinstance(value, bytes):
         return f"<{len(value):,} bytes>"
     if isinstance(value, dict):
+        if (summed := _SUMMARIES.get(tuple(value))) is not None:
+            return summed(value)
         if isinstance(value.get("bytes"), bytes):
             return f"<image, {len(value['bytes']):,} bytes>"
         return ", ".join(f"{cell(key)}: {cell(item)}" for key, item in value.items())
@@ -47,6 +50,34 @@ def cell(value: object) -> str:
     if isinstance(value, datetime.datetime):
         return value.isoformat(sep=" ", timespec="seconds")
     return _UNSHOWN.sub(lambda found: repr(found.group())[1:-1], str(value))
+
+
+def _histogram(value: dict[str, Any]) -> str:
+    counts = value["counts"] or []
+    if value["low"] is None or not any(counts):
+        return "no numbers"
+    return f"{bars(counts, max(counts))} {value['low']:.4g} to {value['high']:.4g}"
+
+
+def _counted(value: dict[str, Any]) -> str:
+    listed = [
+        f"{'none' if item['value'] is None else cell(item['value'])}: {item['rows']:,}"
+        for item in value["values"] or ()
+    ]
+    rest = (value["distinct"] or 0) - len(listed)
+    return ", ".join(listed) + (f" and {rest:,} more" if rest > 0 else "")
+
+
+def bars(values: Iterable[float | None], most: float) -> str:
+    """Numbers from 0 to `most` as one character each, `?` for what is not finite, a space where there is none."""
+    return "".join(
+        " " if value is None else _BARS[min(7, max(0, int(value / most * 8)))] if math.isfinite(value) else "?"
+        for value in values
+    )
+
+
+# What a group shows of a column, by the keys it comes with.
+_SUMMARIES = {("low", "high", "counts"): _histogram, ("values", "distinct"): _counted}
 
 
 def brief(value: object) -> str:

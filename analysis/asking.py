@@ -1,19 +1,20 @@
 """From what is asked (a question with references, or SQL) to the one statement that answers it."""
 
-import unicodedata
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import duckdb
 
 from analysis import catalog, guard, joins, scope
-from analysis.errors import BadInput, Damaged, NotFound, Refused, listing
+from analysis.chosen import listed, present, row_notes, run_notes, tables_of
+from analysis.errors import BadInput, NotFound, Refused
+from analysis.free_relations import free_relation
+from analysis.join_report import JoinReport
+from analysis.joins import Join
 from analysis.questions import Question
-from analysis.refs import Selection, parse, resolve, select
+from analysis.refs import Selection, resolve
 from analysis.scope import Relation
 from analysis.sqltext import Statement
-from analysis.store.records import Epoch
 from analysis.store.runs import Run, list_runs
 
 _RUNS = """SELECT run, state, table_name AS "table", epochs, list_sum(rows) AS rows, errors, origin, created, config
@@ -29,22 +30,21 @@ def question(
     the question needs it, and Refused for a question that is more than a SELECT.
     """
     values = asked.values(given)
-    least, most = asked.tables
-    if not least <= len(refs) <= (len(refs) if most is None else most):
-        takes = f"{least}" if most == least else f"{least} or more" if most is None else f"{least} to {most}"
-        raise BadInput(f"{asked.name} takes {takes} table references, as in cnn@5; {len(refs)} given")
-    runs = _listed(store, lambda runs: [resolve(runs, ref, asked.epochs) for ref in refs])
-    chosen = [_present(resolve(runs, ref, asked.epochs)) for ref in refs]
-    for selection in chosen:
-        if asked.truth and all(epoch.errors is None for epoch in selection.epochs):
-            raise BadInput(f"{selection.name} has no truth, so nothing in it is right or wrong; {asked.name} needs it")
+    runs, chosen = _tables_asked(store, asked, refs)
     found = _inspected(con, asked)
+    notes = [*run_notes(runs[selection.run] for selection in chosen), *row_notes(chosen)]
     relations: dict[str, Relation] = {}
+    reports: tuple[JoinReport, ...] = ()
     for name in found.relations:
-        relations.update(_question_relation(name, chosen, runs))
-    notes = [*_notes(runs[selection.run] for selection in chosen), *_row_notes(chosen)]
-    if any(guard.folded(name) == "joined" for name in relations):
-        notes += [report.line for report in joins.reports(con, chosen)]
+        if guard.folded(name) == "joined":
+            if len(chosen) < 2:
+                raise BadInput(f"joined is tables side by side; name two, not {len(chosen)}")
+            side_by_side = joins.joined(con, chosen, Join())
+            relations.update(side_by_side.relations)
+            notes += [report.line for report in side_by_side.reports]
+            reports = side_by_side.reports
+        else:
+            relations[name] = _question_relation(name, chosen, runs)
     epochs = [epoch for selection in chosen for epoch in selection.epochs]
     names = scope.run_names(epochs)
     return Statement(
@@ -52,10 +52,12 @@ def question(
         body=found.text,
         parameters=found.parameters,
         values=values,
-        files=_files(relations),
+        files=scope.all_files(relations),
         notes=tuple(notes),
-        classes=_classes(relations.values()),
+        classes=scope.shared_classes(relations.values()),
         order=tuple((names[epoch.run, epoch.table], epoch.epoch) for epoch in epochs),
+        drawn=asked.drawn,
+        reports=reports,
     )
 
 
@@ -64,14 +66,14 @@ def sql(con: duckdb.DuckDBPyConnection, store: Path, text: str) -> Statement:
     found = guard.inspect(con, text)
     if found.parameters:
         raise BadInput(f"the SQL has the parameter ${found.parameters[0].name}, which nothing fills; write its value")
-    runs = _listed(store, lambda runs: [selection for run in runs.values() for selection in _tables(run)])
-    relations = {name: _free_relation(name, runs) for name in found.relations}
+    runs = listed(store, lambda runs: [selection for run in runs.values() for selection in tables_of(run)])
+    relations = {name: free_relation(name, runs) for name in found.relations}
     return Statement(
         scope=scope.ctes(relations),
         body=found.text,
-        files=_files(relations),
-        notes=tuple(_notes(runs.values())),
-        classes=_classes(relations.values()),
+        files=scope.all_files(relations),
+        notes=tuple(run_notes(runs.values())),
+        classes=scope.shared_classes(relations.values()),
     )
 
 
@@ -79,14 +81,21 @@ def runs_statement(store: Path) -> Statement:
     """The statement that lists the runs."""
     runs = list_runs(store)
     relation = {"runs": catalog.runs(runs.values())}
-    return Statement(scope.ctes(relation), _RUNS, notes=tuple(_notes(runs.values())))
+    return Statement(scope.ctes(relation), _RUNS, notes=tuple(run_notes(runs.values())))
 
 
-def _listed(store: Path, chosen: Callable[[Mapping[str, Run]], Iterable[Selection]]) -> Mapping[str, Run]:
-    """The runs of a store, listed again where a chosen file is gone: a compaction may just have removed it."""
-    runs = list_runs(store)
-    whole = all(epoch.file.is_file() for selection in chosen(runs) for epoch in selection.epochs)
-    return runs if whole else list_runs(store)
+def _tables_asked(store: Path, asked: Question, refs: Sequence[str]) -> tuple[Mapping[str, Run], list[Selection]]:
+    """The store's runs, and the tables that a question is asked about, if they are as many and such as it needs."""
+    least, most = asked.tables
+    if not least <= len(refs) <= (len(refs) if most is None else most):
+        takes = f"{least}" if most == least else f"{least} or more" if most is None else f"{least} to {most}"
+        raise BadInput(f"{asked.name} takes {takes} table references, as in cnn@5; {len(refs)} given")
+    runs = listed(store, lambda runs: [resolve(runs, ref, asked.epochs) for ref in refs])
+    chosen = [present(resolve(runs, ref, asked.epochs)) for ref in refs]
+    for selection in chosen:
+        if asked.truth and all(epoch.errors is None for epoch in selection.epochs):
+            raise BadInput(f"{selection.name} has no truth, so nothing in it is right or wrong; {asked.name} needs it")
+    return runs, chosen
 
 
 def _inspected(con: duckdb.DuckDBPyConnection, asked: Question) -> guard.Inspected:
@@ -103,107 +112,16 @@ def _inspected(con: duckdb.DuckDBPyConnection, asked: Question) -> guard.Inspect
     return found
 
 
-def _question_relation(name: str, chosen: Sequence[Selection], runs: Mapping[str, Run]) -> dict[str, Relation]:
+def _question_relation(name: str, chosen: Sequence[Selection], runs: Mapping[str, Run]) -> Relation:
     """The relation of that name, over the tables asked about or, where none are, the whole store."""
     kind = guard.folded(name)
     if kind == "predictions":
-        return {name: scope.stacked("predictions", chosen)}
-    if kind == "joined":
-        if len(chosen) < 2:
-            raise BadInput(f"joined is tables side by side; name two, not {len(chosen)}")
-        return scope.joined(chosen)
+        return scope.stacked("predictions", chosen)
     if kind == "examples":
-        return {name: scope.examples(epoch for selection in chosen for epoch in selection.epochs)}
+        return scope.examples(epoch for selection in chosen for epoch in selection.epochs)
     if kind == "runs":
-        return {name: catalog.runs(runs.values())}
+        return catalog.runs(runs.values())
     if kind == "metrics":
         asked = dict.fromkeys(selection.run for selection in chosen) or runs
-        return {name: scope.metrics(runs[run] for run in asked)}
+        return scope.metrics(runs[run] for run in asked)
     raise NotFound(f"a question reads predictions, joined, examples, runs or metrics; there is no {name!r}")
-
-
-def _free_relation(name: str, runs: Mapping[str, Run]) -> Relation:
-    """A relation of free SQL: a table's name over all runs, a reference, or one of the store's own."""
-    folded = unicodedata.normalize("NFC", name).casefold()
-    if folded == "runs":
-        return catalog.runs(runs.values())
-    if folded == "metrics":
-        return scope.metrics(runs.values())
-    tables = [selection for run in runs.values() for selection in _tables(run)]
-    if folded == "examples":
-        return scope.examples(epoch for selection in tables for epoch in selection.epochs)
-    if named := [selection for selection in tables if selection.table.casefold() == folded]:
-        kept = [selection for selection in map(_kept, named) if selection.epochs]
-        return scope.stacked(name, kept or map(_present, named))
-    known = {run.casefold(): run for run in runs}
-    if folded.partition("@")[0].partition("/")[0] in known:
-        ref = parse(name)
-        run = runs[ref.run if ref.run in runs else known[ref.run.casefold()]]
-        table = next((table for table in run.tables if table.casefold() == (ref.table or "").casefold()), ref.table)
-        return scope.stacked(name, [_present(select(run, replace(ref, table=table), "all"))])
-    raise NotFound(_no_relation(name, runs, sorted({selection.table for selection in tables})))
-
-
-def _no_relation(name: str, runs: Mapping[str, Run], tables: Sequence[str]) -> str:
-    has = "the store has no runs yet"
-    if runs:
-        one = next(iter(runs))
-        has = f'the tables are: {listing(tables) or "none yet"}; the runs, as in FROM "{one}@last": {listing(runs)}'
-    return f"no relation named {name!r}; {has}; besides there are examples, runs and metrics"
-
-
-def _tables(run: Run) -> list[Selection]:
-    return [Selection(run.name, table, tuple(epochs.values())) for table, epochs in run.tables.items()]
-
-
-def _kept(selection: Selection) -> Selection:
-    """The selection without the epochs whose file is gone."""
-    return Selection(selection.run, selection.table, tuple(epoch for epoch in selection.epochs if epoch.file.is_file()))
-
-
-def _present(selection: Selection) -> Selection:
-    """The selection without the epochs whose file is gone; raises Damaged where none is left."""
-    kept = _kept(selection)
-    if selection.epochs and not kept.epochs:
-        raise Damaged(f"{selection.name} is committed, but its file {selection.epochs[0].file} is missing; restore it")
-    return kept
-
-
-def _files(relations: Mapping[str, Relation]) -> frozenset[Path]:
-    return frozenset(file for relation in relations.values() for file in relation.files)
-
-
-def _notes(runs: Iterable[Run]) -> list[str]:
-    """What is wrong in the runs' folders: records that cannot be read, files that are gone."""
-    found: list[str] = []
-    for run in runs:
-        gone: dict[Path, list[Epoch]] = {}
-        for epoch in (epoch for table in run.tables.values() for epoch in table.values()):
-            if not epoch.file.is_file():
-                gone.setdefault(epoch.file, []).append(epoch)
-        found += run.faults
-        found += [
-            f"left out {epochs[0].run}/{epochs[0].table}@{listing(epoch.epoch for epoch in epochs)}: {file} is missing"
-            for file, epochs in gone.items()
-        ]
-    return list(dict.fromkeys(found))
-
-
-def _classes(relations: Iterable[Relation]) -> tuple[str, ...]:
-    """The names behind score_0, score_1, … where all relations with scores agree on them."""
-    found = {relation.classes for relation in relations if relation.classes}
-    return min(found) if len(found) == 1 else ()
-
-
-def _row_notes(chosen: Iterable[Selection]) -> list[str]:
-    """What the counts leave aside: rows with NaN scores, rows without a label."""
-    found = []
-    for epoch in (epoch for selection in chosen for epoch in selection.epochs):
-        name = f"{epoch.run}/{epoch.table}@{epoch.epoch}"
-        if epoch.nan_scores:
-            found.append(f"{name}: {epoch.nan_scores:,} of {epoch.rows:,} rows have NaN scores, so no confidence")
-        if epoch.unlabelled and epoch.errors is not None:
-            found.append(
-                f"{name}: {epoch.unlabelled:,} of {epoch.rows:,} rows are unlabelled, so neither right nor wrong"
-            )
-    return found

@@ -1,9 +1,8 @@
 """The command line: parse, call, render."""
 
 import io
-import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
 from itertools import pairwise
@@ -14,8 +13,8 @@ import click
 
 from analysis import questions
 from analysis.errors import BadInput, MissingExtra, NotFound, SecondguessError
+from analysis.options import STORE, answering, default_store
 from analysis.questions import Question
-from analysis.schema import DEFAULT_STORE, STORE_VARIABLE
 
 if TYPE_CHECKING:
     from analysis.engine import Build
@@ -25,7 +24,11 @@ _ELSEWHERE = {
     "train": ("trainer.command:train", "train"),
     "import": ("analysis.importers.command:import_", "wandb"),
     "publish": ("trainer.publish_command:publish", "wandb"),
+    "table": ("analysis.table_command:table", ""),
+    "save": ("analysis.table_command:save", ""),
+    "view": ("analysis.web.command:view", "view"),
 }
+_ORDER = ("train", "import", "publish", "runs", "ask", "table", "save", "sql", "view")
 
 
 class Commands(click.Group):
@@ -33,7 +36,7 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands' names, in the order a person meets them."""
-        return [*_ELSEWHERE, *self.commands]
+        return [*_ORDER, *(name for name in (*_ELSEWHERE, *self.commands) if name not in _ORDER)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name."""
@@ -52,7 +55,7 @@ class Questions(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Find the store that the arguments name, before they are parsed: it may bring questions of its own."""
-        ctx.obj = _default_store()
+        ctx.obj = default_store()
         for name, value in pairwise([*args, ""]):
             if name == "--store" or name.startswith("--store="):
                 ctx.obj = Path(value if name == "--store" else name.removeprefix("--store="))
@@ -78,55 +81,6 @@ class Questions(click.Group):
             return click.Command(cmd_name, help=f"Cannot be asked: {fault}")
 
 
-def _default_store() -> Path:
-    """The store where a command names none: the one named before it, the environment's, or the usual folder."""
-    context = click.get_current_context(silent=True)
-    above = context.parent.params.get("store") if context is not None and context.parent is not None else None
-    return above or Path(os.environ.get(STORE_VARIABLE) or DEFAULT_STORE)
-
-
-_STORE = click.option(
-    "--store",
-    type=click.Path(path_type=Path),
-    default=_default_store,
-    help=f"The folder that holds the runs [default: {DEFAULT_STORE}, or ${STORE_VARIABLE}].",
-)
-
-
-def _answering(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options of every command that answers something."""
-    options = [
-        _STORE,
-        click.option(
-            "--format",
-            "form",
-            type=click.Choice(["table", "json", "csv", "markdown"]),
-            help="How to write the answer [default: table, or what FILE's suffix says].",
-        ),
-        click.option(
-            "-o",
-            "--output",
-            "file",
-            type=click.Path(path_type=Path, dir_okay=False),
-            metavar="FILE",
-            help="Write all rows to FILE (.parquet, .csv, .json or .md).",
-        ),
-        click.option(
-            "--show-sql", is_flag=True, help="Print the complete SQL on stderr; it runs in any DuckDB session."
-        ),
-        click.option(
-            "--rows",
-            type=click.IntRange(min=1),
-            metavar="N",
-            default=50,
-            help="Rows drawn as a table [default: 50]; the other formats write all.",
-        ),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
 @click.group(cls=Commands, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="secondguess", message="%(package)s %(version)s")
 @click.pass_context
@@ -137,16 +91,16 @@ def cli(ctx: click.Context) -> None:
 
 
 @cli.command()
-@_answering
+@answering()
 def runs(store: Path, **how: Any) -> None:
     """List the runs: state, tables and epochs, rows, errors per epoch."""
-    _answer(lambda con: _asking().runs_statement(store.absolute()), store, None, **how)
+    _answer(lambda con: _asking().runs_statement(store.absolute()), store, **how)
 
 
 @cli.group(
     cls=Questions, invoke_without_command=True, short_help="Ask a question of tables; alone, list the questions."
 )
-@_STORE
+@STORE
 @click.pass_context
 def ask(ctx: click.Context, store: Path) -> None:
     """Ask a question about tables named RUN[/TABLE][@EPOCH], as in cnn@5; without one, list the questions.
@@ -162,23 +116,29 @@ def ask(ctx: click.Context, store: Path) -> None:
 
 @cli.command()
 @click.argument("select")
-@_answering
+@answering()
 def sql(select: str, store: Path, **how: Any) -> None:
     """Run one SELECT over the store.
 
     FROM takes the tables by name (test_predictions: all runs and epochs), references such as "cnn@5", examples, runs
     and metrics.
     """
-    _answer(lambda con: _asking().sql(con, store.absolute(), select), store, None, **how)
+    _answer(lambda con: _asking().sql(con, store.absolute(), select), store, **how)
 
 
 def _question_command(question: Question) -> click.Command:
-    def run(tables: tuple[str, ...], store: Path, form: Any, file: Any, show_sql: Any, rows: Any, **given: Any) -> None:
+    def run(tables: tuple[str, ...], store: Path, **given: Any) -> None:
+        how = {name: given.pop(name) for name in ("form", "file", "show_sql", "rows", "chart")}
         options = {name.removeprefix("option_"): value for name, value in given.items()}
         build = partial(_asking().question, store=store.absolute(), asked=question, refs=tables, given=options)
-        _answer(build, store, question, form=form, file=file, show_sql=show_sql, rows=rows)
+        _answer(build, store, **how)
 
-    run = _answering(run)
+    run = click.option(
+        "--chart",
+        type=click.Path(path_type=Path, dir_okay=False),
+        metavar="FILE",
+        help="Draw the answer's chart into FILE (.svg, .png or .html).",
+    )(answering()(run))
     for option in reversed(question.options):
         shown = "" if option.default is None else f" [default: {option.default}]"
         run = click.option(
@@ -199,9 +159,9 @@ def _asking() -> Any:
     return import_module("analysis.asking")
 
 
-def _answer(build: "Build", store: Path, question: Question | None, **how: Any) -> None:
+def _answer(build: "Build", store: Path, **how: Any) -> None:
     output: Any = import_module("analysis.output")
-    output.give(build, store, question, output.How(**how))
+    output.give(build, store, output.How(**how))
 
 
 def main(args: Sequence[str] | None = None) -> None:

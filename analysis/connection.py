@@ -5,15 +5,21 @@ import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 
-from analysis import asking, questions
+from analysis import asking, questions, table_sql, views
 from analysis.engine import Build, explained, starting_over
+from analysis.errors import BadInput, MissingExtra
+from analysis.notebook import Table, remember
 from analysis.schema import DEFAULT_STORE
+from analysis.spelling import spelled
 from analysis.sqltext import Statement
 from analysis.store.runs import list_runs
+
+if TYPE_CHECKING:
+    import altair as alt
 
 _log = logging.getLogger("secondguess")
 Built = TypeVar("Built")
@@ -48,6 +54,28 @@ class Connection:
         """The statement behind `ask`; its `text` can be pasted into any DuckDB session."""
         return _settled(partial(self._built, self._asked(question, tables, options)))
 
+    def chart(self, question: str, *tables: str, **options: object) -> "alt.Chart":
+        """The chart of a question's answer, as Altair's object; raises SecondguessError, BadInput where it has none."""
+        try:
+            from analysis import charts  # noqa: PLC0415 - a second that only this needs
+        except ModuleNotFoundError as error:
+            raise MissingExtra(f"{error.name}, which charts need,", "view") from None
+        statement, found = self._asked_for(self._asked(question, tables, options))
+        rows = found.limit(charts.MOST_MARKS + 1).fetchall()
+        made: alt.Chart | None = charts.chart(statement.drawn, found.columns, rows, statement.order)
+        if made is None:
+            raise BadInput(f"{question} has no chart; confusion, errors-by-guess and errors-over-time have one")
+        return made
+
+    def table(self, *tables: str, **how: object) -> Table:
+        """Tables as W&B's table panel shows them: `table("cnn@5", where="guess <> truth", group="guess", sort="-n")`.
+
+        Keywords are the fields of `analysis.tableview.TableView`, spelled as `analysis.spelling` says, and saved, the
+        name of a saved view. What joins did is logged, and in the answer's `statement.reports`. Raises
+        SecondguessError.
+        """
+        return Table(*self._asked_for(self._viewed(tables, how)))
+
     def sql(self, text: str) -> duckdb.DuckDBPyRelation:
         """One SELECT over the tables, references such as "cnn@5", examples, runs and metrics; raises Refused."""
         return self._relation(lambda con: asking.sql(con, self.store, text))
@@ -56,11 +84,21 @@ class Connection:
         asked = questions.find(self.store, question)
         return partial(asking.question, store=self.store, asked=asked, refs=tables, given=options)
 
+    def _viewed(self, tables: tuple[str, ...], how: dict[str, object]) -> Build:
+        saved = how.pop("saved", None)
+        view = spelled({**how, "tables": tables}, views.load(self.store, str(saved)) if saved is not None else None)
+        return partial(table_sql.statement, store=self.store, view=view)
+
     def _built(self, build: Build) -> Statement:
         with self.con.cursor() as cursor:
             return build(cursor)
 
     def _relation(self, build: Build) -> duckdb.DuckDBPyRelation:
+        statement, found = self._asked_for(build)
+        remember(statement, found)
+        return found
+
+    def _asked_for(self, build: Build) -> tuple[Statement, duckdb.DuckDBPyRelation]:
         def attempt() -> tuple[Statement, duckdb.DuckDBPyRelation]:
             statement = self._built(build)
             return statement, self.con.sql(statement.text)
@@ -68,7 +106,7 @@ class Connection:
         statement, found = _settled(attempt)
         for note in statement.notes:
             _log.warning(note)
-        return found
+        return statement, found
 
 
 def _settled(attempt: Callable[[], Built]) -> Built:

@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -57,6 +57,21 @@ def _more(con: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
         yield from batch
 
 
+def page(con: duckdb.DuckDBPyConnection, statement: Statement) -> tuple[Rows, int | None]:
+    """The rows of a statement and, where they may be a part of more, how many there are: a query of its own at most."""
+    asked = statement.page
+    if asked is None or (asked.limit is None and not asked.offset):
+        return rows(con, statement), None
+    found = rows(con, statement)
+    held = list(found.rows)
+    if (asked.limit is None or len(held) < asked.limit) and (held or not asked.offset):
+        total = asked.offset + len(held)
+    else:
+        counted = con.execute(statement.total, statement.bound).fetchone()
+        total = int(counted[0]) if counted else 0
+    return replace(found, rows=iter(held)), total
+
+
 def batches(con: duckdb.DuckDBPyConnection, statement: Statement) -> "pa.RecordBatchReader":
     """Start a statement, to be read as Arrow batches."""
     return con.sql(statement.sql, params=statement.bound).to_arrow_reader(100_000)
@@ -64,9 +79,11 @@ def batches(con: duckdb.DuckDBPyConnection, statement: Statement) -> "pa.RecordB
 
 @contextmanager
 def answered(
-    build: Build, start: Callable[[duckdb.DuckDBPyConnection, Statement], Started]
+    build: Build, start: Callable[[duckdb.DuckDBPyConnection, Statement], Started], memory: str | None = None
 ) -> Iterator[tuple[Statement, Started]]:
     """Start the statement that `build` makes, on a connection locked down to the statement's files.
+
+    memory, such as 2GB, is the most it may take, and then nothing is spilled to disk.
 
     A file that a compaction removed between listing and reading makes it start over, before any row is given. Raises
     SecondguessError for what DuckDB refuses.
@@ -75,7 +92,7 @@ def answered(
     opened: list[duckdb.DuckDBPyConnection] = []
 
     def attempt() -> tuple[Statement, Started]:
-        con, statement = locked(build, spill)
+        con, statement = locked(build, None if memory else spill, memory)
         opened.append(con)
         return statement, start(con, statement)
 
@@ -98,13 +115,15 @@ def starting_over(attempt: Callable[[], Started]) -> Started:
     return attempt()
 
 
-def locked(build: Build, spill: Path) -> tuple[duckdb.DuckDBPyConnection, Statement]:
+def locked(build: Build, spill: Path | None, memory: str | None = None) -> tuple[duckdb.DuckDBPyConnection, Statement]:
     """A new connection that can read the files of the statement `build` makes, and write only in the folder `spill`.
 
     DuckDB grants writing with reading, but no statement of one SELECT round a person's text can ask for it.
     """
-    con = duckdb.connect(":memory:", config={**_CONFIG, "temp_directory": str(spill)})
+    limits = {"memory_limit": memory} if memory else {}
+    con = duckdb.connect(":memory:", config={**_CONFIG, **limits, "temp_directory": str(spill or "")})
     try:
+        con.execute("SET enable_progress_bar = false")  # it is drawn on stdout, between the rows
         statement = build(con)
         if len(con.extract_statements(statement.sql)) != 1:
             raise Refused("exactly one SELECT is run at a time")

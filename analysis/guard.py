@@ -7,7 +7,7 @@ text alone, before anything is put round it, is checked against lists of what is
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
@@ -24,22 +24,68 @@ _BANNED = {
     *("nextval", "currval", "setval", "setseed", "query", "query_table"),
     *("json_execute_serialized_sql", "json_serialize_plan"),  # they plan SQL that is not in the tree
 }
+_LIST = "SELECT "
+_SEVERAL = {"unnest", "unlist", "generate_subscripts"}
+# What stands without brackets and is no column.
+_WORDS = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp", "user", "current_user"}
+_CLAUSES = ("where_clause", "group_expressions", "group_sets", "having", "sample", "qualify", "modifiers")
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _CTE_NAME = re.compile(r"[^./\\:'\"*?\[\]{}\x00-\x1f]+")  # nothing that could be a path or an address
 
 
 @dataclass(frozen=True)
 class Inspected:
-    """A text that passed: one SELECT without its final semicolon, the relations and the parameters it names."""
+    """A text that passed: one SELECT without its final semicolon, the relations and the parameters it names.
+
+    columns are the names of columns anywhere in it, folded; ordered says that it has a window, whose rows come in an
+    order of their own; plain are the columns that it names outside of anything that could bring names of its own.
+    """
 
     text: str
     relations: tuple[str, ...]
     parameters: tuple[Parameter, ...]
+    columns: frozenset[str] = frozenset()
+    plain: frozenset[str] = frozenset()
+    ordered: bool = False
 
 
 def inspect(con: duckdb.DuckDBPyConnection, sql: str) -> Inspected:
     """Check a text; raises Refused with what is not allowed in it, and where it is no SQL at all."""
-    nodes = list(_walk(_tree(con, sql)))
+    return _inspected(_tree(con, sql), sql)
+
+
+def expression(con: duckdb.DuckDBPyConnection, text: str) -> Inspected:
+    """Check a text that is to be one value of a row, in a filter say; raises Refused as `inspect`, or for more.
+
+    As the only thing that a SELECT lists it is read alone: what closes a bracket of ours, or begins a clause, shows.
+    """
+    if not _holds_something(text):
+        raise Refused("it is empty; write a value, such as guess <> truth")
+    tree = _tree(con, text, _LIST)
+    found = _inspected(tree, _LIST + text)
+    node = tree["statements"][0]["node"]
+    listed = node.get("select_list", ())
+    more = [clause for clause in _CLAUSES if node.get(clause)]
+    if len(listed) != 1 or more or node["from_table"]["type"] != "EMPTY" or node["cte_map"]["map"]:
+        raise Refused("this is more than one expression; write one value, such as guess <> truth")
+    if listed[0]["alias"]:
+        raise Refused(
+            f"this is more than one expression, or names itself {listed[0]['alias']!r}; write one value alone"
+        )
+    for part in _outside_subqueries(listed[0]):
+        if part.get("class") == "STAR":
+            raise Refused("* stands for several columns; name one")
+        if str(part.get("function_name", "")).casefold() in _SEVERAL:
+            raise Refused(f"{part['function_name']} gives several rows for one; write one value")
+    if found.parameters:
+        raise Refused(f"nothing fills the parameter ${found.parameters[0].name}; write its value")
+    own = found.text.removeprefix(_LIST)
+    _tree(con, f"(\n{own}\n)", _LIST)  # as it will stand: a window's name, say, may follow a list but no value
+    return replace(found, text=own)
+
+
+def _inspected(tree: dict[str, Any], sql: str) -> Inspected:
+    nodes = list(_walk(tree))
     for node, _ in nodes:
         _check(node)
     relations: dict[str, str] = {}
@@ -54,7 +100,44 @@ def inspect(con: duckdb.DuckDBPyConnection, sql: str) -> Inspected:
         for node, _ in nodes
         if node.get("type") == "VALUE_PARAMETER"
     }
-    return Inspected(_without_semicolons(sql), tuple(relations.values()), tuple(parameters.values()))
+    columns = {folded(part) for node, _ in nodes if node.get("type") == "COLUMN_REF" for part in node["column_names"]}
+    kinds = {node.get("class") for node, _ in nodes}
+    alone = {
+        folded(str(node["column_names"][0]))
+        for node, _ in nodes
+        if node.get("type") == "COLUMN_REF" and len(node["column_names"]) == 1
+    }
+    return Inspected(
+        text=_without_semicolons(sql),
+        relations=tuple(relations.values()),
+        parameters=tuple(parameters.values()),
+        columns=frozenset(columns),
+        plain=frozenset() if kinds & {"LAMBDA", "SUBQUERY"} else frozenset(alone - _WORDS),
+        ordered="WINDOW" in kinds,
+    )
+
+
+def _holds_something(text: str) -> bool:
+    """Whether there is more in a text than comments and semicolons."""
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        return True  # which is refused for what it is
+    return any(
+        kind != duckdb.token_type.comment and data[place : place + 1] != b";" for place, kind in duckdb.tokenize(text)
+    )
+
+
+def _outside_subqueries(node: Any) -> Iterator[dict[str, Any]]:
+    """The nodes of an expression, but for what a SELECT inside it lists."""
+    if isinstance(node, dict):
+        yield node
+        for key, value in node.items():
+            if not (node.get("class") == "SUBQUERY" and key == "subquery"):
+                yield from _outside_subqueries(value)
+    elif isinstance(node, list):
+        for item in node:
+            yield from _outside_subqueries(item)
 
 
 def folded(name: str) -> str:
@@ -62,8 +145,9 @@ def folded(name: str) -> str:
     return name.translate(_LOWER)
 
 
-def _tree(con: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
-    """The syntax tree of the one SELECT that the text is."""
+def _tree(con: duckdb.DuckDBPyConnection, text: str, before: str = "") -> dict[str, Any]:
+    """The syntax tree of the one SELECT that the text is, after what stands before it."""
+    sql = before + text
     try:
         if len(sql.encode()) > _LONGEST:
             raise Refused(f"the SQL is longer than {_LONGEST:,} bytes; shorten it, or use Python")
@@ -74,7 +158,7 @@ def _tree(con: duckdb.DuckDBPyConnection, sql: str) -> dict[str, Any]:
     except RecursionError:
         raise Refused("the SQL is nested too deeply; write it with fewer operators in a row") from None
     if tree["error"]:
-        raise Refused(_why(tree, sql))
+        raise Refused(_why(tree, sql, len(before)))
     if not tree["statements"]:
         raise Refused("the SQL is empty; write a SELECT")
     if len(tree["statements"]) != 1:
@@ -133,14 +217,14 @@ def _relation(node: dict[str, Any]) -> str:
     return str(node["table_name"])
 
 
-def _why(tree: dict[str, Any], sql: str) -> str:
+def _why(tree: dict[str, Any], sql: str, own: int) -> str:
     message = " ".join(str(tree["error_message"]).split("\nLINE ")[0].split()) or "this is no SQL"
     if "Only SELECT" in message:
         if re.search(r"\bpivot\b", sql, re.IGNORECASE):
             return "PIVOT needs its values named: PIVOT … ON column IN (…)"
         return "only a SELECT is run here; nothing else reads the store without changing something"
     if str(tree.get("position", "")).isdigit():
-        before = sql.encode()[: int(tree["position"])].decode(errors="ignore").split("\n")
+        before = sql.encode()[own : int(tree["position"])].decode(errors="ignore").split("\n")
         return f"{message} (line {len(before)}, column {len(before[-1]) + 1})"
     return message
 

@@ -1,74 +1,191 @@
-"""What a join did: how many ids matched, which side they are missing on, and whether both mean the same examples."""
+"""Tables side by side: a row per key, every other column once per table, suffixed _a, _b, …."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from string import ascii_lowercase
 
 import duckdb
 
-from analysis.errors import BadInput
+from analysis import matching
+from analysis.errors import BadInput, listing
+from analysis.guard import folded
+from analysis.join_report import JoinReport
+from analysis.kinds import Kind
+from analysis.matching import Side
 from analysis.refs import Selection
-from analysis.scope import Relation, ctes, examples, single, stacked
+from analysis.scope import PLACE, Relation, class_order, same_labels, stacked
+from analysis.sqltext import as_text, identifier
 from analysis.store.records import Epoch
 
-_COUNTS = """
-SELECT
-  count(*) FILTER (WHERE a.id IS NOT NULL AND b.id IS NOT NULL) AS matched,
-  count(*) FILTER (WHERE b.id IS NULL) AS only_left,
-  count(*) FILTER (WHERE a.id IS NULL) AS only_right,
-  count(*) FILTER (WHERE a.id = b.id AND a.truth IS NOT NULL AND b.truth IS NOT NULL AND a.truth <> b.truth) AS truths
-FROM a FULL JOIN b ON a.id = b.id
-"""
-_OTHER_CONTENT = "SELECT count(*) FROM a JOIN b ON a.id = b.id WHERE a.digest <> b.digest"
+_MOST = 25  # tables that stand side by side, as in W&B
+_REAL = ("float", "double", "halffloat", "decimal")
+_LAST = ("run", "epoch", "examples", PLACE)
 
 
 @dataclass(frozen=True)
-class JoinReport:
-    """The counts of one join on id. same_examples is None where a side has no images or content to compare."""
+class Join:
+    """How tables are joined.
 
-    left: str
-    right: str
-    matched: int
-    only_left: int
-    only_right: int
-    truths_differ: int
-    same_examples: bool | None
+    inner keeps the keys that all tables have, outer those of any. key names the column, `digest` being that of the
+    image or content; further names stand in where the ones before are NULL. Repeated keys are refused, since rows would
+    multiply, unless allow_duplicates.
+    """
 
-    @property
-    def line(self) -> str:
-        """The report as one line of text."""
-        same = {True: "same examples", False: "not the same examples", None: "examples not compared"}
-        return (
-            f"joined {self.left} with {self.right} on id: {self.matched:,} matched, "
-            f"{self.only_left:,} only in {self.left}, {self.only_right:,} only in {self.right}, "
-            f"{self.truths_differ:,} with another truth; {same[self.same_examples]}"
-        )
+    how: str = "inner"
+    key: tuple[str, ...] = ("id",)
+    allow_duplicates: bool = False
 
 
-def reports(con: duckdb.DuckDBPyConnection, selections: Sequence[Selection]) -> list[JoinReport]:
-    """How the first table joins with each of the others; raises BadInput where an id means different content."""
-    return [_report(con, selections[0], other) for other in selections[1:]]
+@dataclass(frozen=True)
+class Joined:
+    """The relation `joined` with those it reads, its sides in order, the key's column, and what the joins did."""
+
+    relations: Mapping[str, Relation]
+    tables: tuple[Relation, ...]
+    key: str
+    reports: tuple[JoinReport, ...]
 
 
-def _report(con: duckdb.DuckDBPyConnection, left: Selection, right: Selection) -> JoinReport:
-    a, b = single(left), single(right)
-    if a.ids == b.ids and a.examples == b.examples and a.examples is not None:
-        return JoinReport(left.name, right.name, a.rows, 0, 0, 0, True)  # the records say so: nothing to count
-    found = con.execute(f"WITH {ctes({'a': stacked('a', [left]), 'b': stacked('b', [right])})}{_COUNTS}").fetchone()
-    matched, only_left, only_right, truths = found if found else (0, 0, 0, 0)
-    same = _same_content(con, a, b, matched)
-    if same is not None:
-        same = same and only_left + only_right == 0
-    return JoinReport(left.name, right.name, matched, only_left, only_right, truths, same)
+def letters(count: int) -> str:
+    """The suffixes of so many tables; raises BadInput for more than can stand side by side, or fewer than two."""
+    if not 2 <= count <= _MOST:
+        raise BadInput(f"2 to {_MOST} tables can be joined, not {count}; name others, or stack them")
+    return ascii_lowercase[:count]
 
 
-def _same_content(con: duckdb.DuckDBPyConnection, a: Epoch, b: Epoch, matched: int) -> bool | None:
-    if any(epoch.examples is None or not epoch.examples.is_file() for epoch in (a, b)):
-        return None
-    sides: dict[str, Relation] = {"a": examples([a]), "b": examples([b])}
-    found = con.execute(f"WITH {ctes(sides)} {_OTHER_CONTENT}").fetchone()
-    if found and found[0]:
+def joined(
+    con: duckdb.DuckDBPyConnection, selections: Sequence[Selection], join: Join, *, place: bool = False
+) -> Joined:
+    """Join tables of one epoch each; with place, PLACE of each side says where its row stands in its file.
+
+    Tables whose records say that their ids are unique and the same in the same order are joined by position: nothing is
+    looked up. Keys of unlike types are compared as text. Raises BadInput for several epochs of a table, a key that not
+    all have, repeated keys that are not allowed, or ids that mean other content on the other side.
+    """
+    epochs = [_single(selection) for selection in selections]
+    letter = letters(len(epochs))
+    same_labels(epochs)
+    classes = class_order(epochs)
+    names = [f"{epoch.run}/{epoch.table}@{epoch.epoch}" for epoch in epochs]
+    tables = [stacked(name, [side], classes, place=place) for name, side in zip(names, selections, strict=True)]
+    relations: dict[str, Relation] = dict(zip(names, tables, strict=True))
+    if "digest" in join.key:
+        tables = [matching.with_digests(*side) for side in zip(names, epochs, tables, strict=True)]
+        names = [f"{name} with digests" for name in names]
+        relations.update(zip(names, tables, strict=True))
+    join = replace(join, key=_named(join, tables))
+    keys, kind = _keys(join, epochs, tables, letter)
+    called = [selection.name for selection in selections]
+    sides = [Side(*side) for side in zip(called, epochs, names, letter, keys, strict=True)]
+    reports = matching.reports(con, relations, sides, ", ".join(join.key))
+    _refuse_duplicates(join, reports)
+    columns = _columns(join, (keys, kind), tables, letter)
+    items = [f"{sql} AS {identifier(name)}" for name, (sql, _) in columns.items()]
+    files = frozenset(file for relation in relations.values() for file in relation.files)
+    relations["joined"] = Relation(
+        f"SELECT {', '.join(items)}\nFROM {_from(join, sides)}",
+        files,
+        tuple(classes),
+        {name: kind for name, (_, kind) in columns.items()},
+    )
+    return Joined(relations, tuple(tables), join.key[0], tuple(reports))
+
+
+def _single(selection: Selection) -> Epoch:
+    """The one epoch of a selection that can be joined; raises BadInput for several."""
+    if len(selection.epochs) != 1:
+        held = listing(epoch.epoch for epoch in selection.epochs)
+        raise BadInput(f"{selection.name} is several epochs ({held}); a join takes one, as in {selection.run}@last")
+    return selection.epochs[0]
+
+
+def _refuse_duplicates(join: Join, reports: Sequence[JoinReport]) -> None:
+    if join.allow_duplicates:
+        return
+    found = {report.left: report.duplicates_left for report in reports}
+    found.update({report.right: report.duplicates_right for report in reports})
+    if repeated := [f"{name} has {count:,} rows with a repeated key" for name, count in found.items() if count]:
         raise BadInput(
-            f"{found[0]:,} ids of {a.run}@{a.epoch} mean other examples in {b.run}@{b.epoch} (their content differs); "
-            "a join on id would pair different things; were the ids made from positions?"
+            f"{'; '.join(repeated)} ({', '.join(join.key)}), so the join would multiply rows; "
+            "name another key, or allow it with --allow-duplicates"
         )
-    return matched > 0
+
+
+def _named(join: Join, tables: Sequence[Relation]) -> tuple[str, ...]:
+    """The key's columns as the first table calls them; raises BadInput where a table lacks one."""
+    own = [{folded(name): name for name in table.columns} for table in tables]
+    common = [name for name in tables[0].columns if all(folded(name) in held for held in own) and name != PLACE]
+    if missing := [name for name in join.key if any(folded(name) not in held for held in own)]:
+        raise BadInput(f"not all tables have the column {missing[0]!r} to join on; all have: {listing(common)}")
+    return tuple(own[0][folded(name)] for name in join.key)
+
+
+def _keys(join: Join, epochs: Sequence[Epoch], tables: Sequence[Relation], letter: str) -> tuple[list[str], Kind]:
+    """The key of each side as SQL, and what it holds: text where the sides' kinds differ."""
+    found: list[list[tuple[str, Kind]]] = []
+    types: set[str] = set()
+    for side, epoch, table in zip(letter, epochs, tables, strict=True):
+        held = {folded(name): name for name in table.columns}
+        named = [held[folded(name)] for name in join.key]
+        found.append([(f"{side}.{identifier(name)}", table.columns[name]) for name in named])
+        types |= {arrow for name, arrow in epoch.columns if name in named}
+    kinds = {kind for side in found for _, kind in side} - ({"other"} if "null" in types else set())
+    kind: Kind = min(kinds) if len(kinds) == 1 and kinds <= {"number", "text", "boolean", "date"} else "text"
+    # A whole number and a real one are compared as what both can be, so that equal is equal for all of them.
+    real = kind == "number" and len({arrow.startswith(_REAL) for arrow in types - {"null"}}) > 1
+
+    def value(sql: str, own: Kind) -> str:
+        if kind == own:
+            return f"CAST({sql} AS DOUBLE)" if real else sql
+        return as_text(sql, own) if kind == "text" else sql
+
+    texts = [[value(*each) for each in side] for side in found]
+    return [side[0] if len(side) == 1 else f"coalesce({', '.join(side)})" for side in texts], kind
+
+
+def _columns(
+    join: Join, made: tuple[Sequence[str], Kind], tables: Sequence[Relation], letter: str
+) -> dict[str, tuple[str, Kind]]:
+    """Each column with its SQL and kind: the key, what the answer is about, last where it comes from.
+
+    The column that is the key stands once; where others stand in for it, it is beside them of each side too.
+    """
+    key, (keys, kind) = join.key[0], made
+    value = keys[0] if join.how == "inner" else f"coalesce({', '.join(keys)})"
+    found: dict[str, tuple[str, Kind]] = {key: (value, kind)}
+    names = dict.fromkeys(name for table in tables for name in table.columns)
+    for name in [*(name for name in names if name not in _LAST), *(name for name in _LAST if name in names)]:
+        if len(join.key) == 1 and _is(name, key):
+            continue
+        for side, table in zip(letter, tables, strict=True):
+            if name in table.columns:
+                if _is(f"{name}_{side}", key):
+                    raise BadInput(f"two columns would be called {key!r}; join on another key")
+                found[f"{name}_{side}"] = (f"{side}.{identifier(name)}", table.columns[name])
+    return found
+
+
+def _is(name: str, other: str) -> bool:
+    return folded(name) == folded(other)
+
+
+def _from(join: Join, sides: Sequence[Side]) -> str:
+    """The sides joined: those of one order by position, these groups by their keys."""
+    groups: dict[object, list[int]] = {}
+    for place, side in enumerate(sides):
+        ordered = join.key == ("id",) and side.epoch.unique
+        groups.setdefault(side.epoch.ids if ordered else (place, side.table), []).append(place)
+    parts: list[str] = []
+    before: list[str] = []
+    for group in groups.values():
+        tables = [f"{identifier(sides[place].table)} {sides[place].letter}" for place in group]
+        part = "\nPOSITIONAL JOIN ".join(tables)
+        key = sides[group[0]].key
+        if not parts:
+            parts.append(part)
+        else:
+            part = f"({part})" if len(group) > 1 else part
+            held = before[0] if join.how == "inner" or len(before) == 1 else f"coalesce({', '.join(before)})"
+            parts.append(f"{'JOIN' if join.how == 'inner' else 'FULL JOIN'} {part} ON {key} = {held}")
+        before.append(key)
+    return "\n".join(parts)

@@ -3,17 +3,15 @@
 Values are placed and never computed.
 """
 
-import math
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from string import ascii_lowercase
 from typing import Any
 
-from analysis.answer import Answer, Row, brief, cell
+from analysis.answer import Answer, Row, bars, brief, cell
 from analysis.grid import Column, Grid
 
-_BARS = "▁▂▃▄▅▆▇█"
 _FEW_SCORES = 4  # so many are still shown as numbers
 _SCORE = re.compile(r"score_(\d+)(_[a-z0-9])?")
 _SIDE = re.compile(r"(.+)_([a-z])")
@@ -34,7 +32,15 @@ class _Shown:
 def plain(answer: Answer, rows: Sequence[Row], same: Mapping[int, object]) -> Grid:
     """One table; what is the same in every row (same: its value by column) is said once above it."""
     columns = [Column(shown.head, shown.cells, shown.right) for shown in _shown(answer, rows, same)]
-    return Grid(columns, " · ".join(f"{cell(answer.columns[index])} {cell(value)}" for index, value in same.items()))
+    return Grid(
+        columns, " · ".join(f"{cell(answer.columns[index])} {cell(_only(value))}" for index, value in same.items())
+    )
+
+
+def _only(value: object) -> object:
+    """What a group shows of a column whose rows all hold the same: that; anything else as it is."""
+    values = value.get("values") if isinstance(value, dict) else None
+    return values[0]["value"] if isinstance(values, list) and len(values) == 1 else value
 
 
 def under(answer: Answer, rows: Sequence[Row], same: Mapping[int, object]) -> Grid:
@@ -150,18 +156,10 @@ def _shown(answer: Answer, rows: Sequence[Row], without: Iterable[int] = ()) -> 
         if index in folded:
             side, held = folded[index]
             first, last = (answer.columns[end].split("_")[1] for end in (held[0], held[-1]))
-            cells = [_bars([row[score] for score in held]) for row in rows]
+            cells = [bars([row[score] for score in held], 1) for row in rows]
             yield _Shown(f"scores{side}", f"scores{side} {first}…{last}", cells, False)
         elif index not in skipped:
             yield _Shown(cell(name), cell(name), [brief(row[index]) for row in rows], answer.numeric[index])
-
-
-def _bars(scores: Sequence[float | None]) -> str:
-    """Probabilities as one character each, `?` for what is not finite, a space where there is none."""
-    return "".join(
-        " " if score is None else _BARS[min(7, max(0, int(score * 8)))] if math.isfinite(score) else "?"
-        for score in scores
-    )
 
 
 def _name(order: tuple[str, int]) -> str:

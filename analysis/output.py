@@ -1,16 +1,17 @@
 """Where an answer goes: rows to stdout or a file, everything else to stderr."""
 
+import json
 import re
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 
-from analysis import export, render
+from analysis import export, pictures, render
 from analysis.answer import Answer
-from analysis.engine import Build, Rows, answered, batches, rows
-from analysis.errors import BadInput, listing
-from analysis.questions import Question
+from analysis.engine import Build, Rows, answered, batches, page
+from analysis.errors import BadInput, MissingExtra, listing
 from analysis.schema import is_score
 from analysis.sqltext import Statement
 
@@ -19,19 +20,31 @@ _NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL\(
 
 @dataclass(frozen=True)
 class How:
-    """How to give an answer: form is table, json, csv, markdown or None; rows the most a table draws."""
+    """How to give an answer: form is table, json, csv, markdown or None; rows the most a table draws.
+
+    report is a file for what joins did, as JSON; chart one for the answer's chart, .svg, .png or .html.
+    """
 
     form: str | None = None
     file: Path | None = None
     show_sql: bool = False
     rows: int = 50
+    report: Path | None = None
+    chart: Path | None = None
 
 
-def give(build: Build, store: Path, question: Question | None, how: How) -> None:
+def give(build: Build, store: Path, how: How) -> None:
     """Answer on stdout, or in a file; the SQL, notes and what was left out go to stderr. Raises SecondguessError."""
     form = export.format_of(how.file, how.form) if how.file is not None else how.form or "table"
-    if how.file is not None and how.file.resolve().is_relative_to(store.resolve()):
-        raise BadInput(f"{how.file} lies in the store, which only recording writes to; name a file outside {store}")
+    if form == "parquet" and how.file is None:
+        raise BadInput("Parquet is no text; name a file for it, as in -o answer.parquet")
+    given = [file for file in (how.file, how.report, how.chart) if file is not None]
+    if len({file.resolve() for file in given}) < len(given):
+        raise BadInput(f"{given[0]} would be written twice; give each thing a file of its own")
+    beside = [pictures.folder(how.file)] if how.file is not None else []
+    for file in (*given, *beside):
+        if file.resolve().is_relative_to(store.resolve()):
+            raise BadInput(f"{file} lies in the store, which only recording writes to; name a file outside {store}")
     if form == "parquet" and how.file is not None:
         with answered(build, batches) as (statement, reader):
             _tell(statement, how)
@@ -39,50 +52,103 @@ def give(build: Build, store: Path, question: Question | None, how: How) -> None
                 count = export.write_parquet(reader, part)
             _say(f"wrote {_rows(count)} to {how.file}")
         return
-    with answered(build, rows) as (statement, found):
-        answer = _answer(found, statement, question)
+    with answered(build, page) as (statement, (found, total)):
+        if how.chart is not None:
+            found = _charted(found, statement, how.chart)
+        answer = _answer(found, statement)
         _tell(statement, how, answer.columns)
         if how.file is not None:
             with export.replaced(how.file) as part, part.open("w", encoding="utf-8", newline="") as out:
-                count = export.write_text(answer, form, out)
-            _say(f"wrote {_rows(count)} to {how.file}")
+                count = export.write_text(pictures.beside(how.file, form, answer), form, out)
+            some = "" if total is None or total == count else f" ({_part(count, total, statement)})"
+            _say(f"wrote {_rows(count)} to {how.file}{some}")
         elif form == "table":
-            _to_terminal(answer, how.rows)
+            _to_terminal(answer, how, total, statement)
         else:
-            export.write_text(answer, form, sys.stdout)
+            count = export.write_text(answer, form, sys.stdout)
+            if total is not None and total > count:
+                _say(_comment(how) + _part(count, total, statement))
+
+
+def _charted(found: Rows, statement: Statement, path: Path) -> Rows:
+    """Draw the answer's chart into a file; the rows, which were read for it, are given back."""
+    try:
+        from analysis import charts  # noqa: PLC0415 - a second that only this needs
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"{error.name}, which charts need,", "view") from None
+    held = list(islice(found.rows, charts.MOST_MARKS + 1))
+    made = charts.chart(statement.drawn, found.columns, held, statement.order)
+    if made is None:
+        raise BadInput("this answer has no chart; confusion, errors-by-guess and errors-over-time have one")
+    with export.replaced(path) as part:
+        charts.write(made, part, path.suffix)
+    _say(f"drew {path}")
+    return replace(found, rows=chain(held, found.rows))
+
+
+def check(build: Build) -> None:
+    """Make a statement and bind it, without an answer; raises SecondguessError for what is wrong with it."""
+    with answered(build, lambda con, statement: con.execute(f"EXPLAIN {statement.sql}", statement.bound)):
+        pass
 
 
 def _tell(statement: Statement, how: How, columns: Sequence[str] = ()) -> None:
     """Say what the reader of the answer should know; as comments where SQL is shown, which can be pasted with them."""
-    notes = list(statement.notes)
+    notes = list(dict.fromkeys(statement.notes))
     if any(is_score(name.removesuffix("_a")) for name in columns) and not all(map(str.isdigit, statement.classes)):
         notes.append(f"score_0, score_1, … are the scores of: {listing(statement.classes)}")
     if how.show_sql:
         _say(statement.text + ";")
     for note in notes:
-        _say(("-- " if how.show_sql else "") + " ".join(note.splitlines()))
+        _say(_comment(how) + " ".join(note.splitlines()))
+    if how.report is not None:
+        with export.replaced(how.report) as part:
+            reports = [report.as_dict() for report in statement.reports]
+            part.write_text(json.dumps(reports, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def _answer(found: Rows, statement: Statement, question: Question | None) -> Answer:
+def _answer(found: Rows, statement: Statement) -> Answer:
     return Answer(
         columns=found.columns,
         numeric=[_NUMBER.fullmatch(kind) is not None for kind in found.types],
         rows=found.rows,
-        drawn=question.drawn if question is not None else None,
+        drawn=statement.drawn,
         order=statement.order,
         classes=statement.classes,
     )
 
 
-def _to_terminal(answer: Answer, limit: int) -> None:
-    drawn = render.terminal(answer, sys.stdout, limit)
+def _comment(how: How) -> str:
+    """What begins a line on stderr that may be pasted together with shown SQL."""
+    return "-- " if how.show_sql else ""
+
+
+def _to_terminal(answer: Answer, how: How, total: int | None, statement: Statement) -> None:
+    drawn = render.terminal(answer, sys.stdout, how.rows)
+    before = _comment(how)
     if drawn.hidden and drawn.total:
         left_out = f"{len(drawn.hidden)} column{'' if len(drawn.hidden) == 1 else 's'}"
-        _say(f"{left_out} too wide for {drawn.width} characters: {listing(drawn.hidden)}; --format csv writes all")
-    if drawn.total > drawn.shown:
-        _say(f"{drawn.shown:,} of {_rows(drawn.total)}; --rows {drawn.total} draws all, --format csv writes all")
+        hidden = f"{left_out} too wide for {drawn.width} characters: {listing(drawn.hidden)}"
+        _say(f"{before}{hidden}; --format csv writes all")
+    if total is not None:
+        _say(before + _part(drawn.shown, total, statement))
+    elif drawn.total > drawn.shown:
+        _say(
+            f"{before}{drawn.shown:,} of {_rows(drawn.total)}; --rows {drawn.total} draws all, --format csv writes all"
+        )
     else:
-        _say(_rows(drawn.total))
+        _say(before + _rows(drawn.total))
+
+
+def _part(shown: int, total: int, statement: Statement) -> str:
+    """Which rows of how many a page shows, and how to see the next ones."""
+    offset = statement.page.offset if statement.page is not None else 0
+    if shown == total:
+        return _rows(total)
+    if not shown:
+        return f"no rows after the first {offset:,}; there are {total:,}"
+    after = f"; --offset {offset + shown} shows what follows" if offset + shown < total else ""
+    return f"rows {offset + 1:,} to {offset + shown:,} of {total:,}{after}"
 
 
 def _rows(count: int) -> str:

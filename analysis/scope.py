@@ -2,14 +2,15 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from string import ascii_lowercase
 
 from analysis.errors import BadInput, Damaged
+from analysis.guard import folded
+from analysis.kinds import Kind, kind_of
 from analysis.refs import Selection
 from analysis.schema import is_score, score_column
-from analysis.sqltext import identifier, literal, read_parquet
+from analysis.sqltext import as_text, identifier, literal, read_parquet
 from analysis.store.records import Epoch
 from analysis.store.runs import Run
 
@@ -24,15 +25,21 @@ _STANDARD = {
     "truth_score": "FLOAT",
 }
 _TEXT = {"string", "large_string"}
+# Where a row stands in its file, which orders rows as they were recorded; DuckDB gives the column this name.
+PLACE = "file_row_number"
 
 
 @dataclass(frozen=True)
 class Relation:
-    """A SELECT over files of the store, the files, and the classes behind its score_0, score_1, …."""
+    """A SELECT over files of the store, the files, and the classes behind its score_0, score_1, ….
+
+    columns are the columns' names, each with what it holds: number, text, boolean, date, media, list or other.
+    """
 
     sql: str
     files: frozenset[Path]
     classes: tuple[str, ...] = ()
+    columns: Mapping[str, Kind] = field(default_factory=dict)
 
 
 def ctes(relations: Mapping[str, Relation]) -> str:
@@ -40,21 +47,35 @@ def ctes(relations: Mapping[str, Relation]) -> str:
     return ",\n".join(f"{identifier(name)} AS (\n{relation.sql}\n)" for name, relation in relations.items())
 
 
-def stacked(what: str, selections: Iterable[Selection], classes: Sequence[str] = ()) -> Relation:
+def all_files(relations: Mapping[str, Relation]) -> frozenset[Path]:
+    """Every file that the relations read."""
+    return frozenset(file for relation in relations.values() for file in relation.files)
+
+
+def shared_classes(relations: Iterable[Relation]) -> tuple[str, ...]:
+    """The names behind score_0, score_1, … where all relations with scores agree on them."""
+    found = {relation.classes for relation in relations if relation.classes}
+    return min(found) if len(found) == 1 else ()
+
+
+def stacked(
+    what: str, selections: Iterable[Selection], classes: Sequence[str] = (), *, place: bool = False
+) -> Relation:
     """The selections' rows under each other, their scores aligned by class; `what` names the relation in errors.
 
     The columns are the schema's own (NULL where a table lacks one), score_0 …, the users' columns, and `examples`, the
     stem of the file that describes a row's example. run is the run's name, or RUN/TABLE where several tables of a run
-    are stacked. classes come first in the order of the scores, and have a column even where no table knows them.
+    are stacked. classes come first in the order of the scores, and have a column even where no table knows them. With
+    place, a last column PLACE says where the row stands in its file.
     A column of the users' that is text in one table and not in another is text. Raises BadInput where guess or truth
     is: such tables are asked one by one.
     """
     epochs = list({(e.run, e.table, e.epoch): e for selection in selections for e in selection.epochs}.values())
     if not epochs:
         raise BadInput(f"{what} has no epochs yet; record one, or name another table")
-    _same_labels(epochs)
+    same_labels(epochs)
     classes = class_order(epochs, classes)
-    types = _columns(epochs, len(classes))
+    types = columns(epochs, len(classes))
     names = run_names(epochs)
     kept: dict[Path, list[int]] = {}
     for epoch in epochs:
@@ -65,8 +86,10 @@ def stacked(what: str, selections: Iterable[Selection], classes: Sequence[str] =
         some = () if len(kept[epoch.file]) == len(epoch.file_epochs) else tuple(sorted(kept[epoch.file]))
         key = (epoch.columns, epoch.classes, name if name != epoch.recorded_as else None, epoch.examples, some)
         branches.setdefault(key, []).append(epoch)
-    selects = [_select(group, names, classes, types) for group in branches.values()]
-    return Relation("\nUNION ALL\n".join(selects), frozenset(epoch.file for epoch in epochs), tuple(classes))
+    selects = [_select(group, names, classes, types, place) for group in branches.values()]
+    files = frozenset(epoch.file for epoch in epochs)
+    kinds = _kinds(epochs, types) | ({PLACE: "number"} if place else {})
+    return Relation("\nUNION ALL\n".join(selects), files, tuple(classes), kinds)
 
 
 def run_names(epochs: Iterable[Epoch]) -> dict[tuple[str, str], str]:
@@ -81,16 +104,16 @@ def class_order(epochs: Iterable[Epoch], first: Sequence[str] = ()) -> list[str]
     return list(dict.fromkeys([*first, *(name for epoch in epochs for name in _classes(epoch))]))
 
 
-def _columns(epochs: Iterable[Epoch], scores: int) -> dict[str, str]:
+def columns(epochs: Iterable[Epoch], scores: int) -> dict[str, str]:
     """Each column of the stack, its SQL type, "" where only the file knows it; names that differ in case are one."""
     found: dict[str, tuple[str, set[str]]] = {}
     for name, kind in (column for epoch in epochs for column in epoch.columns):
-        found.setdefault(name.casefold(), (name, set()))[1].add(kind)
+        found.setdefault(folded(name), (name, set()))[1].add(kind)
     label = next((_common(found[name][1]) for name in ("guess", "truth") if name in found), "VARCHAR")
     types = {**_STANDARD, "guess": label, "truth": label}
     types.update({score_column(index): "FLOAT" for index in range(scores)})
-    for folded, (name, kinds) in found.items():
-        if folded not in types and not is_score(folded):
+    for low, (name, kinds) in found.items():
+        if low not in types and not is_score(low):
             types[name] = _common(kinds)
     if any(epoch.examples for epoch in epochs):
         types["examples"] = "VARCHAR"
@@ -99,18 +122,32 @@ def _columns(epochs: Iterable[Epoch], scores: int) -> dict[str, str]:
 
 def _common(kinds: set[str]) -> str:
     """The SQL type that holds a column of these Arrow types; "" leaves it to DuckDB."""
-    if kinds & _TEXT:
+    held = {kind_of(kind) for kind in kinds - {"null"}}
+    if kinds & _TEXT or len(held) > 1 or (held == {"date"} and len({kind.partition("[")[0] for kind in kinds}) > 1):
         return "VARCHAR"
     return _SQL_TYPES.get(min(kinds), "") if len(kinds) == 1 else ""
 
 
+def _kinds(epochs: Iterable[Epoch], types: Mapping[str, str]) -> dict[str, Kind]:
+    """What each column of the stack holds."""
+    held: dict[str, set[str]] = {}
+    for name, kind in (column for epoch in epochs for column in epoch.columns):
+        held.setdefault(folded(name), set()).add(kind)
+    known = {"VARCHAR": "string", "BIGINT": "int64", "INTEGER": "int32", "FLOAT": "float", "DOUBLE": "double"}
+    return {name: kind_of(known.get(sql) or min(held[folded(name)])) for name, sql in types.items()}
+
+
 def _select(
-    group: Sequence[Epoch], names: Mapping[tuple[str, str], str], classes: Sequence[str], types: Mapping[str, str]
+    group: Sequence[Epoch],
+    names: Mapping[tuple[str, str], str],
+    classes: Sequence[str],
+    types: Mapping[str, str],
+    place: bool,
 ) -> str:
     """One branch: files of one layout, with one examples file and one choice of epochs."""
     first = group[0]
     run = names[first.run, first.table]
-    own = {name.casefold(): kind for name, kind in first.columns if not is_score(name)}
+    own = {folded(name): kind for name, kind in first.columns if not is_score(name)}
     # Class by class, so that score_3 is the same class in every branch, whatever its place in the file.
     scores = {score_column(classes.index(name)): score_column(index) for index, name in enumerate(_classes(first))}
     items = []
@@ -119,9 +156,10 @@ def _select(
             items.append(f"{literal(run)} AS run")
         elif name == "examples" and first.examples is not None:
             items.append(f"{literal(first.examples.stem)} AS examples")
-        elif name.casefold() in own:
-            text = kind == "VARCHAR" and own[name.casefold()] not in _TEXT
-            items.append(f"CAST({identifier(name)} AS VARCHAR) AS {identifier(name)}" if text else identifier(name))
+        elif folded(name) in own:
+            text = kind == "VARCHAR" and own[folded(name)] not in _TEXT
+            value = as_text(identifier(name), kind_of(own[folded(name)]))
+            items.append(f"{value} AS {identifier(name)}" if text else identifier(name))
         elif scores.get(name) == name:
             items.append(identifier(name))
         elif name in scores:
@@ -132,7 +170,9 @@ def _select(
     kept = sorted({epoch.epoch for epoch in group})
     whole = {epoch for member in group for epoch in member.file_epochs} == set(kept)
     where = "" if whole else f"\nWHERE epoch IN ({', '.join(map(str, kept))})"
-    return f"SELECT {', '.join(items)}\nFROM {read_parquet(files)}{where}"
+    options = ["file_row_number = true"] if place else []
+    items += [PLACE] if place else []
+    return f"SELECT {', '.join(items)}\nFROM {read_parquet(files, *options)}{where}"
 
 
 def _classes(epoch: Epoch) -> Sequence[str]:
@@ -141,7 +181,7 @@ def _classes(epoch: Epoch) -> Sequence[str]:
     )
 
 
-def _same_labels(epochs: Iterable[Epoch]) -> None:
+def same_labels(epochs: Iterable[Epoch]) -> None:
     """Raise BadInput where guess or truth is text in one table and not in another, naming both."""
     first: dict[str, tuple[bool, str, str]] = {}
     for epoch in epochs:
@@ -153,49 +193,6 @@ def _same_labels(epochs: Iterable[Epoch]) -> None:
                     f"{name} is {known[1]} in {known[2]}, but {found[1]} in {found[2]}, so these cannot be read "
                     f'together; name one of them, as in FROM "{found[2]}"'
                 )
-
-
-def joined(selections: Sequence[Selection]) -> dict[str, Relation]:
-    """The relation `joined` and the tables it joins: a row per id that all have, every other column suffixed _a, _b, ….
-
-    No two columns collide, since all of one side end alike. Raises BadInput for a selection of several epochs, or ids
-    that are not unique.
-    """
-    epochs = [single(selection) for selection in selections]
-    _same_labels(epochs)
-    letters = ascii_lowercase[: len(epochs)]
-    if len(letters) < len(epochs):
-        raise BadInput(f"{len(epochs)} tables cannot stand side by side; {len(letters)} can")
-    classes = class_order(epochs)
-    names = [f"{epoch.run}/{epoch.table}@{epoch.epoch}" for epoch in epochs]
-    sides = {name: stacked(name, [side], classes) for name, side in zip(names, selections, strict=True)}
-    columns = [list(_columns([epoch], len(classes))) for epoch in epochs]
-    items = ["a.id"]
-    for name in _in_order(columns):
-        held = [letter for letter, side in zip(letters, columns, strict=True) if name in side]
-        items += [f"{letter}.{identifier(name)} AS {identifier(f'{name}_{letter}')}" for letter in held]
-    sources = [f"{identifier(name)} {letter}" for name, letter in zip(names, letters, strict=True)]
-    on = [f"JOIN {source} ON {letter}.id = a.id" for source, letter in zip(sources[1:], letters[1:], strict=True)]
-    sql = f"SELECT {', '.join(items)}\nFROM " + "\n".join([sources[0], *on])
-    return {**sides, "joined": Relation(sql, frozenset(file for side in sides.values() for file in side.files))}
-
-
-def _in_order(columns: Sequence[Sequence[str]]) -> list[str]:
-    """What the answer is about first, where it comes from last."""
-    last = ["run", "epoch", "examples"]
-    names = dict.fromkeys(name for held in columns for name in held if name not in {"id", *last})
-    return [*names, *(name for name in last if any(name in held for held in columns))]
-
-
-def single(selection: Selection) -> Epoch:
-    """The one epoch of a selection that can be joined; raises BadInput for several, or ids that are not unique."""
-    if len(selection.epochs) != 1:
-        held = ", ".join(str(epoch.epoch) for epoch in selection.epochs)
-        raise BadInput(f"{selection.name} is several epochs ({held}); a join takes one, as in {selection.run}@last")
-    epoch = selection.epochs[0]
-    if not epoch.unique:
-        raise BadInput(f"{selection.name} has repeated or missing ids, so a join would multiply rows; it is refused")
-    return epoch
 
 
 def examples(epochs: Iterable[Epoch]) -> Relation:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from analysis.errors import BadInput
+from analysis.join_report import JoinReport
+from analysis.kinds import Kind
 
 _WILDCARD = re.compile(r"[\[*?]")
 
@@ -44,6 +46,22 @@ def literal(value: object) -> str:
     if isinstance(value, Sequence):
         return "[" + ", ".join(literal(item) for item in value) + "]"
     raise TypeError(f"no SQL literal for {type(value).__name__}")
+
+
+def as_text(sql: str, kind: Kind) -> str:
+    """An expression as text, written as JavaScript does: whole numbers without a point, what has parts as JSON.
+
+    So W&B turns keys into text (`'' + value`), and 1 matches "1". Real numbers below a ten-thousandth look otherwise.
+    """
+    if kind == "number":
+        value = f"({sql})"
+        special = f"WHEN isnan({value}::DOUBLE) THEN 'NaN' WHEN isinf({value}::DOUBLE) THEN "
+        infinite = f"CASE WHEN {value} > 0 THEN 'Infinity' ELSE '-Infinity' END"
+        whole = f"WHEN {value} = trunc({value}) AND abs({value}) < 1e21 THEN CAST(CAST({value} AS HUGEINT) AS VARCHAR)"
+        return f"CASE {special}{infinite} {whole} ELSE replace(CAST({value} AS VARCHAR), 'e-0', 'e-') END"
+    if kind in ("list", "media", "other"):
+        return f"CAST(to_json({sql}) AS VARCHAR)"
+    return sql if kind == "text" else f"CAST({sql} AS VARCHAR)"
 
 
 def _text(value: str) -> str:
@@ -82,12 +100,23 @@ class Parameter:
 
 
 @dataclass(frozen=True)
+class Page:
+    """Which of all rows a statement gives: at most limit (None: all) from offset on; total is SQL for their number."""
+
+    total: str
+    limit: int | None
+    offset: int
+
+
+@dataclass(frozen=True)
 class Statement:
     """One SELECT that reads the store's files and nothing else.
 
     scope is the CTEs put before the person's or question's text; values are bound when it runs, and written into
     `text` when it is shown. files are all it may read; notes is what the reader of its answer should know. classes are
-    the names behind score_0, score_1, …. order is the (run, epoch) asked about, as they were named.
+    the names behind score_0, score_1, …. order is the (run, epoch) asked about, as they were named; drawn how the
+    answer may be drawn, (how, columns). page says which part of the rows it gives, where that can be a part; reports
+    what its joins did.
     """
 
     scope: str
@@ -98,11 +127,21 @@ class Statement:
     notes: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
     order: tuple[tuple[str, int], ...] = ()
+    page: Page | None = None
+    reports: tuple[JoinReport, ...] = ()
+    drawn: tuple[str, tuple[str, ...]] | None = None
 
     @property
     def sql(self) -> str:
         """The statement with its `$name` parameters, to be run with `bound`."""
         return self._wrapped(self.body)
+
+    @property
+    def total(self) -> str:
+        """The statement that counts the rows of which `page` is a part; raises TypeError where there is no page."""
+        if self.page is None:
+            raise TypeError("a statement without a page gives all its rows")
+        return self._wrapped(self.page.total)
 
     @property
     def bound(self) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from recording import Row, record
 import analysis
 from analysis import joins
 from analysis.errors import BadInput
+from analysis.joins import Join
 from analysis.refs import resolve
 from analysis.store.commits import EpochRows
 from analysis.store.runs import list_runs
@@ -23,7 +24,7 @@ TEXTS = {name: f"text of {name}" for name in "abcdefgh"}
 def report(store, *refs):
     runs = list_runs(store)
     with duckdb.connect() as con:
-        return joins.reports(con, [resolve(runs, ref, "last") for ref in refs])
+        return joins.joined(con, [resolve(runs, ref, "last") for ref in refs], Join()).reports
 
 
 def counts(store, left="left", right="right"):
@@ -125,15 +126,24 @@ def repeated(store, run, ids):
     writer.close()
 
 
-@pytest.mark.parametrize("ids", [["a", "a", "b"], ["a", None, "b"]])
-def test_repeated_or_missing_ids_are_refused_in_a_join_and_answered_alone(tmp_path, ids):
-    repeated(tmp_path, "left", ids)
+def test_repeated_ids_are_refused_in_a_join_and_answered_alone(tmp_path):
+    repeated(tmp_path, "left", ["a", "a", "b"])
     record(tmp_path, "right", {1: rows("ab")})
     store = analysis.connect(tmp_path)
     for tables in (("left", "right"), ("right", "left")):
-        with pytest.raises(BadInput, match="left@1 has repeated or missing ids, so a join would multiply rows"):
+        with pytest.raises(BadInput, match=r"left@1 has 1 rows with a repeated key \(id\), so the join would multiply"):
             store.ask("disagreements", *tables)
     assert store.sql('SELECT count(*) FROM "left@1"').fetchall() == [(3,)]
+
+
+def test_rows_without_an_id_match_nothing_and_are_counted(tmp_path, caplog):
+    repeated(tmp_path, "left", ["a", None, "b", None])
+    record(tmp_path, "right", {1: [("a", 0, 1), ("c", 0, 1)]})
+    assert analysis.connect(tmp_path).ask("disagreements", "left", "right").project("id").fetchall() == [("a",)]
+    assert (
+        "joined left@1 with right@1 on id: 1 matched, 1 only in left@1, 1 only in right@1, 2 without a key in left@1, "
+        "0 with another truth; examples not compared"
+    ) in caplog.text
 
 
 def test_a_join_takes_one_epoch_of_each_side(tmp_path):

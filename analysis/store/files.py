@@ -161,3 +161,14 @@ def put_record(final: Path, record: dict[str, Any], incoming: Path) -> None:
     with Part(incoming) as part:
         part.write(json.dumps(record, ensure_ascii=False, indent=1, allow_nan=False).encode())
         part.publish(final)
+
+
+def put_text(final: Path, text: str, incoming: Path, *, overwrite: bool = False) -> None:
+    """Create or, with overwrite, replace a text file in one step; raises FileExistsError where the name is taken."""
+    with Part(incoming) as part:
+        part.write(text.encode())
+        if overwrite and final.exists():
+            os.replace(part.path, final)
+            sync_folder(final.parent)
+        else:
+            part.publish(final)

@@ -16,10 +16,15 @@ def in_turn(peers: dict[str, Callable[[], float]], rounds: int) -> dict[str, lis
     return found
 
 
+def pairs(slow: Sequence[float], fast: Sequence[float]) -> list[float]:
+    """The ratio of each pair."""
+    return [a / b for a, b in zip(slow, fast, strict=True)]
+
+
 def ratio(slow: Sequence[float], fast: Sequence[float]) -> str:
     """The ratio pair by pair: its median, and its least and greatest."""
-    pairs = [a / b for a, b in zip(slow, fast, strict=True)]
-    return f"{statistics.median(pairs):.2f}x ({min(pairs):.2f} to {max(pairs):.2f})"
+    found = pairs(slow, fast)
+    return f"{statistics.median(found):.2f}x ({min(found):.2f} to {max(found):.2f})"
 
 
 def machine() -> str:

@@ -1,0 +1,64 @@
+"""The tables that are asked about: found in the store, whole, with what their reader should know."""
+
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+
+from analysis.errors import Damaged, listing
+from analysis.refs import Selection
+from analysis.store.records import Epoch
+from analysis.store.runs import Run, list_runs
+
+
+def listed(store: Path, chosen: Callable[[Mapping[str, Run]], Iterable[Selection]]) -> Mapping[str, Run]:
+    """The runs of a store, listed again where a chosen file is gone: a compaction may just have removed it."""
+    runs = list_runs(store)
+    there = all(epoch.file.is_file() for selection in chosen(runs) for epoch in selection.epochs)
+    return runs if there else list_runs(store)
+
+
+def tables_of(run: Run) -> list[Selection]:
+    """Every table of a run with all its epochs."""
+    return [Selection(run.name, table, tuple(epochs.values())) for table, epochs in run.tables.items()]
+
+
+def whole(selection: Selection) -> Selection:
+    """The selection without the epochs whose file is gone."""
+    return Selection(selection.run, selection.table, tuple(epoch for epoch in selection.epochs if epoch.file.is_file()))
+
+
+def present(selection: Selection) -> Selection:
+    """The selection without the epochs whose file is gone; raises Damaged where none is left."""
+    found = whole(selection)
+    if selection.epochs and not found.epochs:
+        raise Damaged(f"{selection.name} is committed, but its file {selection.epochs[0].file} is missing; restore it")
+    return found
+
+
+def run_notes(runs: Iterable[Run]) -> list[str]:
+    """What is wrong in the runs' folders: records that cannot be read, files that are gone."""
+    found: list[str] = []
+    for run in runs:
+        gone: dict[Path, list[Epoch]] = {}
+        for epoch in (epoch for table in run.tables.values() for epoch in table.values()):
+            if not epoch.file.is_file():
+                gone.setdefault(epoch.file, []).append(epoch)
+        found += run.faults
+        found += [
+            f"left out {epochs[0].run}/{epochs[0].table}@{listing(epoch.epoch for epoch in epochs)}: {file} is missing"
+            for file, epochs in gone.items()
+        ]
+    return list(dict.fromkeys(found))
+
+
+def row_notes(chosen: Iterable[Selection]) -> list[str]:
+    """What the counts leave aside: rows with NaN scores, rows without a label."""
+    found = []
+    for epoch in (epoch for selection in chosen for epoch in selection.epochs):
+        name = f"{epoch.run}/{epoch.table}@{epoch.epoch}"
+        if epoch.nan_scores:
+            found.append(f"{name}: {epoch.nan_scores:,} of {epoch.rows:,} rows have NaN scores, so no confidence")
+        if epoch.unlabelled and epoch.errors is not None:
+            found.append(
+                f"{name}: {epoch.unlabelled:,} of {epoch.rows:,} rows are unlabelled, so neither right nor wrong"
+            )
+    return found

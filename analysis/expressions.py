@@ -1,0 +1,119 @@
+"""Free text of a person's that becomes part of a statement: guarded expressions, lists of them, names."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+
+import duckdb
+
+from analysis import guard
+from analysis.errors import BadInput, Refused, listing
+from analysis.sqltext import identifier
+
+_LONGEST, _MESSAGE = 120, 500  # characters of a text and of what is wrong with it that are repeated
+_OPEN, _CLOSE = b"([{", b")]}"
+_DIRECTIONS = {"asc": False, "desc": True}
+
+
+@dataclass(frozen=True)
+class Expression:
+    """One value of a row as SQL that passed the guard, with the relations and the columns (folded) that it names."""
+
+    sql: str
+    relations: tuple[str, ...] = ()
+    columns: frozenset[str] = frozenset()
+    ordered: bool = False
+
+
+def expression(
+    con: duckdb.DuckDBPyConnection, what: str, text: str, columns: Iterable[str] | None = None
+) -> Expression:
+    """The expression a person wrote, or the column that is called exactly so.
+
+    columns are all there are, None where that is not known. Raises Refused saying in what, BadInput for a column that
+    is not there.
+    """
+    if columns is not None and text in columns:
+        return Expression(identifier(text), (), frozenset({guard.folded(text)}))
+    try:
+        found = guard.expression(con, text)
+    except Refused as error:
+        shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
+        raise Refused(f"in {what} {shown!r}: {str(error)[:_MESSAGE]}") from None
+    if columns is not None:
+        known = {guard.folded(name) for name in columns}
+        if unknown := sorted(found.plain - known):
+            raise BadInput(f"in {what} {text!r}: there is no column {unknown[0]!r}; there are: {listing(columns, 40)}")
+    # The line break keeps a comment at the end from swallowing the bracket.
+    ending = "\n)" if "--" in found.text else ")"
+    moved = found.ordered or bool(found.relations)
+    return Expression(f"({found.text.strip()}{ending}", found.relations, found.columns, moved)
+
+
+def named(text: str) -> tuple[str, str]:
+    """The name and the expression of `name = expression`; the name may be quoted as in SQL. Raises BadInput."""
+    parts = list(_split(text, b"="))
+    name = unquoted(parts[0]) if len(parts) > 1 else ""
+    value = text.encode()[len(parts[0].encode()) + 1 :].decode().strip()
+    if not name or not value:
+        raise BadInput(
+            f"{text!r} is no computed column; write name = expression, as in 'gap = confidence - truth_score'"
+        )
+    return name, value
+
+
+def listed(text: str) -> tuple[str, ...]:
+    """The expressions of a list with commas, those inside brackets and quotes left alone; raises BadInput for a gap."""
+    found = tuple(part.strip() for part in _split(text, b","))
+    if not all(found):
+        raise BadInput(f"{text!r} has nothing between two commas, or at an end; leave the comma out")
+    return found
+
+
+def names(text: str) -> tuple[str, ...]:
+    """The names of a list with commas, those in double quotes as in SQL; raises BadInput for a gap."""
+    return tuple(unquoted(part) for part in listed(text))
+
+
+def unquoted(name: str) -> str:
+    """A name without the double quotes of SQL around it."""
+    name = name.strip()
+    quoted = len(name) > 1 and name[0] == name[-1] == '"'
+    return name[1:-1].replace('""', '"') if quoted else name
+
+
+def order(text: str) -> tuple[str, bool]:
+    """The expression of `expression`, `-expression` or `expression desc`, and whether the largest comes first."""
+    stripped = text.strip()
+    if stripped.startswith("-") and not stripped.startswith("--"):
+        return stripped[1:].strip(), True
+    rest, _, last = stripped.rpartition(" ")
+    if rest and last.casefold() in _DIRECTIONS:
+        return rest.strip(), _DIRECTIONS[last.casefold()]
+    return stripped, False
+
+
+def column(what: str, name: str, columns: Mapping[str, object]) -> str:
+    """The column that a person names, whatever the case of its letters; raises BadInput with those there are."""
+    if name in columns:
+        return name
+    folded = {guard.folded(held): held for held in columns}
+    if guard.folded(name) not in folded:
+        raise BadInput(f"{what}: there is no column {name!r}; there are: {listing(columns, 40)}")
+    return folded[guard.folded(name)]
+
+
+def _split(text: str, separator: bytes) -> Iterator[str]:
+    """The parts of a text between separators that stand outside of brackets, quotes and comments."""
+    try:
+        data, depth, start = text.encode(), 0, 0
+    except UnicodeEncodeError:
+        raise BadInput(f"{text!r} is not valid Unicode text") from None
+    for place, kind in duckdb.tokenize(text):
+        if kind != duckdb.token_type.operator:
+            continue
+        letter = data[place : place + 1]
+        depth += (letter in _OPEN) - (letter in _CLOSE)
+        if letter == separator and depth == 0:
+            yield data[start:place].decode()
+            start = place + 1
+    yield data[start:].decode()

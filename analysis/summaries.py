@@ -1,0 +1,92 @@
+"""What a group shows of a column that it is not grouped by: W&B's histograms and lists of values, as SQL."""
+
+import re
+from dataclasses import dataclass
+
+from analysis.kinds import Kind
+from analysis.sqltext import identifier
+
+BINS = 10
+_TOP = 10  # texts that are counted by name
+_FIRST = 5  # ids that are listed
+_LABELS = {"guess", "truth", "run", "epoch", "examples", "step"}
+_PROBABILITIES = re.compile(r"score_\d+|confidence|truth_score")
+
+
+@dataclass(frozen=True)
+class Summary:
+    """How a column is summarised: gathered over a group's rows, then shown, as SQL over what was gathered.
+
+    ranges says that `gathered` reads low and high of the whole column from the relation `ranges`, a row of structs.
+    """
+
+    gathered: str
+    shown: str
+    ranges: bool = False
+
+
+def summary(column: str, base: str, kind: Kind) -> Summary:
+    """The summary of a column; base is its name without a side's suffix.
+
+    Numbers give {low, high, counts}: ten bins of equal width from the least to the greatest of all groups, from 0 to 1
+    for scores; NaN, infinities and NULL are in none. Labels, texts and booleans give {values, distinct}: the ten most
+    frequent with how often, and how many there are. Ids give the first five in order, dates the first and the last,
+    everything else the number of values.
+    """
+    name = identifier(column)
+    base = base.casefold()
+    if base in {"id", "digest"}:
+        return Summary(f"min({name}, {_FIRST})", name)
+    if base in _LABELS or kind in {"text", "boolean"}:
+        counted = f"{{'counted': histogram({name}), 'none': count(*) - count({name})}}"
+        return Summary(counted, _most_frequent(name))
+    if kind == "number":
+        if _PROBABILITIES.fullmatch(base):
+            return Summary(_binned(name, "0", "1"), _bins(name, "0::DOUBLE", "1::DOUBLE"))
+        held = identifier(_range(column))
+        low, high = f"{held}.low", f"{held}.high"
+        return Summary(_binned(name, low, high), _bins(name, low, high), ranges=True)
+    if kind == "date":
+        return Summary(f"{{'first': min({name}), 'last': max({name})}}", name)
+    return Summary(f"count({name})", name)
+
+
+def range_of(column: str) -> str:
+    """The least and the greatest number of a column, NaN and infinities left aside."""
+    name = identifier(column)
+    finite = f"FILTER (WHERE isfinite({name}::DOUBLE))"
+    return (
+        f"{{'low': min({name}::DOUBLE) {finite}, 'high': max({name}::DOUBLE) {finite}}} AS {identifier(_range(column))}"
+    )
+
+
+def _range(column: str) -> str:
+    return f"range of {column}"
+
+
+def _binned(name: str, low: str, high: str) -> str:
+    """How many values lie in each bin, those on the upper edge in the last one."""
+    place = f"floor(({name}::DOUBLE - {low}) / nullif({high} - {low}, 0) * {BINS})"
+    bin = f"greatest(0, least({BINS - 1}, coalesce({place}, 0)))::TINYINT"
+    return f"histogram(CASE WHEN isfinite({name}::DOUBLE) THEN {bin} END)"
+
+
+def _bins(name: str, low: str, high: str) -> str:
+    place = identifier("a bin")
+    counts = f"list_transform(range({BINS}), lambda {place}: coalesce({name}[{place}::TINYINT], 0)::BIGINT)"
+    return f"{{'low': {low}, 'high': {high}, 'counts': {counts}}}"
+
+
+def _most_frequent(name: str) -> str:
+    """The values with how often they occur, NULL among them: its rows are those that the histogram leaves out."""
+    counted = f"{name}.counted"
+    entry = '"an entry"'
+    entries = (
+        f"list_transform(map_entries({counted}), lambda {entry}: "
+        f"{{'less': -({entry}.value::BIGINT), 'none': 0, 'value': {entry}.key}})"
+    )
+    none = f"CASE WHEN {name}.none > 0 THEN [{{'less': -{name}.none, 'none': -1, 'value': NULL}}] ELSE [] END"
+    top = f"list_sort(list_concat(coalesce({entries}, []), {none}))[:{_TOP}]"
+    values = f"list_transform({top}, lambda {entry}: {{'value': {entry}.value, 'rows': -{entry}.less}})"
+    distinct = f"coalesce(cardinality({counted}), 0)::BIGINT + ({name}.none > 0)::BIGINT"
+    return f"{{'values': {values}, 'distinct': {distinct}}}"

@@ -1,0 +1,140 @@
+"""The rows of a table view once its computed columns and its filters are applied."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from analysis import expressions, guard, scope
+from analysis.errors import BadInput
+from analysis.expressions import Expression
+from analysis.free_relations import free_relation
+from analysis.kinds import Kind, kind_of_sql
+from analysis.scope import Relation
+from analysis.sqltext import identifier
+from analysis.table_rows import TableRows
+from analysis.tableview import TableView
+
+_TAKEN = ("image", "content", "digest")
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """A view's rows before they are grouped, sorted and cut.
+
+    source and where are the SQL after FROM, columns what there is to show. aggregates are the columns of a group, sort
+    the terms with whether the largest comes first, both as SQL. as_read says that rows come as they were recorded;
+    looked_up are columns that an expression needed, and nobody asked to see; sorted_by are those that the sort names.
+    """
+
+    rows: TableRows
+    source: str
+    where: str
+    columns: Mapping[str, Kind]
+    relations: Mapping[str, Relation]
+    as_read: bool
+    looked_up: frozenset[str]
+    aggregates: Mapping[str, str]
+    sort: Sequence[tuple[str, bool]]
+    sorted_by: frozenset[str]
+
+    def select(self, items: Iterable[str]) -> str:
+        """A SELECT of these items from the rows."""
+        return f"SELECT {', '.join(items)}\nFROM {self.source}{self.where}"
+
+
+def filtered(con: duckdb.DuckDBPyConnection, rows: TableRows, view: TableView) -> Filtered:
+    """Apply a view's computed columns and filters, and read its aggregates and its sort.
+
+    Raises BadInput for names that are taken or not there, Refused for what is more than an expression.
+    """
+    shown = {name: kind for name, kind in rows.columns.items() if name not in rows.hidden}
+    _free(view, (*shown, *rows.hidden))
+    grouped = bool(view.group or view.aggregate or view.wandb_aggregate)
+    known = [*shown, *(name for name, _ in (*view.add, *view.wandb_add))]
+    known += [name for name in ("digest",) if rows.examples and name not in shown]
+    added = {name: expressions.expression(con, f"the column {name}", text, known) for name, text in view.add}
+    where = [expressions.expression(con, "the filter", text, known) for text in view.where]
+    counted = {name: expressions.expression(con, f"the column {name}", text) for name, text in view.aggregate}
+    sort = [_term(con, text, None if grouped else known) for text in view.sort]
+    texts = [*added.values(), *where, *counted.values(), *(term for term, _ in sort)]
+    relations = _named_relations(rows, texts)
+    source, as_read = rows.source, rows.as_read and not any(text.ordered for text in texts)
+    hidden: frozenset[str] = frozenset()
+    named = {*(name for text in texts for name in text.columns), *map(guard.folded, view.group)}
+    if named & {"digest", "image"} and "digest" not in shown and "" in rows.examples and view.join is None:
+        source, as_read = _with_digest(rows, relations), False
+        shown["digest"] = "text"
+        hidden = frozenset({"digest"})
+    if added:
+        source = _computed(source, {name: text.sql for name, text in added.items()})
+        shown |= _kinds(con, {**rows.relations, **relations}, source, list(added))
+    conditions = [text.sql for text in where]
+    aggregates = {name: text.sql for name, text in counted.items()}
+    if view.wandb_add or view.wandb_filter or view.wandb_aggregate:
+        from analysis import table_wandb  # noqa: PLC0415 - a parser that only this needs
+
+        computed = table_wandb.values(rows, shown, view.wandb_add)
+        if computed:
+            source = _computed(source, {name: sql for name, (sql, _) in computed.items()})
+            shown |= {name: kind for name, (_, kind) in computed.items()}
+        conditions += table_wandb.conditions(rows, shown, view.wandb_filter)
+        aggregates |= table_wandb.aggregates(rows, shown, view.wandb_aggregate)
+    return Filtered(
+        rows=rows,
+        source=source,
+        where="\nWHERE " + "\nAND ".join(conditions) if conditions else "",
+        columns=shown,
+        relations=relations,
+        as_read=as_read,
+        looked_up=hidden,
+        aggregates=aggregates,
+        sort=[(term.sql, down) for term, down in sort],
+        sorted_by=frozenset(name for term, _ in sort for name in term.columns),
+    )
+
+
+def _free(view: TableView, shown: Iterable[str]) -> None:
+    """Raise BadInput where a computed column is called as one that there is."""
+    taken = {guard.folded(name) for name in (*shown, *_TAKEN)}
+    for name, _ in (*view.add, *view.wandb_add):
+        if guard.folded(name) in taken:
+            raise BadInput(f"there is a column {name!r} already; call the computed one otherwise")
+
+
+def _term(con: duckdb.DuckDBPyConnection, text: str, columns: Sequence[str] | None) -> tuple[Expression, bool]:
+    value, down = (text, False) if text in (columns or ()) else expressions.order(text)
+    if value.isdecimal() and value not in (columns or ()):
+        raise BadInput(f"in the sort {text!r}: a number is no column; name one")
+    return expressions.expression(con, "the sort", value, columns), down
+
+
+def _named_relations(rows: TableRows, texts: Iterable[Expression]) -> dict[str, Relation]:
+    """The relations that subqueries in expressions name, but for those the view itself reads."""
+    names = dict.fromkeys(name for text in texts for name in text.relations)
+    own = {guard.folded(name) for name in rows.relations}
+    return {name: free_relation(name, rows.runs) for name in names if guard.folded(name) not in own}
+
+
+def _with_digest(rows: TableRows, relations: dict[str, Relation]) -> str:
+    """The stacked rows with the digest of what each is about."""
+    if repeated := [epoch for epoch in rows.epochs if not epoch.unique]:
+        name = f"{repeated[0].run}/{repeated[0].table}@{repeated[0].epoch}"
+        raise BadInput(f"{name} has repeated or missing ids, so it is not known which row has which digest")
+    relations["digests"] = scope.examples(rows.epochs)
+    held = "(SELECT examples, id, digest FROM digests) e"
+    return f"(\nSELECT t.*, e.digest\nFROM {rows.source} t LEFT JOIN {held} USING (examples, id)\n)"
+
+
+def _computed(source: str, columns: Mapping[str, str]) -> str:
+    items = [f"{sql} AS {identifier(name)}" for name, sql in columns.items()]
+    return f"(\nSELECT *, {', '.join(items)}\nFROM {source}\n)"
+
+
+def _kinds(
+    con: duckdb.DuckDBPyConnection, relations: Mapping[str, Relation], source: str, names: Sequence[str]
+) -> dict[str, Kind]:
+    """What computed columns hold, found out by binding them."""
+    listed = ", ".join(map(identifier, names))
+    described = con.execute(f"DESCRIBE WITH {scope.ctes(relations)}\nSELECT {listed} FROM {source}").fetchall()
+    return {name: kind_of_sql(str(row[1])) for name, row in zip(names, described, strict=True)}

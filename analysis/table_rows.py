@@ -1,0 +1,178 @@
+"""The rows that a table view begins with: its tables stacked or joined, and where each row and its picture are from."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import duckdb
+
+from analysis import joins, refs, scope
+from analysis.chosen import listed, present, row_notes, run_notes
+from analysis.errors import BadInput, NotFound
+from analysis.join_report import JoinReport
+from analysis.joins import Join
+from analysis.kinds import Kind
+from analysis.refs import Selection
+from analysis.scope import PLACE, Relation
+from analysis.sqltext import identifier, literal
+from analysis.store.records import Epoch
+from analysis.store.runs import Run
+from analysis.tableview import TableView
+
+
+@dataclass(frozen=True)
+class TableRows:
+    """What a view reads: a relation to select from, its columns, and what its reader should know.
+
+    order is the SQL that puts rows as they were recorded, the first table's first; as_read says that they come so.
+    sides gives each column of the tables the names it has here: one, or one per side of a join (None: it lacks it).
+    hidden are columns that only order rows.
+    examples gives a suffix ("" for what is common) the SQL of the examples' file and id that a row is about.
+    """
+
+    runs: Mapping[str, Run]
+    selections: Sequence[Selection]
+    relations: Mapping[str, Relation]
+    source: str
+    columns: Mapping[str, Kind]
+    sides: Mapping[str, tuple[str | None, ...]]
+    order: tuple[str, ...]
+    as_read: bool
+    notes: tuple[str, ...]
+    reports: tuple[JoinReport, ...] = ()
+    examples: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    hidden: frozenset[str] = frozenset()
+
+    def base(self, column: str) -> str:
+        """A column's name in its own table; nothing for one that is computed, or a label that is a real number."""
+        found = next((base for base, names in self.sides.items() if column in names), "")
+        return "" if found in self.real else found
+
+    @property
+    def real(self) -> frozenset[str]:
+        """The guesses and truths that are real numbers: of a regression."""
+        return frozenset(
+            name
+            for epoch in self.epochs
+            for name, kind in epoch.columns
+            if name in {"guess", "truth"} and kind in {"float", "double", "halffloat"}
+        )
+
+    @property
+    def epochs(self) -> list[Epoch]:
+        """The epochs that are read, in order."""
+        return [epoch for selection in self.selections for epoch in selection.epochs]
+
+
+def table_rows(con: duckdb.DuckDBPyConnection, store: Path, view: TableView) -> TableRows:
+    """Find and stack or join a view's tables.
+
+    Raises NotFound for a reference that names nothing, BadInput for tables that cannot be read together.
+    """
+    left_out: list[str] = []
+    runs = listed(store, lambda runs: _selected(runs, view, []))
+    chosen = [present(selection) for selection in _selected(runs, view, left_out)]
+    notes = (*left_out, *run_notes(runs[selection.run] for selection in chosen), *row_notes(chosen))
+    if view.join is not None:
+        if len(chosen) < 2 and left_out:
+            raise BadInput(f"one table is left to join; {'; '.join(left_out)}")
+        return _joined(con, runs, chosen, view, notes)
+    return _stacked(runs, chosen, notes)
+
+
+def _selected(runs: Mapping[str, Run], view: TableView, left_out: list[str]) -> list[Selection]:
+    """The epoch of each table that the view is at; tables that have none by then are left out, and said."""
+    if view.at is None:
+        return [refs.resolve(runs, table, "last") for table in view.tables]
+    found = []
+    for table in view.tables:
+        if refs.parse(table).epoch is not None:
+            raise BadInput(f"{table} names its epoch, and so does --at {view.at}; leave one out")
+        selection = refs.resolve(runs, table, "all")
+        held = [epoch for epoch in selection.epochs if epoch.epoch <= view.at]
+        if view.exact:
+            held = [epoch for epoch in held if epoch.epoch == view.at]
+        if held:
+            found.append(replace(selection, epochs=(held[-1],)))
+        else:
+            has = ", ".join(str(epoch.epoch) for epoch in selection.epochs)
+            left_out.append(
+                f"left out {selection.name}: no epoch {'' if view.exact else 'up to '}{view.at}; it has {has}"
+            )
+    if not found:
+        raise NotFound(f"nothing to show at epoch {view.at}; {'; '.join(left_out)}")
+    return found
+
+
+def _called(selection: Selection) -> str:
+    return selection.name.partition("@")[0]
+
+
+def _stacked(runs: Mapping[str, Run], chosen: Sequence[Selection], notes: tuple[str, ...]) -> TableRows:
+    names = [selection.name for selection in chosen]
+    if twice := [name for name in names if names.count(name) > 1]:
+        raise BadInput(f"{twice[0]} is named twice; stacked, a table stands once")
+    epochs = [epoch for selection in chosen for epoch in selection.epochs]
+    place = all(column.casefold() != PLACE for epoch in epochs for column, _ in epoch.columns)
+    relation = scope.stacked(f"{', '.join(names)}", chosen, place=place)
+    called = names[0] if len(names) == 1 else "predictions"
+    order = []
+    named = scope.run_names(epochs)
+    places = [f"{named[epoch.run, epoch.table]}@{epoch.epoch}" for epoch in epochs]
+    if len(places) > 1:
+        order.append(f"list_position({literal(places)}, run || '@' || epoch)")
+    return TableRows(
+        runs=runs,
+        selections=chosen,
+        relations={called: relation},
+        source=identifier(called),
+        columns=relation.columns,
+        sides={name: (name,) for name in relation.columns if name != PLACE},
+        order=(*order, PLACE if place else "id"),
+        as_read=place and len(epochs) == 1,
+        hidden=frozenset({PLACE}) if place else frozenset(),
+        notes=notes,
+        examples={"": ("examples", "id")} if "examples" in relation.columns else {},
+    )
+
+
+def _joined(
+    con: duckdb.DuckDBPyConnection,
+    runs: Mapping[str, Run],
+    chosen: Sequence[Selection],
+    view: TableView,
+    notes: tuple[str, ...],
+) -> TableRows:
+    epochs = [epoch for selection in chosen for epoch in selection.epochs]
+    place = all(column.casefold() != PLACE for epoch in epochs for column, _ in epoch.columns)
+    how = Join(view.join or "inner", view.key, view.allow_duplicates)
+    found = joins.joined(con, chosen, how, place=place)
+    relation = found.relations["joined"]
+    letters = joins.letters(len(chosen))
+    by_id = len(view.key) == 1 and found.key == "id"
+    seen = {side: f"examples_{side}" for side in letters if f"examples_{side}" in relation.columns}
+    examples = {f"_{side}": (stem, "id" if by_id else f"id_{side}") for side, stem in seen.items()}
+    if by_id and seen:
+        examples[""] = (f"coalesce({', '.join(seen.values())})", "id")
+    elif len(view.key) == 1 and found.key == "digest":  # the same picture on all sides: the first one's will do
+        ids = ", ".join(f"id_{side}" for side in seen)
+        examples[""] = (f"coalesce({', '.join(seen.values())})", f"coalesce({ids})")
+    bases = dict.fromkeys(name for side in found.tables for name in side.columns if name != PLACE)
+    sides: dict[str, tuple[str | None, ...]] = {}
+    for base in bases:
+        names = tuple(f"{base}_{side}" if f"{base}_{side}" in relation.columns else None for side in letters)
+        sides[base] = names if any(names) else (found.key,)
+    return TableRows(
+        runs=runs,
+        selections=chosen,
+        relations=found.relations,
+        source="joined",
+        columns=relation.columns,
+        sides=sides,
+        order=tuple(f"{PLACE}_{side} NULLS LAST" for side in letters) if place else (identifier(found.key),),
+        as_read=False,
+        notes=(*notes, *(report.line for report in found.reports)),
+        reports=found.reports,
+        examples=examples,
+        hidden=frozenset(f"{PLACE}_{side}" for side in letters) if place else frozenset(),
+    )

@@ -1,0 +1,160 @@
+"""A table view as the one statement that shows it."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain, count
+from pathlib import Path
+
+import duckdb
+
+from analysis import guard, scope
+from analysis.errors import BadInput
+from analysis.expressions import column
+from analysis.scope import Relation
+from analysis.sqltext import Page, Statement, identifier
+from analysis.summaries import range_of, summary
+from analysis.table_filter import Filtered, filtered
+from analysis.table_pictures import Pictures
+from analysis.table_rows import table_rows
+from analysis.tableview import TableView
+
+_FILTERED, _PLACE = "filtered rows", "group in page"
+
+
+@dataclass(frozen=True)
+class _Body:
+    """The SELECT that shows a view, the one that counts its rows, and what both read besides the view's tables."""
+
+    sql: str
+    total: str
+    relations: Mapping[str, Relation] = field(default_factory=dict)
+
+
+Usual = Callable[[Sequence[str], Sequence[str]], Sequence[str]]
+"""From a view's own columns and those of its examples to the ones to show where the view names none."""
+
+
+def statement(con: duckdb.DuckDBPyConnection, store: Path, view: TableView, usual: Usual | None = None) -> Statement:
+    """The statement that shows a view of the store's tables, with its page and what its joins did.
+
+    usual chooses the columns where the view names none: all of its own, unless it is given.
+    Raises NotFound and BadInput for tables and columns that are not there or do not fit, Refused for an expression that
+    is more than a value.
+    """
+    rows = table_rows(con, store, view)
+    found = filtered(con, rows, view)
+    grouped = view.group or view.aggregate or view.wandb_aggregate
+    body = (_grouped if grouped else _plain)(con, found, view, usual)
+    relations = {**rows.relations, **found.relations, **body.relations}
+    names = scope.run_names(rows.epochs)
+    return Statement(
+        scope=scope.ctes(relations),
+        body=body.sql,
+        files=scope.all_files(relations),
+        notes=rows.notes,
+        classes=scope.shared_classes(rows.relations.values()),
+        order=tuple((names[epoch.run, epoch.table], epoch.epoch) for epoch in rows.epochs),
+        page=Page(body.total, view.limit, view.offset),
+        reports=rows.reports,
+        drawn=("under", (view.key[0],)) if view.join is not None and not grouped else None,
+    )
+
+
+def _plain(con: duckdb.DuckDBPyConnection, found: Filtered, view: TableView, usual: Usual | None) -> _Body:
+    """Rows that are not grouped."""
+    pictures = Pictures.of(con, found.rows, found.columns, view.columns, always=usual is not None)
+    own_columns = [name for name in found.columns if name not in found.looked_up]
+    names = _chosen(view, own_columns, {**found.columns, **pictures.columns}, usual)
+    terms = [_term(sql, down) for sql, down in found.sort]
+    if terms or not found.as_read:
+        terms += found.rows.order
+    page = _order(terms) + _page(view)
+    total = f"SELECT count(*) FROM {found.source}{found.where}"
+    own = [identifier(name) for name in names if name in found.columns]
+    if len(own) == len(names):
+        return _Body(found.select(own) + page, total)
+    rows = found.select([*own, *pictures.places(names)]) + page
+    return _Body(pictures.beside(rows, names), total, pictures.relations)
+
+
+def _grouped(con: duckdb.DuckDBPyConnection, found: Filtered, view: TableView, usual: Usual | None) -> _Body:
+    """A row per group: what it is grouped by, how many rows, the aggregates, a summary of each other column."""
+    keys = [_key(name, found) for name in view.group]
+    count = _count(found)
+    _own_names(found, keys, count)
+    pictures = Pictures.of(con, found.rows, found.columns, view.columns, always=usual is not None)
+    shown = [*keys, count, *found.aggregates, *(name for name in found.columns if name not in keys)]
+    names = _chosen(
+        view,
+        [name for name in shown if name in keys or name not in found.looked_up],
+        {**dict.fromkeys(shown), **pictures.columns},
+        usual,
+    )
+    others = [name for name in names if name in found.columns and name not in keys and name not in found.aggregates]
+    others += [name for name in found.columns if guard.folded(name) in found.sorted_by and name not in (*others, *keys)]
+    summed = {name: summary(name, found.rows.base(name), found.columns[name]) for name in others}
+    seen = {name: pictures.first(name) for name in names if name in pictures.columns}
+    items = [*map(identifier, keys), f"count(*) AS {count}"]
+    items += [f"{sql} AS {identifier(name)}" for name, sql in found.aggregates.items()]
+    items += [f"{held.gathered} AS {identifier(name)}" for name, held in summed.items()]
+    items += [f"{gathered} AS {identifier(name)}" for name, (gathered, _) in seen.items()]
+    ranged = [name for name, held in summed.items() if held.ranges]
+    rows, beside, before = found.source + found.where, "", ""
+    if ranged:
+        ranges = f"SELECT {', '.join(map(range_of, ranged))}\nFROM {identifier(_FILTERED)}"
+        before = f"WITH {identifier(_FILTERED)} AS (\n{found.select(['*'])}\n),\nranges AS (\n{ranges}\n)\n"
+        rows, beside = f"{identifier(_FILTERED)}, ranges", ", ranges"
+    by = f"\nGROUP BY {', '.join(map(identifier, keys))}" if keys else ""
+    terms = [_term(sql, down) for sql, down in found.sort] + [_term(identifier(name), False) for name in keys]
+    groups = f"SELECT *\nFROM (\nSELECT {', '.join(items)}\nFROM {rows}{by}\n)" + _order(terms) + _page(view)
+    numbered = f"SELECT *, row_number() OVER () AS {identifier(_PLACE)}\nFROM (\n{groups}\n)"
+    shows = {name: held.shown for name, held in summed.items()} | {name: shown for name, (_, shown) in seen.items()}
+    listed = [f"{shows.get(name, identifier(name))} AS {identifier(name)}" for name in names]
+    body = f"{before}SELECT {', '.join(listed)}\nFROM (\n{numbered}\n) page{beside}\nORDER BY page.{identifier(_PLACE)}"
+    distinct = f"SELECT DISTINCT {', '.join(map(identifier, keys))} FROM {found.source}{found.where}"
+    total = f"SELECT count(*) FROM (\n{distinct}\n)" if keys else "SELECT 1"
+    return _Body(body, total, pictures.relations)
+
+
+def _chosen(view: TableView, own: Sequence[str], known: Mapping[str, object], usual: Usual | None) -> list[str]:
+    """The columns a view asks for, or the usual ones."""
+    if view.columns is None:
+        return list(own if usual is None else usual(own, [name for name in known if name not in own]))
+    return [column("columns", name, known) for name in view.columns]
+
+
+def _key(name: str, found: Filtered) -> str:
+    """The column that a group is of: an image's is its digest."""
+    picture = guard.folded(name) == "image" and "digest" in found.columns
+    return "digest" if picture else column("group", name, found.columns)
+
+
+def _count(found: Filtered) -> str:
+    """What the number of rows in a group is called: n, unless a column is."""
+    taken = set(map(guard.folded, found.columns))
+    names = chain(("n", "rows", "group_count"), (f"rows_{number}" for number in count(2)))
+    return next(name for name in names if name not in taken)
+
+
+def _own_names(found: Filtered, keys: Sequence[str], count: str) -> None:
+    """Raise BadInput where an aggregate is called as what a group has already."""
+    taken = {guard.folded(name): name for name in (*found.columns, count)}
+    for name in found.aggregates:
+        held = taken.get(guard.folded(name))
+        if held is not None and (held != name or name in keys or name == count):
+            raise BadInput(f"a group has {held!r} already; call the aggregate {name!r} otherwise")
+
+
+def _term(sql: str, down: bool) -> str:
+    """A term of ORDER BY; NULL is smallest, as in W&B."""
+    return f"{sql} DESC NULLS LAST" if down else f"{sql} ASC NULLS FIRST"
+
+
+def _order(terms: Sequence[str] | Iterable[str]) -> str:
+    listed = ", ".join(terms)
+    return f"\nORDER BY {listed}" if listed else ""
+
+
+def _page(view: TableView) -> str:
+    limit = f"\nLIMIT {view.limit}" if view.limit is not None else ""
+    return limit + (f"\nOFFSET {view.offset}" if view.offset else "")

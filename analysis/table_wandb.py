@@ -1,0 +1,41 @@
+"""W&B's expression language over a table view's rows."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from analysis.kinds import Kind
+from analysis.sqltext import identifier
+from analysis.table_rows import TableRows
+from analysis.tableview import Named
+from analysis.wandb_expressions import Cell, translate
+
+
+def values(rows: TableRows, columns: Mapping[str, Kind], computed: Iterable[Named]) -> dict[str, tuple[str, Kind]]:
+    """The SQL and the kind of columns that are computed of each row; raises BadInput for what is not supported."""
+    cells = _cells(rows, columns)
+    found = {name: translate(text, cells) for name, text in computed}
+    return {name: (text.sql, text.kind) for name, text in found.items()}
+
+
+def conditions(rows: TableRows, columns: Mapping[str, Kind], texts: Iterable[str]) -> Sequence[str]:
+    """The SQL of filters; raises BadInput for what is not supported."""
+    cells = _cells(rows, columns)
+    return [f"({translate(text, cells).sql})" for text in texts]
+
+
+def aggregates(rows: TableRows, columns: Mapping[str, Kind], computed: Iterable[Named]) -> dict[str, str]:
+    """The SQL of columns that are computed of a group's rows; raises BadInput for what is not supported."""
+    cells = _cells(rows, columns)
+    return {name: translate(text, cells, grouped=True).sql for name, text in computed}
+
+
+def _cells(rows: TableRows, columns: Mapping[str, Kind]) -> dict[str, Cell]:
+    """The columns as the expressions see them: one value, or in a join a list with one per side."""
+    found: dict[str, Cell] = {}
+    for base, names in rows.sides.items():
+        kinds = [columns[name] for name in names if name is not None and name in columns]
+        if kinds:
+            sides = tuple(None if name is None else identifier(name) for name in names)
+            found[base] = Cell(sides if len(sides) > 1 else sides[0] or "NULL", kinds[0])
+    for name, kind in columns.items():
+        found.setdefault(name, Cell(identifier(name), kind))
+    return found

@@ -1,0 +1,58 @@
+"""Saved table views: one small JSON file each, in the store's folder `views`."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from analysis.errors import AlreadyThere, BadInput, Damaged, NotFound, NotWritten, listing
+from analysis.schema import checked_name, decoded, encoded
+from analysis.store.files import put_text
+from analysis.store.runs import list_runs
+from analysis.tableview import TableView
+
+
+def save(store: Path, name: str, view: TableView, *, overwrite: bool = False) -> Path:
+    """Keep a view under a name; raises AlreadyThere where it is taken and not to be overwritten."""
+    list_runs(store)
+    path = _path(store, name)
+    text = json.dumps(view.as_dict(), ensure_ascii=False, indent=2) + "\n"
+    try:
+        put_text(path, text, store / ".incoming", overwrite=overwrite)
+    except FileExistsError:
+        raise AlreadyThere(f"view {name!r} exists already; choose another name, or --overwrite it") from None
+    except OSError as error:
+        raise NotWritten(f"view {name!r} could not be saved", error) from error
+    return path
+
+
+def load(store: Path, name: str) -> TableView:
+    """The view of that name; raises NotFound naming those there are, Damaged where its file is none."""
+    path = _path(store, name)
+    try:
+        found = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
+        if not isinstance(found, dict):
+            raise BadInput("it is not an object")
+        return TableView.from_dict(found)
+    except FileNotFoundError:
+        raise NotFound(f"no view named {name!r}; the store has: {listing(names(store)) or 'none yet'}") from None
+    except (OSError, ValueError, RecursionError, BadInput) as error:
+        raise Damaged(f"{path} is not a saved view: {error}") from None
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """The pairs as a dictionary; raises BadInput where a key is there twice."""
+    keys = [key for key, _ in pairs]
+    if twice := [key for key in keys if keys.count(key) > 1]:
+        raise BadInput(f"{twice[0]!r} stands there twice")
+    return dict(pairs)
+
+
+def names(store: Path) -> Sequence[str]:
+    """The names of the saved views, in order."""
+    folder = store / "views"
+    found = folder.glob("*.json") if folder.is_dir() else ()
+    return sorted(decoded(path.stem) for path in found if not path.name.startswith("."))
+
+
+def _path(store: Path, name: str) -> Path:
+    return store / "views" / f"{encoded(checked_name('view', name))}.json"
