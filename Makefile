@@ -13,7 +13,7 @@ MNIST_OPTION := $(if $(MNIST),--mnist="$(MNIST)")
 
 .PHONY: demo test slow lint bench clean
 
-demo: .venv/train
+demo: .venv/demo
 	$(BIN)/secondguess train --run cnn --dataset $(DATASET) --data "$(DATA)" --epochs $(EPOCHS) --overwrite --store "$(STORE)"
 	$(BIN)/secondguess train --run double --l1-size 64 --l2-size 128 --lr 0.002 --dataset $(DATASET) --data "$(DATA)" --epochs $(EPOCHS) --overwrite --store "$(STORE)"
 	@export SECONDGUESS_STORE="$(STORE)"; PATH="$(CURDIR)/$(BIN):$$PATH"; \
@@ -24,7 +24,8 @@ demo: .venv/train
 	show secondguess ask errors-over-time cnn double; \
 	printf '\n3. What does each model get wrong, the double one left, the baseline right?\n'; \
 	show secondguess ask errors-by-guess double@$(EPOCHS) cnn@$(EPOCHS) --ids 1; \
-	printf '\nThe command is $(BIN)/secondguess; `$(BIN)/secondguess ask` lists the questions.\n'
+	printf '\nThe command is $(BIN)/secondguess; `$(BIN)/secondguess ask` lists the questions.\n'; \
+	printf 'Look at it all in a browser: $(BIN)/secondguess view --store "$(STORE)"\n'
 
 test: .venv/dev
 	$(BIN)/python -m pytest tests -m "not slow" $(MNIST_OPTION) $(PYTEST)
@@ -43,10 +44,15 @@ bench: .venv/dev
 	$(BIN)/python tests/benchmarks/bench_recording.py $(MNIST_OPTION)
 	$(BIN)/python tests/benchmarks/bench_asking.py $(MNIST_OPTION)
 	$(BIN)/python tests/benchmarks/bench_importing.py $(MNIST_OPTION)
+	$(BIN)/python tests/benchmarks/bench_tables.py
 	$(BIN)/python tests/benchmarks/bench_training.py $(MNIST_OPTION)
 
-.venv/train .venv/dev: .venv/%: pyproject.toml | .venv
-	$(BIN)/python -m pip install --quiet --editable '.[$*]'
+.venv/demo: pyproject.toml | .venv
+	$(BIN)/python -m pip install --quiet --editable '.[train,view]'
+	@touch $@
+
+.venv/dev: pyproject.toml | .venv
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
 .venv:

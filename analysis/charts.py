@@ -1,0 +1,184 @@
+"""A question's answer as a chart: the same in the page, in a notebook and in a file."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+
+from analysis.errors import BadInput, MissingExtra
+from analysis.sqltext import identifier, literal
+from analysis.tableview import TableView
+
+COLOURS = ("#14764a", "#6d42c1")  # of the first and the second table; further ones are grey
+_OTHERS = "#8d8f8a"
+_VEGA = "https://vega.github.io/vega-datasets/"
+MOST_MARKS = 2_000
+Link = Callable[[TableView], str]
+"""From the rows behind a mark to their address."""
+
+
+def chart(
+    drawn: tuple[str, tuple[str, ...]] | None,
+    columns: Sequence[str],
+    rows: Sequence[Sequence[Any]],
+    order: Sequence[tuple[str, int]],
+    link: Link | None = None,
+) -> Any:
+    """The chart of an answer, None where it has none that says more than its table.
+
+    drawn is how its question is drawn, order the (run, epoch) asked about. A matrix becomes squares, what is drawn
+    beside each other bars, counts of errors by epoch lines. With a link each mark leads to the rows behind it.
+    """
+    records = [dict(zip(columns, row, strict=True)) for row in rows]
+    if not records or len(records) > MOST_MARKS or not {"run", "epoch"} <= set(columns):
+        return None
+    if drawn is not None and drawn[0] == "matrix":
+        return _matrix(records, drawn[1], order, link)
+    if drawn is not None and drawn[0] == "beside" and "errors" in columns:
+        return _bars(records, drawn[1][0], order, link)
+    if drawn is None and "errors" in columns and len({record["epoch"] for record in records}) > 1:
+        return _lines(records, link)
+    return None
+
+
+def svg(made: Any) -> str:
+    """A chart as SVG."""
+    import vl_convert  # noqa: PLC0415 - half a second that only this needs
+
+    # Without a background the page's own shows, light or dark. An address without a host is put behind one of Vega's.
+    return str(vl_convert.vegalite_to_svg({**made.to_dict(), "background": None})).replace(_VEGA, "")
+
+
+def write(made: Any, path: Path, suffix: str) -> None:
+    """Write a chart to a file as .svg, .png (twice as fine) or .html, which needs no network; raises BadInput."""
+    kind = suffix.lower().removeprefix(".")
+    if kind not in {"svg", "png", "html"}:
+        raise BadInput(f"a chart is written as .svg, .png or .html, not {suffix or 'without a suffix'}")
+    how = {"inline": True} if kind == "html" else {"scale_factor": 2 if kind == "png" else 1}
+    try:
+        made.save(str(path), format=kind, **how)
+    except ImportError:
+        raise MissingExtra("vl-convert, which charts need,", "view") from None
+
+
+def _named(record: Mapping[str, Any]) -> str:
+    return f"{record['run']}@{record['epoch']}"
+
+
+def _scale(names: Sequence[str]) -> alt.Scale:
+    colours = [COLOURS[place] if place < len(COLOURS) else _OTHERS for place in range(len(names))]
+    return alt.Scale(domain=list(names), range=colours)
+
+
+def _text(value: Any) -> str:
+    return "null" if value is None else str(value)
+
+
+def _linked(data: list[dict[str, Any]], link: Link | None, view: Callable[[dict[str, Any]], TableView]) -> bool:
+    """Give each mark its address, where there are any."""
+    if link is not None:
+        for record in data:
+            record["href"] = link(view(record))
+    return link is not None
+
+
+def _is(column: str, value: Any) -> str:
+    return f"{identifier(column)} IS NOT DISTINCT FROM {literal(value)}"
+
+
+def _plain(made: Any) -> Any:
+    return made.configure_view(stroke=None).configure_axis(grid=False, domain=False)
+
+
+def _matrix(
+    records: Sequence[Mapping[str, Any]], named: Sequence[str], order: Sequence[tuple[str, int]], link: Link | None
+) -> Any:
+    down, across, count = named
+    labels = sorted(
+        {record[name] for record in records for name in (down, across)},
+        key=lambda label: (label is None, isinstance(label, str), label if label is not None else 0),
+    )
+    data = [
+        {
+            "table": _named(record),
+            down: _text(record[down]),
+            across: _text(record[across]),
+            count: record[count],
+            "shade": 0 if record[down] == record[across] else record[count],
+            "_down": record[down],
+            "_across": record[across],
+        }
+        for record in records
+    ]
+    linked = _linked(
+        data,
+        link,
+        lambda record: TableView(
+            (record["table"],), where=(_is(down, record["_down"]), _is(across, record["_across"]))
+        ),
+    )
+    values = [{key: value for key, value in record.items() if not key.startswith("_")} for record in data]
+    listed = [_text(label) for label in labels]
+    encoding = {
+        "x": alt.X(f"{across}:N", sort=listed, axis=alt.Axis(labelAngle=0, orient="top")),
+        "y": alt.Y(f"{down}:N", sort=listed),
+        "color": alt.Color("shade:Q", scale=alt.Scale(range=["#f6f6f3", "#b3241c"]), legend=None),
+        "tooltip": ["table:N", f"{down}:N", f"{across}:N", f"{count}:Q"],
+    }
+    if linked:
+        encoding["href"] = alt.Href("href:N")
+    squares = alt.Chart().mark_rect().encode(**encoding)
+    numbers = alt.Chart().mark_text(fontSize=10).encode(x=encoding["x"], y=encoding["y"], text=f"{count}:Q")
+    layered = alt.layer(squares, numbers, data=alt.InlineData(values=values)).properties(
+        width=alt.Step(26), height=alt.Step(26)
+    )
+    tables = [f"{run}@{epoch}" for run, epoch in order]
+    return _plain(layered.facet(column=alt.Column("table:N", sort=tables, title=None)))
+
+
+def _bars(records: Sequence[Mapping[str, Any]], key: str, order: Sequence[tuple[str, int]], link: Link | None) -> Any:
+    names = [f"{run}@{epoch}" for run, epoch in dict.fromkeys(order)]
+    data = [
+        {"table": _named(record), key: _text(record[key]), "errors": record["errors"], "_key": record[key]}
+        for record in records
+    ]
+    wrong = "truth IS NOT NULL AND guess IS DISTINCT FROM truth"
+    linked = _linked(data, link, lambda record: TableView((record["table"],), where=(_is(key, record["_key"]), wrong)))
+    values = [{name: value for name, value in record.items() if name != "_key"} for record in data]
+    labels = sorted(
+        {record[key] for record in records}, key=lambda label: (label is None, str(type(label)), label or 0)
+    )
+    encoding = {
+        "x": alt.X(f"{key}:N", sort=[_text(label) for label in labels], axis=alt.Axis(labelAngle=0)),
+        "y": alt.Y("errors:Q"),
+        "xOffset": alt.XOffset("table:N", sort=names),
+        "color": alt.Color("table:N", scale=_scale(names), sort=names, title=None),
+        "tooltip": ["table:N", f"{key}:N", "errors:Q"],
+    }
+    if linked:
+        encoding["href"] = alt.Href("href:N")
+    return _plain(alt.Chart(alt.InlineData(values=values), width=520, height=160).mark_bar().encode(**encoding))
+
+
+def _few(epochs: Sequence[int]) -> list[int]:
+    """So many epochs as have room for their numbers."""
+    every = -(-len(epochs) // 12)
+    return list(epochs[::every])
+
+
+def _lines(records: Sequence[Mapping[str, Any]], link: Link | None) -> Any:
+    names = list(dict.fromkeys(record["run"] for record in records))
+    data = [{"run": record["run"], "epoch": record["epoch"], "errors": record["errors"]} for record in records]
+    wrong = "truth IS NOT NULL AND guess IS DISTINCT FROM truth"
+    linked = _linked(data, link, lambda record: TableView((_named(record),), where=(wrong,)))
+    encoding = {
+        "x": alt.X("epoch:Q", axis=alt.Axis(values=_few(sorted({record["epoch"] for record in records})), format="d")),
+        "y": alt.Y("errors:Q", scale=alt.Scale(zero=True)),
+        "color": alt.Color("run:N", scale=_scale(names), sort=names, title=None),
+    }
+    line = alt.Chart().mark_line().encode(**encoding)
+
+    dots = {**encoding, "tooltip": ["run:N", "epoch:Q", "errors:Q"], **({"href": alt.Href("href:N")} if linked else {})}
+    points = alt.Chart().mark_point(filled=True, size=60).encode(**dots)
+    return _plain(alt.layer(line, points, data=alt.InlineData(values=data)).properties(width=520, height=180))

@@ -1,0 +1,108 @@
+"""Answers in a notebook: the page's drawing of them as HTML that needs no server, no script and no network."""
+
+import base64
+import hashlib
+import sys
+from collections import OrderedDict
+from importlib.resources import files
+from typing import Any
+
+import duckdb
+
+from analysis.errors import MissingExtra
+from analysis.sqltext import Statement
+
+_ROWS = 50
+_known: "OrderedDict[str, Statement]" = OrderedDict()
+_MOST_KNOWN = 1_000
+
+
+class Table:
+    """A table view's answer: a lazy DuckDB relation, with the statement behind it, that draws itself.
+
+    Everything a relation has (df, filter, fetchall, …) this has too; `relation` is the relation itself, which combines
+    with others in SQL.
+    """
+
+    def __init__(self, statement: Statement, relation: duckdb.DuckDBPyRelation) -> None:
+        self.statement = statement
+        self.relation = relation
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.relation, name)
+
+    def __repr__(self) -> str:
+        return repr(self.relation)
+
+    @property
+    def sql(self) -> str:
+        """The complete statement, which runs in any DuckDB session."""
+        return self.statement.text
+
+    def _repr_html_(self) -> str:
+        return html(self.statement, self.relation)
+
+    def show(self) -> None:
+        """Draw the first rows: in a notebook as HTML, with images and bars, elsewhere as text."""
+        if "IPython" in sys.modules:
+            from IPython.display import display  # noqa: PLC0415 - there only in a notebook
+
+            display(self)  # type: ignore[no-untyped-call]
+        else:
+            self.relation.show()
+
+
+def remember(statement: Statement, relation: duckdb.DuckDBPyRelation) -> None:
+    """Let a notebook draw this relation as the page would; elsewhere do nothing."""
+    shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
+    if shell is None:
+        return
+    _known[relation.sql_query()] = statement
+    while len(_known) > _MOST_KNOWN:
+        _known.popitem(last=False)
+    shell.display_formatter.formatters["text/html"].for_type(duckdb.DuckDBPyRelation, _drawn)
+
+
+def _drawn(relation: duckdb.DuckDBPyRelation) -> str | None:
+    """The HTML of a relation that came from a store; None, so its text, for any other."""
+    statement = _known.get(relation.sql_query())
+    return html(statement, relation) if statement is not None else None
+
+
+def html(statement: Statement, relation: duckdb.DuckDBPyRelation) -> str:
+    """The first rows of an answer as HTML; raises MissingExtra where what draws them is not installed."""
+    try:
+        from analysis.web import cells, columns, drawing  # noqa: PLC0415 - what only drawing needs
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"{error.name}, which drawing needs,", "view") from None
+    found = relation.limit(_ROWS + 1).fetchall()
+    sides = 2 if any(name.endswith("_b") for name in relation.columns) else 1
+    shown = columns.shown(relation.columns, [str(kind) for kind in relation.types], sides, statement.classes)
+    images = cells.Images()
+    rows = cells.rows(shown, relation.columns, found[:_ROWS], images, 0)
+    sheet = (files("analysis.web") / "static" / "secondguess.css").read_text(encoding="utf-8")
+
+    def source(key: str) -> str:
+        kind, data = images.get(key) or ("image/png", b"")
+        return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+    return drawing.fragment(
+        "notebook.html",
+        columns=[{"shown": column} for column in shown],
+        rows=rows,
+        more=len(found) > _ROWS,
+        sheet=_scoped(sheet),
+        reports=statement.reports,
+        notes=[note for note in statement.notes if not note.startswith("joined ")],
+        image_source=source,
+        title="answer",
+        name=f"sg-{hashlib.sha256(statement.text.encode()).hexdigest()[:8]}",
+    )
+
+
+def _scoped(sheet: str) -> str:
+    """The page's sheet for one part of a notebook: what it says of the whole page is said of that part."""
+    here = sheet.replace(":root", ":scope").replace("\nbody {", "\n:scope {")
+    return here.replace("\nhtml {", "\n.none-such {")

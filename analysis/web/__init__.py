@@ -1,0 +1,1 @@
+"""The local page: what the command line answers, drawn."""

@@ -1,0 +1,122 @@
+"""The page's server: its routes, and what it says where something is wrong."""
+
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from importlib.resources import files
+from pathlib import Path
+
+from starlette.applications import Starlette
+from starlette.datastructures import QueryParams
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from analysis import views
+from analysis.errors import SecondguessError
+from analysis.web import example_page, export_page, question_page, runs_page, sql_page, table_page, urls
+from analysis.web.drawing import Site, drawn, site, status_of
+from analysis.web.gate import Gate, Keys
+from analysis.web.workers import Workers
+
+_log = logging.getLogger("secondguess")
+_STATIC = {"secondguess.css": "text/css", "secondguess.js": "text/javascript", "mark.svg": "image/svg+xml"}
+
+
+def application(
+    store: Path, keys: Keys, port: int, *, hosts: tuple[str, ...] = (), seconds: float = 20, memory: str = "2GB"
+) -> ASGIApp:
+    """The page of a store as an ASGI application behind its gate.
+
+    A question may take so many seconds and so much memory.
+    """
+
+    @contextlib.asynccontextmanager
+    async def lifespan(app: Starlette) -> AsyncIterator[None]:
+        async with Workers(seconds, memory) as workers:
+            app.state.site = Site(store, workers, keys)
+            yield
+
+    pages = {
+        "/runs": runs_page.runs,
+        "/run": runs_page.run,
+        "/table": table_page.page,
+        "/example": example_page.page,
+        "/questions": question_page.page,
+        "/sql": sql_page.page,
+    }
+    routes = [Route(path + twin, page) for path, page in pages.items() for twin in ("", ".json")]
+    routes += [
+        Route("/", lambda request: RedirectResponse(urls.runs())),
+        Route("/sql", sql_page.run, methods=["POST"]),
+        Route("/save", _save, methods=["POST"]),
+        Route("/export", export_page.export),
+        Route("/compare", runs_page.compare),
+        Route("/help", _help),
+        Route("/image/{key}", _image),
+        Route("/static/{name}", _static),
+    ]
+    app = Starlette(
+        routes=routes, lifespan=lifespan, exception_handlers={SecondguessError: _fault, 404: _unknown, 500: _broken}
+    )
+    return Gate(app, keys, port, hosts)
+
+
+async def _image(request: Request) -> Response:
+    found = site(request).images.get(request.path_params["key"])
+    if found is None:
+        return PlainTextResponse("this image is not held any more; load its page again\n", 404)
+    kind, data = found
+    return Response(data, media_type=kind, headers={"content-security-policy": "sandbox; default-src 'none'"})
+
+
+async def _static(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in _STATIC:
+        return PlainTextResponse("no such file\n", 404)
+    data = (files("analysis.web") / "static" / name).read_bytes()
+    return Response(data, media_type=_STATIC[name])
+
+
+async def _save(request: Request) -> Response:
+    held = site(request)
+    if sql_page.too_large(request):
+        return PlainTextResponse("the form is larger than 128 KB; use the command line\n", 413)
+    form = await request.form(max_files=0, max_fields=200)
+    if not sql_page.allowed(held, str(form.get("csrf", ""))):
+        return PlainTextResponse("this form is not of this page; reload it and send it again\n", 403)
+    given = QueryParams([(key, str(value)) for key, value in form.multi_items() if key not in {"csrf", "name"}])
+    view = urls.read_table(given)
+    views.save(held.store, str(form.get("name", "")), view)
+    return RedirectResponse(urls.table(view), 303)
+
+
+async def _help(request: Request) -> Response:
+    return drawn(request, "help.html", {"title": "Keys and signs", "here": ""}, {})
+
+
+async def _fault(request: Request, error: Exception) -> Response:
+    known = error if isinstance(error, SecondguessError) else SecondguessError(str(error))
+    context = {
+        "title": "Not found" if status_of(known) == 404 else "This cannot be shown",
+        "here": "",
+        "message": str(known),
+    }
+    return drawn(request, "error.html", context, {"error": str(known)}, status_of(known))
+
+
+async def _unknown(request: Request, error: Exception) -> Response:
+    context = {"title": "No such page", "here": "", "message": "There is no page at this address."}
+    return drawn(request, "error.html", context, {"error": "no such page"}, 404)
+
+
+async def _broken(request: Request, error: Exception) -> Response:
+    """Something nobody thought of: the page says what to do; the log says what happened, without the address."""
+    _log.error("the page failed: %s: %s", type(error).__name__, error)
+    message = (
+        "Something went wrong here. The terminal says what; the store is untouched. Go back, or ask in the terminal."
+    )
+    return drawn(
+        request, "error.html", {"title": "This failed", "here": "", "message": message}, {"error": message}, 500
+    )

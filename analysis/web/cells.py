@@ -1,0 +1,219 @@
+"""An answer's values as a page draws them: labels, bars, images, and what is missing as a word."""
+
+import datetime
+import hashlib
+import math
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from analysis.answer import cell as plain
+from analysis.web.columns import Shown
+
+_BAR, _LINE = 44, 12  # pixels: a full score, a table's line in a joined cell
+_PICTURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
+_MOST_BYTES = 256 << 20
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell: how it is drawn, and what of it. value and name are what a filter on it would keep."""
+
+    kind: str
+    parts: tuple[Any, ...] = ()
+    truth: bool = False
+    name: str = ""
+    value: Any = None
+
+
+@dataclass(frozen=True)
+class Label:
+    """A guess or truth: its text, and whether it is wrong, right or neither (None)."""
+
+    text: str
+    wrong: bool | None
+    missing: str = ""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """A score of one side: its width in pixels, its text, whether it is the side's largest or next to nothing."""
+
+    width: float
+    text: str
+    top: bool = False
+    faint: bool = False
+    missing: bool = False
+
+
+class Images:
+    """The images that pages have shown, the latest of them, by the digest of their bytes."""
+
+    def __init__(self) -> None:
+        self._held: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
+        self._bytes = 0
+
+    def keep(self, data: bytes) -> str | None:
+        """The key under which the image is served; None for what is no image that a page shows."""
+        kind = sniffed(data)
+        if kind is None:
+            return None
+        key = hashlib.sha256(data).hexdigest()[:32]
+        if key not in self._held:
+            self._bytes += len(data)
+        self._held[key] = (kind, data)
+        self._held.move_to_end(key)
+        while self._bytes > _MOST_BYTES and len(self._held) > 1:
+            _, (_, old) = self._held.popitem(last=False)
+            self._bytes -= len(old)
+        return key
+
+    def get(self, key: str) -> tuple[str, bytes] | None:
+        """The type and the bytes of an image, None where it is not held any more."""
+        return self._held.get(key)
+
+
+def sniffed(data: bytes) -> str | None:
+    """The type that an image's first bytes say: PNG, JPEG, GIF or WebP, and of nothing else."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for start, kind in _PICTURES.items() if data.startswith(start)), None)
+
+
+@dataclass
+class Row:
+    """A row of cells, and its number in the view, counted from 0."""
+
+    number: int
+    cells: list[Cell] = field(default_factory=list)
+
+
+def rows(
+    columns: Sequence[Shown], names: Sequence[str], found: Sequence[Sequence[Any]], images: Images, first: int
+) -> list[Row]:
+    """Every row of an answer as cells; names are the answer's columns, first the number of its first row."""
+    truth = next((column for column in columns if column.title == "truth" and column.kind == "label"), None)
+    return [Row(first + place, _row(columns, names, row, images, truth)) for place, row in enumerate(found)]
+
+
+def _row(
+    columns: Sequence[Shown], names: Sequence[str], row: Sequence[Any], images: Images, truth: Shown | None
+) -> list[Cell]:
+    labels = _values(truth, row) if truth is not None else ()
+    known = [label for label in labels if label is not None]
+    tops = _tops(columns, row)
+    cells = []
+    for column in columns:
+        values = _values(column, row)
+        one = values[0] if len(values) == 1 else None
+        name = names[column.places[0]] if len(values) == 1 and column.places[0] is not None else ""
+        here = bool(known) and column.kind == "score" and str(known[0]) == column.head
+        kind, parts = _drawn(column, values, images, known, tops)
+        cells.append(Cell(kind, parts, here, name, one))
+    return cells
+
+
+def _values(column: Shown, row: Sequence[Any]) -> tuple[Any, ...]:
+    return tuple(None if place is None else row[place] for place in column.places)
+
+
+def _tops(columns: Sequence[Shown], row: Sequence[Any]) -> list[float]:
+    """Each side's largest score."""
+    scores = [_values(column, row) for column in columns if column.kind == "score"]
+    sides = max(map(len, scores), default=0)
+    return [
+        max((value[side] for value in scores if side < len(value) and _finite(value[side])), default=math.inf)
+        for side in range(sides)
+    ]
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _drawn(
+    column: Shown, values: tuple[Any, ...], images: Images, truth: Sequence[Any], tops: Sequence[float]
+) -> tuple[str, tuple[Any, ...]]:
+    draw: Callable[[Any], Any] | None = {
+        "bins": _bins,
+        "counts": _counts,
+        "picture": lambda value: _pictures(value, images),
+        "number": number,
+    }.get(column.kind)
+    if column.kind != "score":  # a side that has no such column says nothing of it
+        values = tuple(value for value, place in zip(values, column.places, strict=True) if place is not None)
+    if column.kind == "score":
+        return "score", tuple(bar(value, top) for value, top in zip(values, tops, strict=False))
+    if column.kind == "label":
+        guess = column.title == "guess"
+        shown = values if guess or len(set(values)) > 1 else values[:1]
+        return "label", tuple(_label(value, truth, guess) for value in shown)
+    if draw is not None:
+        return column.kind, tuple(draw(value) for value in values)
+    return column.kind, tuple(None if value is None else text(value) for value in values)
+
+
+def _label(value: Any, truth: Sequence[Any], guess: bool) -> Label:
+    if value is None:
+        return Label("", None, "null")
+    return Label(text(value), (value != truth[0]) if guess and truth else None)
+
+
+def bar(value: Any, top: float) -> Bar:
+    """The bar of a score beside the largest of its row."""
+    if value is None:
+        return Bar(0, "–", missing=True)
+    if not _finite(value):
+        return Bar(0, "NaN", missing=True)
+    width = min(1.0, max(0.0, value)) * _BAR
+    return Bar(round(width, 1), score(value), top=value >= top, faint=value < 0.005)
+
+
+def score(value: float) -> str:
+    """A probability in two decimals without the 0 before them, never rounded up to 1."""
+    if value >= 0.9995:
+        return "1.0"
+    return f"{min(value, 0.99) if 0.99 <= value < 0.9995 else value:.2f}".removeprefix("0").replace("-0.", "−.")
+
+
+def number(value: Any) -> str | None:
+    """A number as a person reads it; None stays None."""
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, int):
+        return f"{value:,}".replace("-", "−")
+    return plain(float(value)).replace("-", "−") if _finite(value) else str(value)
+
+
+def text(value: Any) -> str:
+    """Anything as text, not longer than a cell bears."""
+    if isinstance(value, datetime.datetime):
+        return value.isoformat(sep=" ", timespec="seconds")
+    shown = plain(value)
+    return shown if len(shown) <= 200 else f"{shown[:199]}…"
+
+
+def _pictures(value: Any, images: Images) -> tuple[str | None, ...]:
+    """The keys of the images in a cell: of one, or of a group's first ones."""
+    found = value if isinstance(value, list) else [value]
+    data = [item.get("bytes") if isinstance(item, dict) else None for item in found]
+    return tuple(images.keep(each) if isinstance(each, bytes) else None for each in data)
+
+
+def _bins(value: Any) -> dict[str, Any] | None:
+    if value is None or value["low"] is None or not any(value["counts"] or ()):
+        return None
+    most = max(value["counts"])
+    heights = [round(count / most * 20, 1) for count in value["counts"]]
+    return {"heights": heights, "low": f"{value['low']:.3g}", "high": f"{value['high']:.3g}", "counts": value["counts"]}
+
+
+def _counts(value: Any) -> dict[str, Any] | None:
+    if value is None or not value["values"]:
+        return None
+    most = max(item["rows"] for item in value["values"])
+    items = [(text(item["value"]), item["rows"], round(item["rows"] / most * 40, 1)) for item in value["values"]]
+    return {"items": items, "more": value["distinct"] - len(items)}

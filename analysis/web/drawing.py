@@ -1,0 +1,133 @@
+"""What every page needs: the store, the workers, the templates; and its answer as HTML or as JSON."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, select_autoescape
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
+
+from analysis.errors import AlreadyThere, NotFound, SecondguessError
+from analysis.export import jsonable
+from analysis.tableview import TableView
+from analysis.web import urls
+from analysis.web.cells import Images, Row
+from analysis.web.gate import Keys
+from analysis.web.worker import Asked, Found
+from analysis.web.workers import Gone, TooSlow, Workers
+
+SIDES = ("a", "b")  # the colours of the first and the second table; further ones have none
+CHART = b"<!--chart-->"
+_SHORT = 160
+
+
+@dataclass
+class Site:
+    """One open page: its store, its workers, its secrets, and the images it has shown."""
+
+    store: Path
+    workers: Workers
+    keys: Keys
+    images: Images = field(default_factory=Images)
+
+    async def ask(self, request: Request, how: str, what: Any = None, **more: Any) -> Found:
+        """The answer to a question of a page; raises SecondguessError."""
+        return await self.workers.ask(Asked(how, self.store, what, **more), request.is_disconnected)
+
+
+def _environment() -> Environment:
+    found = Environment(
+        loader=PackageLoader("analysis.web"), autoescape=select_autoescape(), trim_blocks=True, lstrip_blocks=True
+    )
+    found.globals["sides"] = (*SIDES, *[""] * 25)
+    found.filters["count"] = lambda value: f"{value:,}"
+    found.globals["url_only"] = lambda view, name, value: urls.table(_filtered(view, "only", name, value))
+    found.globals["url_exclude"] = lambda view, name, value: urls.table(_filtered(view, "exclude", name, value))
+    found.globals["url_example"] = urls.example
+    found.globals["image_source"] = urls.image
+    found.globals["url_group"] = _members
+    return found
+
+
+def _filtered(view: TableView, how: str, name: str, value: Any) -> TableView:
+    """The view as a click on a cell filters it; what no filter can name leaves it as it is."""
+    try:
+        return view.only(name, value) if how == "only" else view.exclude(name, value)
+    except TypeError:
+        return view
+
+
+def _members(view: TableView, row: Row, columns: Sequence[Mapping[str, Any]]) -> str:
+    """The address of a group's rows."""
+    rows = replace(view, group=(), aggregate=(), wandb_aggregate=(), sort=(), columns=None, offset=0)
+    for cell, column in zip(row.cells, columns, strict=True):
+        if column["shown"].names[0] in view.group and cell.name:
+            rows = _filtered(rows, "only", cell.name, cell.value)
+    return urls.table(rows)
+
+
+_TEMPLATES = _environment()
+
+
+def site(request: Request) -> Site:
+    """The open page that a request belongs to."""
+    found: Site = request.app.state.site
+    return found
+
+
+def drawn(
+    request: Request, template: str, context: Mapping[str, Any], data: Mapping[str, Any], status: int = 200
+) -> Response:
+    """A page, or where its address ends in .json, the data behind it."""
+    if request.url.path.endswith(".json"):
+        return JSONResponse(jsonable(dict(data)), status)
+    held = site(request)
+    text = _TEMPLATES.get_template(template).render(
+        **context, store=f"{held.store.name}/", csrf=held.keys.csrf, path=request.url.path
+    )
+    return HTMLResponse(text, status)
+
+
+def fragment(template: str, **context: Any) -> str:
+    """A part of a page, drawn without a server."""
+    return _TEMPLATES.get_template(template).render(**context)
+
+
+def with_chart(answer: Response, make: Callable[[], str]) -> Response:
+    """The page with its chart, which is sent last, so that nothing else waits for it."""
+    before, mark, after = bytes(answer.body).partition(CHART)
+    if not mark:
+        return answer
+
+    async def parts() -> AsyncIterator[bytes]:
+        yield before
+        yield (await asyncio.to_thread(make)).encode()
+        yield after
+
+    return StreamingResponse(parts(), answer.status_code, media_type="text/html")
+
+
+def status_of(error: SecondguessError) -> int:
+    """The HTTP status that says what kind of error it is."""
+    if isinstance(error, NotFound):
+        return 404
+    if isinstance(error, AlreadyThere):
+        return 409
+    if isinstance(error, TooSlow):
+        return 503
+    return 499 if isinstance(error, Gone) else 400
+
+
+def sql_of(text: str) -> dict[str, str]:
+    """A statement in full, and its own part in one line."""
+    own = text[text.find("SELECT * FROM (\n") + 16 :].removesuffix("\n)")
+    line = " ".join(own.split())
+    return {"text": text, "short": line if len(line) <= _SHORT else f"{line[: _SHORT - 1]}…"}
+
+
+def records(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
+    """Rows as objects, for JSON."""
+    return [dict(zip(columns, row, strict=True)) for row in rows]

@@ -1,0 +1,39 @@
+"""A table view as a file to download, every row of it."""
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+
+from analysis.errors import BadInput
+from analysis.web import urls
+from analysis.web.drawing import site
+
+_TYPES = {
+    "csv": (".csv", "text/csv"),
+    "json": (".json", "application/json"),
+    "markdown": (".md", "text/markdown"),
+    "parquet": (".parquet", "application/vnd.apache.parquet"),
+}
+
+
+async def export(request: Request) -> Response:
+    """Send every row of a view; a worker writes them to a file that is deleted once it is sent."""
+    held = site(request)
+    form = request.query_params.get("format", "csv")
+    if form not in _TYPES:
+        raise BadInput(f"format is {form!r}, not one of {', '.join(_TYPES)}")
+    suffix, kind = _TYPES[form]
+    view = replace(urls.read_table(request.query_params), limit=None, offset=0)
+    with tempfile.NamedTemporaryFile(suffix=suffix, prefix="secondguess-", delete=False) as file:
+        path = Path(file.name)
+    try:
+        await held.ask(request, "export", view, options={"path": str(path), "form": form})
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+    name = "-".join(view.tables).replace("/", "-").replace("@", "-") + suffix
+    return FileResponse(path, media_type=kind, filename=name, background=BackgroundTask(path.unlink, missing_ok=True))

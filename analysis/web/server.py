@@ -1,0 +1,64 @@
+"""The page's server, from its address to its end."""
+
+import contextlib
+import os
+import socket
+import sys
+import tempfile
+import webbrowser
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import uvicorn
+
+from analysis.errors import BadInput
+from analysis.web.app import application
+from analysis.web.gate import OPEN, Keys
+
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+def serve(store: Path, address: tuple[str, int], *, browser: bool, seconds: float, memory: str) -> None:
+    """Serve the page of a store at (host, port) until Ctrl-C; port 0 is one that is free. Raises BadInput."""
+    host, port = address
+    keys = Keys()
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+        listening.listen()  # whoever is opened at once waits, and is not refused
+    except OSError as error:
+        raise BadInput(
+            f"cannot listen on {host}:{port}: {error.strerror}; name another port, or leave it out"
+        ) from None
+    port = listening.getsockname()[1]
+    others = () if host in _LOOPBACK else (host, socket.gethostname())
+    shown = f"[{host}]" if ":" in host else host
+    url = f"http://{shown}:{port}{OPEN}?token={keys.token}"
+    if others:
+        click.echo(
+            f"listening on {host}: whoever reaches this port and has the address below sees the store; "
+            "what is sent is not encrypted",
+            err=True,
+        )
+    click.echo(f"secondguess shows {store.name}/ at\n\n  {url}\n\nStop with Ctrl-C.")
+    sys.stdout.flush()
+    app = application(store, keys, port, hosts=others, seconds=seconds, memory=memory)
+    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, date_header=False)
+    with contextlib.ExitStack() as opened:
+        if browser:
+            webbrowser.open(opened.enter_context(_leading(url)).as_uri())
+        uvicorn.Server(config).run(sockets=[listening])
+
+
+@contextlib.contextmanager
+def _leading(url: str) -> Iterator[Path]:
+    """A private file that leads a browser on: an address with a token on a command line could be read by others."""
+    with tempfile.TemporaryDirectory(prefix="secondguess-") as folder:
+        path = Path(folder) / "open.html"
+        path.touch(0o600)
+        path.write_text(f'<!doctype html><meta http-equiv="refresh" content="0;url={url}">')
+        os.chmod(folder, 0o700)
+        yield path

@@ -1,0 +1,77 @@
+"""The page of free SQL: a box, the schema beside it, an answer with a time limit."""
+
+import hmac
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+
+from analysis.errors import SecondguessError
+from analysis.store.runs import list_runs
+from analysis.web import cells
+from analysis.web.columns import shown
+from analysis.web.drawing import Site, drawn, records, site, sql_of, status_of
+from analysis.web.worker import Found
+
+_LARGEST = 131_072  # bytes of a form
+_EXAMPLE = (
+    "SELECT truth, guess, count(*) AS n\nFROM test_predictions\nWHERE guess <> truth\nGROUP BY ALL\nORDER BY n DESC"
+)
+
+
+async def page(request: Request) -> Response:
+    """Show the box; a text in the address is put into it and not run."""
+    return _drawn(request, request.query_params.get("sql") or _EXAMPLE, None, None)
+
+
+async def run(request: Request) -> Response:
+    """Run what the form sent."""
+    held = site(request)
+    if too_large(request):
+        return PlainTextResponse("the form is larger than 128 KB; use the command line\n", 413)
+    form = await request.form(max_files=0, max_fields=20)
+    if not allowed(held, str(form.get("csrf", ""))):
+        return PlainTextResponse("this form is not of this page; reload it and send it again\n", 403)
+    text = str(form.get("sql", ""))
+    try:
+        found = await held.ask(request, "sql", text)
+    except SecondguessError as error:
+        return _drawn(request, text, None, error)
+    return _drawn(request, text, found, None)
+
+
+def too_large(request: Request) -> bool:
+    """Whether a form is larger than any that this server draws, or does not say how large it is."""
+    length = request.headers.get("content-length", "")
+    return not length.isdecimal() or int(length) > _LARGEST
+
+
+def allowed(held: Site, csrf: str) -> bool:
+    """Whether a form is one that this server drew."""
+    return hmac.compare_digest(csrf.encode(), held.keys.csrf.encode())
+
+
+def _drawn(request: Request, text: str, found: Found | None, error: SecondguessError | None) -> Response:
+    held = site(request)
+    known = list_runs(held.store)
+    tables: dict[str, dict[str, str]] = {}
+    for run in known.values():
+        for table, epochs in run.tables.items():
+            for entry in epochs.values():
+                tables.setdefault(table, {}).update(entry.columns)
+    columns = shown(found.columns, found.types, 1, ()) if found is not None else []
+    context = {
+        "title": "SQL",
+        "here": "SQL",
+        "text": text,
+        "found": found,
+        "columns": [{"shown": column} for column in columns],
+        "rows": cells.rows(columns, found.columns, found.rows, held.images, 0) if found is not None else [],
+        "error": error,
+        "tables": tables,
+        "runs": list(known),
+        "sql": sql_of(found.sql) if found is not None else None,
+    }
+    data = {"error": str(error)} if error else {}
+    if found is not None:
+        data = {"columns": list(found.columns), "rows": records(found.columns, found.rows), "more": found.more}  # type: ignore[dict-item]
+    return drawn(request, "sql.html", context, data, 200 if error is None else status_of(error))

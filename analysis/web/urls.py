@@ -1,0 +1,102 @@
+"""Every address of the page, made and read in one place: a table view and its query string are the same thing."""
+
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlencode
+
+from starlette.datastructures import QueryParams
+
+from analysis.errors import BadInput
+from analysis.spelling import spelled
+from analysis.tableview import TableView
+
+_MANY = ("where", "wandb_filter")
+_COMPUTED = ("add", "wandb_add", "aggregate", "wandb_aggregate")
+_LISTS = ("key", "group", "columns")
+_NUMBERS = ("at", "limit", "offset")
+_FLAGS = ("exact", "allow_duplicates")
+
+
+def runs() -> str:
+    """The page of all runs."""
+    return "/runs"
+
+
+def run(name: str, *others: str) -> str:
+    """The page of a run, or of several together."""
+    return "/run?" + urlencode([("run", each) for each in (name, *others)])
+
+
+def table(view: TableView, path: str = "/table", **more: object) -> str:
+    """The page of a table view; more is what the page itself adds, such as its layout."""
+    return f"{path}?{urlencode(query(view, **more))}"
+
+
+def query(view: TableView, **more: object) -> list[tuple[str, str]]:
+    """A table view as the parts of a query string."""
+    parts = [("t", name) for name in view.tables]
+    said = view.as_dict()
+    for name, value in said.items():
+        if name in _MANY:
+            parts += [(name, text) for text in value]
+        elif name in _COMPUTED:
+            parts += [(name, f"{_quoted(column)} = {text}") for column, text in value.items()]
+        elif name in _LISTS:
+            parts.append((name, ",".join(map(_quoted, value))))
+        elif name == "sort":
+            parts.append((name, ",".join(value)))
+        elif name in _FLAGS:
+            parts.append((name, "1"))
+        elif name != "tables":
+            parts.append((name, str(value)))
+    return parts + [(name, str(value)) for name, value in more.items() if value not in (None, "", False)]
+
+
+def read_table(given: QueryParams) -> TableView:
+    """The table view of a query string; raises BadInput for what cannot be one."""
+    said: dict[str, object] = {"tables": tuple(text for text in given.getlist("t") if text.strip())}
+    for name in (*_MANY, *_COMPUTED):
+        said[name] = tuple(text for text in given.getlist(name) if text.strip())
+    for name in (*_LISTS, "sort", "join"):
+        said[name] = given.get(name, "").strip() or None
+    for name in _NUMBERS:
+        if text := given.get(name, "").strip():
+            if not text.isdecimal() or len(text) > 12:
+                raise BadInput(f"{name} is {text!r}, not a number of rows or an epoch")
+            said[name] = int(text)
+    for name in _FLAGS:
+        said[name] = given.get(name) == "1"
+    at = said.pop("at", None)
+    view = spelled(said)
+    return view if at is None else TableView(**{**vars(view), "at": at})
+
+
+def _quoted(name: str) -> str:
+    plain = name.replace("_", "a").isalnum()
+    return name if plain else '"' + name.replace('"', '""') + '"'
+
+
+def example(view: TableView, row: int) -> str:
+    """The page of the example in a row of a view, counted from 0."""
+    return table(view, "/example", row=row)
+
+
+def question(name: str, refs: Sequence[str] = (), options: Mapping[str, object] | None = None) -> str:
+    """The page of a question about tables."""
+    parts = [("q", name), *(("t", ref) for ref in refs)]
+    parts += [(f"o.{key}", str(value)) for key, value in (options or {}).items() if value is not None]
+    return f"/questions?{urlencode(parts)}"
+
+
+def sql(text: str = "") -> str:
+    """The page of free SQL, with a text that is shown and not run."""
+    return "/sql" + (f"?{urlencode({'sql': text})}" if text else "")
+
+
+def image(key: str) -> str:
+    """An image that a page has shown, by the digest of its bytes."""
+    return f"/image/{key}"
+
+
+def twin(path: str, parts: str) -> str:
+    """The same data as JSON."""
+    return f"{path}.json" + (f"?{parts}" if parts else "")

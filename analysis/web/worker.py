@@ -1,0 +1,120 @@
+"""The process that answers a page's questions: it can be killed at any moment, and nothing else is lost."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import islice
+from multiprocessing.connection import Connection
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import duckdb
+
+from analysis import asking, engine, export, questions, table_sql
+from analysis.answer import Answer
+from analysis.engine import Build, answered
+from analysis.errors import SecondguessError
+from analysis.join_report import JoinReport
+from analysis.tableview import TableView
+from analysis.web.columns import usual
+
+_MOST_ROWS = 1_000
+_NUMBERS = {"INTEGER", "BIGINT", "FLOAT", "DOUBLE", "SMALLINT", "TINYINT"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a page asks: how names one of table, question, sql, runs, and what has what it needs."""
+
+    how: str
+    store: Path
+    what: Any = None
+    refs: tuple[str, ...] = ()
+    options: Mapping[str, Any] = field(default_factory=dict)
+    most: int = _MOST_ROWS
+
+
+@dataclass(frozen=True)
+class Found:
+    """An answer: rows with their columns and SQL types, the statement, and what its reader should know.
+
+    total is the number of rows of which these are a part, None where it is not known; more says that rows were left
+    out since there were more than a page takes. seconds is the time the answer took in this process.
+    """
+
+    columns: Sequence[str]
+    types: Sequence[str]
+    rows: Sequence[tuple[Any, ...]]
+    total: int | None
+    more: bool
+    sql: str
+    notes: tuple[str, ...]
+    reports: tuple[JoinReport, ...]
+    classes: tuple[str, ...]
+    order: tuple[tuple[str, int], ...]
+    seconds: float
+
+
+def serve(pipe: Connection, memory: str) -> None:
+    """Answer what comes through the pipe, until it closes: a Found, or the SecondguessError that it raised."""
+    pipe.send(None)  # it takes questions now; what it took to begin is no question's time
+    while True:
+        try:
+            asked = pipe.recv()
+        except EOFError:
+            return
+        try:
+            answer: Found | SecondguessError = _answer(asked, memory)
+        except SecondguessError as error:
+            answer = error
+        except duckdb.OutOfMemoryException:
+            answer = SecondguessError(f"this takes more than {memory} of memory; filter more, or use Python")
+        pipe.send(answer)
+
+
+def _answer(asked: Asked, memory: str) -> Found:
+    if asked.how == "export":
+        return _exported(asked, memory)
+    began = perf_counter()
+    with answered(_build(asked), engine.page, memory) as (statement, (rows, total)):
+        found = list(islice(rows.rows, asked.most + 1))
+        return Found(
+            columns=tuple(rows.columns),
+            types=tuple(rows.types),
+            rows=found[: asked.most],
+            total=total if total is not None or len(found) > asked.most else len(found),
+            more=len(found) > asked.most,
+            sql=statement.text,
+            notes=statement.notes,
+            reports=statement.reports,
+            classes=statement.classes,
+            order=statement.order,
+            seconds=perf_counter() - began,
+        )
+
+
+def _exported(asked: Asked, memory: str) -> Found:
+    """Write every row of a view to a file; of images, text formats get none."""
+    path, form = Path(asked.options["path"]), asked.options["form"]
+    build = partial(table_sql.statement, store=asked.store, view=asked.what)
+    if form == "parquet":
+        with answered(build, engine.batches, memory) as (_, reader):
+            count = export.write_parquet(reader, path)
+    else:
+        with answered(build, engine.rows, memory) as (_, rows), path.open("w", encoding="utf-8", newline="") as out:
+            numeric = [kind in _NUMBERS for kind in rows.types]
+            count = export.write_text(Answer(rows.columns, numeric, rows.rows), form, out)
+    return Found((), (), (), count, False, "", (), (), (), (), 0)
+
+
+def _build(asked: Asked) -> Build:
+    if asked.how == "table":
+        view: TableView = asked.what
+        return partial(table_sql.statement, store=asked.store, view=view, usual=partial(usual, view))
+    if asked.how == "question":
+        question = questions.find(asked.store, asked.what)
+        return partial(asking.question, store=asked.store, asked=question, refs=asked.refs, given=asked.options)
+    if asked.how == "runs":
+        return lambda con: asking.runs_statement(asked.store)
+    return partial(asking.sql, store=asked.store, text=asked.what)

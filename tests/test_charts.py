@@ -1,0 +1,144 @@
+"""Charts of answers: what is drawn of which, with which numbers, and where its marks lead."""
+
+import re
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from page import CAT, DOG, SCRIPT
+from PIL import Image
+
+from analysis import charts
+from analysis.errors import BadInput
+from analysis.web import urls
+
+BY_EPOCH = (("run", "epoch", "errors"), [("cnn", 1, 12), ("cnn", 2, 9), ("double", 1, 10), ("double", 2, 8)])
+BY_GUESS = (("run", "epoch", "guess", "errors"), [("cnn", 3, CAT, 2), ("cnn", 3, None, 1), ("double", 3, SCRIPT, 4)])
+MATRIX = (
+    ("run", "epoch", "truth", "guess", "rows"),
+    [("cnn", 3, CAT, CAT, 18), ("cnn", 3, CAT, SCRIPT, 2), ("cnn", 3, DOG, None, 1)],
+)
+PAIR = [("cnn", 3), ("double", 3)]
+OVER_TIME = [("cnn", 1), ("cnn", 2), ("double", 1), ("double", 2)]
+
+
+def lines(link: Any = None) -> Any:
+    return charts.chart(None, *BY_EPOCH, OVER_TIME, link)
+
+
+def bars(link: Any = None) -> Any:
+    return charts.chart(("beside", ("guess",)), *BY_GUESS, PAIR, link)
+
+
+def matrix(link: Any = None) -> Any:
+    return charts.chart(("matrix", ("truth", "guess", "rows")), *MATRIX, PAIR[:1], link)
+
+
+def values(made: Any) -> list[dict[str, Any]]:
+    """The numbers behind the marks."""
+    [found] = made.to_dict()["datasets"].values()
+    assert isinstance(found, list)
+    return found
+
+
+def texts(svg: str) -> list[str]:
+    return re.findall(r"<text[^>]*>([^<]*)</text>", svg)
+
+
+def test_errors_by_epoch_are_a_line_per_run() -> None:
+    assert [(each["run"], each["epoch"], each["errors"]) for each in values(lines())] == BY_EPOCH[1]
+    svg = charts.svg(lines())
+    for colour, points in (("#14764a", 2), ("#6d42c1", 2)):
+        assert len(re.findall(rf'<path[^>]*fill="{colour}"', svg)) >= points
+    assert {"cnn", "double", "1", "2", "errors", "epoch"} <= set(texts(svg))
+
+
+def test_errors_by_guess_are_bars_beside_each_other_and_null_is_a_word() -> None:
+    found = [(each["table"], each["guess"], each["errors"]) for each in values(bars())]
+    assert found == [("cnn@3", CAT, 2), ("cnn@3", "null", 1), ("double@3", SCRIPT, 4)]
+    assert {CAT, "null", "cnn@3", "double@3"} <= set(texts(charts.svg(bars())))
+
+
+def test_a_confusion_is_shaded_where_it_is_wrong() -> None:
+    found = {(each["truth"], each["guess"]): (each["rows"], each["shade"]) for each in values(matrix())}
+    assert found == {(CAT, CAT): (18, 0), (CAT, SCRIPT): (2, 2), (DOG, "null"): (1, 1)}
+
+
+@pytest.mark.parametrize("made", [lines, bars, matrix])
+def test_markup_in_a_name_is_text(made: Any) -> None:
+    """Nothing in a chart runs, or comes from elsewhere."""
+    svg = charts.svg(made(urls.table))
+    assert "<script" not in svg
+    assert not re.search(r"\son\w+=|<foreignObject|<style|<image|url\(\s*['\"]?http|javascript:", svg)
+
+
+@pytest.mark.parametrize(
+    ("made", "first"),
+    [
+        (lines, (["cnn@1"], ["truth IS NOT NULL AND guess IS DISTINCT FROM truth"])),
+        (
+            bars,
+            (["cnn@3"], [f"guess IS NOT DISTINCT FROM '{CAT}'", "truth IS NOT NULL AND guess IS DISTINCT FROM truth"]),
+        ),
+        (matrix, (["cnn@3"], [f"truth IS NOT DISTINCT FROM '{CAT}'", f"guess IS NOT DISTINCT FROM '{CAT}'"])),
+    ],
+)
+def test_a_mark_leads_to_its_rows(made: Any, first: tuple[list[str], list[str]]) -> None:
+    asked = parse_qs(urlsplit(values(made(urls.table))[0]["href"]).query)
+    assert asked["t"] == first[0]
+    assert [text.replace('"', "") for text in asked["where"]] == first[1]
+
+
+@pytest.mark.parametrize(("made", "marks"), [(lines, 4), (bars, 3), (matrix, 3)])
+def test_a_drawn_mark_leads_to_this_page_and_nowhere_else(made: Any, marks: int) -> None:
+    found = re.findall(r'href="([^"]*)"', charts.svg(made(urls.table)))
+    assert len(found) == marks
+    assert [address for address in found if not address.startswith("/table?")] == []
+
+
+@pytest.mark.parametrize("made", [lines, bars, matrix])
+def test_without_a_page_no_mark_leads_anywhere(made: Any) -> None:
+    assert "href=" not in charts.svg(made()).replace("xmlns:xlink=", "")
+
+
+def test_it_stands_on_the_pages_own_background() -> None:
+    assert not re.search(
+        r'<rect[^>]*class="background"|<rect width="\d+" height="\d+" fill="white"', charts.svg(lines())
+    )
+
+
+@pytest.mark.parametrize(
+    ("drawn", "columns", "rows"),
+    [
+        (None, ("run", "epoch", "errors"), []),
+        (None, ("run", "epoch", "errors"), [("cnn", 1, 12)]),
+        (None, ("run", "epoch", "id"), [("cnn", 1, "a"), ("cnn", 2, "a")]),
+        (None, ("n",), [(1,)]),
+        (("under", ("id",)), ("run", "epoch", "id"), [("cnn", 1, "a")]),
+        (("beside", ("guess",)), ("run", "epoch", "guess", "n"), [("cnn", 1, "a", 1)]),
+        (("beside", ("guess",)), ("run", "epoch", "guess", "errors"), [("cnn", 1, str(row), 1) for row in range(2001)]),
+    ],
+)
+def test_what_a_chart_says_no_more_of_than_a_table_has_none(drawn: Any, columns: Any, rows: Any) -> None:
+    assert charts.chart(drawn, columns, rows, [("cnn", 1)]) is None
+
+
+def written(folder: Path, kind: str) -> Path:
+    path = folder / f"errors.{kind}"
+    charts.write(lines(), path, f".{kind}")
+    return path
+
+
+def test_it_is_written_as_svg_png_and_html(tmp_path: Path) -> None:
+    assert written(tmp_path, "svg").read_text().startswith("<svg")
+    with Image.open(written(tmp_path, "png")) as image:
+        assert (image.format, image.width > 1000) == ("PNG", True)  # twice as fine as 520 pixels
+    page = written(tmp_path, "html").read_text()
+    assert not re.search(r"<(?:script|link|img)[^>]+(?:src|href)=\"https?:", page)
+
+
+def test_another_format_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"\.svg, \.png or \.html"):
+        charts.write(lines(), tmp_path / "errors.pdf", ".pdf")
+    assert list(tmp_path.iterdir()) == []

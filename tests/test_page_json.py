@@ -1,0 +1,192 @@
+"""Each page's data as JSON, at the page's own address with .json behind its path."""
+
+import json
+from typing import Any
+
+import duckdb
+import pytest
+from page import CAT, CLASSES, DOG, MARKUP, MOOD, NO_TRUTH, QUOTED, REVIEWS, SCRIPT, Server, table_url
+
+pytest_plugins = ["page"]
+
+
+def data(server: Server, path: str, status: int = 200) -> Any:
+    """What a twin says, as strict JSON."""
+    answer = server.ask(path)
+    assert (answer.status, answer.header("content-type")) == (status, "application/json")
+
+    def refuse(text: str) -> None:
+        raise AssertionError(f"{text} is no JSON")
+
+    return json.loads(answer.body, parse_constant=refuse)
+
+
+def panel(server: Server, *tables: str, **more: Any) -> Any:
+    panels = data(server, table_url(*tables, path="/table.json", **more))["panels"]
+    assert len(panels) == 1
+    return panels[0]
+
+
+def test_runs(server: Server) -> None:
+    runs = {run["name"]: run for run in data(server, "/runs.json")["runs"]}
+    assert runs.keys() == {"cnn", "double", NO_TRUTH, "reviews", "media"}
+    assert (runs["cnn"]["epochs"], runs["cnn"]["errors"]) == ([1, 2, 3], [12, 9, 6])
+    assert (runs["double"]["rows"], runs["double"]["errors"]) == (180, [10, 8, 4])
+    assert (runs["cnn"]["state"], runs["cnn"]["config"]) == ("finished", {"size": 8, "seed": 0})
+    assert runs[NO_TRUTH]["errors"] == [None]
+
+
+def test_a_run_with_its_metrics(server: Server) -> None:
+    found = data(server, "/run.json?run=cnn&run=double")
+    assert [run["name"] for run in found["runs"]] == ["cnn", "double"]
+    values = [row["value"] for row in found["metrics"] if (row["run"], row["name"]) == ("cnn", "train_loss")]
+    assert values == [2.0, 1.0, 2 / 3]
+
+
+def test_the_tables_there_are(server: Server) -> None:
+    found = {table["name"]: table for table in data(server, "/table.json")["tables"]}
+    assert (found["cnn@3"]["rows"], found["cnn@3"]["errors"], found["cnn@3"]["epochs"]) == (60, 6, 3)
+
+
+def test_a_table_has_fifty_rows_of_all_and_says_of_how_many(server: Server) -> None:
+    found = panel(server, "cnn@3")
+    assert (len(found["rows"]), found["total"]) == (50, 60)
+    first = found["rows"][0]
+    assert list(first) == found["columns"]
+    assert (first["id"], first["truth"], first["guess"], first["note"]) == (QUOTED, CAT, SCRIPT, MARKUP)
+    assert (first[MOOD], first["confidence"], first["truth_score"]) == ("sunny", 0.5, 0.25)
+    assert (found["notes"], found["reports"]) == ([], [])
+
+
+def test_the_statement_of_a_table_can_be_run_elsewhere(server: Server) -> None:
+    found = panel(server, "cnn@3", where="guess <> truth", columns="id,guess")
+    rows = duckdb.sql(found["sql"]).fetchall()
+    assert [list(row) for row in rows] == [list(row.values()) for row in found["rows"]]
+    assert len(rows) == 6
+
+
+def test_a_page_of_a_sorted_filter(server: Server) -> None:
+    found = panel(server, "cnn@3", where=f"truth = '{DOG}'", sort="-confidence", limit="2", offset="2", columns="id")
+    assert (found["rows"], found["total"]) == ([{"id": "r53"}, {"id": "r50"}], 20)  # after r59 and r56
+
+
+def test_groups(server: Server) -> None:
+    found = panel(server, "cnn@3", where="guess <> truth", group="truth", sort="truth")
+    assert [(row["truth"], row["n"]) for row in found["rows"]] == [(SCRIPT, 2), (DOG, 2), (CAT, 2)]
+    assert found["total"] == 3
+
+
+def test_a_join_with_its_report(server: Server) -> None:
+    found = panel(server, "cnn@3", "double@3", join="inner", where="guess_a <> guess_b", columns="id,guess_a,guess_b")
+    assert found["total"] == 8
+    assert found["rows"][0] == {"id": QUOTED, "guess_a": SCRIPT, "guess_b": CAT}
+    [report] = found["reports"]
+    assert (report["matched"], report["only_left"], report["only_right"]) == (60, 0, 0)
+
+
+def test_a_join_says_how_many_differ(server: Server) -> None:
+    found = data(server, table_url("cnn@3", "double@3", path="/table.json", join="inner"))
+    assert found["summary"] == {"differ": 8, "fixed": 4, "broken": 2, "both": 2}
+
+
+def test_side_by_side_are_two_panels(server: Server) -> None:
+    where = "guess <> truth"
+    found = data(server, table_url("cnn@3", "double@3", path="/table.json", side="1", where=where))
+    assert [each["total"] for each in found["panels"]] == [6, 4]
+
+
+def test_an_example(server: Server) -> None:
+    found = data(server, table_url("cnn@3", path="/example.json", row="9"))
+    assert found["id"] == "r09"
+    wrong = [(row["run"], row["epoch"]) for row in found["said"] if row["guess"] != row["truth"]]
+    assert wrong == [("cnn", 1), ("double", 1), ("double", 2)]
+    assert len(found["digest"]) >= 12
+
+
+def test_an_example_with_its_text(server: Server) -> None:
+    found = data(server, table_url("reviews/reviews@1", path="/example.json", row="1"))
+    assert found["content"] == REVIEWS["r2"]
+
+
+def test_questions(server: Server) -> None:
+    names = [each["name"] for each in data(server, "/questions.json")["questions"]]
+    assert names == ["confusion", "disagreements", "errors", "errors-by-guess", "errors-over-time"]
+
+
+def test_an_answer(server: Server) -> None:
+    found = data(server, "/questions.json?q=errors-by-guess&t=cnn%403&t=double%403")
+    counts = {(row["run"], row["guess"]): (row["errors"], row["truths"]) for row in found["rows"]}
+    assert counts == {
+        ("cnn", SCRIPT): (2, {CAT: 2}),  # rows 0 and 3
+        ("cnn", DOG): (2, {SCRIPT: 2}),
+        ("cnn", CAT): (2, {DOG: 2}),
+        ("double", CAT): (2, {SCRIPT: 2}),  # rows 4 and 7
+        ("double", SCRIPT): (1, {DOG: 1}),
+        ("double", DOG): (1, {CAT: 1}),
+    }
+    assert found["columns"] == ["run", "epoch", "guess", "errors", "truths", "ids"]
+    assert "read_parquet" in found["sql"]
+
+
+def test_an_answer_over_time(server: Server) -> None:
+    found = data(server, "/questions.json?q=errors-over-time&t=cnn&t=double")
+    assert [row["errors"] for row in found["rows"]] == [12, 9, 6, 10, 8, 4]
+
+
+def test_an_answer_that_is_cut_says_so(server: Server) -> None:
+    folder = server.store / "questions"
+    folder.mkdir(exist_ok=True)
+    (folder / "many.sql").write_text(
+        "-- Many rows\nSELECT range AS n FROM range(1001), (SELECT 1 FROM predictions LIMIT 1)\n"
+    )
+    found = data(server, "/questions.json?q=many&t=cnn%403")
+    (folder / "many.sql").unlink()
+    assert len(found["rows"]) == 1000
+    assert found["more"] is True
+
+
+def test_a_text_in_the_address_is_not_run(server: Server) -> None:
+    assert "4242" not in server.ask("/sql.json?sql=SELECT+4200+%2B+42+AS+n").text
+
+
+def test_a_statement_that_is_sent(server: Server) -> None:
+    answer = server.post("/sql.json", {"sql": "SELECT 4200 + 42 AS n"})
+    assert (answer.status, answer.data) == (200, {"columns": ["n"], "rows": [{"n": 4242}], "more": False})
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "said"),
+    [
+        ("/run.json?run=nobody", 404, "no run named 'nobody'"),
+        (table_url("cnn@9", path="/table.json"), 404, "9"),
+        (table_url("cnn@3", path="/table.json", where="guss = 1"), 400, "guess"),
+        (table_url("cnn@3", path="/example.json", row="60"), 404, "the view has no row 61; it has 60"),
+        ("/questions.json?q=nothing", 404, "nothing"),
+        ("/questions.json?q=errors&t=nobody", 404, "nobody"),
+        ("/nothing.json", 404, "no such page"),
+    ],
+)
+def test_what_is_wrong_is_said_in_json(server: Server, path: str, status: int, said: str) -> None:
+    found = data(server, path, status)
+    assert list(found) == ["error"]
+    assert said in found["error"]
+
+
+def test_a_twin_says_what_its_page_shows(server: Server) -> None:
+    """The same numbers, drawn."""
+    page = server.ask(table_url("cnn@3", where="guess <> truth")).text
+    found = panel(server, "cnn@3", where="guess <> truth")
+    assert [row["id"] for row in found["rows"]] == [QUOTED, "r01", "r02", "r03", "r04", "r05"]
+    places = [page.index(f">{name}</a>") for name in ("r01", "r02", "r03", "r04", "r05")]
+    assert places == sorted(places)
+    assert ">r06</a>" not in page
+
+
+def test_a_number_that_json_has_not_is_text(server: Server) -> None:
+    found = panel(server, "cnn@3", add=["big = 9007199254740993::BIGINT", "nan = 'nan'::DOUBLE"], limit="1")
+    assert (found["rows"][0]["big"], found["rows"][0]["nan"]) == ("9007199254740993", "nan")
+
+
+def test_classes_are_named_as_they_were_recorded(server: Server) -> None:
+    found = panel(server, "cnn@3", group="truth", columns="truth", sort="truth")
+    assert [row["truth"] for row in found["rows"]] == sorted(CLASSES)

@@ -1,0 +1,274 @@
+"""Questions of the page that take too long, too much, or whose process dies: the page and the next question go on."""
+
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from urllib.parse import urlencode
+
+import pytest
+from page import Server, children, read_process, serving, table_url, wait
+
+pytest_plugins = ["page"]
+
+_ROWS = "range(100000) a, range(100000) b, range(100000) c"  # each small, so that time is what they take
+ENDLESS = f"SELECT count(*) FROM {_ROWS} WHERE (a.range + b.range * c.range) % 7 = 3"
+IN_ONE_CALL = "SELECT levenshtein(repeat('ab', 100000), repeat('ba', 100000)) AS n"  # no interrupt reaches it
+CNN = table_url("cnn@3")
+
+
+@pytest.fixture(scope="module")
+def quick(page_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A page whose questions may take a second and 200 MB, ready to answer."""
+    log = tmp_path_factory.mktemp("quick") / "stderr"
+    with serving(page_store, log, "--seconds", "1", "--memory", "200MB") as found:
+        answers(found)
+        yield found
+
+
+def answers(server: Server) -> bool:
+    """Whether the next questions are answered, by each of the workers, once both have begun."""
+    wait(lambda: len(server.workers()) == 2)
+    spent_last = -1.0
+    while (now := spent(server)) > spent_last:  # a process that begins still computes
+        spent_last = now
+        time.sleep(0.5)
+    with ThreadPoolExecutor(2) as both:
+        found = list(both.map(server.sql, ["SELECT 4200 + 42 AS n", "SELECT 4200 + 43 AS n"]))
+    assert [answer.status for answer in found] == [200, 200]
+    assert "4,242" in found[0].text
+    assert "4,243" in found[1].text
+    return True
+
+
+def test_the_time_to_begin_is_no_questions_time(page_store: Path, tmp_path: Path) -> None:
+    """A process needs more than .2 seconds to begin, SELECT 1 does not."""
+    with serving(page_store, tmp_path / "stderr", "--seconds", "0.2") as server:
+        assert server.sql("SELECT 1").status == 200
+
+
+def seconds(pid: int) -> float:
+    """The CPU time a process has taken."""
+    parts = read_process(pid, "stat").decode().rpartition(")")[2].split()
+    return sum(map(int, parts[11:13])) / os.sysconf("SC_CLK_TCK") if parts else 0.0
+
+
+def spent(server: Server) -> float:
+    """The CPU time of all workers."""
+    return sum(map(seconds, server.workers()))
+
+
+def megabytes(pid: int) -> float:
+    """The memory a process has now."""
+    parts = read_process(pid, "statm").split()
+    return int(parts[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6 if parts else 0.0
+
+
+@pytest.mark.parametrize("text", [ENDLESS, IN_ONE_CALL])
+def test_a_question_that_takes_too_long_is_stopped_and_said(quick: Server, text: str) -> None:
+    began = time.monotonic()
+    answer = quick.sql(text)
+    assert time.monotonic() - began < 6
+    assert answer.status == 503
+    assert "stopped after 1 seconds" in answer.text
+    assert text.split("'")[0] in answer.text.replace("&#39;", "'")  # what was typed is still in its box
+    assert "Traceback" not in answer.text
+    assert answers(quick)
+
+
+@pytest.mark.parametrize("name", ["where", "add", "sort"])
+def test_what_an_address_asks_is_stopped_too(quick: Server, name: str) -> None:
+    slow = f"(SELECT count(*) FROM {_ROWS} WHERE (a.range + b.range * c.range) % 7 = {{}}) = 0"
+    text = {"where": slow.format("epoch"), "add": f"n = {slow.format(3)}", "sort": slow.format(3)}[name]
+    answer = quick.ask(table_url("cnn@3", **{name: text}))
+    assert answer.status in {400, 503}  # one that is refused at once is as well
+    assert answers(quick)
+
+
+def test_the_process_that_was_stopped_is_gone_and_another_is_there(quick: Server) -> None:
+    before = quick.workers()
+    assert quick.sql(ENDLESS).status == 503
+    assert answers(quick)
+    after = quick.workers()
+    assert (len(before), len(after)) == (2, 2)
+    assert len(set(before) & set(after)) == 1
+
+
+def test_two_slow_questions_hold_up_others_no_longer_than_their_limit(quick: Server) -> None:
+    with ThreadPoolExecutor(5) as people:
+        slow = [people.submit(quick.sql, ENDLESS) for _ in range(4)]
+        time.sleep(0.3)
+        began = time.monotonic()
+        assert quick.ask("/help").status == 200
+        assert time.monotonic() - began < 1.5  # what asks nothing is answered at once
+        assert [one.result().status for one in slow] == [503] * 4
+    assert time.monotonic() - began < 12  # four of a second each, two at once, and two processes that begin
+    assert answers(quick)
+
+
+@pytest.mark.parametrize(
+    "text", ["SELECT list(range) FROM range(100000000)", "SELECT range FROM range(100000000) ORDER BY -range"]
+)
+def test_a_question_that_takes_too_much_memory_is_said(quick: Server, text: str) -> None:
+    answer = quick.sql(text)
+    assert answer.status in {400, 503}
+    assert "memory" in answer.text or "stopped after" in answer.text
+    assert "Traceback" not in answer.text
+    assert answers(quick)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SELECT repeat('x', 100000000 + range::INT) AS n FROM range(50)",
+        "SELECT length(lpad('x', 2000000000, 'y')) AS n",
+    ],
+)
+def test_no_question_makes_its_process_large(quick: Server, text: str) -> None:
+    """The limit is 200 MB; twice that and what the process has anyway, 1 GB, is far from it."""
+    with ThreadPoolExecutor(1) as one:
+        asked = one.submit(quick.sql, text)
+        most = 0.0
+        while not asked.done():
+            most = max([most, *map(megabytes, quick.workers())])
+            time.sleep(0.01)
+    assert asked.result().status in {400, 503}
+    assert megabytes(quick.process.pid) < 1000
+    assert most < 1000
+    assert answers(quick)
+
+
+def test_a_question_whose_process_is_killed_is_said_and_the_next_is_answered(server: Server) -> None:
+    with ThreadPoolExecutor(1) as one:
+        asked = one.submit(server.sql, ENDLESS)
+        busy: list[int] = []
+        wait(lambda: busy.extend(pid for pid in server.workers() if seconds(pid) > 1) or busy)
+        os.kill(busy[0], signal.SIGKILL)
+        answer = asked.result()
+    assert answer.status in {400, 503}
+    assert "the process that answers stopped; ask again" in answer.text
+    assert answers(server)
+
+
+def test_processes_killed_while_nobody_asks_are_not_noticed(server: Server) -> None:
+    for pid in server.workers():
+        os.kill(pid, signal.SIGKILL)
+    time.sleep(0.2)
+    assert [server.sql("SELECT 1").status for _ in range(2)] == [200, 200]
+
+
+def test_processes_killed_while_nobody_asks_are_replaced_at_last(server: Server) -> None:
+    for pid in server.workers():
+        os.kill(pid, signal.SIGKILL)
+    wait(lambda: server.sql("SELECT 1").status == 200, 10)
+    wait(lambda: all(server.sql("SELECT 1").status == 200 for _ in range(4)), 10)
+    assert answers(server)
+
+
+def asking(server: Server, head: str, body: str = "") -> socket.socket:
+    """A connection that has asked and not been answered yet."""
+    one = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    lines = (
+        f"{head} HTTP/1.1",
+        f"Host: 127.0.0.1:{server.port}",
+        f"Origin: {server.base}",
+        f"Cookie: {server.cookie}",
+        "Content-Type: application/x-www-form-urlencoded",
+        f"Content-Length: {len(body)}",
+        "",
+        body,
+    )
+    one.sendall("\r\n".join(lines).encode())
+    return one
+
+
+@pytest.mark.parametrize("how", ["sql", "question"])
+def test_what_nobody_waits_for_any_more_is_stopped(server: Server, how: str) -> None:
+    """Leaving the page closes its connection; two seconds later nothing computes for it."""
+    answers(server)
+    folder = server.store / "questions"
+    folder.mkdir(exist_ok=True)
+    (folder / "endless.sql").write_text(f"-- Never answered\n{ENDLESS.replace('SELECT', 'SELECT 1 + ', 1)}\n")
+    before = spent(server)
+    form = urlencode({"csrf": server.csrf, "sql": ENDLESS})
+    one = asking(server, "POST /sql", form) if how == "sql" else asking(server, "GET /questions?q=endless&t=cnn%403")
+    wait(lambda: spent(server) > before + 0.5)
+    one.close()
+    time.sleep(2)
+    held = spent(server)
+    time.sleep(1)
+    assert spent(server) - held < 0.4  # what a new process needs to begin is over
+    assert answers(server)
+    (folder / "endless.sql").unlink()
+
+
+def test_a_question_that_is_left_is_no_fault_of_the_servers(server: Server) -> None:
+    said = server.said.read_text()
+    assert "Traceback" not in said
+    assert "Exception" not in said
+
+
+def test_rows_beyond_a_thousand_are_not_sent_and_it_says_so(server: Server) -> None:
+    answer = server.sql("SELECT * FROM range(1000)")
+    assert "there are more" not in answer.text
+    answer = server.sql("SELECT * FROM range(1001)")
+    assert "there are more" in answer.text
+    assert answer.text.count("<tr>") == 1001  # with its head
+
+
+def test_a_page_of_a_view_has_no_more_rows_than_a_page_takes(server: Server) -> None:
+    """A limit in an address is a wish."""
+    answer = server.ask(table_url("cnn@all", "double@all", path="/table.json", limit="100000000"))
+    assert answer.status == 200
+    assert len(answer.data["panels"][0]["rows"]) == 360
+
+
+def test_the_guard_reads_every_text_of_an_address(server: Server) -> None:
+    """Nothing of a person's reads a file or says what the machine is."""
+    for name, text in (
+        ("where", "(SELECT count(*) FROM read_text('/etc/passwd')) = 1"),
+        ("where", "(SELECT count(*) FROM '/etc/passwd') = 1"),
+        ("where", "(SELECT count(*) FROM glob('/*')) = 1"),
+        ("where", "current_setting('temp_directory') = ''"),
+        ("where", "true); COPY (SELECT 1) TO 'x.csv'; --"),
+        ("add", "x = (SELECT content FROM read_text('/etc/passwd'))"),
+        ("add", "x = getenv('HOME')"),
+        ("sort", "(SELECT 1 FROM duckdb_settings())"),
+        ("aggregate", "x = (SELECT count(*) FROM read_csv('/etc/passwd'))"),
+        ("group", "read_text('/etc/passwd')"),
+        ("columns", "read_text('/etc/passwd')"),
+        ("key", "read_text('/etc/passwd')"),
+    ):
+        join = {"join": "inner"} if name == "key" else {}
+        answer = server.ask(table_url("cnn@1", *(["cnn@2"] if join else []), **{name: text}, **join))
+        assert answer.status in {400, 404}, (name, text, answer.status)
+        assert "root:" not in answer.text
+
+
+def test_an_export_leaves_no_file_behind(page_store: Path, tmp_path: Path) -> None:
+    with serving(page_store, tmp_path / "stderr", "--seconds", "1", TMPDIR=str(tmp_path)) as server:
+        assert server.ask(table_url("cnn@3", path="/export", format="csv")).status == 200
+        assert server.ask(table_url("cnn@3", path="/export", where="guss = 1")).status == 400
+        slow = f"(SELECT count(*) FROM {_ROWS} WHERE (a.range + b.range * c.range) % 7 = epoch) = 0"
+        assert server.ask(table_url("cnn@3", path="/export", where=slow)).status in {400, 503}
+        wait(lambda: not list(tmp_path.glob("secondguess-*")), 5)
+    assert not children(server.process.pid)
+
+
+def test_nothing_is_written_to_the_store_by_asking(server: Server) -> None:
+    def listed() -> dict[str, tuple[int, int]]:
+        return {
+            str(path): (path.stat().st_size, path.stat().st_mtime_ns)
+            for path in server.store.rglob("*")
+            if path.is_file()
+        }
+
+    before = listed()
+    for address in ("/runs", "/table", CNN, "/sql", "/questions?q=errors&t=cnn%403", "/run?run=cnn"):
+        assert server.ask(address).status == 200
+    for text in ("SELECT 1", "COPY (SELECT 1) TO 'x.csv'", "WITH x AS (COPY (SELECT 1) TO 'x.csv') SELECT * FROM x"):
+        server.sql(text)
+    assert listed() == before
