@@ -86,4 +86,4 @@ def save(name: str, store: Path, overwrite: bool, **given: Any) -> None:
     view = spelled(given)
     output.check(partial(table_sql.statement, store=store.absolute(), view=view))
     path = views.save(store.absolute(), name, view, overwrite=overwrite)
-    click.echo(f"saved in {path}", err=True)
+    click.echo(f"saved in {path}")

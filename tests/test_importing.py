@@ -163,7 +163,7 @@ def test_odd_rows_are_kept_and_counted(tmp_path: Path) -> None:
     store = analysis.connect(tmp_path / "store")
     assert store.sql('SELECT count(*), count(DISTINCT id), count(confidence) FROM "odd"').fetchall() == [(4, 2, 2)]
     assert store.sql("SELECT errors, unlabelled, nan_scores FROM runs").fetchall() == [([1], 1, 1)]
-    with pytest.raises(BadInput, match="repeated or missing ids"):
+    with pytest.raises(BadInput, match="with a repeated key"):
         store.ask("disagreements", "odd@1", "odd@1")
 
 

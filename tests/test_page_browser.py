@@ -30,6 +30,7 @@ from analysis import views
 from trainer.recorder import Recorder
 
 pytest_plugins = ["page"]
+pytestmark = pytest.mark.slow
 
 WAYS = {
     "wide": (1280, True),

@@ -285,7 +285,7 @@ def test_a_view_that_was_saved_shows_what_it_showed(store, run):
         "guess, n",
     )
     code, out, err = run("save", "v", *how)
-    assert (code, out, err) == (0, "", f"saved in {store / 'views' / 'v.json'}\n")
+    assert (code, out, err) == (0, f"saved in {store / 'views' / 'v.json'}\n", "")
     assert listed(run, "--saved", "v") == listed(run, *how) == [[0, 2]]
     assert run("table", "--saved", "v")[1].split() == ["guess", "n", "────────", "0", "2"]
 

@@ -49,7 +49,7 @@ def application(
     routes = [Route(path + twin, page) for path, page in pages.items() for twin in ("", ".json")]
     routes += [
         Route("/", lambda request: RedirectResponse(urls.runs())),
-        Route("/sql", sql_page.run, methods=["POST"]),
+        *(Route(f"/sql{twin}", sql_page.run, methods=["POST"]) for twin in ("", ".json")),
         Route("/save", _save, methods=["POST"]),
         Route("/export", export_page.export),
         Route("/compare", runs_page.compare),

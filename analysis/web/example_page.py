@@ -56,7 +56,12 @@ async def page(request: Request) -> Response:
         request,
         "example.html",
         context,
-        {"id": name, "said": records(said.columns, said.rows), "digest": seen.get("digest")},
+        {
+            "id": name,
+            "said": records(said.columns, said.rows),
+            "digest": seen.get("digest"),
+            "content": seen.get("text"),
+        },
     )
 
 

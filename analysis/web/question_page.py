@@ -53,6 +53,7 @@ async def _one(request: Request, held: Site, asked: Question) -> Response:
         "rows": records(found.columns, found.rows),
         "sql": found.sql,
         "notes": list(found.notes),
+        "more": found.more,
         "reports": [report.as_dict() for report in found.reports],
     }
     return with_chart(drawn(request, "question.html", context, data), partial(_chart, asked, found))

@@ -194,7 +194,10 @@ async def run(request: Request) -> Response:
         "cut": found.more,
     }
     return drawn(
-        request, "run.html", context, {"runs": [{key: row[key] for key in _DATA} for row in rows], "metrics": measured}
+        request,
+        "run.html",
+        context,
+        {"runs": [{key: row[key] for key in _DATA} for row in rows], "metrics": measured, "more": found.more},
     )
 
 

@@ -55,7 +55,11 @@ async def page(request: Request) -> Response:
         "at": controls.slider(runs, view),
         "hidden": [part for part in urls.query(view, **more) if part[0] not in {"offset", "limit"}],
     }
-    data = {"error": str(error)} if error is not None else {"panels": [panel["data"] for panel in panels]}
+    data = (
+        {"error": str(error)}
+        if error is not None
+        else {"panels": [panel["data"] for panel in panels], "summary": summary}
+    )
     return drawn(request, "table.html", context, data, 200 if error is None else status_of(error))
 
 
