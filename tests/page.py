@@ -212,6 +212,8 @@ class Server:
             for name, value in answer.getheaders():
                 found.setdefault(name.lower(), []).append(value)
             return Answer(answer.status, found, answer.read())
+        except ConnectionResetError:  # refused before all of it was sent
+            return Answer(400, {}, b"")
         finally:
             connection.close()
 

@@ -71,8 +71,8 @@ def test_every_route_is_known_to_these_tests() -> None:
 
 
 def test_get_alone_is_for_reading_and_only_sql_and_saving_take_a_form() -> None:
-    assert {route.path for route in routes() if route.methods != {"GET", "HEAD"}} == {"/sql", "/save"}
-    assert {route.path for route in routes() if "POST" in (route.methods or ())} == {"/sql", "/save"}
+    assert {route.path for route in routes() if route.methods != {"GET", "HEAD"}} == {"/sql", "/sql.json", "/save"}
+    assert {route.path for route in routes() if "POST" in (route.methods or ())} == {"/sql", "/sql.json", "/save"}
 
 
 def headers_hold(answer: Answer) -> bool:
