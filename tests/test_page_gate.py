@@ -3,6 +3,7 @@
 import re
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from analysis.web.gate import Keys
 
 pytest_plugins = ["page"]
 
+COMMAND = [sys.executable, "-m", "analysis"]
 CNN = table_url("cnn@3")
 # An address of each route, to be asked with each of its methods.
 ADDRESSES = {
@@ -481,7 +483,7 @@ class TestListening:
 
     def test_a_port_that_is_taken_is_said_in_one_line(self, server: Server, tmp_path: Path) -> None:
         done = subprocess.run(
-            ["secondguess", "view", "--no-browser", "--port", str(server.port), "--store", str(server.store)],
+            [*COMMAND, "view", "--no-browser", "--port", str(server.port), "--store", str(server.store)],
             capture_output=True,
             text=True,
             timeout=60,
@@ -493,7 +495,7 @@ class TestListening:
 
     def test_a_store_that_is_not_there_is_said_in_one_line(self, tmp_path: Path) -> None:
         done = subprocess.run(
-            ["secondguess", "view", "--no-browser", "--store", str(tmp_path / "nowhere")],
+            [*COMMAND, "view", "--no-browser", "--store", str(tmp_path / "nowhere")],
             capture_output=True,
             text=True,
             timeout=60,
