@@ -1,5 +1,6 @@
 """What can go wrong, said in one line: what was asked, what exists, what to do."""
 
+import difflib
 from collections.abc import Iterable
 
 
@@ -47,3 +48,10 @@ def listing(names: Iterable[object], limit: int = 12) -> str:
     known = [str(name) for name in names]
     rest = len(known) - limit
     return ", ".join(known[:limit]) + (f" and {rest} more" if rest > 0 else "")
+
+
+def meant(name: str, known: Iterable[str]) -> str:
+    """A hint at the known name that is most like one that is not known: ` (did you mean guess?)`, or nothing."""
+    folded = {other.casefold(): other for other in known}
+    near = difflib.get_close_matches(name.casefold(), folded, 1, 0.7)
+    return f" (did you mean {folded[near[0]]}?)" if near else ""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import duckdb
 
 from analysis import guard
-from analysis.errors import BadInput, Refused, listing
+from analysis.errors import BadInput, Refused, listing, meant
 from analysis.sqltext import identifier
 
 _LONGEST, _MESSAGE = 120, 500  # characters of a text and of what is wrong with it that are repeated
@@ -42,7 +42,10 @@ def expression(
     if columns is not None:
         known = {guard.folded(name) for name in columns}
         if unknown := sorted(found.plain - known):
-            raise BadInput(f"in {what} {text!r}: there is no column {unknown[0]!r}; there are: {listing(columns, 40)}")
+            hint = meant(unknown[0], columns)
+            raise BadInput(
+                f"in {what} {text!r}: there is no column {unknown[0]!r}{hint}; there are: {listing(columns, 40)}"
+            )
     # The line break keeps a comment at the end from swallowing the bracket.
     ending = "\n)" if "--" in found.text else ")"
     moved = found.ordered or bool(found.relations)
@@ -98,7 +101,8 @@ def column(what: str, name: str, columns: Mapping[str, object]) -> str:
         return name
     folded = {guard.folded(held): held for held in columns}
     if guard.folded(name) not in folded:
-        raise BadInput(f"{what}: there is no column {name!r}; there are: {listing(columns, 40)}")
+        hint = meant(name, columns)
+        raise BadInput(f"{what}: there is no column {name!r}{hint}; there are: {listing(columns, 40)}")
     return folded[guard.folded(name)]
 
 

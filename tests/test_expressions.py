@@ -93,6 +93,16 @@ def test_a_name_may_be_quoted_as_in_sql(text, name):
     assert expressions.unquoted(text) == name
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("guss", " (did you mean guess?)"), ("GUESSS", " (did you mean guess?)"), ("margin", "")],
+)
+def test_a_name_that_is_nearly_a_column_is_hinted_at(name, hint):
+    with pytest.raises(BadInput) as said:
+        expressions.column("sort", name, {"guess": 0, "truth": 1})
+    assert str(said.value) == f"sort: there is no column {name!r}{hint}; there are: guess, truth"
+
+
 def test_a_column_is_found_whatever_the_case_of_its_letters_but_exactly_first():
     columns = {"Mark": 0, "id": 1}
     assert expressions.column("columns", "mark", columns) == "Mark"

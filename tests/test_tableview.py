@@ -645,7 +645,9 @@ def test_a_view_without_a_table_is_refused(store):
 
 
 def test_columns_of_a_join_are_named_with_their_side(store):
-    with pytest.raises(BadInput, match="columns: there is no column 'guess'; there are: id, guess_a, guess_b, truth_a"):
+    with pytest.raises(
+        BadInput, match=r"columns: there is no column 'guess' \(did you mean guess_a\?\); there are: id, guess_a"
+    ):
         store.table("cnn@1", "cnn@2", join="inner", columns="guess")
 
 
