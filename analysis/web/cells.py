@@ -18,13 +18,21 @@ _MOST_BYTES = 256 << 20
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: how it is drawn, and what of it. value and name are what a filter on it would keep."""
+    """One cell: how it is drawn, and what of it. value and name are what a filter on it would keep.
+
+    sides are the tables that the parts are of, absent those that have no such row; alike says that all say the same,
+    change is by how much the second of two numbers is larger.
+    """
 
     kind: str
     parts: tuple[Any, ...] = ()
     truth: bool = False
     name: str = ""
     value: Any = None
+    sides: tuple[int, ...] = (0,)
+    absent: frozenset[int] = frozenset()
+    alike: bool = False
+    change: str | None = None
 
 
 @dataclass(frozen=True)
@@ -103,15 +111,55 @@ def _row(
     labels = _values(truth, row) if truth is not None else ()
     known = [label for label in labels if label is not None]
     tops = _tops(columns, row)
+    absent = _absent(columns, row)
     cells = []
     for column in columns:
         values = _values(column, row)
+        sides = _told(column, values, absent)
         one = values[0] if len(values) == 1 else None
         name = names[column.places[0]] if len(values) == 1 and column.places[0] is not None else ""
-        here = bool(known) and column.kind == "score" and str(known[0]) == column.head
-        kind, parts = _drawn(column, values, images, known, tops)
-        cells.append(Cell(kind, parts, here, name, one))
+        told = [values[side] for side in sides]
+        cells.append(
+            Cell(
+                kind=column.kind,
+                parts=_drawn(column, told, images, known, [tops[side] for side in sides if side < len(tops)]),
+                truth=bool(known) and column.kind == "score" and str(known[0]) == column.head,
+                name=name,
+                value=one,
+                sides=sides,
+                absent=absent,
+                alike=column.title == "guess" and len(told) > 1 and len(set(map(str, told))) == 1,
+                change=_change(told) if column.compared else None,
+            )
+        )
     return cells
+
+
+def _absent(columns: Sequence[Shown], row: Sequence[Any]) -> frozenset[int]:
+    """The sides of a join that have no row: of which nothing is known."""
+    several = [column for column in columns if len(column.places) > 1]
+    known = {side for column in several for side, value in enumerate(_values(column, row)) if value is not None}
+    return frozenset(range(max((len(column.places) for column in several), default=0))) - known
+
+
+def _told(column: Shown, values: Sequence[Any], absent: frozenset[int]) -> tuple[int, ...]:
+    """The sides that a cell shows: those that have such a column, and a truth once where all agree on it."""
+    if column.kind == "score":
+        return tuple(range(len(values)))
+    sides = tuple(side for side, place in enumerate(column.places) if place is not None)
+    if column.kind != "label" or column.title == "guess":
+        return sides
+    there = tuple(side for side in sides if side not in absent) or sides
+    return there[:1] if len({str(values[side]) for side in there}) == 1 else there
+
+
+def _change(values: Sequence[Any]) -> str | None:
+    """By how much the second of two numbers is larger than the first, with its sign."""
+    if len(values) != 2 or not all(map(_finite, values)):
+        return None
+    first, second = values
+    change = number(second - first)
+    return f"+{change}" if change is not None and second > first else change
 
 
 def _values(column: Shown, row: Sequence[Any]) -> tuple[Any, ...]:
@@ -133,25 +181,20 @@ def _finite(value: Any) -> bool:
 
 
 def _drawn(
-    column: Shown, values: tuple[Any, ...], images: Images, truth: Sequence[Any], tops: Sequence[float]
-) -> tuple[str, tuple[Any, ...]]:
+    column: Shown, values: Sequence[Any], images: Images, truth: Sequence[Any], tops: Sequence[float]
+) -> tuple[Any, ...]:
     draw: Callable[[Any], Any] | None = {
         "bins": _bins,
         "counts": _counts,
         "picture": lambda value: _pictures(value, images),
         "number": number,
+        "label": lambda value: _label(value, truth, column.title == "guess"),
     }.get(column.kind)
-    if column.kind != "score":  # a side that has no such column says nothing of it
-        values = tuple(value for value, place in zip(values, column.places, strict=True) if place is not None)
     if column.kind == "score":
-        return "score", tuple(bar(value, top) for value, top in zip(values, tops, strict=False))
-    if column.kind == "label":
-        guess = column.title == "guess"
-        shown = values if guess or len(set(values)) > 1 else values[:1]
-        return "label", tuple(_label(value, truth, guess) for value in shown)
+        return tuple(bar(value, top) for value, top in zip(values, tops, strict=False))
     if draw is not None:
-        return column.kind, tuple(draw(value) for value in values)
-    return column.kind, tuple(None if value is None else text(value) for value in values)
+        return tuple(draw(value) for value in values)
+    return tuple(None if value is None else text(value) for value in values)
 
 
 def _label(value: Any, truth: Sequence[Any], guess: bool) -> Label:

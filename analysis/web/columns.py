@@ -13,10 +13,10 @@ _HIDDEN = {"run", "epoch", "examples", "step", "digest"}
 _MANY_SCORES = 12
 
 
-def usual(view: TableView, own: Sequence[str], pictures: Sequence[str]) -> list[str]:
+def usual(view: TableView, own: Sequence[str], pictures: Sequence[str], *, scores: bool = True) -> list[str]:
     """The columns a page shows where nobody chose: what a row is about, what was said of it, then the rest.
 
-    A group begins with what it is of. Of many classes the scores are left to be chosen.
+    A group begins with what it is of. Of many classes the scores are left to be chosen, as without `scores`.
     """
     joined = view.join is not None
     if view.group or view.aggregate or view.wandb_aggregate:
@@ -28,7 +28,8 @@ def usual(view: TableView, own: Sequence[str], pictures: Sequence[str]) -> list[
     names = [name for name in (*own, *seen) if _base(name, joined) not in _HIDDEN]
     if joined:
         names = [name for name in names if _base(name, joined) != "confidence"]
-    if len({_base(name, joined) for name in names if _SCORE.fullmatch(_base(name, joined))}) > _MANY_SCORES:
+    classes = {_base(name, joined) for name in names if _SCORE.fullmatch(_base(name, joined))}
+    if not scores or len(classes) > _MANY_SCORES:
         names = [name for name in names if not _SCORE.fullmatch(_base(name, joined))]
     place = {base: number for number, base in enumerate(_FIRST)}
     names.sort(key=lambda name: place.get(_base(name, joined), len(place)))
@@ -50,6 +51,11 @@ class Shown:
     places: tuple[int | None, ...]
     title: str = ""
 
+    @property
+    def compared(self) -> bool:
+        """Whether it holds two numbers, so that their difference says something."""
+        return self.kind == "number" and len(self.names) == 2 and None not in self.places
+
 
 _WIDTHS = {"score": 82, "number": 96, "label": 62, "key": 110, "picture": 52, "bins": 96, "counts": 300, "ids": 240}
 _PAGE = 1232  # pixels between the margins of the narrowest page whose heads stay in sight
@@ -66,24 +72,30 @@ def fits(columns: Sequence[Shown]) -> bool:
     return total <= _PAGE
 
 
-def shown(columns: Sequence[str], types: Sequence[str], sides: int, classes: Sequence[str]) -> list[Shown]:
-    """The columns to draw: one per name, but the sides of a score, of a guess and of numbers in one cell.
+def shown(
+    columns: Sequence[str], types: Sequence[str], sides: int, classes: Sequence[str], pinned: Sequence[str] = ()
+) -> list[Shown]:
+    """The columns to draw, those that are pinned first: one per name, but the sides of a join in one cell.
+
+    Sides of unlike kinds, such as a group's key and what the other side has in the group, are columns of their own.
 
     kinds are key, picture, label, score, number, text, bins, counts, ids and other.
     """
-    groups: dict[str, list[tuple[str, int]]] = {}
+    groups: dict[tuple[str, str], list[tuple[str, int]]] = {}
     for place, name in enumerate(columns):
-        groups.setdefault(_base(name, sides > 1), []).append((name, place))
+        base = _base(name, sides > 1)
+        groups.setdefault((base, _kind(base, types[place])), []).append((name, place))
+    bases = [base for base, _ in groups]
     found = []
-    for base, members in groups.items():
-        kind = _kind(base, types[members[0][1]])
-        head = base
+    for (base, kind), members in groups.items():
+        head = base if bases.count(base) < 2 else members[0][0]
         if score := _SCORE.fullmatch(base):
             index = int(score[1])
             head = classes[index] if index < len(classes) else score[1]
         by_side = _by_side(members, sides)
         found.append(Shown(head, kind, tuple(name for name, _ in members), by_side, base))
-    return found
+    first = {name: number for number, name in enumerate(pinned)}
+    return sorted(found, key=lambda column: first.get(column.names[0], len(first)))
 
 
 def _by_side(members: Sequence[tuple[str, int]], sides: int) -> tuple[int | None, ...]:

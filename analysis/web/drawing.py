@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, select_autoescape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
-from analysis.errors import AlreadyThere, NotFound, SecondguessError
+from analysis.errors import AlreadyThere, BadInput, NotFound, SecondguessError
 from analysis.export import jsonable
 from analysis.tableview import TableView
 from analysis.web import urls
@@ -56,7 +56,7 @@ def _filtered(view: TableView, how: str, name: str, value: Any) -> TableView:
     """The view as a click on a cell filters it; what no filter can name leaves it as it is."""
     try:
         return view.only(name, value) if how == "only" else view.exclude(name, value)
-    except TypeError:
+    except BadInput:
         return view
 
 

@@ -1,4 +1,4 @@
-"""The controls of a table's page: where each link, form and head of a column leads."""
+"""The controls of a table's page: where each link and form leads."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -6,41 +6,20 @@ from typing import Any
 
 from analysis import refs
 from analysis.errors import SecondguessError
-from analysis.expressions import order
 from analysis.sqltext import identifier
 from analysis.store.runs import Run
 from analysis.tableview import TableView
 from analysis.web import urls
-from analysis.web.columns import Shown
 from analysis.web.drawing import SIDES
 
 SIZES = {"small": 28, "middle": 40, "large": 80}
+_PAGES = (25, 50, 100, 250)
 _MOST_EPOCHS = 12
+_ROWS_OF_A_GROUP: Mapping[str, Any] = {"group": (), "aggregate": (), "wandb_aggregate": (), "sort": (), "columns": None}
 
 
-def head(view: TableView, column: Shown, more: Mapping[str, Any]) -> dict[str, Any]:
-    """What a column's head leads to: sorting by it, grouping by it, leaving it out."""
-    grouped = bool(view.group or view.aggregate)
-    name = column.names[0]
-    quoted = identifier(name)
-    now = [order(text) for text in view.sort]
-    direction = next((down for text, down in now if text in (name, quoted)), None)
-    sortable = column.kind not in {"picture", "bins", "counts", "ids"}
-    other = f"-{quoted}" if direction is False else quoted
-    if direction is None and column.kind in {"score", "number"}:
-        other = f"-{quoted}"
-    others = tuple(held for held in (view.columns or ()) if held not in column.names)
-    return {
-        "sort": urls.table(replace(view, sort=(other,), offset=0), **more) if sortable else None,
-        "direction": None if direction is None else "descending" if direction else "ascending",
-        "up": urls.table(replace(view, sort=(quoted,), offset=0), **more),
-        "down": urls.table(replace(view, sort=(f"-{quoted}",), offset=0), **more),
-        "group": None if grouped or column.kind == "score" else urls.table(_grouped(view, name), **more),
-        "hide": urls.table(replace(view, columns=others), **more) if others else None,
-    }
-
-
-def _grouped(view: TableView, *names: str) -> TableView:
+def grouped(view: TableView, *names: str) -> TableView:
+    """The view in groups of these columns, with the usual columns of a group."""
     return replace(view, group=names, sort=(), columns=None, offset=0)
 
 
@@ -49,28 +28,23 @@ def links(view: TableView, more: Mapping[str, Any]) -> dict[str, Any]:
     plain = replace(view, offset=0)
     at: dict[str, Any] = {"at": view.at, "exact": view.exact}
     names = ["guess", "truth", "run"] if view.join is None else ["guess_a", "guess_b", "truth_a"]
-    none = replace(plain, group=(), aggregate=(), wandb_aggregate=(), sort=(), columns=None)
     whole = replace(view, limit=None, offset=0)
     differ = replace(plain, where=("guess_a IS DISTINCT FROM guess_b",))
+    apart = replace(view, join=None, key=("id",), allow_duplicates=False)
+    others = [(name, tuple(held for held in view.tables if held != name)) for name in view.tables]
     return {
-        "filters": [*_without(plain, "where", more), *_without(plain, "wandb_filter", more)],
-        "added": [
-            (
-                f"{name} = {text}",
-                urls.table(replace(plain, add=tuple(pair for pair in view.add if pair[0] != name)), **more),
-            )
-            for name, text in view.add
-        ],
-        "group": [(name, urls.table(_grouped(view, name), **more)) for name in names],
-        "ungroup": urls.table(none, **more) if view.group else None,
+        "group": [(name, urls.table(grouped(view, name), **more)) for name in names],
+        "ungroup": urls.table(replace(plain, **_ROWS_OF_A_GROUP), **more) if view.group else None,
         "wrong": None if view.join else urls.table(replace(plain, where=("guess <> truth",)), **more),
         "differ": urls.table(differ, **more) if view.join else None,
         "stack": urls.table(TableView(view.tables, **at)),
         "inner": urls.table(TableView(view.tables, "inner", **at)),
         "outer": urls.table(TableView(view.tables, "outer", **at)),
         "digest": urls.table(TableView(view.tables, "inner", ("digest",), **at)),
-        "beside": urls.table(replace(view, join=None, key=("id",)), side="1") if len(view.tables) > 1 else None,
-        "sizes": [(name, urls.table(view, **{**more, "size": name})) for name in SIZES],
+        "beside": urls.table(apart, side="1") if len(view.tables) > 1 else None,
+        "without": [(name, urls.table(TableView(left, **at))) for name, left in others if left],
+        "sizes": [(name, urls.table(view, **{**more, "size": name}), name == more.get("size")) for name in SIZES],
+        "pages": [(rows, urls.table(replace(plain, limit=rows), **more), rows == view.limit) for rows in _PAGES],
         "export": [
             (form, urls.table(whole, "/export", format=form)) for form in ("csv", "json", "markdown", "parquet")
         ],
@@ -79,14 +53,47 @@ def links(view: TableView, more: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _without(view: TableView, field: str, more: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """Each of the view's filters, with the address of the view without it."""
-    held: tuple[str, ...] = getattr(view, field)
+_CHIPS = (
+    ("where", "filter", ""),
+    ("wandb_filter", "filter", "W&B: "),
+    ("add", "column", ""),
+    ("wandb_add", "column", "W&B: "),
+    ("aggregate", "column", ""),
+    ("wandb_aggregate", "column", "W&B: "),
+    ("sort", "sorting", "sort: "),
+)
+
+
+def chips(view: TableView, more: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What the view filters, computes and sorts by: each as text, with the address of the view without it."""
     found = []
-    for text in held:
-        others: dict[str, Any] = {field: tuple(other for other in held if other != text)}
-        found.append((text, urls.table(replace(view, **others), **more)))
+    for field, what, before in _CHIPS:
+        held: tuple[Any, ...] = getattr(view, field)
+        for each in held:
+            others: dict[str, Any] = {field: tuple(other for other in held if other != each), "offset": 0}
+            text = each if isinstance(each, str) else " = ".join(each)
+            url = urls.table(replace(view, **others), **more)
+            found.append({"text": before + text, "what": what, "url": url})
     return found
+
+
+def at_hand(runs: Mapping[str, Run], view: TableView) -> list[tuple[str, str]]:
+    """The columns that a filter can name, each as SQL writes it, with its Arrow type."""
+    found: dict[str, str] = {}
+    for place, text in enumerate(view.tables):
+        try:
+            selection = refs.resolve(runs, text, "last")
+        except SecondguessError:
+            continue  # the page says it where the rows would be
+        for name, kind in (column for epoch in selection.epochs[-1:] for column in epoch.columns):
+            keyed = view.join is None or name in view.key
+            found.setdefault(name if keyed else f"{name}_{chr(ord('a') + place)}", kind)
+    found |= {name: "computed" for name, _ in (*view.add, *view.wandb_add)}
+    return [(name if _plain(name) else identifier(name), kind) for name, kind in found.items()]
+
+
+def _plain(name: str) -> bool:
+    return name.isascii() and name.replace("_", "a").isalnum() and not name[0].isdigit()
 
 
 def steps(runs: Mapping[str, Run], view: TableView, more: Mapping[str, Any]) -> list[dict[str, Any]]:
@@ -118,7 +125,7 @@ def _few(epochs: Sequence[int], now: int | None) -> list[int]:
     return sorted({epochs[0], *near, epochs[-1]})
 
 
-def slider(runs: Mapping[str, Run], view: TableView) -> dict[str, Any] | None:
+def slider(runs: Mapping[str, Run], view: TableView, more: Mapping[str, Any]) -> dict[str, Any] | None:
     """The slider that puts all tables at one epoch."""
     epochs: list[int] = []
     for text in view.tables:
@@ -133,13 +140,11 @@ def slider(runs: Mapping[str, Run], view: TableView) -> dict[str, Any] | None:
     bare = tuple(dict.fromkeys(text.partition("@")[0] for text in view.tables))
     if view.at is None and len(bare) < len(view.tables):
         return None  # one run at two epochs: both would be at the same
-    hidden = [
-        part for part in urls.query(replace(view, tables=bare, at=None, exact=False, offset=0)) if part[0] != "limit"
-    ]
+    moved = replace(view, tables=bare, at=None, exact=False, offset=0)
     return {
         "min": min(epochs),
         "max": max(epochs),
         "now": view.at or max(epochs),
-        "hidden": hidden,
+        "hidden": urls.query(moved, **more),
         "exact": view.exact,
     }

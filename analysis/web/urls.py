@@ -1,6 +1,6 @@
 """Every address of the page, made and read in one place: a table view and its query string are the same thing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
@@ -41,7 +41,7 @@ def query(view: TableView, **more: object) -> list[tuple[str, str]]:
         elif name in _COMPUTED:
             parts += [(name, f"{_quoted(column)} = {text}") for column, text in value.items()]
         elif name in _LISTS:
-            parts.append((name, ",".join(map(_quoted, value))))
+            parts.append((name, listed(value)))
         elif name == "sort":
             parts.append((name, ",".join(value)))
         elif name in _FLAGS:
@@ -68,6 +68,11 @@ def read_table(given: QueryParams) -> TableView:
     at = said.pop("at", None)
     view = spelled(said)
     return view if at is None else TableView(**{**vars(view), "at": at})
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names of columns as one text, which `expressions.names` reads."""
+    return ",".join(map(_quoted, names))
 
 
 def _quoted(name: str) -> str:

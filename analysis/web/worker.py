@@ -111,7 +111,8 @@ def _exported(asked: Asked, memory: str) -> Found:
 def _build(asked: Asked) -> Build:
     if asked.how == "table":
         view: TableView = asked.what
-        return partial(table_sql.statement, store=asked.store, view=view, usual=partial(usual, view))
+        chosen = partial(usual, view, scores=asked.options.get("scores", True))
+        return partial(table_sql.statement, store=asked.store, view=view, usual=chosen)
     if asked.how == "question":
         question = questions.find(asked.store, asked.what)
         return partial(asking.question, store=asked.store, asked=question, refs=asked.refs, given=asked.options)

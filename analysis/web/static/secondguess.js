@@ -57,6 +57,26 @@
     });
   });
 
+  // A column at hand is put where the filter is being typed.
+  Array.prototype.forEach.call(document.querySelectorAll("[data-insert]"), function (name) {
+    name.classList.add("inserts");
+    name.addEventListener("mousedown", function (event) {
+      var box = document.getElementById("filter");
+      event.preventDefault();
+      box.setRangeText(name.getAttribute("data-insert") + " ", box.selectionStart, box.selectionEnd, "end");
+      box.focus();
+    });
+  });
+
+  // Pinned columns stay in sight one beside the other: how wide each is, only the browser knows.
+  Array.prototype.forEach.call(document.querySelectorAll("table.preds tr"), function (row) {
+    var left = 0;
+    Array.prototype.forEach.call(row.querySelectorAll(".pin"), function (cell) {
+      cell.style.left = left + "px";
+      left += cell.offsetWidth;
+    });
+  });
+
   document.addEventListener("click", function (event) {
     Array.prototype.forEach.call(document.querySelectorAll("details.menu[open]"), function (menu) {
       if (!menu.contains(event.target)) { menu.open = false; }

@@ -1,0 +1,124 @@
+"""A table view as it is drawn: a table, or side by side one for each, and what a join of two comes to."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from starlette.requests import Request
+
+from analysis.errors import SecondguessError, listing
+from analysis.tableview import TableView
+from analysis.web import cells, urls
+from analysis.web.columns import fits, shown
+from analysis.web.drawing import SIDES, Site, records
+from analysis.web.heads import heads, pins
+from analysis.web.worker import Found
+
+_RIGHT = {side: f"guess_{side} = truth_{side}" for side in SIDES}
+_CHANGES = (
+    ("differ", "count(*) FILTER (WHERE guess_a IS DISTINCT FROM guess_b)"),
+    ("fixed", f"count(*) FILTER (WHERE NOT ({_RIGHT['a']}) AND {_RIGHT['b']})"),
+    ("broken", f"count(*) FILTER (WHERE {_RIGHT['a']} AND NOT ({_RIGHT['b']}))"),
+    (
+        "both",
+        f"count(*) FILTER (WHERE NOT ({_RIGHT['a']}) AND NOT ({_RIGHT['b']}) AND guess_a IS DISTINCT FROM guess_b)",
+    ),
+)
+
+
+async def panels(
+    request: Request, held: Site, view: TableView, more: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], dict[str, Any]]:
+    """One panel with everything in it, or side by side one per table; and how many guesses a join of two changes."""
+    if more["side"] and view.join is None:
+        views = [replace(view, tables=(table,)) for table in view.tables]
+        options = {"scores": len(views) < 2}
+        found = await asyncio.gather(*(held.ask(request, "table", each, options=options) for each in views))
+        return [_panel(held, each, answer, (view, more), 1) for each, answer in zip(views, found, strict=True)], {}
+    if view.join is not None and len(view.tables) == 2:
+        answer, counted = await asyncio.gather(held.ask(request, "table", view), _changes(request, held, view))
+        return [_panel(held, view, answer, (view, more), 2)], counted
+    answer = await held.ask(request, "table", view)
+    return [_panel(held, view, answer, (view, more), len(view.tables) if view.join else 1)], {}
+
+
+async def _changes(request: Request, held: Site, view: TableView) -> dict[str, Any]:
+    """How many guesses differ between two tables, and in which way; nothing where they cannot be compared."""
+    plain = TableView(
+        view.tables,
+        view.join,
+        view.key,
+        view.allow_duplicates,
+        view.at,
+        view.exact,
+        aggregate=_CHANGES,
+        columns=tuple(name for name, _ in _CHANGES),
+    )
+    try:
+        found = await held.ask(request, "table", plain)
+    except SecondguessError:  # tables without guesses or truth: there is nothing to say of them
+        return {}
+    return dict(zip(found.columns, found.rows[0], strict=True)) if found.rows else {}
+
+
+def _panel(
+    held: Site, view: TableView, found: Found, page: tuple[TableView, Mapping[str, Any]], sides: int
+) -> dict[str, Any]:
+    """One table as it is drawn: heads, rows, the range of them, the statement."""
+    whole, more = page
+    columns = shown(found.columns, found.types, sides, found.classes, pins(more))
+    total = found.total if found.total is not None else len(found.rows)
+    place = whole.tables.index(view.tables[0]) if len(view.tables) == 1 and len(whole.tables) > 1 else None
+    by_group = bool(view.group or view.aggregate or view.wandb_aggregate)
+    return {
+        "columns": heads(whole, columns, by_group, more),
+        "rows": cells.rows(columns, found.columns, found.rows, held.images, view.offset),
+        "fits": fits(columns) and len(whole.tables) == len(view.tables),
+        "view": view,
+        "side": SIDES[place] if place is not None and place < len(SIDES) else "",
+        "name": view.tables[0] if place is not None else "",
+        "total": total,
+        "range": (view.offset + 1, view.offset + len(found.rows)),
+        **_pager(view, total, len(found.rows), whole, more),
+        "sql": {"text": found.sql, "short": _gist(view, found.columns)},
+        "seconds": found.seconds,
+        "notes": [note for note in found.notes if not note.startswith("joined ")],
+        "reports": found.reports,
+        "grouped": by_group,
+        "data": {
+            "columns": list(found.columns),
+            "rows": records(found.columns, found.rows),
+            "total": total,
+            "sql": found.sql,
+            "notes": list(found.notes),
+            "reports": [report.as_dict() for report in found.reports],
+        },
+    }
+
+
+def _gist(view: TableView, columns: Sequence[str]) -> str:
+    """What the statement comes to, in the words of SQL: for the eye, the whole stands beside it."""
+    how = {None: ", ", "inner": " JOIN ", "outer": " FULL JOIN "}[view.join]
+    parts = [f"SELECT {listing(columns, 5)} FROM {how.join(view.tables)}"]
+    parts += [f"USING ({', '.join(view.key)})"] if view.join is not None else []
+    parts += [f"WHERE {' AND '.join((*view.where, *view.wandb_filter))}"] if view.where or view.wandb_filter else []
+    parts += [f"GROUP BY {', '.join(view.group)}"] if view.group else []
+    parts += [f"ORDER BY {', '.join(view.sort)}"] if view.sort else []
+    return " ".join(parts)
+
+
+def _pager(view: TableView, total: int, rows: int, whole: TableView, more: Mapping[str, Any]) -> dict[str, Any]:
+    """The addresses of the page before and the page after, and of the last one where it is farther away."""
+    limit = view.limit or rows or 1
+    last = (total - 1) // limit * limit
+    places = {
+        "earlier": max(0, view.offset - limit) if view.offset else None,
+        "later": view.offset + rows if view.offset + rows < total else None,
+        "final": last if view.offset + 2 * limit < total else None,
+        "initial": 0 if view.offset > limit else None,
+    }
+    return {
+        name: None if offset is None else urls.table(replace(whole, offset=offset), **more)
+        for name, offset in places.items()
+    }
