@@ -168,3 +168,14 @@ def test_a_group_of_a_join_shows_what_the_other_side_has_in_a_column_of_its_own(
     seen.open(table_url("cnn@3", "double@3", join="inner", group="guess_a", where="guess_a <> guess_b"))
     assert seen.page.locator("td[data-l='guess_a']").all_inner_texts() == [SCRIPT, DOG, CAT]
     assert seen.page.locator("td[data-l='guess_b'] .count").count() >= 3
+
+
+def test_no_open_menu_makes_a_narrow_page_scroll_sideways(visit: Opened) -> None:
+    seen = visit(390, False)
+    for path in (JOINED, table_url("cnn@3", group="guess")):
+        seen.open(path, until="load")
+        menus = seen.page.locator("details.menu:not(.hmenu) > summary")
+        for number in range(menus.count()):
+            menus.nth(number).click()
+            assert not seen.wide(), menus.nth(number).inner_text()
+            menus.nth(number).click()
