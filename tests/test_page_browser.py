@@ -276,11 +276,11 @@ class TestTable:
     def test_an_id_with_quotes_leads_to_its_example_and_back(self, seen: Visit) -> None:
         seen.open(CNN)
         seen.page.get_by_role("link", name=QUOTED, exact=True).click()
-        assert seen.page.inner_text("h1") == QUOTED
-        assert seen.lead().startswith(f"It is {CAT}.")
+        assert seen.page.inner_text("h1") == f"Example {QUOTED}"
+        assert seen.lead().startswith(f"Truth {CAT}.")
         seen.page.wait_for_load_state("load")
         assert seen.page.eval_on_selector(".example img", "image => image.naturalWidth") == 8
-        seen.page.click("text=its table")
+        seen.page.click(".crumbs a:not([rel])")
         assert seen.status() == "1–50 of 60 rows"
 
     def test_groups_are_chosen_from_a_menu_and_lead_to_their_rows(self, seen: Visit) -> None:
@@ -506,30 +506,82 @@ class TestExample:
         seen.open(table_url("cnn@3", path="/example", where="guess <> truth", row="0"))
         names = []
         for _ in range(6):
-            names.append(seen.page.inner_text("h1"))
+            names.append(seen.page.inner_text("h1").removeprefix("Example "))
             later = seen.page.locator("a[rel=next]")
             if later.count():
                 later.click()
         assert names == [QUOTED, "r01", "r02", "r03", "r04", "r05"]
-        assert "row 6 of 6" in seen.main()
+        assert "previous 6 of 6 in cnn@3 guess <> truth next" in " ".join(seen.page.inner_text(".crumbs").split())
         seen.page.click("a[rel=prev]")
-        assert seen.page.inner_text("h1") == "r04"
+        assert seen.page.inner_text("h1") == "Example r04"
 
-    def test_keys_lead_to_them(self, visit: Opened) -> None:
+    @pytest.mark.parametrize(("onward", "back"), [("ArrowRight", "ArrowLeft"), ("j", "k")])
+    def test_keys_lead_to_them(self, visit: Opened, onward: str, back: str) -> None:
         seen = visit()
         seen.open(table_url("cnn@3", path="/example", row="0"))
-        seen.page.keyboard.press("ArrowRight")
+        seen.page.keyboard.press(onward)
         seen.page.wait_for_url("**row=1")
-        assert seen.page.inner_text("h1") == "r01"
-        seen.page.keyboard.press("ArrowLeft")
-        seen.page.wait_for_function("name => document.querySelector('h1').textContent === name", arg=QUOTED)
+        assert seen.page.inner_text("h1") == "Example r01"
+        seen.page.keyboard.press(back)
+        seen.page.wait_for_function(
+            "name => document.querySelector('h1').textContent === name", arg=f"Example {QUOTED}"
+        )
 
     def test_it_says_what_each_run_said_at_each_epoch(self, seen: Visit) -> None:
         """Row 9: cnn errs at epoch 1 alone, double at 1 and 2."""
+        seen.open(table_url("double@3", "cnn@3", path="/example", row="9"))
+        assert " ".join(seen.lead().split()) == f"Truth {CAT}. At the last epoch both runs say the same."
+        table = seen.page.locator("table.seqs")
+        assert table.locator("thead th").all_inner_texts() == [
+            *("run", "1", "2", "3", "truth_score", "confidence"),
+        ]
+        rows = [row.locator("th, td").all_inner_texts() for row in table.locator("tbody tr").all()]
+        short = "<script>ale…"  # names are cut at 12 characters
+        assert rows == [
+            ["double", DOG, DOG, CAT, "0.545", "0.545"],
+            ["cnn", short, CAT, CAT, "0.545", "0.545"],
+        ]
+        assert [row.locator(".lab.wrong").count() for row in table.locator("tbody tr").all()] == [2, 1]
+        assert table.get_by_title(SCRIPT).inner_text() == short
+
+    def test_only_the_runs_that_one_came_from_have_a_colour(self, seen: Visit) -> None:
+        seen.open(table_url("double@3", path="/example", row="9"))
+        assert seen.page.locator("table.seqs .ref").all_inner_texts() == ["double"]
+        assert seen.page.locator("table.seqs .ref.a").count() == 1
+        assert [line.get_attribute("class").split() for line in seen.page.locator(".chart polyline").all()] == [
+            ["line"],
+            ["line", "a"],
+        ]
+        assert seen.page.locator(".chart text").all_text_contents()[-2:] == ["cnn", "double"]
+        assert seen.page.locator(".chart .ring").count() == 3
+
+    def test_all_scores_stand_under_each_other_with_the_truth_marked(self, seen: Visit) -> None:
+        """Row 4 of truth `<script>`: cnn says dog with .52, double says cat."""
+        seen.open(table_url("cnn@3", "double@3", path="/example", join="inner", row="4"))
+        rows = seen.page.locator("table.scores10 tbody tr")
+        assert [row.locator("td.num").all_inner_texts() for row in rows.all()] == [
+            ["0.240", "0.520"],
+            ["0.240", "0.240"],
+            ["0.520", "0.240"],
+        ]
+        assert rows.nth(1).get_attribute("class") == "istruth"
+        assert rows.nth(1).locator("th").inner_text().startswith("truth")
+        assert rows.nth(0).locator("rect.b").get_attribute("width") == "61.9"  # .52 of 119 pixels
+
+    def test_the_image_is_large_with_its_size_and_what_is_known_of_it(self, seen: Visit) -> None:
+        seen.open(CNN.replace("/table", "/example") + "&row=1", until="load")
+        picture = seen.page.locator(".example figure img")
+        assert picture.evaluate("image => image.naturalWidth") == 8
+        assert "8, 1 channel, PNG" in seen.page.inner_text("figcaption")
+        facts = seen.page.locator(".props").inner_text().split()
+        assert facts[facts.index("id") + 1] == "r01"
+        assert "rainy" in facts  # its mood
+
+    def test_a_guess_leads_to_its_row(self, seen: Visit) -> None:
         seen.open(table_url("cnn@3", path="/example", row="9"))
-        wrong = [row.locator(".lab.wrong").count() for row in seen.page.locator("tbody").first.locator("tr").all()]
-        assert wrong == [1, 2]
-        assert seen.page.locator("tbody").first.locator(".lab").count() == 6
+        seen.page.locator("table.seqs tbody tr").first.locator("a").nth(1).click()
+        assert seen.status() == "1–1 of 1 rows"
+        assert re.search(r"t=cnn%401", seen.page.url)
 
 
 class TestKeys:
@@ -544,7 +596,7 @@ class TestKeys:
         assert seen.page.locator("tr.here").inner_text().startswith("r01")
         seen.page.keyboard.press("Enter")
         seen.page.wait_for_url("**/example**")
-        assert seen.page.inner_text("h1") == "r01"
+        assert seen.page.inner_text("h1") == "Example r01"
 
     def test_the_filter_is_one_key_away_and_takes_every_other(self, visit: Opened) -> None:
         seen = visit()

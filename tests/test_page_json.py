@@ -101,6 +101,11 @@ def test_an_example(server: Server) -> None:
     wrong = [(row["run"], row["epoch"]) for row in found["said"] if row["guess"] != row["truth"]]
     assert wrong == [("cnn", 1), ("double", 1), ("double", 2)]
     assert len(found["digest"]) >= 12
+    assert found["facts"] == {"width": 8, "height": 8, "channels": 1, "format": "PNG"}
+    [scored] = found["scores"]
+    assert (scored["run"], scored["epoch"], scored[MOOD]) == ("cnn", 3, "rainy")
+    assert scored["score_0"] == pytest.approx(0.545)
+    assert (found["row"], found["total"], found["more"]) == (10, 60, False)
 
 
 def test_an_example_with_its_text(server: Server) -> None:

@@ -1,7 +1,7 @@
 """The page of one example: its image, its truth, and what every run said of it at every epoch."""
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from starlette.requests import Request
@@ -10,12 +10,16 @@ from starlette.responses import Response
 from analysis.errors import BadInput, NotFound, SecondguessError
 from analysis.refs import parse
 from analysis.sqltext import identifier, literal
-from analysis.store.runs import list_runs
+from analysis.store.runs import Run, list_runs
 from analysis.tableview import TableView
-from analysis.web import cells, urls
+from analysis.web import cells, example_drawing, urls
 from analysis.web.drawing import Site, drawn, records, site, sql_of
+from analysis.web.example_drawing import Sides
 from analysis.web.table_page import chosen
 from analysis.web.worker import Found
+
+_MOST = 20_000  # rows about one example: of 100 runs with 200 epochs each
+_LONGEST = 20_000  # characters of a text
 
 
 async def page(request: Request) -> Response:
@@ -34,35 +38,67 @@ async def page(request: Request) -> Response:
     stem = found.rows[place][1] if len(found.columns) > 1 else None
     if name is None:
         raise NotFound("this row has no id, so nothing else is known of its example")
-    said = await _said(request, held, view.tables, str(name), stem)
-    seen = await _seen(request, held, str(name), stem)
-    context = {
-        "title": str(name),
-        "here": "Tables",
-        "id": name,
-        "image": seen.get("key"),
-        "text": seen.get("text"),
-        "digest": seen.get("digest"),
+    runs = list_runs(held.store)
+    colours = example_drawing.sides(runs, view)
+    own = _Own(_table_of(runs, view), str(name), stem)
+    said = await _said(request, held, own, colours)
+    scored = await _scores(request, held, own, colours)
+    seen = await _seen(request, held, own)
+    around = {
         "earlier": urls.example(view, row - 1) if row else None,
         "later": urls.example(view, row + 1) if len(found.rows) > place + 1 else None,
         "row": row + 1,
         "total": found.total,
         "back": urls.table(replace(view, offset=row - row % (view.limit or 50))),
-        **_spoken(said),
+        "refs": [(table, "ab"[place] if place < 2 else "") for place, table in enumerate(view.tables)],
+        "filters": (*view.where, *view.wandb_filter),
+    }
+    context = {
+        "title": str(name),
+        "here": "Tables",
+        "id": name,
+        "set": stem,
+        **seen,
+        **around,
+        **example_drawing.spoken(said, own.table, colours, runs),
+        "scores": example_drawing.scores(scored, colours),
+        "extras": example_drawing.extras(scored),
+        "cut": said.more,
         "sql": sql_of(said.sql),
         "seconds": said.seconds,
     }
-    return drawn(
-        request,
-        "example.html",
-        context,
-        {
-            "id": name,
-            "said": records(said.columns, said.rows),
-            "digest": seen.get("digest"),
-            "content": seen.get("text"),
-        },
-    )
+    return drawn(request, "example.html", context, _data(context, said, scored))
+
+
+@dataclass(frozen=True)
+class _Own:
+    """Which example: its id, the file that describes it where there is one, and the table that speaks of it."""
+
+    table: str
+    id: str
+    stem: str | None
+
+    @property
+    def where(self) -> str:
+        """The condition that a row is about it."""
+        return f"id = {literal(self.id)}" + (f" AND examples = {literal(self.stem)}" if self.stem else "")
+
+
+def _data(context: Mapping[str, Any], said: Found, scored: Found) -> dict[str, Any]:
+    """What the page says, as JSON."""
+    return {
+        "id": context["id"],
+        "row": context["row"],
+        "total": context["total"],
+        "digest": context["digest"],
+        "content": context["text"],
+        "facts": context["facts"],
+        "examples": context["set"],
+        "said": records(said.columns, said.rows),
+        "more": said.more,
+        "scores": records(scored.columns, scored.rows),
+        "classes": list(scored.classes),
+    }
 
 
 async def _near(request: Request, held: Site, view: TableView, row: int) -> Found:
@@ -75,62 +111,63 @@ async def _near(request: Request, held: Site, view: TableView, row: int) -> Foun
         return await held.ask(request, "table", replace(near, columns=("id",)))
 
 
-async def _said(request: Request, held: Site, tables: Sequence[str], name: str, stem: str | None) -> Found:
-    """Every row about the example; of all runs, or where those cannot be read together of the view's own."""
-    known = list_runs(held.store)
-    ref = parse(tables[0])
-    table = ref.table or (
-        "test_predictions" if "test_predictions" in known[ref.run].tables else next(iter(known[ref.run].tables))
-    )
-    where = f"WHERE id = {literal(name)}" + (f" AND examples = {literal(stem)}" if stem else "")
-    try:
-        return await held.ask(request, "sql", f"SELECT * FROM {identifier(table)} {where} ORDER BY run, epoch")
-    except BadInput:
-        own = identifier(f"{ref.run}/{table}")
-        return await held.ask(request, "sql", f"SELECT * FROM {own} {where} ORDER BY run, epoch")
+def _table_of(runs: Mapping[str, Run], view: TableView) -> str:
+    """The name of the table that the view's first reference names."""
+    ref = parse(view.tables[0])
+    held = runs[ref.run].tables
+    return ref.table or ("test_predictions" if "test_predictions" in held else next(iter(held)))
 
 
-async def _seen(request: Request, held: Site, name: str, stem: str | None) -> dict[str, Any]:
-    """The example's image or text, where the store has it."""
-    if stem is None:
-        return {}
+async def _asked(request: Request, held: Site, own: _Own, colours: Sides, select: tuple[str, str, str]) -> Found:
+    """Rows about the example; of all runs, or where those cannot be read together of the view's own."""
+    columns, more, order = select
+    for relation in (own.table, f"{colours.tables[0][0]}/{own.table}"):
+        text = f"SELECT {columns} FROM {identifier(relation)} WHERE {own.where}{more} ORDER BY {order}"
+        try:
+            return await held.ask(request, "sql", text, most=_MOST)
+        except BadInput as error:
+            fault = error
+    raise fault
+
+
+async def _said(request: Request, held: Site, own: _Own, colours: Sides) -> Found:
+    """Every row about the example, without its scores: those of the view's runs first."""
+    first = " ".join(f"WHEN {literal(run)} THEN {place}" for place, (run, _) in enumerate(colours.tables))
+    columns = "run, epoch, id, guess, truth, confidence, truth_score"
+    order = f"CASE run {first} ELSE {len(colours.tables)} END, run, epoch"
+    return await _asked(request, held, own, colours, (columns, "", order))
+
+
+async def _scores(request: Request, held: Site, own: _Own, colours: Sides) -> Found:
+    """The whole rows of the view's tables."""
+    here = " OR ".join(f"(run = {literal(run)} AND epoch = {epoch})" for run, epoch in colours.tables)
+    return await _asked(request, held, own, colours, ("*", f" AND ({here})", "run, epoch"))
+
+
+async def _seen(request: Request, held: Site, own: _Own) -> dict[str, Any]:
+    """The example's image or text, where the store has it, and what is known of it besides."""
+    nothing: dict[str, Any] = {"image": None, "facts": {}, "digest": None, "text": None}
+    if own.stem is None:
+        return nothing
     try:
-        found = await held.ask(
-            request, "sql", f"SELECT * FROM examples WHERE id = {literal(name)} AND examples = {literal(stem)} LIMIT 1"
-        )
+        found = await held.ask(request, "sql", f"SELECT * FROM examples WHERE {own.where} LIMIT 1")
     except SecondguessError:  # the file is gone: the page says what was said of it
-        return {}
+        return nothing
     if not found.rows:
-        return {}
+        return nothing
     row = dict(zip(found.columns, found.rows[0], strict=True))
     image = row.get("image")
-    key = held.images.keep(image["bytes"]) if isinstance(image, dict) and image.get("bytes") else None
+    data = image["bytes"] if isinstance(image, dict) and image.get("bytes") else None
+    key = held.images.keep(data) if data else None
     content = row.get("content")
-    return {"key": key, "digest": row.get("digest"), "text": None if content is None else cells.text(content)}
+    return {
+        "image": key,
+        "facts": example_drawing.picture_facts(data) if key and data else {},
+        "digest": row.get("digest"),
+        "text": None if content is None else _whole(content),
+    }
 
 
-def _spoken(said: Found) -> dict[str, Any]:
-    """What each run said: its guesses by epoch, the truth's score as a line, the last scores."""
-    rows = records(said.columns, said.rows)
-    truth = next((row["truth"] for row in rows if row["truth"] is not None), None)
-    scores = [name for name in said.columns if name.startswith("score_") and name[6:].isdigit()]
-    runs: dict[str, dict[str, Any]] = {}
-    for row in rows:
-        held = runs.setdefault(row["run"], {"name": row["run"], "guesses": [], "points": []})
-        wrong = row["guess"] != row["truth"] if row["truth"] is not None else None
-        held["guesses"].append(
-            (row["epoch"], cells.Label(cells.text(row["guess"]), wrong, "" if row["guess"] is not None else "null"))
-        )
-        if row["truth_score"] is not None:
-            held["points"].append(row["truth_score"])
-        values = [row[name] for name in scores]
-        known = [value for value in values if value is not None]
-        held["scores"] = [cells.bar(value, max(known, default=2.0)) for value in values] if known else []
-        held["epoch"] = row["epoch"]
-    for held in runs.values():
-        step = 200 / max(1, len(held["points"]) - 1)
-        held["line"] = [
-            (round(4 + place * step, 1), round(44 - value * 40, 1)) for place, value in enumerate(held["points"])
-        ]
-    classes = [said.classes[int(name[6:])] if int(name[6:]) < len(said.classes) else name[6:] for name in scores]
-    return {"truth": None if truth is None else cells.text(truth), "runs": list(runs.values()), "classes": classes}
+def _whole(content: Any) -> str:
+    """A text in full: it is what the page is about."""
+    return content[:_LONGEST] if isinstance(content, str) else cells.text(content)

@@ -100,3 +100,14 @@
     }, 2000);
   }
 })();
+
+// An example's page: j and k lead to the next and the previous one of the view.
+(function () {
+  "use strict";
+  if (!document.querySelector(".example")) { return; }
+  document.addEventListener("keydown", function (event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|TEXTAREA|SELECT)$/.test(event.target.tagName)) { return; }
+    var link = document.querySelector({ j: "a[rel=next]", k: "a[rel=prev]" }[event.key] || "none");
+    if (link) { link.click(); }
+  });
+})();

@@ -1,0 +1,264 @@
+"""An example as its page draws it: the guesses by epoch, the truth's score as a curve, the scores of all classes."""
+
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from PIL import Image
+
+from analysis import refs
+from analysis.errors import SecondguessError
+from analysis.schema import is_score
+from analysis.sqltext import literal
+from analysis.store.runs import Run
+from analysis.tableview import TableView
+from analysis.web import cells, urls
+from analysis.web.drawing import SIDES, records
+from analysis.web.worker import Found
+
+MOST_EPOCHS, MOST_RUNS, MOST_CLASSES, MOST_TABLES = 12, 12, 12, 6
+_STANDARD = {"run", "epoch", "id", "guess", "truth", "confidence", "truth_score", "examples"}
+_LEFT, _RIGHT, _TOP, _BOTTOM = 28, 354, 10, 166  # pixels: the field of the curve
+_LABEL = 13  # pixels between the names at the lines
+_DOTS = 60  # epochs: with more, points would cover the line
+_BAR = 120  # pixels of a full score
+
+
+@dataclass(frozen=True)
+class Sides:
+    """Which tables the person came from, and their colours: the first green, the second purple."""
+
+    tables: tuple[tuple[str, int], ...]  # (run, epoch)
+
+    def of_table(self, run: str, epoch: int) -> str:
+        """The colour of a run's epoch: its table's, or else its run's."""
+        place = self.tables.index((run, epoch)) if (run, epoch) in self.tables else -1
+        return SIDES[place] if 0 <= place < len(SIDES) else self.of_run(run)
+
+    def of_run(self, run: str) -> str:
+        """The colour of a run: that of its first table in the view, none beyond the second."""
+        names = list(dict.fromkeys(name for name, _ in self.tables))
+        place = names.index(run) if run in names else len(SIDES)
+        return SIDES[place] if place < len(SIDES) else ""
+
+
+def sides(runs: Mapping[str, Run], view: TableView) -> Sides:
+    """The view's tables at the epochs that it shows; those that name nothing are left out."""
+    found = []
+    for text in view.tables:
+        try:
+            chosen = refs.resolve(runs, text, "last")
+            if view.at is not None:
+                chosen = refs.resolve(runs, f"{text.partition('@')[0]}@all", "last")
+        except SecondguessError:
+            continue
+        epochs = [entry.epoch for entry in chosen.epochs if view.at is None or entry.epoch <= view.at]
+        if epochs:
+            found.append((chosen.run, epochs[-1]))
+    return Sides(tuple(dict.fromkeys(found)))
+
+
+def picture_facts(data: bytes) -> dict[str, Any]:
+    """An image's size, channels and format as its first bytes claim them; nothing where they claim nothing."""
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            size = {"width": image.width, "height": image.height}
+            return {**size, "channels": len(image.getbands()), "format": image.format}
+    except (OSError, ValueError, Image.DecompressionBombError, Image.DecompressionBombWarning):
+        return {}
+
+
+def spoken(said: Found, table: str, colours: Sides, runs: Mapping[str, Run]) -> dict[str, Any]:
+    """What each run said at each epoch, the view's first; of many runs or epochs some, and of how many."""
+    by_run: dict[str, dict[int, list[dict[str, Any]]]] = {}
+    for row in records(said.columns, said.rows):
+        by_run.setdefault(row["run"], {}).setdefault(row["epoch"], []).append(row)
+    names = list(by_run)[:MOST_RUNS]
+    epochs = sorted({epoch for name in names for epoch in by_run[name]})
+    shown = _few(epochs, [epoch for _, epoch in colours.tables])
+    truth = next((row["truth"] for row in _rows(by_run) if row["truth"] is not None), None)
+    last = {name: held[max(held)][0] for name, held in by_run.items()}
+    return {
+        "truth": None if truth is None else cells.text(truth),
+        "runs": [_line(name, by_run[name], shown, table, colours, runs.get(name)) for name in names],
+        "more_runs": len(by_run) - len(names),
+        "epochs": shown,
+        "more_epochs": len(epochs) - len(shown),
+        "judged": len(last),
+        "wrong": sum(row["guess"] != row["truth"] for row in last.values() if row["truth"] is not None),
+        "curve": curve({name: by_run[name] for name in names}, epochs, shown, colours),
+    }
+
+
+def _rows(by_run: Mapping[str, Mapping[int, Sequence[dict[str, Any]]]]) -> list[dict[str, Any]]:
+    return [row for held in by_run.values() for rows in held.values() for row in rows]
+
+
+def _few(epochs: Sequence[int], kept: Sequence[int]) -> list[int]:
+    """All epochs, or of many the first, the last and evenly some between, with those that must be there."""
+    if len(epochs) <= MOST_EPOCHS:
+        return list(epochs)
+    must = {epochs[0], epochs[-1], *(epoch for epoch in kept if epoch in epochs)}
+    many = max(1, MOST_EPOCHS - len(must) + 1)
+    return sorted(must | {epochs[place * (len(epochs) - 1) // many] for place in range(1, many)})
+
+
+def _line(
+    name: str,
+    held: Mapping[int, Sequence[dict[str, Any]]],
+    epochs: Sequence[int],
+    table: str,
+    colours: Sides,
+    run: Run | None,
+) -> dict[str, Any]:
+    """One run: a cell per epoch, and the scores at its last one."""
+    there = run.tables.get(table, {}) if run is not None else {}
+    base = name if table == "test_predictions" or "/" in name else f"{name}/{table}"
+    found = []
+    for epoch in epochs:
+        rows = held.get(epoch, ())
+        view = TableView((f"{base}@{epoch}",), where=(f"id = {literal(rows[0]['id'])}",)) if rows else None
+        found.append(
+            {
+                "labels": [_label(row) for row in rows],
+                "side": colours.of_table(name, epoch),
+                "missing": "no row" if epoch in there else "not yet",
+                "url": urls.table(view) if view else "",
+            }
+        )
+    last = held[max(held)][0]
+    return {
+        "name": name,
+        "side": colours.of_run(name),
+        "url": urls.run(name.partition("/")[0]),
+        "cells": found,
+        "truth_score": _three(last["truth_score"]),
+        "confidence": _three(last["confidence"]),
+    }
+
+
+def _label(row: Mapping[str, Any]) -> cells.Label:
+    if row["guess"] is None:
+        return cells.Label("", None, "null")
+    wrong = None if row["truth"] is None else row["guess"] != row["truth"]
+    return cells.Label(cells.text(row["guess"]), wrong)
+
+
+def _three(value: float | None) -> str | None:
+    return None if value is None else f"{value:.3f}"
+
+
+def curve(
+    by_run: Mapping[str, Mapping[int, Sequence[dict[str, Any]]]],
+    epochs: Sequence[int],
+    ticks: Sequence[int],
+    colours: Sides,
+) -> dict[str, Any] | None:
+    """The truth's score by epoch, a line per run with its name at its end; None where it is known at one epoch only."""
+    first, wide = epochs[0], (epochs[-1] - epochs[0]) or 1
+    lines = []
+    for name, held in by_run.items():
+        rows = [held[epoch][0] for epoch in sorted(held) if held[epoch][0]["truth_score"] is not None]
+        points = [_point(row, first, wide) for row in rows]
+        if points:
+            side = colours.of_run(name)
+            dots = points if len(points) <= _DOTS else []
+            end = {"x": points[-1]["x"] + 9, "y": points[-1]["y"] + 4}
+            lines.append({"name": name, "side": side, "points": points, "dots": dots, **end})
+    if len({point["epoch"] for line in lines for point in line["points"]}) < 2:
+        return None
+    _apart(lines)
+    lines.sort(key=lambda line: bool(line["side"]))  # the coloured ones over the others
+    return {"lines": lines, "ticks": [(epoch, _across(epoch, first, wide)) for epoch in ticks]}
+
+
+def _across(epoch: int, first: int, wide: int) -> float:
+    return round(_LEFT + (epoch - first) / wide * (_RIGHT - _LEFT), 1)
+
+
+def _point(row: Mapping[str, Any], first: int, wide: int) -> dict[str, Any]:
+    score = min(1.0, max(0.0, row["truth_score"]))
+    return {
+        "epoch": row["epoch"],
+        "x": _across(row["epoch"], first, wide),
+        "y": round(_BOTTOM - score * (_BOTTOM - _TOP), 1),
+        "wrong": row["guess"] != row["truth"],
+        "text": f"{row['run']}@{row['epoch']}: {row['truth_score']:.3f}, guess {cells.text(row['guess'])}",
+    }
+
+
+def _apart(lines: Sequence[dict[str, Any]]) -> None:
+    """Move the names at the lines up and down until none covers another."""
+    least = _TOP
+    for line in sorted(lines, key=lambda line: line["y"]):
+        line["y"] = least = max(line["y"], least)
+        least += _LABEL
+    most = _BOTTOM + 4
+    for line in sorted(lines, key=lambda line: -line["y"]):
+        line["y"] = round(min(line["y"], most), 1)
+        most = line["y"] - _LABEL
+
+
+def scores(found: Found, colours: Sides) -> dict[str, Any] | None:
+    """The scores of the view's tables class by class; of many classes the truth and those with the largest scores."""
+    held = {(row["run"], row["epoch"]): row for row in reversed(records(found.columns, found.rows))}
+    tables = [(held[table], table) for table in colours.tables if table in held][:MOST_TABLES]
+    names = [name for name in found.columns if is_score(name)]
+    known = [(row, table) for row, table in tables if any(row[name] is not None for name in names)]
+    if not known:
+        return None
+    labels = {name: _class(name, found.classes) for name in names}
+    truth = next((cells.text(row["truth"]) for row, _ in known if row["truth"] is not None), None)
+    largest = {name: max((row[name] or 0 for row, _ in known), default=0) for name in names}
+    order = sorted(names, key=lambda name: (labels[name] != truth, -largest[name]))
+    kept = set(order[:MOST_CLASSES])
+    left = [largest[name] for name in names if name not in kept]
+    return {
+        "tables": [{"name": f"{run}@{epoch}", "side": colours.of_table(run, epoch)} for _, (run, epoch) in known],
+        "more_tables": len(colours.tables) - len(tables),
+        "classes": [_class_line(name, labels[name], truth, known, colours) for name in names if name in kept],
+        "left": len(left),
+        "left_most": f"{max(left, default=0):.3f}",
+    }
+
+
+def _class(name: str, classes: Sequence[str]) -> str:
+    index = int(name.removeprefix("score_"))
+    return classes[index] if index < len(classes) else str(index)
+
+
+def _class_line(
+    name: str,
+    label: str,
+    truth: str | None,
+    known: Sequence[tuple[dict[str, Any], tuple[str, int]]],
+    colours: Sides,
+) -> dict[str, Any]:
+    parts = []
+    for place, (row, (run, epoch)) in enumerate(known):
+        value = row[name]
+        guessed = row["guess"] is not None and cells.text(row["guess"]) == label
+        parts.append(
+            {
+                "y": 1 + place * 8,
+                "width": round(min(1.0, value) * (_BAR - 1), 1) if value is not None and value >= 0.005 else 0,
+                "text": _three(value),
+                "side": colours.of_table(run, epoch),
+                "wrong": None if not guessed or truth is None else label != truth,
+                "guessed": guessed,
+            }
+        )
+    return {"label": label, "truth": label == truth, "parts": parts, "high": 1 + 8 * len(known)}
+
+
+def extras(found: Found) -> list[tuple[str, str]]:
+    """What else the first row of the view's tables says of the example: the person's own columns, in their order."""
+    if not found.rows:
+        return []
+    row = records(found.columns, found.rows)[0]
+    return [
+        (name, cells.text(value))
+        for name, value in row.items()
+        if name not in _STANDARD and not is_score(name) and value is not None and not isinstance(value, dict | bytes)
+    ]
