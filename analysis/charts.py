@@ -38,7 +38,7 @@ def chart(
     if drawn is not None and drawn[0] == "beside" and "errors" in columns:
         return _bars(records, drawn[1][0], order, link)
     if drawn is None and "errors" in columns and len({record["epoch"] for record in records}) > 1:
-        return _lines(records, link)
+        return _lines(records, order, link)
     return None
 
 
@@ -123,7 +123,7 @@ def _matrix(
     encoding = {
         "x": alt.X(f"{across}:N", sort=listed, axis=alt.Axis(labelAngle=0, orient="top")),
         "y": alt.Y(f"{down}:N", sort=listed),
-        "color": alt.Color("shade:Q", scale=alt.Scale(range=["#f6f6f3", "#b3241c"]), legend=None),
+        "color": alt.Color("shade:Q", scale=alt.Scale(range=["#f6f6f3", COLOURS[0]]), legend=None),
         "tooltip": ["table:N", f"{down}:N", f"{across}:N", f"{count}:Q"],
     }
     if linked:
@@ -167,8 +167,9 @@ def _few(epochs: Sequence[int]) -> list[int]:
     return list(epochs[::every])
 
 
-def _lines(records: Sequence[Mapping[str, Any]], link: Link | None) -> Any:
-    names = list(dict.fromkeys(record["run"] for record in records))
+def _lines(records: Sequence[Mapping[str, Any]], order: Sequence[tuple[str, int]], link: Link | None) -> Any:
+    there = dict.fromkeys(record["run"] for record in records)
+    names = list(dict.fromkeys(name for name in (*(run for run, _ in order), *there) if name in there))
     data = [{"run": record["run"], "epoch": record["epoch"], "errors": record["errors"]} for record in records]
     wrong = "truth IS NOT NULL AND guess IS DISTINCT FROM truth"
     linked = _linked(data, link, lambda record: TableView((_named(record),), where=(wrong,)))

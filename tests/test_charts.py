@@ -54,6 +54,12 @@ def test_errors_by_epoch_are_a_line_per_run() -> None:
     assert {"cnn", "double", "1", "2", "errors", "epoch"} <= set(texts(svg))
 
 
+def test_the_run_named_first_is_green_whatever_the_order_of_rows() -> None:
+    made = charts.chart(None, *BY_EPOCH, [("double", 1), ("double", 2), ("cnn", 1), ("cnn", 2)])
+    scale = made.to_dict()["layer"][0]["encoding"]["color"]["scale"]
+    assert dict(zip(scale["domain"], scale["range"], strict=True)) == {"double": "#14764a", "cnn": "#6d42c1"}
+
+
 def test_errors_by_guess_are_bars_beside_each_other_and_null_is_a_word() -> None:
     found = [(each["table"], each["guess"], each["errors"]) for each in values(bars())]
     assert found == [("cnn@3", CAT, 2), ("cnn@3", "null", 1), ("double@3", SCRIPT, 4)]

@@ -158,7 +158,7 @@ class TestRuns:
         ("button", "said"),
         [
             ("Disagreements", "The guess differs on 8: 4 fixed, 2 broken, 2 wrong both times."),
-            ("Errors by guess", "cnn@last 6 errors, double@last 4 errors."),
+            ("Errors by guess", "cnn@last makes 6 errors, double@last 4, of 60."),
             ("Side by side", "cnn@last 6 of 60 wrong; double@last 4 of 60 wrong"),
             ("Curves", "least errors 6 of 60 at epoch 3."),
         ],
@@ -727,29 +727,89 @@ class TestQuestions:
             box.fill(table)
         seen.page.click("button:text-is('Ask')")
 
-    def test_errors_by_guess_are_beside_each_other(self, seen: Visit) -> None:
+    def test_errors_by_guess_are_a_butterfly_around_the_guess(self, seen: Visit) -> None:
         self.asked(seen, "errors-by-guess", "cnn@3", "double@3")
-        assert seen.lead() == "cnn@3 6 errors, double@3 4 errors."
+        assert seen.lead() == "cnn@3 makes 6 errors, double@3 4, of 60."
+        assert seen.status() == "3 guesses"
+        rows = seen.page.locator("table.butterfly tbody tr")
         lines = {
-            row.locator("th").inner_text(): [
-                int(cell) for cell in row.locator("td.nowrap").all_inner_texts() if cell.strip()
-            ]
-            for row in seen.page.locator("table.butterfly tbody tr").all()
+            row.locator("th").text_content().strip(): row.locator("td.cnt").all_inner_texts() for row in rows.all()
         }
-        assert lines == {CAT: [2, 2], SCRIPT: [2, 1], DOG: [2, 1]}
-        seen.page.locator("table.butterfly tr", has_text=SCRIPT).first.locator("td.b a").first.click()
+        assert lines == {CAT: ["2", "2"], "<script>ale…": ["2", "1"], DOG: ["2", "1"]}
+        assert [row.locator("td.imgs img").count() for row in rows.all()] == [4, 3, 3]
+        said = rows.first.locator("td.dist svg").first.get_attribute("aria-label")
+        assert said == f"true labels: {DOG}: 2"  # rows 2 and 5 of cnn
+        assert [" ".join(text.split()) for text in seen.page.locator("ol.legend li").all_inner_texts()] == [
+            f"1 {CAT}",
+            "2 <script>ale…",
+            f"3 {DOG}",
+        ]
+        rows.nth(1).locator("td.cnt.b a").click()
         assert seen.status() == "1–1 of 1 rows"
         assert "r05" in seen.main()
 
+    def test_what_is_compared_is_adjacent_or_narrow_the_first_above_the_second(self, visit: Opened) -> None:
+        for width, apart in ((1280, "x"), (390, "y")):
+            seen = visit(width)
+            seen.open("/questions?q=errors-by-guess&t=cnn%403&t=double%403")
+            boxes = [seen.page.locator(f"td.cnt.{side}").first.bounding_box() for side in ("a", "b")]
+            assert boxes[0][apart] < boxes[1][apart]
+
+    def test_an_image_of_an_error_leads_to_its_example(self, seen: Visit) -> None:
+        self.asked(seen, "errors-by-guess", "cnn@3", "double@3")
+        # cnn took dogs for cats in rows 2 and 5; it is surer of row 5, with .525.
+        seen.page.locator("table.butterfly tbody tr").first.locator("td.imgs.a img").first.click()
+        assert seen.page.inner_text("h1") == "Example r05"
+
+    def test_errors_by_guess_of_one_table_have_one_side(self, seen: Visit) -> None:
+        self.asked(seen, "errors-by-guess", "cnn@3")
+        assert seen.page.locator("table.butterfly tbody tr").first.locator("td").count() == 4
+        assert seen.lead() == "cnn@3 makes 6 errors, of 60."
+
+    def test_errors_by_guess_of_three_tables_stand_beside_each_other(self, visit: Opened) -> None:
+        seen = visit(1280, False)
+        self.asked(seen, "errors-by-guess", "cnn@1", "cnn@2", "cnn@3")
+        assert seen.lead() == "cnn@1 makes 12 errors, cnn@2 9, cnn@3 6, of 60."
+        assert seen.page.locator("table.butterfly tbody tr").first.locator("td.cnt").count() == 3
+
+    def test_two_tables_are_swapped_and_put_at_other_epochs(self, seen: Visit) -> None:
+        self.asked(seen, "errors-by-guess", "cnn@3", "double@3")
+        seen.page.click("text=Swap")
+        assert seen.lead() == "double@3 makes 4 errors, cnn@3 6, of 60."
+        group = seen.page.get_by_role("group", name="Epoch of cnn@3")
+        group.get_by_role("link", name="1", exact=True).click()
+        assert seen.lead() == "double@3 makes 4 errors, cnn@1 12, of 60."
+
     def test_a_confusion_is_a_matrix_whose_numbers_lead_to_their_rows(self, seen: Visit) -> None:
         self.asked(seen, "confusion", "cnn@3")
+        assert " ".join(seen.lead().split()) == (
+            f"cnn@3 6 errors of 60. The most common: <script>ale… taken for {DOG}, {DOG} taken for {CAT} and "
+            f"{CAT} taken for <script>ale…, 2 times each. Half of all errors lie in 2 of 6 cells."
+        )
         table = seen.page.locator("table.matrix")
-        assert table.locator("thead th").all_inner_texts() == ["", CAT, SCRIPT, DOG, "all"]
+        heads = table.locator("thead tr").nth(1).locator("th").all_inner_texts()
+        assert heads == ["truth", "1", "2", "3", "errors", "examples", "recall"]  # names are longer than 4 letters
+        assert table.locator("tbody th").nth(1).get_attribute("title") == SCRIPT
         lines = [row.locator("td").all_inner_texts() for row in table.locator("tbody tr").all()]
-        assert lines == [["18", "2", "0", "20"], ["0", "18", "2", "20"], ["2", "0", "18", "20"]]
+        assert lines == [
+            ["18", "2", "0", "2", "20", "0.900"],
+            ["0", "18", "2", "2", "20", "0.900"],
+            ["2", "0", "18", "2", "20", "0.900"],
+        ]
+        feet = [row.locator("td").all_inner_texts() for row in table.locator("tfoot tr").all()]
+        assert feet == [["2", "2", "2", "6", "60", ""], [".90", ".90", ".90", "", "", ""]]
         table.locator("tbody tr").nth(2).locator("a").first.click()
         assert seen.status() == "1–2 of 2 rows"
         assert [text.split()[0] for text in seen.page.locator("tbody tr").all_inner_texts()] == ["r02", "r05"]
+
+    def test_the_most_common_mistakes_have_their_images(self, seen: Visit) -> None:
+        self.asked(seen, "confusion", "cnn@3", "double@3")
+        assert seen.page.locator("table.matrix").count() == 2
+        mistakes = seen.page.locator("table.mistakes").nth(1).locator("tr")
+        assert [row.locator("td.num").inner_text() for row in mistakes.all()] == ["2", "1", "1"]
+        assert [row.locator("img").count() for row in mistakes.all()] == [2, 1, 1]
+        mistakes.first.locator("img").first.click()
+        assert seen.page.inner_text("h1") == "Example r07"  # rows 4 and 7, the surer first
 
     def test_errors_over_time_are_a_chart_whose_marks_lead_to_their_rows(self, seen: Visit) -> None:
         self.asked(seen, "errors-over-time", "cnn", "double")
@@ -763,9 +823,11 @@ class TestQuestions:
 
     def test_the_most_confident_errors_come_first(self, seen: Visit) -> None:
         self.asked(seen, "errors", "double@3")
-        ids = [text.split()[0] for text in seen.page.locator("tbody").first.locator("tr").all_inner_texts()]
-        assert ids[0].startswith("double") or ids == ["r07", "r06", "r05", "r04"]
+        assert seen.page.locator("td.key").all_inner_texts() == ["r07", "r06", "r05", "r04"]
         assert seen.status() == "4 rows"
+        assert seen.page.locator("tbody img").count() == 4
+        seen.page.locator("td.key a").nth(1).click()
+        assert seen.page.inner_text("h1") == "Example r06"
 
     def test_disagreements_of_two(self, seen: Visit) -> None:
         self.asked(seen, "disagreements", "cnn@3", "double@3")

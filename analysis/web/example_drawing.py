@@ -15,9 +15,10 @@ from analysis.store.runs import Run
 from analysis.tableview import TableView
 from analysis.web import cells, urls
 from analysis.web.drawing import SIDES, records
+from analysis.web.epochs import few
 from analysis.web.worker import Found
 
-MOST_EPOCHS, MOST_RUNS, MOST_CLASSES, MOST_TABLES = 12, 12, 12, 6
+MOST_RUNS, MOST_CLASSES, MOST_TABLES = 12, 12, 6
 _STANDARD = {"run", "epoch", "id", "guess", "truth", "confidence", "truth_score", "examples"}
 _LEFT, _RIGHT, _TOP, _BOTTOM = 28, 354, 10, 166  # pixels: the field of the curve
 _LABEL = 13  # pixels between the names at the lines
@@ -76,7 +77,7 @@ def spoken(said: Found, table: str, colours: Sides, runs: Mapping[str, Run]) -> 
         by_run.setdefault(row["run"], {}).setdefault(row["epoch"], []).append(row)
     names = list(by_run)[:MOST_RUNS]
     epochs = sorted({epoch for name in names for epoch in by_run[name]})
-    shown = _few(epochs, [epoch for _, epoch in colours.tables])
+    shown = few(epochs, [epoch for _, epoch in colours.tables])
     truth = next((row["truth"] for row in _rows(by_run) if row["truth"] is not None), None)
     last = {name: held[max(held)][0] for name, held in by_run.items()}
     return {
@@ -93,15 +94,6 @@ def spoken(said: Found, table: str, colours: Sides, runs: Mapping[str, Run]) -> 
 
 def _rows(by_run: Mapping[str, Mapping[int, Sequence[dict[str, Any]]]]) -> list[dict[str, Any]]:
     return [row for held in by_run.values() for rows in held.values() for row in rows]
-
-
-def _few(epochs: Sequence[int], kept: Sequence[int]) -> list[int]:
-    """All epochs, or of many the first, the last and evenly some between, with those that must be there."""
-    if len(epochs) <= MOST_EPOCHS:
-        return list(epochs)
-    must = {epochs[0], epochs[-1], *(epoch for epoch in kept if epoch in epochs)}
-    many = max(1, MOST_EPOCHS - len(must) + 1)
-    return sorted(must | {epochs[place * (len(epochs) - 1) // many] for place in range(1, many)})
 
 
 def _line(

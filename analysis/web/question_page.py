@@ -1,22 +1,26 @@
 """The page of questions: each with its tables, its options, its answer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
-from analysis import charts, questions
+from analysis import charts, questions, refs
 from analysis.errors import SecondguessError
 from analysis.questions import Question
-from analysis.sqltext import literal
-from analysis.store.runs import list_runs
-from analysis.web import cells, urls
+from analysis.store.runs import Run, list_runs
+from analysis.tableview import TableView
+from analysis.web import butterfly_drawing, cells, confusion_drawing, urls
+from analysis.web.class_labels import is_value
 from analysis.web.columns import shown
-from analysis.web.drawing import Site, drawn, records, site, sql_of, status_of, with_chart
-from analysis.web.question_drawings import butterfly, matrices
+from analysis.web.drawing import SIDES, Site, drawn, records, site, sql_of, status_of, with_chart
+from analysis.web.epochs import few
+from analysis.web.question_images import add_images, add_mistakes
 from analysis.web.worker import Found
+
+_MOST_CELLS = 20_000  # of matrices: more rows than those of a table that is read
 
 
 async def page(request: Request) -> Response:
@@ -26,29 +30,56 @@ async def page(request: Request) -> Response:
     if name:
         return await _one(request, held, questions.find(held.store, name))
     listed = [_listed(held, each) for each in questions.names(held.store)]
-    data = {"questions": [{key: each[key] for key in ("name", "help")} for each in listed]}
+    data = {"questions": [{key: each[key] for key in ("name", "help", "fault")} for each in listed]}
     return drawn(request, "questions.html", {"title": "Questions", "here": "Questions", "listed": listed}, data)
 
 
 async def _one(request: Request, held: Site, asked: Question) -> Response:
     """One question: its form, and where its tables are named its answer."""
     query = request.query_params
-    refs = tuple(text for text in query.getlist("t") if text.strip())
+    names = tuple(text for text in query.getlist("t") if text.strip())
     options = {key[2:]: value for key, value in query.items() if key.startswith("o.") and value.strip()}
+    if _is(asked, "beside") and any(option.name == "ids" for option in asked.options):
+        options = {"ids": str(butterfly_drawing.IMAGES), **options}
     least, most = asked.tables
-    tables = _tables(held)
-    context: dict[str, Any] = {"title": asked.name, "here": "Questions", "asked": asked, "refs": refs, "tables": tables}
-    context |= {"options": options, "least": least, "most": most}
-    if len(refs) < least:
+    runs = list_runs(held.store)
+    tables = [
+        run.name if name == "test_predictions" else f"{run.name}/{name}" for run in runs.values() for name in run.tables
+    ]
+    context: dict[str, Any] = {"title": title(asked.name), "here": "Questions", "asked": asked, "refs": names}
+    context |= {"options": options, "least": least, "most": most, "tables": tables}
+    context |= {"steps": _steps(runs, asked, names, options), "swapped": _swapped(asked, names, options)}
+    if len(names) < least:
         return drawn(request, "question.html", context, {"question": asked.name, "tables": tables})
+    more = {"most": _MOST_CELLS} if _is(asked, "matrix") else {}
     try:
-        found = await held.ask(request, "question", asked.name, refs=refs, options=options)
+        found = await held.ask(request, "question", asked.name, refs=names, options=options, **more)
     except SecondguessError as fault:
         return drawn(request, "question.html", {**context, "error": fault}, {"error": str(fault)}, status_of(fault))
-    context |= _answered(held, asked, found)
-    if context["butterfly"] is not None and "ids" in found.columns:
-        await _pictures(request, held, found, context["butterfly"]["lines"])
-    data = {
+    context |= _answered(held, asked, found, runs)
+    await _illustrated(request, held, context, runs)
+    answer = drawn(request, "question.html", context, _data(found))
+    return with_chart(answer, partial(_chart, asked, found)) if context["chart"] else answer
+
+
+def _tables(runs: Mapping[str, Run]) -> list[str]:
+    held = ((run.name, table) for run in runs.values() for table in run.tables)
+    return [run if table == "test_predictions" else f"{run}/{table}" for run, table in held]
+
+
+def title(name: str) -> str:
+    """A question's name as a heading: errors-by-guess is Errors by guess."""
+    words = name.replace("-", " ").replace("_", " ")
+    return words[:1].upper() + words[1:]
+
+
+def _is(asked: Question, how: str) -> bool:
+    return asked.drawn is not None and asked.drawn[0] == how
+
+
+def _data(found: Found) -> dict[str, Any]:
+    """The answer as JSON."""
+    return {
         "columns": list(found.columns),
         "rows": records(found.columns, found.rows),
         "sql": found.sql,
@@ -56,12 +87,35 @@ async def _one(request: Request, held: Site, asked: Question) -> Response:
         "more": found.more,
         "reports": [report.as_dict() for report in found.reports],
     }
-    return with_chart(drawn(request, "question.html", context, data), partial(_chart, asked, found))
 
 
-def _tables(held: Site) -> list[str]:
-    known = list_runs(held.store).values()
-    return [run.name if table == "test_predictions" else f"{run.name}/{table}" for run in known for table in run.tables]
+def _steps(
+    runs: Mapping[str, Run], asked: Question, names: Sequence[str], options: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """For each table that is asked about at one epoch the epochs there are, as links that put it at one of them."""
+    found = []
+    for place, text in enumerate(names):
+        try:
+            selection = refs.resolve(runs, text, asked.epochs)
+        except SecondguessError:  # said where the answer would be
+            continue
+        epochs = sorted(runs[selection.run].tables[selection.table])
+        now = selection.epochs[0].epoch if len(selection.epochs) == 1 else None
+        if now is None or len(epochs) < 2:
+            continue
+        base = text.partition("@")[0]
+        links = []
+        for epoch in few(epochs, [now]):
+            others = (*names[:place], f"{base}@{epoch}", *names[place + 1 :])
+            links.append((epoch, urls.question(asked.name, others, options), epoch == now))
+        side = SIDES[place] if place < len(SIDES) else ""
+        found.append({"name": f"{base}@{now}", "links": links, "side": side})
+    return found
+
+
+def _swapped(asked: Question, names: Sequence[str], options: Mapping[str, str]) -> str | None:
+    """The address of the same question with its two tables the other way round."""
+    return urls.question(asked.name, names[::-1], options) if len(names) == 2 else None
 
 
 def _chart(asked: Question, found: Found) -> str:
@@ -78,39 +132,72 @@ def _listed(held: Site, name: str) -> dict[str, Any]:
         return {"name": name, "help": "", "url": "", "fault": str(fault)}
 
 
-def _answered(held: Site, asked: Question, found: Found) -> dict[str, Any]:
+def _answered(held: Site, asked: Question, found: Found, runs: Mapping[str, Run]) -> dict[str, Any]:
     sides = 2 if any(name.endswith("_b") for name in found.columns) else 1
-    columns = shown(found.columns, found.types, sides, found.classes)
+    hidden = {"examples", "run", "epoch"} if sides > 1 else {"examples"}  # said in the heading, or for joins only
+    columns = [
+        column for column in shown(found.columns, found.types, sides, found.classes) if column.title not in hidden
+    ]
+    squares = confusion_drawing.matrices(asked, found)
+    wings = butterfly_drawing.butterfly(asked, found)
+    plain = not squares and wings is None
     return {
         "found": found,
         "columns": [{"shown": column} for column in columns],
-        "rows": cells.rows(columns, found.columns, found.rows, held.images, 0),
+        "rows": cells.rows(columns, found.columns, found.rows, held.images, 0) if plain else [],
         "sql": sql_of(found.sql),
-        "matrices": matrices(asked, found),
-        "butterfly": butterfly(asked, found),
+        "matrices": squares,
+        "tied": [confusion_drawing.tied(matrix["mistakes"]) for matrix in squares],
+        "butterfly": wings,
+        "chart": plain,  # the others are charts themselves
+        "row_sides": _row_sides(found) if plain else [],
+        "pictures": _pictures(found) if plain and "id" in found.columns else [],
+        "examples": _examples(found, runs),
     }
 
 
-async def _pictures(request: Request, held: Site, found: Found, lines: Sequence[dict[str, Any]]) -> None:
-    """Look up the images of the examples that the parts of a butterfly name."""
-    known = list_runs(held.store)
-    stems = {
-        entry.examples.stem
-        for run, epoch in found.order
-        for table in known[run.partition("/")[0]].tables.values()
-        if (entry := table.get(epoch)) is not None and entry.examples is not None
-    }
-    parts = [part for line in lines for part in line["parts"]]
-    ids = sorted({name for part in parts for name in part["ids"]})
-    if not stems or not ids:
-        return
-    files, names = (", ".join(map(literal, each)) for each in (sorted(stems), ids))
-    try:
-        seen = await held.ask(
-            request, "sql", f"SELECT id, image FROM examples WHERE examples IN ({files}) AND id IN ({names})"
-        )
-    except SecondguessError:  # no images, or their file is gone: the names stay
-        return
-    keys = {name: held.images.keep(image["bytes"]) for name, image in seen.rows if image and image["bytes"]}
-    for part in parts:
-        part["images"] = [keys[name] for name in part["ids"] if keys.get(name)]
+def _row_sides(found: Found) -> list[str]:
+    """Of rows of several runs the colour of each one's run."""
+    tables = list(dict.fromkeys(found.order))
+    if len({run for run, _ in tables}) < 2 or "run" not in found.columns:
+        return []
+    run = found.columns.index("run")
+    place = {name: number for number, name in enumerate(dict.fromkeys(name for name, _ in tables))}
+    sides = [*SIDES, *["other"] * len(tables)]
+    return [sides[place.get(row[run], len(SIDES))] for row in found.rows]
+
+
+def _pictures(found: Found) -> list[dict[str, Any]]:
+    """For each row about an example its table and id, from which its image is found; [] where rows do not say."""
+    rows = records(found.columns, found.rows)
+    tables = [f"{run}@{epoch}" for run, epoch in dict.fromkeys(found.order)]
+    parts = []
+    for row in rows:
+        own = (f"{row['run']}@{row['epoch']}",) if {"run", "epoch"} <= row.keys() else tuple(tables)
+        if row["id"] is None or not set(own) <= set(tables):
+            return []
+        view = TableView(own, "inner" if len(own) > 1 else None, where=(is_value("id", row["id"]),))
+        parts.append({"table": own[0], "ids": [row["id"]], "images": [], "view": view, "url": urls.example(view, 0)})
+    return parts
+
+
+def _examples(found: Found, runs: Mapping[str, Run]) -> int | None:
+    """The number of rows of each table asked about, where it is the same of all."""
+    counts = set()
+    for name, epoch in found.order:
+        run, _, table = name.partition("/")
+        held = runs[run].tables if run in runs else {}
+        entry = held.get(table or "test_predictions", next(iter(held.values()), {})).get(epoch)
+        counts.add(entry.rows if entry is not None else None)
+    return counts.pop() if len(counts) == 1 else None
+
+
+async def _illustrated(request: Request, held: Site, context: Mapping[str, Any], runs: Mapping[str, Run]) -> None:
+    """Look up the images that a drawing shows."""
+    if context["butterfly"] is not None:
+        parts = [part for line in context["butterfly"]["lines"] for part in line["parts"]]
+        await add_images(request, held, runs, parts)
+    if context["pictures"]:
+        await add_images(request, held, runs, context["pictures"])
+    if context["matrices"]:
+        await add_mistakes(request, held, runs, context["matrices"])

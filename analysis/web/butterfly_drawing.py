@@ -1,0 +1,91 @@
+"""Errors by guess: a row per guess, and of each table how many, what was true instead, and the surest of them."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from analysis.questions import Question
+from analysis.tableview import TableView
+from analysis.web import urls
+from analysis.web.class_labels import heads, is_value, ordered, text
+from analysis.web.drawing import SIDES, records
+from analysis.web.worker import Found
+
+WRONG = "guess <> truth"
+IMAGES = 8  # of each guess
+_MOST_BARS = 12  # classes that have a bar each
+_LONGEST_HEAD = 2  # letters under a bar
+_STEP, _HIGH = 14, 40  # pixels from bar to bar, and of the largest
+_WIDE = 64  # pixels of the most errors
+
+
+def butterfly(asked: Question, found: Found) -> dict[str, Any] | None:
+    """Of errors by guess: the tables next to each other, all bars of a kind on one scale; None for other answers."""
+    if asked.drawn is None or asked.drawn[0] != "beside" or not {"errors", "truths"} <= set(found.columns):
+        return None
+    rows = records(found.columns, found.rows)
+    order = list(dict.fromkeys(found.order))
+    key = asked.drawn[1][0]
+    held = {((row["run"], row["epoch"]), row[key]): row for row in rows}
+    guesses = ordered((row[key] for row in rows), found.classes)
+    truths = ordered({*(truth for row in rows for truth in row["truths"] or {}), *guesses} - {None}, found.classes)
+    scale = {
+        "errors": max((row["errors"] for row in rows), default=1),
+        "truths": max((count for row in rows for count in (row["truths"] or {}).values()), default=1),
+    }
+    short, listed = heads(truths, _LONGEST_HEAD)
+    bars = list(zip(truths, short, strict=True)) if len(truths) <= _MOST_BARS else []
+    lines = []
+    for guess in guesses:
+        parts = [_part(table, place, key, guess, held.get((table, guess))) for place, table in enumerate(order)]
+        for part in parts:
+            _scaled(part, guess, bars, scale)
+        lines.append({"label": text(guess), "parts": parts})
+    return {
+        "key": key,
+        "tables": [(f"{run}@{epoch}", SIDES[place] if place < 2 else "") for place, (run, epoch) in enumerate(order)],
+        "totals": [sum(row["errors"] for (table, _), row in held.items() if table == each) for each in order],
+        "lines": lines,
+        "most": scale["truths"],
+        "most_errors": scale["errors"],
+        "listed": listed if bars else [],
+        "wide": _STEP * len(bars),
+    }
+
+
+def _part(table: tuple[str, int], place: int, key: str, guess: Any, row: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What one table has of one guess."""
+    name = f"{table[0]}@{table[1]}"
+    view = TableView((name,), where=(is_value(key, guess), WRONG), sort=("-confidence", "id"))
+    return {
+        "table": name,
+        "side": SIDES[place] if place < len(SIDES) else "",
+        "errors": row["errors"] if row else 0,
+        "truths": dict(row["truths"] or {}) if row else {},
+        "ids": list(row.get("ids") or ()) if row else [],
+        "images": [],
+        "view": view,
+        "url": urls.table(view) if row else "",
+    }
+
+
+def _scaled(part: dict[str, Any], guess: Any, bars: Sequence[tuple[Any, str]], scale: Mapping[str, int]) -> None:
+    """Give a part its bars: of all errors, and of each true label; with many classes the labels in words."""
+    truths = part["truths"]
+    part["width"] = round(part["errors"] / scale["errors"] * _WIDE, 1)
+    largest = max(truths.values(), default=0)
+    part["bars"] = [
+        {
+            "x": place * _STEP,
+            "head": "·" if label == guess else head,
+            "name": text(label),
+            "count": truths.get(label, 0),
+            "height": round(truths.get(label, 0) / scale["truths"] * _HIGH, 1),
+            "most": bool(largest) and truths.get(label, 0) == largest,
+            "url": urls.table(TableView((part["table"],), where=(*part["view"].where[:1], is_value("truth", label)))),
+        }
+        for place, (label, head) in enumerate(bars)
+    ]
+    words = sorted(truths.items(), key=lambda item: (-item[1], text(item[0])))
+    part["said"] = ", ".join(f"{text(label)}: {count:,}" for label, count in words)
+    part["words"] = [(text(label), count) for label, count in words[:4]]
+    part["more_words"] = max(0, len(words) - 4)

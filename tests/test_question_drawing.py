@@ -1,0 +1,107 @@
+"""How answers of questions are drawn from rows: matrices with margins, errors by guess, classes by number."""
+
+from typing import Any
+
+import pytest
+
+from analysis.questions import Question
+from analysis.web import butterfly_drawing, class_labels, confusion_drawing
+from analysis.web.worker import Found
+
+
+def found(columns: Any, rows: Any, order: Any, classes: Any = ()) -> Found:
+    return Found(columns, (), rows, None, False, "", (), (), classes, order, 0)
+
+
+def asked(*drawn: str) -> Question:
+    return Question("q", "", "", "last", (1, None), (), (drawn[0], drawn[1:]), True)
+
+
+def confusion(rows: Any, classes: Any = ()) -> Any:
+    named = ("run", "epoch", "truth", "guess", "rows")
+    made = found(named, [("cnn", 1, *row) for row in rows], (("cnn", 1),), classes)
+    [matrix] = confusion_drawing.matrices(asked("matrix", "truth", "guess", "rows"), made)
+    return matrix
+
+
+def by_guess(rows: Any, order: Any = (("cnn", 1), ("double", 2))) -> Any:
+    made = found(("run", "epoch", "guess", "errors", "truths", "ids"), rows, order)
+    return butterfly_drawing.butterfly(asked("beside", "guess"), made)
+
+
+def test_a_matrix_has_its_margins() -> None:
+    matrix = confusion([(0, 0, 5), (0, 1, 2), (1, 1, 3), (1, 0, 1), (1, None, 1)])
+    assert [head for head, _ in matrix["heads"]] == ["0", "1", "null"]
+    assert [(line["label"], line["errors"], line["all"], line["recall"]) for line in matrix["lines"]] == [
+        ("0", 2, 7, "0.714"),
+        ("1", 2, 5, "0.600"),
+    ]
+    assert (matrix["errors"], matrix["precision"]) == ([1, 2, 1], [".83", ".60", ".00"])
+    assert (matrix["wrong"], matrix["rows"]) == (4, 12)
+
+
+def test_a_share_that_is_not_whole_is_never_rounded_up_to_one() -> None:
+    [line, _] = confusion([(0, 0, 9999), (0, 1, 1), (1, 1, 1)])["lines"]
+    assert line["recall"] == "0.999"
+
+
+def test_shades_are_linear_in_six_steps_and_right_guesses_have_none() -> None:
+    matrix = confusion([(0, 0, 500), (0, 1, 12), (1, 0, 2), (1, 1, 7)])
+    assert [[cell["shade"] for cell in line["cells"]] for line in matrix["lines"]] == [[0, 6], [1, 0]]
+
+
+def test_of_a_hundred_classes_those_with_most_mistakes_are_drawn_and_the_margins_count_all() -> None:
+    rows = [(label, label, 10) for label in range(100)] + [(99, label, 1) for label in range(50)]
+    matrix = confusion(rows)
+    assert (len(matrix["heads"]), matrix["left"], matrix["classes"]) == (25, 75, 100)
+    assert ("99", 50, 60) in [(line["label"], line["errors"], line["all"]) for line in matrix["lines"]]
+    assert (matrix["wrong"], matrix["rows"]) == (50, 1050)
+
+
+def test_the_most_common_mistakes_are_named_while_they_are_as_common() -> None:
+    matrix = confusion([("cat", "dog", 5), ("dog", "cat", 5), ("cat", "cow", 1)])
+    assert [(each["truth"], each["guess"]) for each in confusion_drawing.tied(matrix["mistakes"])] == [
+        ("cat", "dog"),
+        ("dog", "cat"),
+    ]
+    assert (matrix["half"], matrix["pairs"]) == (2, 6)  # 5 of 11 are not half
+
+
+def test_names_longer_than_there_is_room_for_become_numbers_with_a_list() -> None:
+    assert class_labels.heads([0, 1, 10], 4) == (["0", "1", "10"], [])
+    heads, listed = class_labels.heads(["cat", "trousers"], 4)
+    assert (heads, listed) == (["1", "2"], [("1", "cat"), ("2", "trousers")])
+
+
+def test_classes_stand_in_their_records_order_then_by_size_and_null_is_last() -> None:
+    assert class_labels.ordered(["b", None, "a", "z"], ("z", "b")) == ["z", "b", "a", None]
+    assert class_labels.ordered([10, 9, None, 0], ()) == [0, 9, 10, None]
+
+
+def test_errors_by_guess_share_their_scales() -> None:
+    drawn = by_guess([("cnn", 1, 0, 4, {1: 3, 2: 1}, ["a"]), ("double", 2, 0, 8, {1: 6, 2: 2}, ["b"])])
+    [line] = drawn["lines"]
+    assert [part["width"] for part in line["parts"]] == [32, 64]
+    assert [[bar["height"] for bar in part["bars"]] for part in line["parts"]] == [[0, 20, 6.7], [0, 40, 13.3]]
+    assert [bar["head"] for bar in line["parts"][0]["bars"]] == ["·", "1", "2"]  # the guess itself is no error
+    assert (drawn["totals"], drawn["most"]) == ([4, 8], 6)
+
+
+def test_a_table_without_that_guess_has_none() -> None:
+    drawn = by_guess([("cnn", 1, 0, 4, {1: 4}, ["a"]), ("double", 2, 1, 1, {0: 1}, ["b"])])
+    assert [[part["errors"] for part in line["parts"]] for line in drawn["lines"]] == [[4, 0], [0, 1]]
+    assert drawn["lines"][0]["parts"][1]["url"] == ""
+
+
+def test_of_many_classes_the_true_labels_are_said_in_words() -> None:
+    truths = {f"class {number:02}": number for number in range(1, 14)}
+    drawn = by_guess([("cnn", 1, "guess", 91, truths, [])], (("cnn", 1),))
+    [part] = drawn["lines"][0]["parts"]
+    assert (drawn["wide"], part["bars"]) == (0, [])
+    assert part["words"] == [("class 13", 13), ("class 12", 12), ("class 11", 11), ("class 10", 10)]
+    assert part["more_words"] == 9
+
+
+@pytest.mark.parametrize("drawn", [("under", "id"), ("matrix", "a", "b", "n")])
+def test_other_answers_are_no_butterfly(drawn: tuple[str, ...]) -> None:
+    assert butterfly_drawing.butterfly(asked(*drawn), found(("run", "epoch"), [], ())) is None
