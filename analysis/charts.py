@@ -42,6 +42,28 @@ def chart(
     return None
 
 
+def metric(rows: Sequence[Mapping[str, Any]], names: Sequence[str], axis: str) -> Any:
+    """One metric as a line per run, with a band from the least to the most where points stand for several values.
+
+    Each row has run, x, value, least and most; names are the runs in the order of their colours, axis what x counts.
+    """
+    data = [{key: row[key] for key in ("run", "x", "value", "least", "most")} for row in rows]
+    encoding = {
+        "x": alt.X(
+            "x:Q", title=axis, axis=alt.Axis(format=",d", tickMinStep=1, tickCount=6), scale=alt.Scale(nice=False)
+        ),
+        "color": alt.Color("run:N", scale=_scale(names), sort=names, legend=None),
+    }
+    value = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4, grid=True))
+    few = len(rows) <= 25 * len(names)
+    line = alt.Chart().mark_line(strokeWidth=1.5, point=few).encode(y=value, **encoding)
+    layers = [line]
+    if any(row["least"] != row["most"] for row in rows):
+        between = {"y": alt.Y("least:Q", title=None), "y2": alt.Y2("most:Q")}
+        layers.insert(0, alt.Chart().mark_area(opacity=0.18).encode(**between, **encoding))
+    return _plain(alt.layer(*layers, data=alt.InlineData(values=data)).properties(width=500, height=150))
+
+
 def svg(made: Any) -> str:
     """A chart as SVG."""
     import vl_convert  # noqa: PLC0415 - half a second that only this needs

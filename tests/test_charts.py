@@ -108,6 +108,25 @@ def test_without_a_page_no_mark_leads_anywhere(made: Any) -> None:
     assert "href=" not in charts.svg(made()).replace("xmlns:xlink=", "")
 
 
+def metric(*rows: tuple[str, int, float, float, float]) -> Any:
+    names = ("run", "x", "value", "least", "most")
+    return charts.metric([dict(zip(names, row, strict=True)) for row in rows], ["cnn", "double"], "step")
+
+
+def test_a_metric_is_a_line_per_run_with_axes() -> None:
+    made = metric(("cnn", 1, 2.0, 2.0, 2.0), ("cnn", 500, 1.0, 1.0, 1.0), ("double", 500, 0.5, 0.5, 0.5))
+    svg = charts.svg(made)
+    assert {"step", "500", "1.0"} <= set(texts(svg))
+    assert ('stroke="#14764a"' in svg, 'stroke="#6d42c1"' in svg) == (True, True)
+    assert len(made.to_dict()["layer"]) == 1
+
+
+def test_a_point_that_stands_for_several_values_has_a_band_from_the_least_to_the_most() -> None:
+    layers = metric(("cnn", 1, 2.0, 1.5, 3.0), ("cnn", 2, 1.0, 0.5, 2.0)).to_dict()["layer"]
+    assert [layer["mark"]["type"] for layer in layers] == ["area", "line"]
+    assert (layers[0]["encoding"]["y"]["field"], layers[0]["encoding"]["y2"]["field"]) == ("least", "most")
+
+
 def test_it_stands_on_the_pages_own_background() -> None:
     assert not re.search(
         r'<rect[^>]*class="background"|<rect width="\d+" height="\d+" fill="white"', charts.svg(lines())

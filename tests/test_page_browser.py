@@ -144,15 +144,37 @@ class TestRuns:
         seen.open("/runs")
 
     def test_each_is_there_with_what_it_errs(self, seen: Visit) -> None:
+        assert " ".join(seen.lead().split()) == "double errs least: 4 of 60 wrong (6.67 %) after epoch 3."
         rows = seen.page.locator("table.runs tbody tr")
-        assert rows.count() == 5
+        assert rows.count() >= 5
         first = " ".join(rows.nth(0).inner_text().split())
         assert "cnn finished" in first
         assert "10.00 %" in first  # 6 of 60
         assert "6 @3" in first
         assert "4 @3" in rows.nth(1).inner_text()
         assert NO_TRUTH in rows.nth(2).inner_text()
+        assert rows.nth(0).locator("svg").get_attribute("aria-label") == "errors by epoch: 12, 9, 6"
         assert "Same in every run" not in seen.main()  # the last three have no config
+
+    def test_config_that_differs_from_the_first_runs_is_bold(self, seen: Visit) -> None:
+        assert seen.page.locator("table.runs tbody tr").nth(1).locator("td.differs").all_inner_texts() == ["16"]
+
+    @pytest.mark.parametrize(("button", "status"), [("Stacked", "1–50 of 122 rows"), ("Joined", "No rows")])
+    def test_more_than_two_are_chosen(self, seen: Visit, button: str, status: str) -> None:
+        """Two of 60 rows and one of 2, whose ids are others."""
+        seen.page.get_by_label("double first").check()
+        seen.page.get_by_label("cnn second").check()
+        seen.page.get_by_label(f"{NO_TRUTH} too").check()
+        seen.page.click(f"button:text-is('{button}')")
+        assert re.search(r"t=double%40last&t=cnn%40last&t=no\+truth", seen.page.url)
+        assert status in seen.main()
+
+    def test_errors_of_several_are_drawn_over_time(self, seen: Visit) -> None:
+        seen.page.get_by_label("double first").check()
+        seen.page.get_by_label("cnn second").check()
+        seen.page.click("button:text-is('Errors over time')")
+        assert seen.status() == "6 rows"
+        assert seen.page.locator("figure.chart svg a").count() == 6
 
     @pytest.mark.parametrize(
         ("button", "said"),
@@ -171,7 +193,7 @@ class TestRuns:
         assert said in lead.replace("@3", "@last") or said in lead
 
     def test_a_run_leads_to_its_epochs_and_their_errors(self, seen: Visit) -> None:
-        seen.page.click("table.runs >> text=cnn")
+        seen.page.locator("table.runs").get_by_role("link", name="cnn", exact=True).click()
         assert "least errors 6 of 60 at epoch 3" in seen.lead()
         assert "train_loss" in seen.main()
         cells = [row.inner_text().split() for row in seen.page.locator("tbody").first.locator("tr").all()]
@@ -181,6 +203,11 @@ class TestRuns:
 
     def test_where_to_begin_leads_to_the_comparisons(self, seen: Visit) -> None:
         # cnn@1 and cnn@3 differ on rows 6 to 11, which became right.
+        assert [" ".join(row.inner_text().split()) for row in seen.page.locator("table.starts tr").all()] == [
+            "Where two epochs disagree cnn@1 cnn@3 6 guesses differ",
+            "Wrong, epoch beside epoch cnn@1 cnn@3 12 → 6 errors of 60",
+            "Errors by guess, two models double@3 cnn@3 4 : 6 errors of 60",
+        ]
         seen.page.click("text=Where two epochs disagree")
         assert "The guess differs on 6: 6 fixed, 0 broken, 0 wrong both times." in seen.lead()
         seen.page.go_back()
@@ -189,6 +216,46 @@ class TestRuns:
             "cnn@1 12 rows",
             "cnn@3 6 rows",
         ]
+
+
+class TestRun:
+    """One run, or several together."""
+
+    def test_each_metric_is_a_chart_with_a_line_per_run(self, seen: Visit) -> None:
+        seen.open("/run?run=cnn&run=double")
+        figures = seen.page.locator("figure.metric")
+        assert [figure.locator("b").first.inner_text() for figure in figures.all()] == ["loss", "train_loss"]
+        said = " ".join(figures.nth(1).locator("figcaption").inner_text().split())
+        assert said == "train_loss cnn last 0.6667 double last 0.6667 6 values"  # 2 / 3
+        assert "epoch" in figures.nth(1).locator("svg text").all_text_contents()
+
+    def test_tables_of_several_stand_side_by_side(self, seen: Visit) -> None:
+        seen.open("/run?run=cnn&run=double")
+        rows = seen.page.locator("tbody").first.locator("tr")
+        assert [row.inner_text().split() for row in rows.all()] == [
+            ["1", "60", "12", "60", "10"],
+            ["2", "60", "9", "60", "8"],
+            ["3", "60", "6", "60", "4"],
+        ]
+        rows.nth(1).get_by_text("8", exact=True).click()
+        assert seen.status() == "1–8 of 8 rows"
+
+    def test_what_differs_stands_first_and_bold_and_where_it_comes_from_last(self, seen: Visit) -> None:
+        seen.open("/run?run=cnn&run=double")
+        config, origin = (seen.page.locator("table.settings").nth(place) for place in (0, 1))
+        assert [row.inner_text().split() for row in config.locator("tbody tr").all()] == [
+            ["size", "8", "16"],
+            ["seed", "0", "0"],
+        ]
+        assert config.locator("td.differs").all_inner_texts() == ["16"]
+        assert {"python", "numpy", "size on disk"} <= set(origin.locator("tbody th").all_inner_texts())
+
+    @pytest.mark.parametrize("name", ["Errors over time", "Errors by guess", "Confusion"])
+    def test_it_leads_to_its_questions(self, seen: Visit, name: str) -> None:
+        seen.open("/run?run=cnn")
+        seen.page.get_by_role("link", name=name, exact=True).click()
+        assert seen.page.inner_text("h1").startswith(name)
+        assert seen.page.locator("[role=alert]").count() == 0
 
 
 class TestTable:
@@ -933,6 +1000,21 @@ def test_what_was_chosen_stays_chosen_when_new_epochs_appear(visit: Opened, serv
         seen.page.wait_for_selector("table.runs tr:has-text('later'):has-text('running, 2 epochs')")
         assert seen.page.get_by_label("double first").is_checked()
         assert seen.page.get_by_label("later second").is_checked()
+        recorder.close(finished=False)
+
+
+def test_a_run_that_begins_later_appears_too_and_the_focus_stays(visit: Opened, server: Server) -> None:
+    seen = visit()
+    seen.open("/runs")
+    seen.page.get_by_label("double first").check()
+    seen.page.get_by_label("reviews too").check()
+    seen.page.get_by_label("cnn second").focus()
+    with Recorder(server.store, run="new", classes=CLASSES) as recorder:
+        add_epoch(recorder, "cnn", 1)
+        seen.page.wait_for_selector("table.runs tr:has-text('new'):has-text('running, 1 epoch')")
+        assert seen.page.evaluate("document.activeElement.getAttribute('aria-label')") == "cnn second"
+        assert seen.page.get_by_label("double first").is_checked()
+        assert seen.page.get_by_label("reviews too").is_checked()
         recorder.close(finished=False)
 
 

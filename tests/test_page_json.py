@@ -41,6 +41,18 @@ def test_a_run_with_its_metrics(server: Server) -> None:
     assert [run["name"] for run in found["runs"]] == ["cnn", "double"]
     values = [row["value"] for row in found["metrics"] if (row["run"], row["name"]) == ("cnn", "train_loss")]
     assert values == [2.0, 1.0, 2 / 3]
+    assert [(row["axis"], row["x"], row["n"]) for row in found["metrics"][:3]] == [("epoch", x, 1) for x in (1, 2, 3)]
+    assert found["more"] is False
+    assert "python" in found["runs"][0]["provenance"]
+
+
+def test_where_to_begin(server: Server) -> None:
+    found = data(server, "/runs.json")["starts"]
+    assert [(start["refs"], start["number"]) for start in found] == [
+        (["cnn@1", "cnn@3"], "6"),
+        (["cnn@1", "cnn@3"], "12 → 6"),
+        (["double@3", "cnn@3"], "4 : 6"),
+    ]
 
 
 def test_the_tables_there_are(server: Server) -> None:

@@ -15,7 +15,7 @@ from starlette.types import ASGIApp
 
 from analysis import views
 from analysis.errors import SecondguessError
-from analysis.web import example_page, export_page, question_page, runs_page, sql_page, table_page, urls
+from analysis.web import example_page, export_page, question_page, run_page, runs_page, sql_page, table_page, urls
 from analysis.web.drawing import Site, drawn, site, status_of
 from analysis.web.gate import Gate, Keys
 from analysis.web.workers import Workers
@@ -40,7 +40,7 @@ def application(
 
     pages = {
         "/runs": runs_page.runs,
-        "/run": runs_page.run,
+        "/run": run_page.run,
         "/table": table_page.page,
         "/example": example_page.page,
         "/questions": question_page.page,

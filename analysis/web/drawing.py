@@ -32,6 +32,7 @@ class Site:
     workers: Workers
     keys: Keys
     images: Images = field(default_factory=Images)
+    counted: dict[Any, int] = field(default_factory=dict)  # what was counted of epochs, which do not change
 
     async def ask(self, request: Request, how: str, what: Any = None, **more: Any) -> Found:
         """The answer to a question of a page; raises SecondguessError."""

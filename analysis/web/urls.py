@@ -21,9 +21,10 @@ def runs() -> str:
     return "/runs"
 
 
-def run(name: str, *others: str) -> str:
-    """The page of a run, or of several together."""
-    return "/run?" + urlencode([("run", each) for each in (name, *others)])
+def run(name: str, *others: str, metric: str | None = None) -> str:
+    """The page of a run, or of several together; with a metric, of it alone."""
+    parts = [("run", each) for each in (name, *others)]
+    return "/run?" + urlencode([*parts, *([("metric", metric)] if metric else [])])
 
 
 def table(view: TableView, path: str = "/table", **more: object) -> str:

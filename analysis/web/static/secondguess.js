@@ -82,23 +82,6 @@
       if (!menu.contains(event.target)) { menu.open = false; }
     });
   });
-
-  if (document.querySelector("[data-live]")) {
-    window.setInterval(function () {
-      if (document.hidden || document.activeElement !== document.body) { return; }
-      fetch(location.href).then(function (answer) { return answer.ok ? answer.text() : null; }).then(function (text) {
-        if (!text) { return; }
-        var fresh = new DOMParser().parseFromString(text, "text/html").querySelector("tbody");
-        var old = document.querySelector("tbody");
-        if (fresh && old && fresh.innerHTML !== old.innerHTML) {
-          var chosen = Array.prototype.map.call(old.querySelectorAll("input:checked"), function (box) { return box.name + "=" + box.value; });
-          var put = document.importNode(fresh, true);
-          old.replaceWith(put);
-          Array.prototype.forEach.call(put.querySelectorAll("input"), function (box) { box.checked = chosen.indexOf(box.name + "=" + box.value) >= 0; });
-        }
-      });
-    }, 2000);
-  }
 })();
 
 // An example's page: j and k lead to the next and the previous one of the view.
@@ -110,4 +93,36 @@
     var link = document.querySelector({ j: "a[rel=next]", k: "a[rel=prev]" }[event.key] || "none");
     if (link) { link.click(); }
   });
+})();
+
+// The page of all runs: new runs and epochs appear by themselves; what is chosen and where the focus is stay.
+(function () {
+  "use strict";
+  var now = document.querySelector("[data-live]");
+  if (!now) { return; }
+  var last = now.innerHTML;
+  var named = function (element) { return element.name ? element.name + "=" + element.value : element.getAttribute("href"); };
+  var inputs = function (part) { return Array.prototype.slice.call(part.querySelectorAll("input")); };
+
+  function put(fresh) {
+    var chosen = inputs(now).filter(function (box) { return box.checked; }).map(named);
+    var focused = now.contains(document.activeElement) ? named(document.activeElement) : null;
+    var next = document.importNode(fresh, true);
+    now.replaceWith(next);
+    now = next;
+    var groups = chosen.map(function (text) { return text.split("=")[0]; });
+    inputs(now).forEach(function (box) {  // where nothing was chosen the page's own choice stays
+      if (box.type === "checkbox" || groups.indexOf(box.name) >= 0) { box.checked = chosen.indexOf(named(box)) >= 0; }
+    });
+    var again = focused && Array.prototype.slice.call(now.querySelectorAll("a, input, button")).find(function (element) { return named(element) === focused; });
+    if (again) { again.focus({ preventScroll: true }); }
+  }
+
+  window.setInterval(function () {
+    if (document.hidden) { return; }
+    fetch(location.href).then(function (answer) { return answer.ok ? answer.text() : null; }).then(function (text) {
+      var fresh = text && new DOMParser().parseFromString(text, "text/html").querySelector("[data-live]");
+      if (fresh && fresh.innerHTML !== last) { last = fresh.innerHTML; put(fresh); }
+    }).catch(function () {});  // the server has ended; the page stays as it is
+  }, 2000);
 })();

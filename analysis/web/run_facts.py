@@ -1,0 +1,115 @@
+"""What the pages of runs say of a run: its state, errors by epoch, size, config, and where it comes from."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from analysis.store.records import Epoch
+from analysis.store.runs import Run
+from analysis.web import urls
+
+DATA = ("name", "state", "table", "epochs", "errors", "rows", "bytes", "origin", "created", "config", "provenance")
+_WIDE, _HIGH = 104, 28  # pixels of a sparkline
+_DOTS = 25  # epochs: with more, points would cover the line
+
+
+def facts(run: Run) -> dict[str, Any]:
+    """One run as a row; its errors are those of test_predictions, or else of its first table."""
+    name, table = _judged_table(run)
+    entries = list(table.values())
+    counted = [entry for entry in entries if entry.errors is not None]
+    origin = str(run.about.get("origin", ""))
+    config = run.about.get("config", {}) or {}
+    size = _bytes(run.folder)
+    return {
+        "name": run.name,
+        "url": urls.run(run.name),
+        "state": run.state,
+        "planned": config.get("epochs") if isinstance(config.get("epochs"), int) else None,
+        "table": name,
+        "epochs": [entry.epoch for entry in entries],
+        "errors": [entry.errors for entry in entries],
+        "last": entries[-1] if entries else None,
+        "best": min(counted, key=lambda entry: (entry.errors or 0, entry.epoch)) if counted else None,
+        "reference": run.name if name in ("", "test_predictions") else f"{run.name}/{name}",
+        "rows": sum(entry.rows for held in run.tables.values() for entry in held.values()),
+        "bytes": size,
+        "size": readable(size),
+        "origin": "trained here" if origin == "recorded" else origin,
+        "imported": origin != "recorded",
+        "created": str(run.about.get("created", ""))[:16].replace("T", " "),
+        "config": config,
+        "provenance": run.about.get("provenance") or {},
+    }
+
+
+def _judged_table(run: Run) -> tuple[str, Mapping[int, Epoch]]:
+    if "test_predictions" in run.tables:
+        return "test_predictions", run.tables["test_predictions"]
+    return next(iter(run.tables.items()), ("", {}))
+
+
+def judged(run: Run) -> list[Epoch]:
+    """The epochs of a run whose rows have truths."""
+    return [entry for entry in _judged_table(run)[1].values() if entry.errors is not None]
+
+
+def _bytes(folder: Path) -> int:
+    total = 0
+    for path in folder.rglob("*"):
+        try:
+            total += path.stat().st_size if path.is_file() else 0
+        except OSError:  # compacted at this moment
+            continue
+    return total
+
+
+def readable(size: float) -> str:
+    """A number of bytes in the unit in which it is shortest."""
+    for unit in ("B", "KB", "MB"):
+        if size < 1000:
+            return f"{size:,.0f} {unit}" if unit == "B" else f"{size:,.1f} {unit}"
+        size /= 1000
+    return f"{size:,.1f} GB"
+
+
+def compared(settings: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[str, str]], list[str]]:
+    """The keys with one value in every one of these, with it, and the keys that differ."""
+    keys = dict.fromkeys(key for each in settings for key in each)
+    values = {key: {text(each.get(key)) for each in settings} for key in keys}
+    same = [(key, min(found)) for key, found in values.items() if len(found) == 1]
+    return same, [key for key, found in values.items() if len(found) > 1]
+
+
+def text(value: Any) -> str:
+    """A value of a config as a person reads it."""
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def came_from(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Where a run comes from: its code, its machine and the versions it ran on, flat."""
+    found = {"origin": row["origin"], "created": row["created"], "size on disk": row["size"]}
+    for key, value in row["provenance"].items():
+        if isinstance(value, dict):
+            found |= {name if key == "packages" else f"{key} {name}": part for name, part in value.items()}
+        elif value is not None:
+            found[key] = value
+    return found
+
+
+def sparkline(errors: Sequence[int | None], most: int) -> dict[str, Any]:
+    """Errors by epoch as points, on a scale that all runs share."""
+    step = (_WIDE - 8) / max(1, len(errors) - 1)
+    points = [
+        (round(4 + place * step, 1), round(_HIGH - 4 - (error / most if most else 0) * (_HIGH - 8), 1))
+        for place, error in enumerate(errors)
+        if error is not None
+    ]
+    return {"points": points, "dots": points if len(points) <= _DOTS else points[-1:]}
+
+
+def least(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
+    """The run with the smallest share of errors at its best epoch, the first of equals; None without truths."""
+    counted = [row for row in rows if row["best"] is not None and row["best"].rows]
+    return min(counted, key=lambda row: row["best"].errors / row["best"].rows) if counted else None

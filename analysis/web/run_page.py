@@ -1,0 +1,155 @@
+"""The page of one run, or of several together: config, metrics, tables and epochs, and where they come from."""
+
+from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from analysis import charts
+from analysis.errors import NotFound, listing
+from analysis.store.runs import Run, list_runs
+from analysis.tableview import TableView
+from analysis.web import run_facts, urls
+from analysis.web.drawing import SIDES, Site, drawn, fragment, records, site, with_chart
+from analysis.web.epochs import few
+from analysis.web.metrics import binned
+from analysis.web.worker import Found
+
+MOST_EPOCHS, MOST_METRICS = 40, 12
+
+
+async def run(request: Request) -> Response:
+    """One run, or several together: config, metrics, tables and epochs."""
+    held = site(request)
+    known = list_runs(held.store)
+    names = list(dict.fromkeys(request.query_params.getlist("run"))) or list(known)[:1]
+    if missing := [name for name in names if name not in known]:
+        raise NotFound(f"no run named {missing[0]!r}; the store has: {listing(known) or 'none yet'}")
+    rows = [run_facts.facts(known[name]) for name in names]
+    found = await _measured(request, held, names)
+    measured = records(found.columns, found.rows) if found is not None else []
+    chosen, others = _chosen_metrics(measured, request.query_params.getlist("metric"))
+    origins = [run_facts.came_from(row) for row in rows]
+    context = {
+        "title": " and ".join(names),
+        "here": "Runs",
+        "rows": rows,
+        "config": _settings([row["config"] for row in rows]),
+        "origin": _settings(origins),
+        "tables": _tables(known, names),
+        "metrics": chosen,
+        "other_metrics": [(name, _metric_url(names, name)) for name in others],
+        "all_metrics": urls.run(*names) if names else None,
+    }
+    data = {
+        "runs": [{key: row[key] for key in run_facts.DATA} for row in rows],
+        "metrics": measured,
+        "more": found is not None and found.more,
+    }
+    answer = drawn(request, "run.html", context, data)
+    return with_chart(answer, partial(_charts, measured, names, chosen)) if chosen else answer
+
+
+async def _measured(request: Request, held: Site, names: Sequence[str]) -> Found | None:
+    """The runs' metrics in so many points that a chart draws them whole; None where there is no run."""
+    if not names:
+        return None
+    text, most = binned(names)
+    return await held.ask(request, "sql", text, most=most)
+
+
+def _chosen_metrics(measured: Sequence[Mapping[str, Any]], asked: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The metrics to draw, those asked for or the first ones, and the others."""
+    there = list(dict.fromkeys(row["name"] for row in measured))
+    chosen = [name for name in there if name in asked] or there[:MOST_METRICS]
+    return chosen, [name for name in there if name not in chosen]
+
+
+def _metric_url(names: Sequence[str], metric: str) -> str:
+    return urls.run(*names, metric=metric)
+
+
+def _charts(measured: Sequence[Mapping[str, Any]], names: Sequence[str], metrics: Sequence[str]) -> str:
+    """A chart for each metric, drawn when the rest of the page was sent."""
+    drawn_ones = []
+    for metric in metrics:
+        rows = [row for row in measured if row["name"] == metric]
+        points = [row for row in rows if row["value"] is not None]
+        drawn_ones.append(
+            {
+                "name": metric,
+                "svg": charts.svg(charts.metric(points, names, rows[0]["axis"])) if points else "",
+                "values": sum(row["n"] for row in rows),
+                "odd": sum(row["odd"] for row in rows),
+                "last": [(row["run"], row["value"]) for row in _last(points)],
+            }
+        )
+    sides = {name: SIDES[place] if len(names) > 1 and place < len(SIDES) else "" for place, name in enumerate(names)}
+    return fragment("metrics.html", charts=drawn_ones, colours=sides)
+
+
+def _last(points: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Each run's last point; points are in order of x."""
+    return list({row["run"]: row for row in points}.values())
+
+
+def _settings(settings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """One line per key, those that differ first; a value is bold where it is not as in the first run."""
+    same, keys = run_facts.compared(settings)
+    order = [*keys, *(key for key, _ in same)]
+    return [
+        {
+            "key": key,
+            "values": [
+                (None if each.get(key) is None else run_facts.text(each[key]), each.get(key) != settings[0].get(key))
+                for each in settings
+            ],
+        }
+        for key in order
+    ]
+
+
+def _tables(known: Mapping[str, Run], names: Sequence[str]) -> list[dict[str, Any]]:
+    """For each table's name its epochs, the runs that have it side by side."""
+    found = []
+    for table in dict.fromkeys(table for name in names for table in known[name].tables):
+        runs = [name for name in names if table in known[name].tables]
+        refs = [name if table == "test_predictions" else f"{name}/{table}" for name in runs]
+        epochs = sorted({epoch for name in runs for epoch in known[name].tables[table]})
+        shown = few(epochs, most=MOST_EPOCHS)
+        lines = [(epoch, _epoch_url(refs, epoch), _cells(known, runs, table, refs, epoch)) for epoch in shown]
+        found.append(
+            {
+                "name": table,
+                "runs": [(name, SIDES[names.index(name)] if names.index(name) < 2 else "") for name in runs],
+                "epochs": lines,
+                "more": len(epochs) - len(shown),
+                "over": urls.question("errors-over-time", refs),
+                "confusion": urls.question("confusion", [f"{ref}@last" for ref in refs]),
+                "by_guess": urls.question("errors-by-guess", [f"{ref}@last" for ref in refs]),
+            }
+        )
+    return found
+
+
+def _epoch_url(refs: Sequence[str], epoch: int) -> str:
+    """The runs' tables at an epoch, side by side where all have it."""
+    return urls.table(TableView(tuple(f"{ref}@{epoch}" for ref in refs)))
+
+
+def _cells(
+    known: Mapping[str, Run], runs: Sequence[str], table: str, refs: Sequence[str], epoch: int
+) -> list[dict[str, Any] | None]:
+    """What each run has of an epoch; None where it has not that epoch."""
+    found: list[dict[str, Any] | None] = []
+    for name, ref in zip(runs, refs, strict=True):
+        entry = known[name].tables[table].get(epoch)
+        if entry is None:
+            found.append(None)
+            continue
+        view = TableView((f"{ref}@{epoch}",))
+        wrong = TableView(view.tables, where=("guess <> truth",))
+        found.append({"rows": entry.rows, "errors": entry.errors, "url": urls.table(view), "wrong": urls.table(wrong)})
+    return found
