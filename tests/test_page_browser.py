@@ -24,6 +24,7 @@ from page import (
     Visit,
     add_epoch,
     table_url,
+    wait,
 )
 
 from analysis import views
@@ -926,7 +927,8 @@ class TestSql:
     def test_it_is_typed_and_run(self, seen: Visit) -> None:
         self.run(seen, 'SELECT guess, count(*) AS n FROM "cnn@3" WHERE guess <> truth GROUP BY ALL ORDER BY ALL')
         rows = [row.locator("td").all_inner_texts() for row in seen.page.locator("table.preds tbody tr").all()]
-        assert rows == [[SCRIPT, "2"], [DOG, "2"], [CAT, "2"]]
+        assert rows == [["<script>ale…", "2"], [DOG, "2"], [CAT, "2"]]  # names are cut at 12 characters
+        assert seen.page.get_by_title(SCRIPT).count() == 1
         assert "ORDER BY ALL" in seen.page.input_value("textarea")
 
     def test_images_are_drawn(self, seen: Visit) -> None:
@@ -963,6 +965,55 @@ class TestSql:
             seen.page.click("button:text-is('Run')")
             assert said in seen.page.inner_text("#error"), text
             assert seen.page.input_value("textarea") == text
+
+    def test_an_error_points_at_what_is_wrong(self, seen: Visit) -> None:
+        seen.open("/sql")
+        seen.expected = 400
+        seen.page.fill("textarea", "SELECT id,\n  guss FROM test_predictions")
+        seen.page.click("button:text-is('Run')")
+        assert seen.page.locator("#error pre").text_content() == "  guss FROM test_predictions\n  ^^^^"
+        assert "line 2" in seen.page.inner_text("#error")
+
+    def test_a_click_on_a_name_puts_it_into_the_text(self, visit: Opened) -> None:
+        seen = visit()
+        seen.open("/sql")
+        seen.page.fill("textarea", "SELECT")
+        seen.page.locator(".schema li").get_by_role("button", name=MOOD, exact=True).click()
+        seen.page.keyboard.type(" FROM")
+        seen.page.locator(".schemas").get_by_role("button", name='"cnn@last"', exact=True).click()
+        assert seen.page.input_value("textarea") == f'SELECT "{MOOD}" FROM "cnn@last"'
+        seen.page.click("button:text-is('Run')")
+        assert seen.status() == "60 rows, all of them"
+
+    def test_without_script_names_are_text(self, visit: Opened) -> None:
+        seen = visit(390, False)
+        seen.open("/sql")
+        assert seen.page.locator(".schemas button").count() == 0
+        assert MOOD in seen.page.inner_text(".schemas")
+        assert seen.page.locator("button:text-is('Cancel')").is_hidden()
+
+    def test_a_query_that_takes_long_is_cancelled_and_its_worker_ends(self, visit: Opened, server: Server) -> None:
+        seen = visit()
+        seen.open("/sql")
+        before = set(server.workers())
+        seen.page.fill(
+            "textarea", "SELECT count(*) FROM range(10000000000) a, range(1000) b WHERE a.range = b.range + 1"
+        )
+        # Playwright does nothing in a page that waits for its next one, so the click is the page's own.
+        seen.page.evaluate(
+            """() => {
+              const cancel = document.querySelector("[data-cancel]");
+              setTimeout(() => { window.offered = !cancel.hidden; cancel.click(); }, 1500);
+              document.getElementById("sqlform").requestSubmit();
+            }"""
+        )
+        said = seen.tab.locator("[data-elapsed]")
+        said.get_by_text("cancelled; the store is as it was").wait_for(timeout=15_000)
+        assert seen.page.evaluate("window.offered")
+        wait(lambda: set(server.workers()) != before)  # the one that computed was killed
+        seen.page.fill("textarea", "SELECT 4200 + 42 AS n")
+        seen.page.click("button:text-is('Run')")
+        assert "4,242" in seen.main()
 
     def test_markup_in_a_name_or_value_is_text(self, seen: Visit) -> None:
         self.run(seen, "SELECT '</textarea><script>alert(9)</script>' AS \"<img src=x onerror=alert(8)>\"")

@@ -1,18 +1,21 @@
 """The page of free SQL: a box, the schema beside it, an answer with a time limit."""
 
 import hmac
+from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from analysis.errors import SecondguessError
 from analysis.store.runs import list_runs
-from analysis.web import cells
+from analysis.web import cells, sql_error, sql_schema
 from analysis.web.columns import shown
 from analysis.web.drawing import Site, drawn, records, site, sql_of, status_of
 from analysis.web.worker import Found
+from analysis.web.workers import TooSlow
 
 _LARGEST = 131_072  # bytes of a form
+_MOST = 1_000  # rows
 _EXAMPLE = (
     "SELECT truth, guess, count(*) AS n\nFROM test_predictions\nWHERE guess <> truth\nGROUP BY ALL\nORDER BY n DESC"
 )
@@ -33,7 +36,7 @@ async def run(request: Request) -> Response:
         return PlainTextResponse("this form is not of this page; reload it and send it again\n", 403)
     text = str(form.get("sql", ""))
     try:
-        found = await held.ask(request, "sql", text)
+        found = await held.ask(request, "sql", text, most=_MOST)
     except SecondguessError as error:
         return _drawn(request, text, None, error)
     return _drawn(request, text, found, None)
@@ -53,12 +56,8 @@ def allowed(held: Site, csrf: str) -> bool:
 def _drawn(request: Request, text: str, found: Found | None, error: SecondguessError | None) -> Response:
     held = site(request)
     known = list_runs(held.store)
-    tables: dict[str, dict[str, str]] = {}
-    for run in known.values():
-        for table, epochs in run.tables.items():
-            for entry in epochs.values():
-                tables.setdefault(table, {}).update(entry.columns)
-    columns = shown(found.columns, found.types, 1, ()) if found is not None else []
+    columns = shown(found.columns, found.types, 1, found.classes) if found is not None else []
+    message = str(error) if error is not None else ""
     context = {
         "title": "SQL",
         "here": "SQL",
@@ -66,12 +65,21 @@ def _drawn(request: Request, text: str, found: Found | None, error: SecondguessE
         "found": found,
         "columns": [{"shown": column} for column in columns],
         "rows": cells.rows(columns, found.columns, found.rows, held.images, 0) if found is not None else [],
-        "error": error,
-        "tables": tables,
-        "runs": list(known),
+        "error": sql_error.without_place(message),
+        "stopped": isinstance(error, TooSlow),
+        "place": sql_error.place(text, message),
+        "relations": sql_schema.relations(known),
+        "references": [(f"{name}@last", f'"{name}@last"') for name in known],
+        "limit": f"{held.workers.seconds:g} s or {_MOST:,} rows",
         "sql": sql_of(found.sql) if found is not None else None,
     }
-    data = {"error": str(error)} if error else {}
-    if found is not None:
-        data = {"columns": list(found.columns), "rows": records(found.columns, found.rows), "more": found.more}  # type: ignore[dict-item]
-    return drawn(request, "sql.html", context, data, 200 if error is None else status_of(error))
+    return drawn(request, "sql.html", context, _data(found, error), 200 if error is None else status_of(error))
+
+
+def _data(found: Found | None, error: SecondguessError | None) -> dict[str, Any]:
+    """The answer or the error as JSON."""
+    if error is not None:
+        return {"error": str(error)}
+    if found is None:
+        return {}
+    return {"columns": list(found.columns), "rows": records(found.columns, found.rows), "more": found.more}

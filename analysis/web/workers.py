@@ -46,7 +46,7 @@ class Workers:
     """An open set of workers; questions wait for a free one."""
 
     def __init__(self, seconds: float, memory: str) -> None:
-        self._seconds = seconds
+        self.seconds = seconds  # that a question may take
         self._memory = memory
         self._free: asyncio.Queue[_Worker] = asyncio.Queue()
         self._all: list[_Worker] = []
@@ -102,13 +102,13 @@ class Workers:
             await asyncio.to_thread(worker.pipe.recv)
             worker.began = True
         worker.pipe.send(asked)
-        until = loop.time() + self._seconds
+        until = loop.time() + self.seconds
         ready = asyncio.Event()
         loop.add_reader(worker.pipe.fileno(), ready.set)
         try:
             while not ready.is_set():
                 if loop.time() > until:
-                    raise TooSlow(f"stopped after {self._seconds:g} seconds; filter more, or ask with the command line")
+                    raise TooSlow(f"stopped after {self.seconds:g} seconds; filter more, or ask with the command line")
                 if gone is not None and await gone():
                     raise Gone("nobody waits for the answer")
                 with suppress(TimeoutError):

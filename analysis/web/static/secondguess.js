@@ -126,3 +126,50 @@
     }).catch(function () {});  // the server has ended; the page stays as it is
   }, 2000);
 })();
+
+// The page of SQL: names beside the box are put into it; while a query runs it can be cancelled, which the server sees.
+(function () {
+  "use strict";
+  var form = document.getElementById("sqlform");
+  if (!form) { return; }
+  var box = form.querySelector("textarea");
+  var cancel = form.querySelector("[data-cancel]");
+  var said = form.querySelector("[data-elapsed]");
+  var timer = null;
+
+  Array.prototype.forEach.call(document.querySelectorAll("[data-insert]"), function (name) {
+    var button = document.createElement("button");
+    button.type = "button";
+    button.className = "insert mono";
+    button.textContent = name.textContent;
+    button.title = "put it into the SQL";
+    button.addEventListener("click", function (event) {
+      event.preventDefault();  // in a summary it would open and close the list
+      var before = box.value.slice(0, box.selectionStart);
+      var text = (/[\w"]$/.test(before) ? " " : "") + name.getAttribute("data-insert");
+      box.setRangeText(text, box.selectionStart, box.selectionEnd, "end");
+      box.focus();
+    });
+    name.replaceChildren(button);
+  });
+
+  function done(text) {
+    window.clearInterval(timer);
+    cancel.hidden = true;
+    said.textContent = text;
+  }
+
+  form.addEventListener("submit", function () {
+    var began = Date.now();
+    var tell = function () { said.textContent = "running, " + Math.round((Date.now() - began) / 1000) + " s"; };
+    window.clearInterval(timer);
+    timer = window.setInterval(tell, 500);
+    cancel.hidden = false;
+    tell();
+  });
+  cancel.addEventListener("click", function () {
+    window.stop();
+    done("cancelled; the store is as it was");
+  });
+  window.addEventListener("pageshow", function (event) { if (event.persisted) { done("Ctrl-Enter"); } });
+})();
