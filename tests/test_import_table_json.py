@@ -27,7 +27,7 @@ from analysis.importers.artifact_folder import artifact_folder, table_file
 from analysis.importers.json_text import JsonText
 from analysis.importers.media import FolderFiles
 from analysis.importers.source import MEDIA, TableRows
-from analysis.importers.table_json import TableFiles
+from analysis.importers.table_json import Memory, TableFiles
 
 NAN = float("nan")
 
@@ -335,9 +335,21 @@ def test_a_file_that_is_not_there_or_no_file_is_refused(tmp_path: Path) -> None:
         table_file(tmp_path / "pipe.table.json")
 
 
+def test_small_files_are_read_once_and_those_beyond_the_memory_again(put: Callable[..., Path]) -> None:
+    first, second = (put({"columns": ["a"], "data": [[number]]}, f"{number}.table.json") for number in (1, 2))
+    memory = Memory(left=first.stat().st_size + 1)
+    kept, not_kept = (TableFiles(own=path, memory=memory).read() for path in (first, second))
+    assert memory.left == 1
+    first.unlink()
+    second.unlink()
+    assert [whole(kept)["a"].to_pylist() for _ in range(2)] == [[1], [1]]
+    with pytest.raises(NotFound, match=r"no file .*2\.table\.json"):
+        whole(not_kept)
+
+
 def test_a_file_that_changes_between_the_readings_is_refused(put: Callable[..., Path]) -> None:
     path = put({"columns": ["a"], "data": [[1]]})
-    rows = own(path)
+    rows = TableFiles(own=path, memory=Memory(left=0)).read()
     put({"columns": ["a"], "data": [["text"]]})
     with pytest.raises(Damaged, match=r"preds\.table\.json changed while it was read"):
         list(rows.batches())

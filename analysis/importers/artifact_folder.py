@@ -9,7 +9,7 @@ from analysis.errors import NotFound
 from analysis.importers.media import FolderFiles
 from analysis.importers.opening import below, open_regular
 from analysis.importers.source import SourceRun, SourceTable, TableRows
-from analysis.importers.table_json import TableFiles
+from analysis.importers.table_json import Memory, TableFiles
 from analysis.importers.table_text import TableText
 from analysis.importers.tables_among import TABLE, tables_among
 
@@ -38,6 +38,7 @@ def artifact_folder(path: Path) -> SourceRun:
     if not tables:
         raise NotFound(f"no table in {path}: no file in it ends in {TABLE}")
     about = {"kind": "artifact", "path": str(path)}
+    memory = Memory()
     if found := _OF_A_RUN.fullmatch(path.resolve().name):
         about |= {"id": found[1], "version": found[3] or ""}
     elif found := _VERSION.fullmatch(path.resolve().name):
@@ -46,7 +47,7 @@ def artifact_folder(path: Path) -> SourceRun:
         name=about.get("id") or about.get("name") or path.resolve().name,
         origin=about,
         tables=[
-            SourceTable(key, epoch=None, step=None, read=partial(_read_parts, files, parts), origin={"path": parts[0]})
+            SourceTable(key, None, None, partial(_read_parts, files, parts, memory), {"path": parts[0]})
             for key, parts in tables.items()
         ],
     )
@@ -61,8 +62,8 @@ def _names(folder: Path) -> list[str]:
     return found
 
 
-def _read_parts(files: FolderFiles, parts: list[str]) -> TableRows:
-    return TableFiles(parts=[below(files.root, part) for part in parts], media=files).read()
+def _read_parts(files: FolderFiles, parts: list[str], memory: Memory) -> TableRows:
+    return TableFiles(parts=[below(files.root, part) for part in parts], media=files, memory=memory).read()
 
 
 def _read_file(path: Path) -> TableRows:

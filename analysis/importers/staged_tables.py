@@ -11,7 +11,7 @@ from analysis.errors import BadInput, NotFound, SecondguessError
 from analysis.importers.media import Entry, StagedFiles, WandbFolders
 from analysis.importers.opening import below, open_regular
 from analysis.importers.source import TableRows
-from analysis.importers.table_json import TableFiles
+from analysis.importers.table_json import Memory, TableFiles
 from analysis.importers.tables_among import SIDES, table_name, tables_among
 from analysis.importers.wandb_log import Artifact, WandbLog
 
@@ -64,6 +64,7 @@ class Staged:
     artifacts: Mapping[str, Artifact]
     folder: Path
     folders: WandbFolders
+    memory: Memory = field(default_factory=Memory)
 
     def tables(self, client_id: str) -> list[LoggedTable]:
         """The tables in an artifact; raises NotFound or BadInput where that cannot be found out."""
@@ -92,7 +93,7 @@ class Staged:
         if own is None and not parts:
             raise NotFound(f"nothing is left of the table {table.own or table.name!r}: {'; '.join(notes)}")
         stored = list(entries) if entries is not None else None
-        return TableFiles(own, parts, media, table.rows, stored, tuple(notes)).read()
+        return TableFiles(own, parts, media, table.rows, stored, tuple(notes), self.memory).read()
 
     def _manifest(self, client_id: str) -> dict[str, Entry]:
         if client_id not in self.artifacts:

@@ -1,7 +1,7 @@
 """W&B's table files, the run's own and the artifact's, read together as one table, in bounded memory."""
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from itertools import chain, islice, repeat
 from pathlib import Path
@@ -15,19 +15,35 @@ from analysis.importers.columns import Column, Reading
 from analysis.importers.json_text import Meter
 from analysis.importers.media import MediaCells, MediaFiles
 from analysis.importers.ndarrays import load_arrays
+from analysis.importers.outputs import Output, outputs_of
 from analysis.importers.source import MediaCount, TableRows
 from analysis.importers.table_text import open_table
-from analysis.importers.unicode import whole_text
 from analysis.importers.wandb_types import ANY, LOST, MEDIA_WORDS, WandbType, from_artifact, merged
 
 _BATCH_ROWS = 10_000
 _BATCH_TEXT = 8 << 20
 _BATCH_MEDIA = 32 << 20
 _CUTS = {10_000, 200_000}
+_KEPT_BYTES = 32 << 20
 
 Row = list[Any]
 Pair = tuple[Row, Row | None]
 Cells = Sequence[Any]
+
+
+@dataclass
+class Memory:
+    """How many bytes of table files may still be kept in memory between their readings, of all tables that share it."""
+
+    left: int = _KEPT_BYTES
+
+    def keeps(self, paths: Iterable[Path]) -> bool:
+        """Whether the files are short enough; if they are, less is left."""
+        size = sum(path.stat().st_size for path in paths)
+        if size > self.left:
+            return False
+        self.left -= size
+        return True
 
 
 @dataclass(frozen=True)
@@ -37,7 +53,7 @@ class TableFiles:
     `own` is the run's own file: true values, but of media only the word for their class. `parts` is the artifact's
     table: media, types and rows beyond the 10,000th; more than one file for a partitioned table. `media` has the
     artifact's other files. `logged` is how many rows the history says there were. `stored` are the paths of the
-    artifact's files, for when no more than that is left of them.
+    artifact's files, for when no more than that is left of them. What `memory` has room for is read but once.
     """
 
     own: Path | None = None
@@ -46,31 +62,30 @@ class TableFiles:
     logged: int | None = None
     stored: Sequence[str] | None = None
     notes: Sequence[str] = ()
+    memory: Memory = field(default_factory=Memory)
+
+    @property
+    def paths(self) -> list[Path]:
+        """All the files of the table."""
+        return [*([self.own] if self.own is not None else []), *self.parts]
 
     def read(self) -> TableRows:
         """Look through the files once; raises NotFound, Damaged or BadInput, naming file and row."""
         try:
             return _Table(self).found()
         except RecursionError:
-            raise Damaged(f"{self.own or self.parts[0]} is nested too deep") from None
-
-
-@dataclass(frozen=True)
-class _Output:
-    """A column of the result: what it is made of, what it is called, and what the source calls it."""
-
-    source: int
-    name: str
-    told: str
-    column: Column
+            raise Damaged(f"{self.paths[0]} is nested too deep") from None
 
 
 class _Table:
-    """Both readings of a table's files: the first finds the types, every later one yields the rows."""
+    """Both readings of a table's files: the first finds the types, every later one yields the rows.
+
+    Of small files there is one reading only: its cells are kept.
+    """
 
     def __init__(self, files: TableFiles) -> None:
         self._files = files
-        self._name = files.own or files.parts[0]
+        self._name = files.paths[0]
         self._count = MediaCount()
         self._cells = MediaCells(files.media, self._count)
         self._columns, types = self._head()
@@ -81,17 +96,21 @@ class _Table:
         self._own_ended = files.own is None
         self._meter = Meter()
         self._array_notes: list[str] = []
+        self._kept: list[tuple[int, list[Cells]]] = []
 
     def found(self) -> TableRows:
         """What the table holds, after the first reading."""
         reading = Reading(self._cells, self._lost_words())
         columns = [seen(kind, reading) for kind in self._types]
         count = 0
+        keeps = self._files.memory.keeps(self._files.paths)
         for rows, cells in self._batches():
             count += rows
             for column, values in zip(columns, cells, strict=True):
                 column.add(values)
-        outputs = list(_outputs(self._columns, [column.column() for column in columns]))
+            if keeps:
+                self._kept.append((rows, cells))
+        outputs = list(outputs_of(self._columns, [column.column() for column in columns]))
         schema = pa.schema([output.column.field(output.name) for output in outputs])
         return TableRows(
             schema=schema,
@@ -104,12 +123,11 @@ class _Table:
 
     def _head(self) -> tuple[list[str], list[WandbType] | None]:
         heads = []
-        for path in (self._files.own, *self._files.parts):
-            if path is not None:
-                with open_table(path) as table:
-                    heads.append((table.columns, table.types))
-                if table.columns != heads[0][0]:
-                    raise Damaged(f"{path} has other columns than {self._name}")
+        for path in self._files.paths:
+            with open_table(path) as table:
+                heads.append((table.columns, table.types))
+            if table.columns != heads[0][0]:
+                raise Damaged(f"{path} has other columns than {self._name}")
         return heads[0][0], next((types for _, types in heads if types is not None), None)
 
     def _lost_words(self) -> frozenset[str]:
@@ -153,26 +171,25 @@ class _Table:
                     yield row
 
     def _merged(self, batch: list[Pair]) -> list[Cells]:
-        width = len(self._columns)
-        cells = _by_column([own for own, _ in batch], width)
+        cells = _by_column([own for own, _ in batch], len(self._columns))
         if not self._beside:
             return cells
-        nothing = [LOST] * width
-        others = _by_column([nothing if other is None else other for _, other in batch], width)
         return [
-            [merged(kind, *pair) for pair in zip(column, other, strict=True)] if kind.needs_artifact else column
-            for kind, column, other in zip(self._types, cells, others, strict=True)
+            [merged(kind, *pair) for pair in zip(column, _beside(batch, at), strict=True)]
+            if kind.needs_artifact
+            else column
+            for at, (kind, column) in enumerate(zip(self._types, cells, strict=True))
         ]
 
     def _record_batches(
-        self, outputs: list[_Output], columns: Collection[str] | None = None
+        self, outputs: list[Output], columns: Collection[str] | None = None
     ) -> Iterator[pa.RecordBatch]:
         outputs = [output for output in outputs if columns is None or output.name in columns]
         schema = pa.schema([output.column.field(output.name) for output in outputs])
         self._count.found = self._count.missing = self._count.refused = 0
         self._count.reasons.clear()
         try:
-            for rows, cells in self._batches():
+            for rows, cells in self._kept or self._batches():
                 yield from self._arrays(schema, outputs, rows, cells)
         except SecondguessError:
             raise
@@ -182,7 +199,7 @@ class _Table:
             raise Damaged(f"{self._name} is nested too deep") from None
 
     def _arrays(
-        self, schema: pa.Schema, outputs: list[_Output], rows: int, cells: list[Cells]
+        self, schema: pa.Schema, outputs: list[Output], rows: int, cells: list[Cells]
     ) -> Iterator[pa.RecordBatch]:
         """Yield the cells as one batch, or as more where files are loaded."""
         stop = 0
@@ -198,7 +215,7 @@ class _Table:
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
 
     def _loaded(
-        self, outputs: list[_Output], cells: list[Cells], start: int, rows: int
+        self, outputs: list[Output], cells: list[Cells], start: int, rows: int
     ) -> tuple[dict[int, list[Any]], int]:
         """The columns that load files, row by row until they hold enough, and the row after the last."""
         loading = [(place, output) for place, output in enumerate(outputs) if output.column.loads]
@@ -214,7 +231,7 @@ class _Table:
                 loaded[place].append(None if cell is None or convert is None else convert(cell))
         return loaded, rows
 
-    def _notes(self, count: int, outputs: list[_Output]) -> Iterator[str]:
+    def _notes(self, count: int, outputs: list[Output]) -> Iterator[str]:
         logged, own = self._files.logged, self._files.own
         if logged is not None and count < logged:
             yield f"has {count:,} of the {logged:,} rows that were logged; W&B cut the rest"
@@ -229,7 +246,7 @@ class _Table:
                 yield f"column {output.told!r} is called {output.name!r}"
             yield from (f"column {output.name!r} {note}" for note in output.column.notes)
 
-    def _is_inexact(self, outputs: list[_Output]) -> bool:
+    def _is_inexact(self, outputs: list[Output]) -> bool:
         """Whether the artifact's table may lack what the run's own has: NaN, and times below the millisecond."""
         return any(kind.has_times for kind in self._types) or any(
             pa.types.is_floating(output.column.type) or pa.types.is_nested(output.column.type) for output in outputs
@@ -253,6 +270,11 @@ def _by_column(rows: list[Row], width: int) -> list[Cells]:
     return list(zip(*rows, strict=True)) if rows else [()] * width
 
 
+def _beside(batch: list[Pair], at: int) -> list[Any]:
+    """The artifact's cells of one column, LOST where it has no such row."""
+    return [LOST if other is None else other[at] for _, other in batch]
+
+
 def _as_own(kind: WandbType, cells: Cells) -> Cells:
     return [None if cell is None else from_artifact(kind, cell) for cell in cells] if kind.has_times else cells
 
@@ -261,24 +283,3 @@ def _array(column: Column, cells: Cells) -> pa.Array:
     if column.convert is not None:
         cells = [None if cell is None else column.convert(cell) for cell in cells]
     return pa.array(cells, column.type)
-
-
-def _outputs(told: Sequence[str], columns: Sequence[Column]) -> Iterator[_Output]:
-    """The columns of the result under names that differ by more than case; what media say besides follows them."""
-    taken = {name.casefold() for name in told}
-    used: set[str] = set()
-
-    def free(name: str) -> str:
-        wanted, number = name, 1
-        while name.casefold() in used or (number > 1 and name.casefold() in taken):
-            number += 1
-            name = f"{wanted}_{number}"
-        used.add(name.casefold())
-        return name
-
-    for source, (name, column) in enumerate(zip(told, columns, strict=True)):
-        clean = whole_text(name).replace("\0", "\N{REPLACEMENT CHARACTER}") or f"column_{source + 1}"
-        yield _Output(source, free(clean), name, column)
-        if column.about is not None:
-            second = free(f"{clean}_about")
-            yield _Output(source, second, second, column.about)

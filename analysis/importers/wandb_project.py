@@ -12,7 +12,7 @@ from analysis.importers.logged_versions import LoggedVersion, LoggedVersions
 from analysis.importers.media import StagedFiles, WandbFolders
 from analysis.importers.source import Metric, SourceRun, TableRows
 from analysis.importers.staged_tables import LoggedTable
-from analysis.importers.table_json import TableFiles
+from analysis.importers.table_json import Memory, TableFiles
 from analysis.importers.tables_among import JOINED, OF_TABLES, PARTITIONED, TABLE, table_name, tables_among
 from analysis.importers.wandb_cache import RunFolder, same_sha256
 from analysis.importers.wandb_download import Downloader, error_of
@@ -69,6 +69,7 @@ class _Run:
     lost: dict[str, SecondguessError] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     is_fetched: bool = False
+    memory: Memory = field(default_factory=Memory)
 
     def source(self) -> SourceRun:
         """The run as an importer yields it."""
@@ -147,7 +148,8 @@ class _Run:
             notes.append("the artifact's copy, which has the media, is not to be found in W&B")
         if own is None and not parts:
             raise NotFound(f"nothing of the table {table.own or table.name!r} is in W&B: {'; '.join(notes)}")
-        return TableFiles(own, parts, media, table.rows, list(entries) if entries is not None else None, notes).read()
+        paths = list(entries) if entries is not None else None
+        return TableFiles(own, parts, media, table.rows, paths, notes, self.memory).read()
 
     def _own(self, table: LoggedTable, notes: list[str]) -> Path | None:
         if not table.own:
