@@ -19,7 +19,7 @@ from stores import plain
 
 from analysis.errors import Damaged
 from analysis.store import parquet
-from analysis.store.files import Part, make_folder, put_record
+from analysis.store.files import Part, make_folder, put_record, synced_at_end
 
 
 def left(folder: Path) -> list[str]:
@@ -158,6 +158,33 @@ def test_litter_that_stays_behind_fails_no_commit(
         put_record(tmp_path / "r.json", {}, tmp_path)
     assert "could not be removed" in caplog.text
     assert "r.json" in left(tmp_path)
+
+
+def test_what_is_synced_at_the_end_is_synced_once_and_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced, sync = [], os.fsync
+
+    def fsync(handle: int) -> None:
+        synced.append(os.readlink(f"/proc/self/fd/{handle}"))
+        sync(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    folder = tmp_path / "new"
+    with synced_at_end(folder):
+        put_record(folder / "a" / "1.json", {}, folder)
+        put_record(folder / "a" / "2.json", {}, folder)
+        assert synced == []
+    assert sorted(synced) == [str(folder / name) for name in (".", "a", "a/1.json", "a/2.json")]
+    put_record(tmp_path / "3.json", {}, tmp_path)
+    assert len(synced) > 4
+
+
+def test_what_fails_before_its_end_is_not_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "fsync", failing(os.fsync))
+    with pytest.raises(FileExistsError), synced_at_end(tmp_path):
+        put_record(tmp_path / "1.json", {}, tmp_path)
+        put_record(tmp_path / "1.json", {}, tmp_path)
 
 
 # What Parquet files say of themselves

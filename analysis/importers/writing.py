@@ -21,6 +21,7 @@ from analysis.importers.source import MediaCount, SourceRun, SourceTable, TableR
 from analysis.store.adoption import adopt
 from analysis.store.commits import EpochRows
 from analysis.store.examples import Batch, ExamplesWriter
+from analysis.store.files import make_folder, synced_at_end
 from analysis.store.runs import Run, list_runs
 from analysis.store.writer import RunWriter
 
@@ -108,22 +109,31 @@ def plan(store: Path, source: SourceRun, how: How) -> Plan:
 
 def write(planned: Plan, progress: Progress = lambda text: None) -> ImportedRun:
     """Import a run that was looked through. If anything fails, the store is as it was; raises what failed."""
-    source, store = planned.source, planned.store
+    store = planned.store
+    make_folder(store)
     staging = store / f".importing-{uuid.uuid4().hex}"
     try:
-        writer = RunWriter.create(staging, planned.name, _about(source, planned.layouts))
-        try:
-            tables = []
-            for version in planned.versions:
-                progress(f"{version.table}@{version.epoch}")
-                tables.append(_commit(writer, staging, version, planned.layouts[version.table]))
-            writer.end(list(source.metrics()), **({} if source.finished else {"status": "interrupted"}))
-        finally:
-            writer.close()
+        with synced_at_end(staging):
+            tables = _written(planned, staging, progress)
         adopt(store, staging, planned.name, overwrite=planned.replaces)
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return ImportedRun(planned.name, tuple(tables), planned.notes)
+
+
+def _written(planned: Plan, staging: Path, progress: Progress) -> list[ImportedTable]:
+    """Write the run into a store of its own."""
+    source = planned.source
+    writer = RunWriter.create(staging, planned.name, _about(source, planned.layouts))
+    try:
+        tables = []
+        for version in planned.versions:
+            progress(f"{version.table}@{version.epoch}")
+            tables.append(_commit(writer, staging, version, planned.layouts[version.table]))
+        writer.end(list(source.metrics()), **({} if source.finished else {"status": "interrupted"}))
+    finally:
+        writer.close()
+    return tables
 
 
 def _named(store: Path, source: SourceRun, how: How) -> tuple[str, bool, list[str]]:
