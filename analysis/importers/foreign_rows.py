@@ -2,20 +2,20 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import reduce
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
 from analysis.errors import BadInput
-from analysis.importers.classes import Classes, score, scores_of
+from analysis.importers.classes import Classes, score
 from analysis.importers.label_text import as_text, is_text
 from analysis.importers.roles import Roles
 from analysis.schema import RESERVED_COLUMNS, is_score, score_column
 from analysis.store.content import pixel_digests
-from analysis.store.pictures import decoded
 from analysis.store.plain_png import decoded_together
 
 
@@ -81,13 +81,14 @@ def pictures(batch: pa.RecordBatch, column: str | None) -> Pictures:
     for places, pixels in decoded_together([file or b"" for file in files]):
         for place, digest in zip(places, pixel_digests(pixels), strict=True):
             digests[place] = digest
+    left = [place for place, file in enumerate(files) if file and digests[place] is None]
     broken = 0
-    for place, file in enumerate(files):
-        if file and digests[place] is None:
-            try:
-                digests[place] = pixel_digests(decoded(file)[None])[0]
-            except BadInput:
-                broken += 1
+    decoded: Any = import_module("analysis.store.pictures").decoded if left else None  # a whole decoder takes its time
+    for place in left:
+        try:
+            digests[place] = pixel_digests(decoded(files[place])[None])[0]
+        except BadInput:
+            broken += 1
     found = {digest: file for digest, file in zip(digests, files, strict=True) if digest is not None}
     return Pictures(digests, found, broken)
 
@@ -100,8 +101,8 @@ def rows(batch: pa.RecordBatch, how: Layout, seen: Pictures, place: tuple[str, i
     run, epoch, step = place
     count, roles = batch.num_rows, how.roles
     columns: dict[str, Any] = {
-        "run": pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, np.int32)), [run]),
-        "epoch": pa.array(np.full(count, epoch, np.int32)),
+        "run": pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), count), [run]),
+        "epoch": pa.repeat(pa.scalar(epoch, pa.int32()), count),
         "id": _ids(batch, roles.id) if roles.id is not None else pa.array(seen.digests, pa.string()),
     }
     for role in ("guess", "truth"):
@@ -109,7 +110,7 @@ def rows(batch: pa.RecordBatch, how: Layout, seen: Pictures, place: tuple[str, i
         if name is not None and name in batch.schema.names:
             columns[role] = _label(batch, name, how)
     columns.update(_scores(batch, how, columns))
-    columns["step"] = pa.array([step] * count, pa.int64())
+    columns["step"] = pa.repeat(pa.scalar(step, pa.int64()), count)
     for name, new in how.others.items():
         if name in batch.schema.names:
             columns[new] = batch.column(name)
@@ -125,26 +126,19 @@ def _ids(batch: pa.RecordBatch, name: str) -> pa.Array:
 def _scores(batch: pa.RecordBatch, how: Layout, found: Mapping[str, Any]) -> dict[str, pa.Array]:
     if not how.roles.scores:
         return {}
-    scores_BxC = scores_of(batch, how.roles.scores)
-    broken: NDArray[np.bool_] = np.asarray(np.isnan(scores_BxC).any(axis=1))
+    filled = [score(batch, name).fill_null(np.nan) for name in how.roles.scores]
+    broken = reduce(pc.or_, map(pc.is_nan, filled))
     picked = {}
     for role, name in (("guess", "confidence"), ("truth", "truth_score")):
         if role in found:
-            picked[name] = _picked(scores_BxC, places(found[role], how.classes.labels), broken & (role == "guess"))
+            own = pc.choose(places(found[role], how.classes.labels), *filled)
+            picked[name] = pc.if_else(broken if role == "guess" else pc.is_nan(own), None, own)
     return {**picked, **{score_column(at): score(batch, name) for at, name in enumerate(how.roles.scores)}}
 
 
 def places(labels: pa.Array | pa.ChunkedArray, classes: Sequence[str]) -> pa.Array | pa.ChunkedArray:
     """Each label's place among the classes, from 0; NULL where it is none of them, or NULL itself."""
     return pc.index_in(labels.cast(pa.string()), pa.array(classes, pa.string()))
-
-
-def _picked(scores_BxC: NDArray[np.float32], place: pa.Array, without: NDArray[np.bool_]) -> pa.Array:
-    """Each row's score of its label's class; NULL where the label is no class, or the score is NaN."""
-    missing = place.is_null().to_numpy(zero_copy_only=False) | without
-    index = place.fill_null(0).to_numpy(zero_copy_only=False)
-    found = scores_BxC[np.arange(len(scores_BxC)), index]
-    return pa.array(found, pa.float32(), mask=missing | np.isnan(found))
 
 
 def _label(batch: pa.RecordBatch, name: str, how: Layout) -> pa.Array:

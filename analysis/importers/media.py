@@ -6,9 +6,10 @@ import hashlib
 import os
 import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 from analysis.errors import BadInput, NotFound, SecondguessError
 from analysis.importers.opening import below, checked_name, open_regular, read_regular
@@ -51,8 +52,7 @@ class FolderFiles:
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(NamedTuple):
     """One file of an artifact's manifest; `md5` is base64, `local_path` where the bytes waited for upload."""
 
     path: str
@@ -115,6 +115,9 @@ class StagedFiles:
         return entry
 
     def _first(self, entry: Entry, take: Callable[[str, Entry], T]) -> T:
+        if self._is_staged(entry.local_path):  # where nearly all are
+            with suppress(NotFound, BadInput):
+                return take(entry.local_path, entry)
         refusal: SecondguessError = NotFound(f"no file {entry.path!r} in W&B's staging folder or cache")
         for place in self._places(entry):
             try:
@@ -128,9 +131,9 @@ class StagedFiles:
         raise refusal
 
     def _places(self, entry: Entry) -> Iterator[str | BadInput]:
-        folder, _, name = entry.local_path.rpartition("/")
+        name = entry.local_path.rpartition("/")[2]
         if entry.local_path.startswith("/"):
-            if self._is_staged(folder) and name not in _NO_NAMES and "\0" not in name:
+            if self._is_staged(entry.local_path):
                 yield entry.local_path
             else:
                 yield BadInput(f"{entry.path!r} is said to be at {entry.local_path[:80]!r}, outside W&B's folders")
@@ -141,10 +144,12 @@ class StagedFiles:
         for cache in self._folders.cache:
             yield str(cache / "artifacts" / "obj" / "md5" / md5[:2] / md5[2:])
 
-    def _is_staged(self, folder: str) -> bool:
+    def _is_staged(self, place: str) -> bool:
+        """Whether the path is absolute and of a file right in a staging folder."""
+        folder, _, name = place.rpartition("/")
         if folder not in self._staging:
-            self._staging[folder] = is_staging(folder)
-        return self._staging[folder]
+            self._staging[folder] = folder.startswith("/") and is_staging(folder)
+        return self._staging[folder] and name not in _NO_NAMES and "\0" not in name
 
 
 def is_staging(folder: str) -> bool:

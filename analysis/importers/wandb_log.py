@@ -271,14 +271,21 @@ def _manifest(frame: Frame) -> tuple[dict[str, Entry], str]:
         for inner, manifest in wire.fields(wire.part(value)) if number == _ARTIFACT else ():
             for field_number, found in wire.fields(wire.part(manifest)) if inner == 12 else ():
                 if field_number == 4:
-                    texts = {n: wire.text(v) for n, v in wire.fields(wire.part(found)) if n in (1, 2, 3, 6)}
-                    entry = Entry(texts.get(1, ""), texts.get(2, ""), texts.get(6, ""), texts.get(3, ""))
+                    entry = _entry(wire.part(found))
                     entries[entry.path] = entry
                     if len(entries) > _MOST_ENTRIES:
                         raise ValueError(f"more than {_MOST_ENTRIES:,} files in an artifact")
                 elif field_number == 5:
                     elsewhere = wire.text(found)
     return entries, elsewhere
+
+
+def _entry(message: bytes) -> Entry:
+    texts = {1: "", 2: "", 6: "", 3: ""}
+    for number, value in wire.fields(message):
+        if number in texts:
+            texts[number] = wire.text(value)
+    return Entry(*texts.values())
 
 
 _READERS: Mapping[int, Callable[[bytes, int], Record]] = {

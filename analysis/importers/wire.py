@@ -34,7 +34,7 @@ def fields(message: bytes) -> Iterator[tuple[int, Value]]:
 
 def text(value: Value) -> str:
     """A string field; raises ValueError for another kind or invalid UTF-8."""
-    return part(value).decode()
+    return value.decode() if isinstance(value, bytes) else part(value).decode()
 
 
 def part(value: Value) -> bytes:

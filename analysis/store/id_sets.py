@@ -46,7 +46,8 @@ def with_truth(ids: Sequence[Hashes], truth: pa.Array) -> list[Hashes] | None:
 def repeated(hashes: Hashes) -> Hashes:
     """Those that are there more than once, each once, in order."""
     hashes = np.sort(hashes)
-    return np.unique(hashes[1:][hashes[1:] == hashes[:-1]])
+    again = hashes[1:][hashes[1:] == hashes[:-1]]
+    return np.unique(again) if again.size else again  # for which NumPy loads more of itself
 
 
 def _of_truths(truth: pa.Array) -> list[Hashes] | None:
