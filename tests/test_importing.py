@@ -8,11 +8,13 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from wandb.proto import wandb_internal_pb2 as pb
+from wandb_scripts import write_run
 
 import analysis
 from analysis.cli import main
 from analysis.errors import AlreadyThere, BadInput
-from analysis.importers.names import free_name
+from analysis.importers.names import free_name, table_names
 from analysis.importers.roles import Given, Roles, recognise
 from trainer.recorder import Recorder
 from trainer.wandb_sink import WandbOptions
@@ -201,6 +203,43 @@ def test_names_that_cannot_be_are_replaced_and_said(name: str, found: str) -> No
     free, notes = free_name(name, {"cnn"}, "x1", asked=False)
     assert free == found
     assert bool(notes) == (name != found)
+
+
+def test_tables_that_would_be_called_alike_are_numbered_and_one_that_can_keeps_its_name() -> None:
+    assert table_names(["val/preds", "val-preds", "Preds", "preds", "runs?", "views", "val/preds"]) == {
+        "val/preds": "val-preds-2",
+        "val-preds": "val-preds",
+        "Preds": "Preds",
+        "preds": "preds-2",
+        "runs?": "runs-",
+        "views": "table-views",
+    }
+
+
+def test_runs_and_tables_of_one_folder_get_names_of_their_own_which_a_dry_run_tells(tmp_path: Path, capsys) -> None:
+    own = json.dumps({"columns": ["id", "guess"], "data": [["a", 1]]})
+    for number in (1, 2):
+        about = pb.Record()
+        about.run.run_id, about.run.display_name = f"x{number}", "twin"
+        rows = [(0, {key: {"_type": "table-file", "path": f"{key.lower()}.json"} for key in ("a/b", "a-b", "A-B")})]
+        folder = write_run(tmp_path / "wandb" / f"offline-run-x{number}", rows, about)
+        for name in ("a/b.json", "a-b.json"):
+            (folder / "files" / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / "files" / name).write_text(own)
+    words = ["import", str(tmp_path / "wandb"), "--store", str(tmp_path / "store")]
+    main([*words, "--dry-run"])
+    told = capsys.readouterr().out
+    main(words)
+    assert capsys.readouterr().out == told
+    assert [line.strip() for line in told.splitlines() if "is called" in line] == [
+        "table 'a/b' is called 'a-b-3'",
+        "table 'A-B' is called 'A-B-2'",
+        "run 'twin' is called 'twin-x2'",
+        "table 'a/b' is called 'a-b-3'",
+        "table 'A-B' is called 'A-B-2'",
+    ]
+    found = analysis.connect(tmp_path / "store").sql("SELECT run, table_name FROM runs ORDER BY ALL").fetchall()
+    assert found == [(run, table) for run in ("twin", "twin-x2") for table in ("A-B-2", "a-b", "a-b-3")]
 
 
 def test_an_import_that_fails_leaves_the_store_as_it_was(tmp_path: Path) -> None:

@@ -40,29 +40,35 @@ def bring(source: str, store: Path, how: How, epoch_key: str, dry_run: bool) -> 
     runs = _sources(Path(source), how, epoch_key) if there else _elsewhere(source, store, how, epoch_key)
     if len(runs) > 1 and how.run is not None:
         raise BadInput(f"{source} holds {len(runs)} runs, which cannot all be called {how.run!r}; leave --run out")
+    promised: list[str] = []
     for run in runs:
         try:
-            _one(run, store, how, dry_run)
+            promised += _one(run, store, how, promised if dry_run else None)
         except AlreadyThere as taken:
             if len(runs) == 1:
                 raise
             click.echo(f"left out: {taken}", err=True)
 
 
-def _one(run: SourceRun, store: Path, how: How, dry_run: bool) -> None:
+def _one(run: SourceRun, store: Path, how: How, promised: Sequence[str] | None) -> list[str]:
+    """Import a run; or, where the names that were promised before are given, say what that would bring.
+
+    Returns the name that is promised now.
+    """
     if not run.tables:
         click.echo(f"run {run.name}: no tables", err=True)
-        return
-    planned = plan(store, run, how)
-    if dry_run:
+        return []
+    planned = plan(store, run, how, promised or ())
+    if promised is not None:
         with _bar(f"read {planned.name}", len(planned.versions)) as progress:
             click.echo("\n".join(described(surveyed(planned, progress))))
-        return
+        return [planned.name]
     # What the columns are taken for is said before anything is written.
     for table, roles in dict.fromkeys((table.table, table.roles) for table in planned.promised.tables):
         click.echo(f"{table}: {roles}", err=True)
     with _bar(f"import {planned.name}", len(planned.versions)) as progress:
         click.echo("\n".join(described(write(planned, progress))))
+    return []
 
 
 def _elsewhere(source: str, store: Path, how: How, epoch_key: str) -> Sequence[SourceRun]:

@@ -2,7 +2,7 @@
 
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from analysis.errors import AlreadyThere, BadInput
 from analysis.importers.classes import classes_of, mirrored_classes, without_classes
 from analysis.importers.foreign_rows import Layout, Pictures, layout, pictures, rows
-from analysis.importers.names import free_name, table_name
+from analysis.importers.names import free_name, table_names
 from analysis.importers.oddities import Oddities
 from analysis.importers.roles import Given, Roles, recognise
 from analysis.importers.source import MediaCount, SourceRun, SourceTable, TableRows
@@ -99,12 +99,17 @@ class Plan:
         return ImportedRun(self.name, tuple(tables), self.notes)
 
 
-def plan(store: Path, source: SourceRun, how: How) -> Plan:
-    """Look a run through, without writing; raises AlreadyThere where it was imported before, BadInput, Damaged."""
-    name, replaces, notes = _named(store, source, how)
+def plan(store: Path, source: SourceRun, how: How, promised: Collection[str] = ()) -> Plan:
+    """Look a run through, without writing; promised are the names of runs that are to be in the store by then.
+
+    Raises AlreadyThere where the run was imported before, BadInput, Damaged.
+    """
+    name, replaces, notes = _named(store, source, how, promised)
     versions = _versions(source, how)
     layouts = _layouts(versions, how.given, mirrored_classes(source.config))
-    return Plan(store, source, name, replaces, versions, layouts, (*notes, *source.notes))
+    names = {version.source.key: version.table for version in versions}
+    renamed = [f"table {key!r} is called {name!r}" for key, name in names.items() if key != name]
+    return Plan(store, source, name, replaces, versions, layouts, (*notes, *renamed, *source.notes))
 
 
 def write(planned: Plan, progress: Progress = lambda text: None) -> ImportedRun:
@@ -136,7 +141,7 @@ def _written(planned: Plan, staging: Path, progress: Progress) -> list[ImportedT
     return tables
 
 
-def _named(store: Path, source: SourceRun, how: How) -> tuple[str, bool, list[str]]:
+def _named(store: Path, source: SourceRun, how: How, promised: Collection[str]) -> tuple[str, bool, list[str]]:
     """The run's name in the store, whether it may replace a run there, and what changed about the name.
 
     Only what came from the same place is replaced, or the run that was named for it: never another that happens to be
@@ -151,7 +156,7 @@ def _named(store: Path, source: SourceRun, how: How) -> tuple[str, bool, list[st
     here = [f"the run that W&B mirrors is here already: {name!r}" for name in mirrored]
     if how.run is None and earlier is not None and how.overwrite:
         return earlier, True, here
-    name, notes = free_name(how.run or source.name, set(runs), ours, asked=how.run is not None)
+    name, notes = free_name(how.run or source.name, {*runs, *promised}, ours, asked=how.run is not None)
     return name, how.overwrite and how.run is not None, [*notes, *here]
 
 
@@ -178,11 +183,12 @@ def _versions(source: SourceRun, how: How) -> list[_Version]:
     if not chosen:
         keys = ", ".join(dict.fromkeys(table.key for table in source.tables)) or "none"
         raise BadInput(f"{source.name}: no table {how.table or ''} to import; it has: {keys}")
+    names = table_names(table.key for table in source.tables)
     found: list[_Version] = []
     for table in chosen:
         taken = {version.epoch for version in found if version.source.key == table.key}
         epoch = table.epoch or how.epoch or max(taken, default=0) + 1
-        found.append(_Version(table, table_name(table.key), epoch, table.read()))
+        found.append(_Version(table, names[table.key], epoch, table.read()))
     return found
 
 
