@@ -1,6 +1,7 @@
 """Foreign runs and tables become runs of the store: whole, named, with their roles, and joined with local ones."""
 
 import json
+import os
 import threading
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from analysis.cli import main
 from analysis.errors import AlreadyThere, BadInput
 from analysis.importers.names import free_name, table_names
 from analysis.importers.roles import Given, Roles, recognise
+from analysis.store.adoption import staging
 from trainer.recorder import Recorder
 from trainer.wandb_sink import WandbOptions
 
@@ -252,6 +254,21 @@ def test_an_import_that_fails_leaves_the_store_as_it_was(tmp_path: Path) -> None
     with pytest.raises(SystemExit):
         main(["import", str(bad), "--store", str(store)])
     assert sorted(str(path) for path in store.rglob("*")) == before
+
+
+def test_what_an_import_left_that_was_killed_goes_with_the_next_but_not_what_another_is_writing(tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    (tmp_path / "t.csv").write_text("id,guess\na,1\n")
+    with staging(store) as going:
+        dead, young = store / ".importing-dead", store / ".importing-young"
+        for folder in (dead, young):
+            folder.mkdir()
+            (folder / "half").write_bytes(b"x")
+        for folder in (dead, going):
+            os.utime(folder, (0, 0))
+        main(["import", str(tmp_path / "t.csv"), "--store", str(store)])
+        assert sorted(path.name for path in store.iterdir()) == sorted([going.name, young.name, "t"])
+    assert not going.exists()
 
 
 def test_of_two_imports_of_one_name_one_wins(tmp_path: Path) -> None:

@@ -1,7 +1,5 @@
 """Foreign runs into the store: whole or not at all."""
 
-import shutil
-import uuid
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -18,10 +16,10 @@ from analysis.importers.names import free_name, table_names
 from analysis.importers.oddities import Oddities
 from analysis.importers.roles import Given, Roles, recognise
 from analysis.importers.source import MediaCount, SourceRun, SourceTable, TableRows
-from analysis.store.adoption import adopt
+from analysis.store.adoption import adopt, staging
 from analysis.store.commits import EpochRows
 from analysis.store.examples import Batch, ExamplesWriter
-from analysis.store.files import make_folder, synced_at_end
+from analysis.store.files import synced_at_end
 from analysis.store.runs import Run, list_runs
 from analysis.store.writer import RunWriter
 
@@ -114,27 +112,22 @@ def plan(store: Path, source: SourceRun, how: How, promised: Collection[str] = (
 
 def write(planned: Plan, progress: Progress = lambda text: None) -> ImportedRun:
     """Import a run that was looked through. If anything fails, the store is as it was; raises what failed."""
-    store = planned.store
-    make_folder(store)
-    staging = store / f".importing-{uuid.uuid4().hex}"
-    try:
-        with synced_at_end(staging):
-            tables = _written(planned, staging, progress)
-        adopt(store, staging, planned.name, overwrite=planned.replaces)
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
+    with staging(planned.store) as folder:
+        with synced_at_end(folder):
+            tables = _written(planned, folder, progress)
+        adopt(planned.store, folder, planned.name, overwrite=planned.replaces)
     return ImportedRun(planned.name, tuple(tables), planned.notes)
 
 
-def _written(planned: Plan, staging: Path, progress: Progress) -> list[ImportedTable]:
+def _written(planned: Plan, folder: Path, progress: Progress) -> list[ImportedTable]:
     """Write the run into a store of its own."""
     source = planned.source
-    writer = RunWriter.create(staging, planned.name, _about(source, planned.layouts))
+    writer = RunWriter.create(folder, planned.name, _about(source, planned.layouts))
     try:
         tables = []
         for version in planned.versions:
             progress(f"{version.table}@{version.epoch}")
-            tables.append(_commit(writer, staging, version, planned.layouts[version.table]))
+            tables.append(_commit(writer, folder, version, planned.layouts[version.table]))
         writer.end(list(source.metrics()), **({} if source.finished else {"status": "interrupted"}))
     finally:
         writer.close()
@@ -221,9 +214,9 @@ def _about(source: SourceRun, layouts: Mapping[str, Layout]) -> dict[str, Any]:
     }
 
 
-def _commit(writer: RunWriter, staging: Path, version: _Version, how: Layout) -> ImportedTable:
+def _commit(writer: RunWriter, folder: Path, version: _Version, how: Layout) -> ImportedTable:
     run, image = writer.run.name, how.roles.image
-    examples = ExamplesWriter(staging, writer.incoming, version.table, "image" if image else None)
+    examples = ExamplesWriter(folder, writer.incoming, version.table, "image" if image else None)
     odd = Oddities(how)
     count = broken = 0
 

@@ -2,27 +2,56 @@
 
 import errno
 import os
-from contextlib import suppress
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from analysis.errors import AlreadyThere
 from analysis.schema import encoded
 from analysis.store.files import make_folder, sync_folder
+from analysis.store.lock import RunLock, is_held
 from analysis.store.runs import list_runs
 from analysis.store.writer import check_twins, discard
 
+_STAGING = ".importing-"
+_BEGINNING_S = 3600  # between making a folder and locking it is no more than a moment
 
-def adopt(store: Path, staging: Path, run: str, *, overwrite: bool = False) -> None:
-    """Move a finished run and its examples out of `staging`, a store on the same disk, into `store`.
+
+@contextmanager
+def staging(store: Path) -> Iterator[Path]:
+    """A new folder in the store for what is not whole yet, which goes when the block ends.
+
+    Those of processes that died go before it begins.
+    """
+    make_folder(store)
+    for left in store.glob(f"{_STAGING}*"):
+        with suppress(FileNotFoundError):
+            if time.time() - left.stat().st_mtime > _BEGINNING_S and not is_held(left):
+                shutil.rmtree(left, ignore_errors=True)
+    folder = store / f"{_STAGING}{uuid.uuid4().hex}"
+    os.mkdir(folder)
+    lock = RunLock(folder)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+
+
+def adopt(store: Path, folder: Path, run: str, *, overwrite: bool = False) -> None:
+    """Move a finished run and its examples out of `folder`, a store on the same disk, into `store`.
 
     Raises AlreadyThere where the store has a run of that name and it is not to be overwritten.
     """
     make_folder(store)
     existing = list_runs(store)
     check_twins(existing, run)
-    if (staging / "examples").is_dir():
+    if (folder / "examples").is_dir():
         make_folder(store / "examples")
-        for path in sorted((staging / "examples").glob("*.parquet")):
+        for path in sorted((folder / "examples").glob("*.parquet")):
             with suppress(FileExistsError):  # the name is the content
                 os.link(path, store / "examples" / path.name)
         sync_folder(store / "examples")
@@ -30,7 +59,7 @@ def adopt(store: Path, staging: Path, run: str, *, overwrite: bool = False) -> N
     if overwrite and run in existing:
         discard(existing[run])
     try:
-        os.rename(staging / encoded(run), final)
+        os.rename(folder / encoded(run), final)
     except OSError as error:
         if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
             raise
