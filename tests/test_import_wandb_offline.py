@@ -403,6 +403,20 @@ def test_a_run_that_was_killed_at_once_is_a_run_without_tables(tmp_path: Path) -
     assert (run.origin, run.config, list(run.metrics())) == ({"kind": "wandb-offline", "path": str(place)}, {}, [])
 
 
+def test_table_files_that_a_torn_log_does_not_reach_are_said(logged: Logged, tmp_path: Path) -> None:
+    copy = shutil.copytree(logged.place, tmp_path / logged.place.name)
+    (log,) = copy.glob("*.wandb")
+    log.write_bytes(log.read_bytes()[:7])
+    files = sorted(copy.glob("files/media/table/**/*.table.json"))
+    (run,) = offline_runs(copy)
+    said = next(note for note in run.notes if "the log ends before" in note)
+    assert said == (
+        f"the log ends before {len(files)} of the table files in {copy}/files/media/table; "
+        f"each can be imported by itself, {min(files).name} among them"
+    )
+    assert not any("the log ends before" in note for note in logged.run.notes)
+
+
 LARGE = """
 exact = wandb.Table(columns=["a"], data=[[i] for i in range(10_000)])
 run.log({"exact": exact})

@@ -56,7 +56,7 @@ def _one(run: SourceRun, store: Path, how: How, promised: Sequence[str] | None) 
     Returns the name that is promised now.
     """
     if not run.tables:
-        click.echo(f"run {run.name}: no tables", err=True)
+        click.echo("\n  ".join([f"run {run.name}: no tables", *run.notes]), err=True)
         return []
     planned = plan(store, run, how, promised or ())
     if promised is not None:

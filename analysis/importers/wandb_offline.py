@@ -12,7 +12,7 @@ from analysis.importers.logged_versions import LoggedVersion, LoggedVersions
 from analysis.importers.media import WandbFolders
 from analysis.importers.source import Metric, SourceRun
 from analysis.importers.staged_tables import LoggedTable, Staged
-from analysis.importers.tables_among import OF_TABLES
+from analysis.importers.tables_among import OF_TABLES, TABLE
 from analysis.importers.wandb_history import metrics_in, tables_in
 from analysis.importers.wandb_log import Artifact, ConfigChange, Exit, HistoryRow, RunInfo, SummaryChange, WandbLog
 
@@ -97,6 +97,7 @@ def offline_run(path: Path, folders: WandbFolders | None = None, epoch_key: str 
     _add_of_artifacts(told, staged)
     tables, notes = told.versions.source_tables(told.clock, lambda version: staged.read(version.table))
     told.notes.extend(notes)
+    told.notes.extend(_unnamed(told, folder))
     about = {"kind": "wandb-offline", **told.about, "path": str(folder)}
     if told.end is None:
         told.notes.append("the log has no end: the run is still going, or was killed; this is what is there")
@@ -112,6 +113,18 @@ def offline_run(path: Path, folders: WandbFolders | None = None, epoch_key: str 
         notes=tuple(told.notes),
         finished=told.end is not None,
     )
+
+
+def _unnamed(told: _Told, folder: Path) -> Iterator[str]:
+    """What to say of table files that no row names: W&B writes them at once, but its log every few seconds."""
+    named = {version.table.own for version in told.versions.all()}
+    place = folder / "files" / "media" / "table"
+    lost = [path for path in place.rglob(f"*{TABLE}") if path.relative_to(folder / "files").as_posix() not in named]
+    if lost and told.end is None:
+        yield (
+            f"the log ends before {len(lost):,} of the table files in {place}; "
+            f"each can be imported by itself, {min(lost).name} among them"
+        )
 
 
 def _metrics(log: WandbLog, clock: EpochClock) -> Iterator[Metric]:
