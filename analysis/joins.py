@@ -13,7 +13,7 @@ from analysis.join_report import JoinReport
 from analysis.kinds import Kind
 from analysis.matching import Side
 from analysis.refs import Selection
-from analysis.scope import PLACE, Relation, class_order, same_labels, stacked
+from analysis.scope import PLACE, Relation, RunNames, class_order, same_labels, stacked
 from analysis.sqltext import as_text, identifier
 from analysis.store.records import Epoch
 
@@ -54,9 +54,14 @@ def letters(count: int) -> str:
 
 
 def joined(
-    con: duckdb.DuckDBPyConnection, selections: Sequence[Selection], join: Join, *, place: bool = False
+    con: duckdb.DuckDBPyConnection,
+    selections: Sequence[Selection],
+    join: Join,
+    *,
+    place: bool = False,
+    run_names: RunNames | None = None,
 ) -> Joined:
-    """Join tables of one epoch each; with place, PLACE of each side says where its row stands in its file.
+    """Join tables of one epoch each; with place, PLACE of each side says where its row stands in its file; run is what run_names says.
 
     Tables whose records say that their ids are unique and the same in the same order are joined by position: nothing is
     looked up. Keys of unlike types are compared as text. Raises BadInput for several epochs of a table, a key that not
@@ -67,7 +72,10 @@ def joined(
     same_labels(epochs)
     classes = class_order(epochs)
     names = [f"{epoch.run}/{epoch.table}@{epoch.epoch}" for epoch in epochs]
-    tables = [stacked(name, [side], classes, place=place) for name, side in zip(names, selections, strict=True)]
+    tables = [
+        stacked(name, [side], classes, place=place, names=run_names)
+        for name, side in zip(names, selections, strict=True)
+    ]
     relations: dict[str, Relation] = dict(zip(names, tables, strict=True))
     if "digest" in join.key:
         tables = [matching.with_digests(*side) for side in zip(names, epochs, tables, strict=True)]

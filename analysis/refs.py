@@ -79,6 +79,12 @@ def select(run: Run, ref: TableRef, epochs: str) -> Selection:
     return Selection(run.name, name, chosen)
 
 
+def called(run: Run, table: str) -> str:
+    """The shortest reference to a table of a run, without an epoch: RUN where that alone means it, else RUN/TABLE."""
+    alone = table == DEFAULT_TABLE or list(run.tables) == [table]
+    return run.name if alone else f"{run.name}/{table}"
+
+
 def _default_table(run: str, tables: Mapping[str, object]) -> str:
     if DEFAULT_TABLE in tables:
         return DEFAULT_TABLE

@@ -9,7 +9,7 @@ from analysis.errors import BadInput, Damaged
 from analysis.guard import folded
 from analysis.kinds import Kind, kind_of
 from analysis.refs import Selection
-from analysis.schema import is_score, score_column
+from analysis.schema import DEFAULT_TABLE, is_score, score_column
 from analysis.sqltext import as_text, identifier, literal, read_parquet
 from analysis.store.records import Epoch
 from analysis.store.runs import Run
@@ -27,6 +27,9 @@ _STANDARD = {
 _TEXT = {"string", "large_string"}
 # Where a row stands in its file, which orders rows as they were recorded; DuckDB gives the column this name.
 PLACE = "file_row_number"
+
+RunNames = Mapping[tuple[str, str], str]
+"""What the column run says of each (run, table)."""
 
 
 @dataclass(frozen=True)
@@ -59,13 +62,17 @@ def shared_classes(relations: Iterable[Relation]) -> tuple[str, ...]:
 
 
 def stacked(
-    what: str, selections: Iterable[Selection], classes: Sequence[str] = (), *, place: bool = False
+    what: str,
+    selections: Iterable[Selection],
+    classes: Sequence[str] = (),
+    *,
+    place: bool = False,
+    names: RunNames | None = None,
 ) -> Relation:
     """The selections' rows under each other, their scores aligned by class; `what` names the relation in errors.
 
     The columns are the schema's own (NULL where a table lacks one), score_0 …, the users' columns, and `examples`, the
-    stem of the file that describes a row's example. run is the run's name, or RUN/TABLE where several tables of a run
-    are stacked. classes come first in the order of the scores, and have a column even where no table knows them. With
+    stem of the file that describes a row's example. run is what names says, else `run_names`. classes come first in the order of the scores, and have a column even where no table knows them. With
     place, a last column PLACE says where the row stands in its file.
     A column of the users' that is text in one table and not in another is text. Raises BadInput where guess or truth
     is: such tables are asked one by one.
@@ -76,7 +83,7 @@ def stacked(
     same_labels(epochs)
     classes = class_order(epochs, classes)
     types = columns(epochs, len(classes))
-    names = run_names(epochs)
+    names = run_names(epochs) if names is None else names
     kept: dict[Path, list[int]] = {}
     for epoch in epochs:
         kept.setdefault(epoch.file, []).append(epoch.epoch)
@@ -92,11 +99,12 @@ def stacked(
     return Relation("\nUNION ALL\n".join(selects), files, tuple(classes), kinds)
 
 
-def run_names(epochs: Iterable[Epoch]) -> dict[tuple[str, str], str]:
-    """What the column run says of each (run, table): the run, or RUN/TABLE for a run with several tables here."""
+def run_names(epochs: Iterable[Epoch]) -> RunNames:
+    """The run, or RUN/TABLE for a further table of a run with several tables here."""
     pairs = dict.fromkeys((epoch.run, epoch.table) for epoch in epochs)
     tables = Counter(run for run, _ in pairs)
-    return {(run, table): run if tables[run] == 1 else f"{run}/{table}" for run, table in pairs}
+    alone = {(run, table) for run, table in pairs if tables[run] == 1 or table == DEFAULT_TABLE}
+    return {(run, table): run if (run, table) in alone else f"{run}/{table}" for run, table in pairs}
 
 
 def class_order(epochs: Iterable[Epoch], first: Sequence[str] = ()) -> list[str]:
@@ -139,7 +147,7 @@ def _kinds(epochs: Iterable[Epoch], types: Mapping[str, str]) -> dict[str, Kind]
 
 def _select(
     group: Sequence[Epoch],
-    names: Mapping[tuple[str, str], str],
+    names: RunNames,
     classes: Sequence[str],
     types: Mapping[str, str],
     place: bool,

@@ -13,7 +13,7 @@ from analysis.join_report import JoinReport
 from analysis.joins import Join
 from analysis.kinds import Kind
 from analysis.refs import Selection
-from analysis.scope import PLACE, Relation
+from analysis.scope import PLACE, Relation, RunNames
 from analysis.sqltext import identifier, literal
 from analysis.store.records import Epoch
 from analysis.store.runs import Run
@@ -26,12 +26,13 @@ class TableRows:
 
     order is the SQL that puts rows as they were recorded, the first table's first; as_read says that they come so.
     sides gives each column of the tables the names it has here: one, or one per side of a join (None: it lacks it).
-    hidden are columns that only order rows.
+    hidden are columns that only order rows. names are what the column run says.
     examples gives a suffix ("" for what is common) the SQL of the examples' file and id that a row is about.
     """
 
     runs: Mapping[str, Run]
     selections: Sequence[Selection]
+    names: RunNames
     relations: Mapping[str, Relation]
     source: str
     columns: Mapping[str, Kind]
@@ -104,8 +105,9 @@ def _selected(runs: Mapping[str, Run], view: TableView, left_out: list[str]) -> 
     return found
 
 
-def _called(selection: Selection) -> str:
-    return selection.name.partition("@")[0]
+def _run_names(runs: Mapping[str, Run], chosen: Sequence[Selection]) -> RunNames:
+    """What the column run says: the same whatever other tables are shown."""
+    return {(each.run, each.table): refs.called(runs[each.run], each.table) for each in chosen}
 
 
 def _stacked(runs: Mapping[str, Run], chosen: Sequence[Selection], notes: tuple[str, ...]) -> TableRows:
@@ -114,18 +116,19 @@ def _stacked(runs: Mapping[str, Run], chosen: Sequence[Selection], notes: tuple[
         raise BadInput(f"{twice[0]} is named twice; stacked, a table stands once")
     epochs = [epoch for selection in chosen for epoch in selection.epochs]
     place = all(column.casefold() != PLACE for epoch in epochs for column, _ in epoch.columns)
-    relation = scope.stacked(f"{', '.join(names)}", chosen, place=place)
-    called = names[0] if len(names) == 1 else "predictions"
+    called = _run_names(runs, chosen)
+    relation = scope.stacked(f"{', '.join(names)}", chosen, place=place, names=called)
+    source = names[0] if len(names) == 1 else "predictions"
     order = []
-    named = scope.run_names(epochs)
-    places = [f"{named[epoch.run, epoch.table]}@{epoch.epoch}" for epoch in epochs]
+    places = [f"{called[epoch.run, epoch.table]}@{epoch.epoch}" for epoch in epochs]
     if len(places) > 1:
         order.append(f"list_position({literal(places)}, run || '@' || epoch)")
     return TableRows(
         runs=runs,
         selections=chosen,
-        relations={called: relation},
-        source=identifier(called),
+        names=called,
+        relations={source: relation},
+        source=identifier(source),
         columns=relation.columns,
         sides={name: (name,) for name in relation.columns if name != PLACE},
         order=(*order, PLACE if place else "id"),
@@ -146,7 +149,8 @@ def _joined(
     epochs = [epoch for selection in chosen for epoch in selection.epochs]
     place = all(column.casefold() != PLACE for epoch in epochs for column, _ in epoch.columns)
     how = Join(view.join or "inner", view.key, view.allow_duplicates)
-    found = joins.joined(con, chosen, how, place=place)
+    called = _run_names(runs, chosen)
+    found = joins.joined(con, chosen, how, place=place, run_names=called)
     relation = found.relations["joined"]
     letters = joins.letters(len(chosen))
     by_id = len(view.key) == 1 and found.key == "id"
@@ -165,6 +169,7 @@ def _joined(
     return TableRows(
         runs=runs,
         selections=chosen,
+        names=called,
         relations=found.relations,
         source="joined",
         columns=relation.columns,

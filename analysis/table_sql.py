@@ -46,14 +46,13 @@ def statement(con: duckdb.DuckDBPyConnection, store: Path, view: TableView, usua
     grouped = view.group or view.aggregate or view.wandb_aggregate
     body = (_grouped if grouped else _plain)(con, found, view, usual)
     relations = {**rows.relations, **found.relations, **body.relations}
-    names = scope.run_names(rows.epochs)
     return Statement(
         scope=scope.ctes(relations),
         body=body.sql,
         files=scope.all_files(relations),
         notes=rows.notes,
         classes=scope.shared_classes(rows.relations.values()),
-        order=tuple((names[epoch.run, epoch.table], epoch.epoch) for epoch in rows.epochs),
+        order=tuple((rows.names[epoch.run, epoch.table], epoch.epoch) for epoch in rows.epochs),
         page=Page(body.total, view.limit, view.offset),
         reports=rows.reports,
         drawn=("under", (view.key[0],)) if view.join is not None and not grouped else None,

@@ -91,15 +91,14 @@ def write(store: Path, tables: Store, *, ended: bool = True) -> None:
 def seen(tables: Store, view: TableView) -> dict[str, Table]:
     """The view's tables as the interpreter takes them, with the columns that every table has."""
     pairs = {ref: tuple(ref.partition("@")[0].split("/")) for ref in view.tables}
-    of_run = [run for run, _ in set(pairs.values())]
+    of_run = [run for run, _ in tables]
     scored = any("score_0" in tables[pair][1].types for pair in pairs.values())
     scores = {"score_0": "number", "score_1": "number"} if scored else {}  # a column of every side, as guess and truth
     found = {}
     for ref, (run, table) in pairs.items():
         epoch = int(ref.partition("@")[2])
         held = tables[run, table][epoch]
-        several = view.join is None and of_run.count(run) > 1
-        about = {"run": f"{run}/{table}" if several else run, "epoch": epoch}
+        about = {"run": f"{run}/{table}" if of_run.count(run) > 1 else run, "epoch": epoch}
         kinds = {name: TYPES[type].kind for name, type in held.types.items()}
         if "text" in (kinds.get("guess"), kinds.get("truth")):
             kinds = {"guess": "text", "truth": "text", **kinds}

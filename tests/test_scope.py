@@ -123,7 +123,7 @@ def test_two_tables_of_one_run_are_told_apart_by_the_run_column(tmp_path):
     store = analysis.connect(tmp_path)
     both = store.ask("errors-over-time", "cnn/train_predictions", "cnn/test_predictions")
     assert both.project("run, epoch, errors, rows").fetchall() == [
-        ("cnn/test_predictions", 1, 1, 1),
+        ("cnn", 1, 1, 1),
         ("cnn/train_predictions", 1, 0, 2),
     ]
     assert store.ask("errors-over-time", "cnn/train_predictions").project("run").fetchall() == [("cnn",)]

@@ -54,7 +54,7 @@ def views(draw: st.DrawFn, least: int, most: int) -> tuple[Store, list[Asked], b
     return tables, draw(st.lists(asked(tables), min_size=least, max_size=most)), draw(st.booleans())
 
 
-@settings(max_examples=50, suppress_health_check=MANY)
+@settings(max_examples=12, suppress_health_check=MANY)
 @given(views(16, 32))
 def test_any_view_of_any_tables_shows_what_the_rules_say(tmp_path_factory, con, drawn):
     tables, asked, ended = drawn

@@ -67,9 +67,17 @@ def test_stacked_rows_all_say_their_run_and_epoch_in_the_order_recorded(store):
     assert found == [*(("cnn", 1, name) for name in "abcde"), ("double", 1, "b"), ("double", 1, "e")]
 
 
-def test_stacked_tables_of_one_run_say_which_table_a_row_is_from(store):
+def test_rows_of_a_run_with_several_tables_say_which_table_they_are_from(store):
     found = shown(store, "two tables", "two tables/train_predictions", columns="run, id, guess")
-    assert found == [("two tables/test_predictions", "a", 0), ("two tables/train_predictions", "a", 1)]
+    assert found == [("two tables", "a", 0), ("two tables/train_predictions", "a", 1)]
+
+
+def test_the_run_of_a_row_does_not_depend_on_the_other_tables_of_a_view(store):
+    train = ("two tables/train_predictions", "a", 1)
+    assert shown(store, "two tables/train_predictions", columns="run, id, guess") == [train]
+    assert shown(store, "two tables/train_predictions", columns="run, id, guess", only=[("run", train[0])]) == [train]
+    found = shown(store, "two tables", "two tables/train_predictions", join="inner", columns="run_a, run_b")
+    assert found == [("two tables", "two tables/train_predictions")]
 
 
 def test_all_columns_are_shown_where_none_are_named(store):
