@@ -61,11 +61,12 @@ def joined(
     place: bool = False,
     run_names: RunNames | None = None,
 ) -> Joined:
-    """Join tables of one epoch each; with place, PLACE of each side says where its row stands in its file; run is what run_names says.
+    """Join tables of one epoch each, their runs called as run_names says.
 
-    Tables whose records say that their ids are unique and the same in the same order are joined by position: nothing is
-    looked up. Keys of unlike types are compared as text. Raises BadInput for several epochs of a table, a key that not
-    all have, repeated keys that are not allowed, or ids that mean other content on the other side.
+    With place, PLACE of each side says where its row stands in its file. Tables whose records say that their ids are
+    unique and the same in the same order are joined by position: nothing is looked up. Keys of unlike types are
+    compared as text. Raises BadInput for several epochs of a table, a key that not all have, repeated keys that are not
+    allowed, or ids that mean other content on the other side.
     """
     epochs = [_single(selection) for selection in selections]
     letter = letters(len(epochs))

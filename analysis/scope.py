@@ -72,8 +72,9 @@ def stacked(
     """The selections' rows under each other, their scores aligned by class; `what` names the relation in errors.
 
     The columns are the schema's own (NULL where a table lacks one), score_0 …, the users' columns, and `examples`, the
-    stem of the file that describes a row's example. run is what names says, else `run_names`. classes come first in the order of the scores, and have a column even where no table knows them. With
-    place, a last column PLACE says where the row stands in its file.
+    stem of the file that describes a row's example. run is what names says, else `run_names`. classes come first in the
+    order of the scores, and have a column even where no table knows them. With place, a last column PLACE says where
+    the row stands in its file.
     A column of the users' that is text in one table and not in another is text. Raises BadInput where guess or truth
     is: such tables are asked one by one.
     """

@@ -66,7 +66,9 @@ def _range(column: str) -> str:
 
 def _binned(name: str, low: str, high: str) -> str:
     """How many values lie in each bin, those on the upper edge in the last one."""
-    place = f"floor(({name}::DOUBLE - {low}) / nullif({high} - {low}, 0) * {BINS})"
+    # Two numbers may be further apart than the largest number is from 0; their halves are not.
+    value, least, greatest = (f"{sql}::DOUBLE / 2" for sql in (name, low, high))
+    place = f"floor(({value} - {least}) / nullif({greatest} - {least}, 0) * {BINS})"
     bin = f"greatest(0, least({BINS - 1}, coalesce({place}, 0)))::TINYINT"
     return f"histogram(CASE WHEN isfinite({name}::DOUBLE) THEN {bin} END)"
 

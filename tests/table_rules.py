@@ -314,8 +314,8 @@ def histogram(values: Iterable[float], low: Any, high: Any) -> list[int]:
     """How many of the finite values lie in each of ten bins of equal width, those on an edge in the upper one."""
     counts = [0] * 10
     for value in values:
-        if math.isfinite(value):
-            place = math.floor((value - low) / (high - low) * 10) if high > low else 0
+        if math.isfinite(value):  # halves, as the difference of two numbers may be too large for one
+            place = math.floor((value / 2 - low / 2) / (high / 2 - low / 2) * 10) if high > low else 0
             counts[max(0, min(9, place))] += 1
     return counts
 

@@ -128,7 +128,7 @@ def test_two_tables_of_one_run_are_told_apart_by_the_run_column(tmp_path):
     ]
     assert store.ask("errors-over-time", "cnn/train_predictions").project("run").fetchall() == [("cnn",)]
     statement = store.statement("confusion", "cnn/train_predictions", "cnn")
-    assert statement.order == (("cnn/train_predictions", 1), ("cnn/test_predictions", 1))
+    assert statement.order == (("cnn/train_predictions", 1), ("cnn", 1))
 
 
 def test_the_link_to_the_examples_finds_the_right_image_where_two_data_sets_share_ids(tmp_path):

@@ -48,6 +48,7 @@ def store(tmp_path_factory):
         "money": [Decimal(place) + Decimal("1.50") for place in range(6)],
         "parts": [{"a": place} for place in range(6)],
         "huge": [2**60 + place for place in range(6)],
+        "wide": [-1.7e308, 0.0, 1.6e308, -8e307, 1e307, 1.7e308],
     }
     with Recorder(path, run="kinds", wandb="off") as recorder, recorder.table("test_predictions", epoch=1) as rows:
         rows.add(ids=list("abcdef"), guess=[0, 0, 0, 1, 1, 1], truth=[1, 0, 1, 1, 1, 0], **columns)
@@ -69,6 +70,8 @@ def shown(store, column, table="kinds", **how):
         ("real", -1.5, 3.25, bins(b0=1, b4=1, b7=1), bins(b9=1)),
         ("same", 7, 7, bins(b0=3), bins(b0=3)),
         ("never", None, None, bins(), bins()),
+        # Further apart than the largest number; a bin is 3.4e307 wide.
+        ("wide", -1.7e308, 1.7e308, bins(b0=1, b5=1, b9=1), bins(b2=1, b5=1, b9=1)),
         ("money", 1.5, 6.5, bins(b0=1, b2=1, b4=1), bins(b6=1, b8=1, b9=1)),
     ],
 )
