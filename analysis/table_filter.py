@@ -52,7 +52,8 @@ def filtered(con: duckdb.DuckDBPyConnection, rows: TableRows, view: TableView) -
     _free(view, (*shown, *rows.hidden))
     grouped = bool(view.group or view.aggregate or view.wandb_aggregate)
     known = [*shown, *(name for name, _ in (*view.add, *view.wandb_add))]
-    known += [name for name in ("digest",) if rows.examples and name not in shown]
+    lookups = {name: place for name, place in _digests(rows).items() if name not in shown}
+    known += lookups
     added = {name: expressions.expression(con, f"the column {name}", text, known) for name, text in view.add}
     where = [expressions.expression(con, "the filter", text, known) for text in view.where]
     counted = {name: expressions.expression(con, f"the column {name}", text) for name, text in view.aggregate}
@@ -62,10 +63,10 @@ def filtered(con: duckdb.DuckDBPyConnection, rows: TableRows, view: TableView) -
     source, as_read = rows.source, rows.as_read and not any(text.ordered for text in texts)
     hidden: frozenset[str] = frozenset()
     named = {*(name for text in texts for name in text.columns), *map(guard.folded, view.group)}
-    if named & {"digest", "image"} and "digest" not in shown and "" in rows.examples and view.join is None:
-        source, as_read = _with_digest(rows, relations), False
-        shown["digest"] = "text"
-        hidden = frozenset({"digest"})
+    if needed := {name: lookups[name] for name in lookups if {name, image_of(name)} & named}:
+        source, as_read = _with_digests(rows, relations, needed), False
+        shown |= dict.fromkeys(needed, "text")
+        hidden = frozenset(needed)
     if added:
         source = _computed(source, {name: text.sql for name, text in added.items()})
         shown |= _kinds(con, {**rows.relations, **relations}, source, list(added))
@@ -116,14 +117,39 @@ def _named_relations(rows: TableRows, texts: Iterable[Expression]) -> dict[str, 
     return {name: free_relation(name, rows.runs) for name in names if guard.folded(name) not in own}
 
 
-def _with_digest(rows: TableRows, relations: dict[str, Relation]) -> str:
-    """The stacked rows with the digest of what each is about."""
+def image_of(digest: str) -> str:
+    """The name of the image whose digest this is: with the same suffix."""
+    return digest.replace("digest", "image")
+
+
+def _digests(rows: TableRows) -> dict[str, tuple[str, str]]:
+    """The digests of what the rows are about, each with the SQL of the examples' file and id."""
+    return {f"digest{suffix}": place for suffix, place in rows.examples.items()}
+
+
+def _with_digests(rows: TableRows, relations: dict[str, Relation], needed: Mapping[str, tuple[str, str]]) -> str:
+    """The rows with digests of what each is about, by the names they shall have."""
     if repeated := [epoch for epoch in rows.epochs if not epoch.unique]:
         name = f"{repeated[0].run}/{repeated[0].table}@{repeated[0].epoch}"
         raise BadInput(f"{name} has repeated or missing ids, so it is not known which row has which digest")
     relations["digests"] = scope.examples(rows.epochs)
-    held = "(SELECT examples, id, digest FROM digests) e"
-    return f"(\nSELECT t.*, e.digest\nFROM {rows.source} t LEFT JOIN {held} USING (examples, id)\n)"
+    # Names that no column of the rows has, so that the SQL of file and id means the rows'.
+    file, example = (_unlike(what, rows.columns) for what in ("digest's file", "digest's example"))
+    held = f"(SELECT examples AS {identifier(file)}, id AS {identifier(example)}, digest FROM digests)"
+    items, joins = ["t.*"], []
+    for number, (name, place) in enumerate(needed.items()):
+        items.append(f"e{number}.digest AS {identifier(name)}")
+        on = f"e{number}.{identifier(file)} = {place[0]} AND e{number}.{identifier(example)} = {place[1]}"
+        joins.append(f"LEFT JOIN {held} e{number} ON {on}")
+    return f"(\nSELECT {', '.join(items)}\nFROM {rows.source} t\n{chr(10).join(joins)}\n)"
+
+
+def _unlike(name: str, names: Iterable[str]) -> str:
+    """The name, or one like it that is none of these."""
+    folded = {guard.folded(each) for each in names}
+    while guard.folded(name) in folded:
+        name += "'"
+    return name
 
 
 def _computed(source: str, columns: Mapping[str, str]) -> str:

@@ -13,7 +13,7 @@ from analysis.expressions import column
 from analysis.scope import Relation
 from analysis.sqltext import Page, Statement, identifier
 from analysis.summaries import range_of, summary
-from analysis.table_filter import Filtered, filtered
+from analysis.table_filter import Filtered, filtered, image_of
 from analysis.table_pictures import Pictures
 from analysis.table_rows import table_rows
 from analysis.tableview import TableView
@@ -124,8 +124,8 @@ def _chosen(view: TableView, own: Sequence[str], known: Mapping[str, object], us
 
 def _key(name: str, found: Filtered) -> str:
     """The column that a group is of: an image's is its digest."""
-    picture = guard.folded(name) == "image" and "digest" in found.columns
-    return "digest" if picture else column("group", name, found.columns)
+    digests = {image_of(each): each for each in ("digest", *found.looked_up) if each in found.columns}
+    return digests.get(guard.folded(name)) or column("group", name, found.columns)
 
 
 def _count(found: Filtered) -> str:

@@ -136,6 +136,22 @@ def test_rows_are_grouped_by_their_image(store):
     assert sorted(found) == [(2, [0, 0], ["a", "d"]), (2, [3, 3], ["a", "d"])]
 
 
+def test_a_join_is_grouped_by_the_image_of_all_or_of_a_side(store):
+    found = shown(store, "u@1", "v", join="inner", group="image", columns="n, image, image_b, id")
+    assert sorted(found) == [(1, [at], [at], [name]) for at, name in enumerate("abcd")]
+    how = {"join": "inner", "key": "truth", "allow_duplicates": True, "columns": "n, image_a, id_a"}
+    found = shown(store, "u@1", "w", group="image_a", **how)  # two rows of w have the truth of each of u
+    assert sorted(found) == [(2, [at, at], [name, name]) for at, name in enumerate("abcd")]
+    found = shown(store, "u@1", "w", group="image_a, image_b", where="digest_a = digest_b", **how)
+    assert sorted(found) == [(1, [at], [name]) for at, name in enumerate("abcd")]
+
+
+def test_a_join_with_images_in_one_table_is_grouped_by_them(store):
+    found = shown(store, "bare", "u@1", join="outer", group="image_b", columns="n, image_b, id")
+    assert found == shown(store, "bare", "u@1", join="outer", group="IMAGE", columns="n, image, id")
+    assert sorted(found) == [(1, [at], [name]) for at, name in enumerate("abcd")]
+
+
 def test_a_join_shows_the_image_of_each_side_and_one_for_all(store):
     found = shown(store, "u@1", "w", join="outer", columns="id, image, image_a, image_b")
     assert found == [
