@@ -46,7 +46,8 @@ def application(
         "/questions": question_page.page,
         "/sql": sql_page.page,
     }
-    routes = [Route(path + twin, page) for path, page in pages.items() for twin in ("", ".json")]
+    routes = [Route("/image/{key}", _image)]  # first, since a page asks for fifty
+    routes += [Route(path + twin, page) for path, page in pages.items() for twin in ("", ".json")]
     routes += [
         Route("/", lambda request: RedirectResponse(urls.runs())),
         *(Route(f"/sql{twin}", sql_page.run, methods=["POST"]) for twin in ("", ".json")),
@@ -54,7 +55,6 @@ def application(
         Route("/export", export_page.export),
         Route("/compare", runs_page.compare),
         Route("/help", _help),
-        Route("/image/{key}", _image),
         Route("/static/{name}", _static),
     ]
     app = Starlette(

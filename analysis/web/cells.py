@@ -209,8 +209,9 @@ def bar(value: Any, top: float) -> Bar:
         return Bar(0, "–", missing=True)
     if not _finite(value):
         return Bar(0, "NaN", missing=True)
-    width = min(1.0, max(0.0, value)) * _BAR
-    return Bar(round(width, 1), score(value), top=value >= top, faint=value < 0.005)
+    if value < 0.005:
+        return Bar(0, score(value), top=value >= top, faint=True)
+    return Bar(round(min(1.0, value) * _BAR, 1), score(value), top=value >= top)
 
 
 def score(value: float) -> str:

@@ -52,6 +52,11 @@ class Shown:
     title: str = ""
 
     @property
+    def style(self) -> str:
+        """The class of its head and its cells in the sheet."""
+        return {"score": "score", "number": "num", "label": "num", "picture": "pic"}.get(self.kind, "")
+
+    @property
     def compared(self) -> bool:
         """Whether it holds two numbers, so that their difference says something."""
         return self.kind == "number" and len(self.names) == 2 and None not in self.places

@@ -3,10 +3,12 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, select_autoescape
+from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
@@ -14,7 +16,7 @@ from analysis.errors import AlreadyThere, BadInput, NotFound, SecondguessError
 from analysis.export import jsonable
 from analysis.tableview import TableView
 from analysis.web import urls
-from analysis.web.cells import Images, Row
+from analysis.web.cells import Bar, Images, Row
 from analysis.web.gate import Keys
 from analysis.web.worker import Asked, Found
 from analysis.web.workers import Gone, TooSlow, Workers
@@ -45,12 +47,53 @@ def _environment() -> Environment:
     )
     found.globals["sides"] = (*SIDES, *[""] * 25)
     found.filters["count"] = lambda value: f"{value:,}"
-    found.globals["url_only"] = lambda view, name, value: urls.table(_filtered(view, "only", name, value))
-    found.globals["url_exclude"] = lambda view, name, value: urls.table(_filtered(view, "exclude", name, value))
-    found.globals["url_example"] = urls.example
+    found.globals["cell_urls"] = CellUrls
     found.globals["image_source"] = urls.image
-    found.globals["url_group"] = _members
+    found.globals["same_bars"] = _bars
     return found
+
+
+@lru_cache(4_096)
+def _bars(parts: tuple[Bar, ...]) -> Markup:
+    """The bars of a score cell; of most cells of a page they are the same, next to nothing, and drawn once."""
+    drawn: Markup = _TEMPLATES.get_template("parts.html").module.bars(parts)  # type: ignore[attr-defined]
+    return drawn
+
+
+class CellUrls:
+    """The addresses that the cells of a view lead to; the same value is the same address, which is made once."""
+
+    def __init__(self, view: TableView) -> None:
+        self._view = view
+        self._made: dict[tuple[str, str, str], str] = {}
+        self._example = urls.table(view, "/example")
+
+    def only(self, name: str, value: Any) -> str:
+        """The view with only this value in a column."""
+        return self._filtered("only", name, value)
+
+    def exclude(self, name: str, value: Any) -> str:
+        """The view without this value in a column."""
+        return self._filtered("exclude", name, value)
+
+    def example(self, row: int) -> str:
+        """The page of the example in a row, counted from 0."""
+        return f"{self._example}&row={row}"
+
+    def group(self, row: Row, columns: Sequence[Mapping[str, Any]]) -> str:
+        """The rows of a group."""
+        view = self._view
+        rows = replace(view, group=(), aggregate=(), wandb_aggregate=(), sort=(), columns=None, offset=0)
+        for cell, column in zip(row.cells, columns, strict=True):
+            if column["shown"].names[0] in view.group and cell.name:
+                rows = _filtered(rows, "only", cell.name, cell.value)
+        return urls.table(rows)
+
+    def _filtered(self, how: str, name: str, value: Any) -> str:
+        key = (how, name, repr(value))
+        if key not in self._made:
+            self._made[key] = urls.table(_filtered(self._view, how, name, value))
+        return self._made[key]
 
 
 def _filtered(view: TableView, how: str, name: str, value: Any) -> TableView:
@@ -59,15 +102,6 @@ def _filtered(view: TableView, how: str, name: str, value: Any) -> TableView:
         return view.only(name, value) if how == "only" else view.exclude(name, value)
     except BadInput:
         return view
-
-
-def _members(view: TableView, row: Row, columns: Sequence[Mapping[str, Any]]) -> str:
-    """The address of a group's rows."""
-    rows = replace(view, group=(), aggregate=(), wandb_aggregate=(), sort=(), columns=None, offset=0)
-    for cell, column in zip(row.cells, columns, strict=True):
-        if column["shown"].names[0] in view.group and cell.name:
-            rows = _filtered(rows, "only", cell.name, cell.value)
-    return urls.table(rows)
 
 
 _TEMPLATES = _environment()
