@@ -45,9 +45,17 @@ def answers(server: Server) -> bool:
 
 
 def test_the_time_to_begin_is_no_questions_time(page_store: Path, tmp_path: Path) -> None:
-    """A process needs more than .2 seconds to begin, SELECT 1 does not."""
-    with serving(page_store, tmp_path / "stderr", "--seconds", "0.2") as server:
+    """A process is made to need 6 seconds to begin, where a question may take 4."""
+    slow = tmp_path / "slow"
+    slow.mkdir()
+    (slow / "sitecustomize.py").write_text(
+        "import sys, time\nif 'spawn_main' in ' '.join(sys.orig_argv):\n    time.sleep(6)\n"
+    )
+    path = os.pathsep.join([str(slow), os.environ.get("PYTHONPATH", "")])
+    with serving(page_store, tmp_path / "stderr", "--seconds", "4", PYTHONPATH=path) as server:
+        began = time.monotonic()
         assert server.sql("SELECT 1").status == 200
+        assert time.monotonic() - began > 4
 
 
 def seconds(pid: int) -> float:
