@@ -1,11 +1,13 @@
 """Each page's data as JSON, at the page's own address with .json behind its path."""
 
 import json
+import shutil
 from typing import Any
 
 import duckdb
 import pytest
 from page import CAT, CLASSES, DOG, MARKUP, MOOD, NO_TRUTH, QUOTED, REVIEWS, SCRIPT, Server, table_url
+from recording import record
 
 pytest_plugins = ["page"]
 
@@ -160,6 +162,20 @@ def test_an_answer_that_is_cut_says_so(server: Server) -> None:
     (folder / "many.sql").unlink()
     assert len(found["rows"]) == 1000
     assert found["more"] is True
+
+
+def test_of_more_than_twelve_classes_rows_have_no_scores_and_the_example_its_largest(server: Server) -> None:
+    names = [f"a class with a long name {number}" for number in range(14)]
+    scores = [0.02] * 14
+    scores[3], scores[9] = 0.5, 0.26
+    record(server.store, "many", {1: [("m1", names[9], scores)]}, classes=names)
+    answer = server.ask("/questions?q=errors&t=many").text
+    example = server.ask(table_url("many@1", path="/example", row="0")).text
+    shutil.rmtree(server.store / "many")
+    assert "The scores of 14 classes are not shown" in answer
+    assert f'<span title="{names[3]}">a class wit…</span>' in answer
+    assert "The other 2 classes have at most 0.020." in example
+    assert example.count('class="istruth"') == 1
 
 
 def test_a_text_in_the_address_is_not_run(server: Server) -> None:

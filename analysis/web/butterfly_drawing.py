@@ -48,6 +48,7 @@ def butterfly(asked: Question, found: Found) -> dict[str, Any] | None:
         "most": scale["truths"],
         "most_errors": scale["errors"],
         "listed": listed if bars else [],
+        "named": any(len(text(guess)) > _LONGEST_HEAD for guess in guesses),
         "wide": _STEP * len(bars),
     }
 

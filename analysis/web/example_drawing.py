@@ -23,6 +23,7 @@ _STANDARD = {"run", "epoch", "id", "guess", "truth", "confidence", "truth_score"
 _LEFT, _RIGHT, _TOP, _BOTTOM = 28, 354, 10, 166  # pixels: the field of the curve
 _LABEL = 13  # pixels between the names at the lines
 _DOTS = 60  # epochs: with more, points would cover the line
+_NEAR = 4  # lines: the names of more stand beside the field, where they cover none of them
 _BAR = 120  # pixels of a full score
 
 
@@ -160,6 +161,9 @@ def curve(
             lines.append({"name": name, "side": side, "points": points, "dots": dots, **end})
     if len({point["epoch"] for line in lines for point in line["points"]}) < 2:
         return None
+    if len(lines) > _NEAR:
+        for line in lines:
+            line["x"] = _RIGHT + 9
     _apart(lines)
     lines.sort(key=lambda line: bool(line["side"]))  # the coloured ones over the others
     return {"lines": lines, "ticks": [(epoch, _across(epoch, first, wide)) for epoch in ticks]}
@@ -196,7 +200,8 @@ def scores(found: Found, colours: Sides) -> dict[str, Any] | None:
     """The scores of the view's tables class by class; of many classes the truth and those with the largest scores."""
     held = {(row["run"], row["epoch"]): row for row in reversed(records(found.columns, found.rows))}
     tables = [(held[table], table) for table in colours.tables if table in held][:MOST_TABLES]
-    names = [name for name in found.columns if is_score(name)]
+    # Classes that other runs have and these have not are no classes of the example.
+    names = [name for name in found.columns if is_score(name) and any(row[name] is not None for row, _ in tables)]
     known = [(row, table) for row, table in tables if any(row[name] is not None for name in names)]
     if not known:
         return None

@@ -20,6 +20,7 @@ from analysis.web.epochs import few
 from analysis.web.question_images import add_images, add_mistakes
 from analysis.web.worker import Found
 
+_MOST_SCORES = 12  # columns; of more classes none is shown
 _MOST_CELLS = 20_000  # of matrices: more rows than those of a table that is read
 
 
@@ -138,6 +139,9 @@ def _answered(held: Site, asked: Question, found: Found, runs: Mapping[str, Run]
     columns = [
         column for column in shown(found.columns, found.types, sides, found.classes) if column.title not in hidden
     ]
+    scores = sum(column.kind == "score" for column in columns)
+    if scores > _MOST_SCORES:
+        columns = [column for column in columns if column.kind != "score"]
     squares = confusion_drawing.matrices(asked, found)
     wings = butterfly_drawing.butterfly(asked, found)
     plain = not squares and wings is None
@@ -145,6 +149,7 @@ def _answered(held: Site, asked: Question, found: Found, runs: Mapping[str, Run]
         "found": found,
         "columns": [{"shown": column} for column in columns],
         "rows": cells.rows(columns, found.columns, found.rows, held.images, 0) if plain else [],
+        "left_scores": scores if scores > _MOST_SCORES else 0,
         "sql": sql_of(found.sql),
         "matrices": squares,
         "tied": [confusion_drawing.tied(matrix["mistakes"]) for matrix in squares],

@@ -83,8 +83,13 @@ def compared(settings: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[str, str
 
 
 def text(value: Any) -> str:
-    """A value of a config as a person reads it."""
+    """A value of a config in full, unlike for unlike ones."""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+def shown(value: Any) -> str:
+    """A value of a config as a person reads it: numbers without the last digits of their binary form."""
+    return f"{value:.12g}" if isinstance(value, float) else text(value)
 
 
 def came_from(row: Mapping[str, Any]) -> dict[str, Any]:

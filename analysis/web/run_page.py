@@ -17,7 +17,7 @@ from analysis.web.epochs import few
 from analysis.web.metrics import binned
 from analysis.web.worker import Found
 
-MOST_EPOCHS, MOST_METRICS = 40, 12
+MOST_EPOCHS, MOST_METRICS = 20, 12
 
 
 async def run(request: Request) -> Response:
@@ -103,7 +103,7 @@ def _settings(settings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         {
             "key": key,
             "values": [
-                (None if each.get(key) is None else run_facts.text(each[key]), each.get(key) != settings[0].get(key))
+                (None if each.get(key) is None else run_facts.shown(each[key]), each.get(key) != settings[0].get(key))
                 for each in settings
             ],
         }

@@ -40,7 +40,7 @@ async def runs(request: Request) -> Response:
         "more_keys": keys[_MOST_KEYS:],
         "starts": starts,
         "size": run_facts.readable(sum(row["bytes"] for row in rows)),
-        "shown": run_facts.text,
+        "shown": run_facts.shown,
     }
     data = {"runs": [{key: row[key] for key in run_facts.DATA} for row in rows], "starts": starts}
     return drawn(request, "runs.html", context, data)
