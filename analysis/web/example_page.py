@@ -1,5 +1,6 @@
 """The page of one example: its image, its truth, and what every run said of it at every epoch."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -41,9 +42,9 @@ async def page(request: Request) -> Response:
     runs = list_runs(held.store)
     colours = example_drawing.sides(runs, view)
     own = _Own(_table_of(runs, view), str(name), stem)
-    said = await _said(request, held, own, colours)
-    scored = await _scores(request, held, own, colours)
-    seen = await _seen(request, held, own)
+    said, scored, seen = await asyncio.gather(
+        _said(request, held, own, colours), _scores(request, held, own, colours), _seen(request, held, own)
+    )
     around = {
         "earlier": urls.example(view, row - 1) if row else None,
         "later": urls.example(view, row + 1) if len(found.rows) > place + 1 else None,
