@@ -121,6 +121,12 @@ def test_a_metric_is_a_line_per_run_with_axes() -> None:
     assert len(made.to_dict()["layer"]) == 1
 
 
+def test_markup_in_the_name_of_a_run_is_text_in_its_metrics() -> None:
+    name = "<script>alert(1)</script>"
+    row = {"run": name, "x": 1, "value": 1.0, "least": 1.0, "most": 1.0}
+    assert "<script" not in charts.svg(charts.metric([row, {**row, "x": 2}], [name], "step"))
+
+
 def test_a_point_that_stands_for_several_values_has_a_band_from_the_least_to_the_most() -> None:
     layers = metric(("cnn", 1, 2.0, 1.5, 3.0), ("cnn", 2, 1.0, 0.5, 2.0)).to_dict()["layer"]
     assert [layer["mark"]["type"] for layer in layers] == ["area", "line"]
