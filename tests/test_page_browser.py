@@ -889,6 +889,11 @@ class TestQuestions:
         assert re.search(r"t=double%401", seen.page.url)
         assert seen.status() == "1–10 of 10 rows"
 
+    def test_an_epoch_of_errors_over_time_leads_to_its_table(self, seen: Visit) -> None:
+        self.asked(seen, "errors-over-time", "cnn", "double")
+        seen.page.locator("td[data-l=epoch] a").nth(4).click()
+        assert seen.lead() == "8 of 60 wrong"  # double after 2 epochs
+
     def test_the_most_confident_errors_come_first(self, seen: Visit) -> None:
         self.asked(seen, "errors", "double@3")
         assert seen.page.locator("td.key").all_inner_texts() == ["r07", "r06", "r05", "r04"]

@@ -156,6 +156,7 @@ def _answered(held: Site, asked: Question, found: Found, runs: Mapping[str, Run]
         "butterfly": wings,
         "chart": plain,  # the others are charts themselves
         "row_sides": _row_sides(found) if plain else [],
+        "row_urls": _row_urls(found) if plain else [],
         "pictures": _pictures(found) if plain and "id" in found.columns else [],
         "examples": _examples(found, runs),
     }
@@ -170,6 +171,16 @@ def _row_sides(found: Found) -> list[str]:
     place = {name: number for number, name in enumerate(dict.fromkeys(name for name, _ in tables))}
     sides = [*SIDES, *["other"] * len(tables)]
     return [sides[place.get(row[run], len(SIDES))] for row in found.rows]
+
+
+def _row_urls(found: Found) -> list[str]:
+    """For each row about a table's epoch, not an example, the address of that table; [] where rows are neither."""
+    if not {"run", "epoch"} <= set(found.columns) or "id" in found.columns:
+        return []
+    run, epoch = found.columns.index("run"), found.columns.index("epoch")
+    there = set(found.order)
+    known = [(row[run], row[epoch]) for row in found.rows]
+    return [urls.table(TableView((f"{name}@{number}",))) if (name, number) in there else "" for name, number in known]
 
 
 def _pictures(found: Found) -> list[dict[str, Any]]:
