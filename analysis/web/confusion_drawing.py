@@ -60,18 +60,8 @@ def _matrix(
     total = {label: sum(held.get((label, other), 0) for other in labels) for label in labels}
     guessed = {label: sum(held.get((other, label), 0) for other in labels) for label in labels}
     right = {label: held.get((label, label), 0) for label in labels}
-    lines = [
-        {
-            "label": head,
-            "name": text(label),
-            "cells": [_cell(table, named, label, other, held.get((label, other), 0), most) for other in kept],
-            "errors": total[label] - right[label],
-            "all": total[label],
-            "recall": _share(right[label], total[label], 3),
-        }
-        for head, label in zip(short, kept, strict=True)
-        if total[label] or label is not None
-    ]
+    there = [pair for pair in zip(short, kept, strict=True) if total[pair[1]] or pair[1] is not None]
+    lines = [_line(table, named, pair, (kept, held, most), (total, right)) for pair in there]
     return {
         "name": table,
         "side": side,
@@ -87,14 +77,36 @@ def _matrix(
         "classes": len(labels),
         "left": len(labels) - len(kept),
         "mistakes": _mistakes(table, named, held),
-        "half": _half(sorted((value for (one, other), value in held.items() if one != other), reverse=True)),
+        "half": _half(held),
         "pairs": len(labels) * (len(labels) - 1),
     }
 
 
-def _half(counts: Sequence[int]) -> int:
-    """The number of largest counts that hold half of all."""
+def _half(held: Mapping[tuple[Any, Any], int]) -> int:
+    """The number of most common mistakes that are half of all."""
+    counts = sorted((value for (one, other), value in held.items() if one != other), reverse=True)
     return next((many for many in range(len(counts)) if 2 * sum(counts[:many]) >= sum(counts)), len(counts))
+
+
+def _line(
+    table: str,
+    named: tuple[str, str],
+    labelled: tuple[str, Any],
+    drawn: tuple[Sequence[Any], Mapping[tuple[Any, Any], int], int],
+    counts: tuple[Mapping[Any, int], Mapping[Any, int]],
+) -> dict[str, Any]:
+    """One truth's row: a cell for each guess that is drawn, and the margins."""
+    head, label = labelled
+    kept, held, most = drawn
+    total, right = counts
+    return {
+        "label": head,
+        "name": text(label),
+        "cells": [_cell(table, named, label, other, held.get((label, other), 0), most) for other in kept],
+        "errors": total[label] - right[label],
+        "all": total[label],
+        "recall": _share(right[label], total[label], 3),
+    }
 
 
 def _share(part: int, whole: int, digits: int) -> str:

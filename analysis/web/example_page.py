@@ -14,7 +14,7 @@ from analysis.sqltext import identifier, literal
 from analysis.store.runs import Run, list_runs
 from analysis.tableview import TableView
 from analysis.web import cells, example_drawing, urls
-from analysis.web.drawing import Site, drawn, records, site, sql_of
+from analysis.web.drawing import SIDES, Site, drawn, records, site, sql_of
 from analysis.web.example_drawing import Sides
 from analysis.web.table_page import chosen
 from analysis.web.worker import Found
@@ -45,22 +45,13 @@ async def page(request: Request) -> Response:
     said, scored, seen = await asyncio.gather(
         _said(request, held, own, colours), _scores(request, held, own, colours), _seen(request, held, own)
     )
-    around = {
-        "earlier": urls.example(view, row - 1) if row else None,
-        "later": urls.example(view, row + 1) if len(found.rows) > place + 1 else None,
-        "row": row + 1,
-        "total": found.total,
-        "back": urls.table(replace(view, offset=row - row % (view.limit or 50))),
-        "refs": [(table, "ab"[place] if place < 2 else "") for place, table in enumerate(view.tables)],
-        "filters": (*view.where, *view.wandb_filter),
-    }
     context = {
         "title": str(name),
         "here": "Tables",
         "id": name,
         "set": stem,
         **seen,
-        **around,
+        **_around(view, row, found),
         **example_drawing.spoken(said, own.table, colours, runs),
         "scores": example_drawing.scores(scored, colours),
         "extras": example_drawing.extras(scored),
@@ -69,6 +60,19 @@ async def page(request: Request) -> Response:
         "seconds": said.seconds,
     }
     return drawn(request, "example.html", context, _data(context, said, scored))
+
+
+def _around(view: TableView, row: int, near: Found) -> dict[str, Any]:
+    """Where the example stands in the view, with the ones before and after it; near are its rows there."""
+    return {
+        "earlier": urls.example(view, row - 1) if row else None,
+        "later": urls.example(view, row + 1) if len(near.rows) > (2 if row else 1) else None,
+        "row": row + 1,
+        "total": near.total,
+        "back": urls.table(replace(view, offset=row - row % (view.limit or 50))),
+        "refs": [(table, SIDES[place] if place < len(SIDES) else "") for place, table in enumerate(view.tables)],
+        "filters": (*view.where, *view.wandb_filter),
+    }
 
 
 @dataclass(frozen=True)
