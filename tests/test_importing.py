@@ -17,6 +17,7 @@ from analysis.cli import main
 from analysis.errors import AlreadyThere, BadInput
 from analysis.importers.names import free_name, table_names
 from analysis.importers.roles import Given, Roles, recognise
+from analysis.importers.writing import ImportedRun, ImportedTable, described
 from analysis.store.adoption import staging
 from trainer.recorder import Recorder
 from trainer.wandb_sink import WandbOptions
@@ -254,6 +255,27 @@ def test_an_import_that_fails_leaves_the_store_as_it_was(tmp_path: Path) -> None
     with pytest.raises(SystemExit):
         main(["import", str(bad), "--store", str(store)])
     assert sorted(str(path) for path in store.rglob("*")) == before
+
+
+def test_what_holds_for_every_epoch_of_a_table_is_said_once() -> None:
+    both, tables = ("is gone", "is odd"), []
+    for epoch, notes in ((1, both), (2, ("is odd", "is late"))):
+        tables.append(ImportedTable("t", epoch, 1000, 7, epoch - 1, "id = id", notes))
+    tables.append(ImportedTable("u", 1, 5, 0, 0, "guess = pred", both))
+    assert list(described(ImportedRun("cnn", tuple(tables), ("run 'a/b' is called 'cnn'",)))) == [
+        "run cnn",
+        "  t: id = id",
+        "    epoch 1: 1,000 rows, 7 images",
+        "      is gone",
+        "    epoch 2: 1,000 rows, 7 images, 1 missing",
+        "      is late",
+        "    in every epoch: is odd",
+        "  u: guess = pred",
+        "    epoch 1: 5 rows",
+        "      is gone",
+        "      is odd",
+        "  run 'a/b' is called 'cnn'",
+    ]
 
 
 def test_what_an_import_left_that_was_killed_goes_with_the_next_but_not_what_another_is_writing(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ _BATCH_ROWS = 10_000
 _BATCH_TEXT = 8 << 20
 _BATCH_MEDIA = 32 << 20
 _CUTS = {10_000, 200_000}
-_KEPT_BYTES = 32 << 20
+_KEPT_BYTES = 16 << 20  # of JSON, whose values may take thirty times as much
 
 Row = list[Any]
 Pair = tuple[Row, Row | None]

@@ -14,7 +14,7 @@ from analysis.importers.classes import classes_of, mirrored_classes, without_cla
 from analysis.importers.foreign_rows import Layout, Pictures, layout, pictures, rows
 from analysis.importers.names import free_name, table_names
 from analysis.importers.oddities import Oddities
-from analysis.importers.roles import Given, Roles, recognise
+from analysis.importers.roles import Given, recognise
 from analysis.importers.source import MediaCount, SourceRun, SourceTable, TableRows
 from analysis.store.adoption import adopt, staging
 from analysis.store.commits import EpochRows
@@ -271,15 +271,20 @@ def image_notes(media: MediaCount, broken: int) -> tuple[str, ...]:
 
 
 def described(run: ImportedRun) -> Iterator[str]:
-    """The lines that tell a person what was imported, or would be."""
+    """The lines that tell a person what was imported, or would be; what holds for all epochs of a table comes once."""
     yield f"run {run.run}"
-    roles: dict[str, Roles | str] = {}
-    for table in run.tables:
-        if roles.get(table.table) != table.roles:
-            roles[table.table] = table.roles
-            yield f"  {table.table}: {table.roles}"
-        images = f", {table.images:,} images" if table.images or table.missing else ""
-        missing = f", {table.missing:,} missing" if table.missing else ""
-        yield f"    epoch {table.epoch}: {table.rows:,} rows{images}{missing}"
-        yield from (f"      {note}" for note in table.notes)
+    for name in dict.fromkeys(table.table for table in run.tables):
+        epochs = [table for table in run.tables if table.table == name]
+        shared = [note for note in epochs[0].notes if all(note in table.notes for table in epochs)]
+        yield f"  {name}: {epochs[0].roles}"
+        for table in epochs:
+            images = f", {table.images:,} images" if table.images or table.missing else ""
+            missing = f", {table.missing:,} missing" if table.missing else ""
+            yield f"    epoch {table.epoch}: {table.rows:,} rows{images}{missing}"
+            if len(epochs) == 1:
+                yield from (f"      {note}" for note in table.notes)
+            else:
+                yield from (f"      {note}" for note in table.notes if note not in shared)
+        if len(epochs) > 1:
+            yield from (f"    in every epoch: {note}" for note in shared)
     yield from (f"  {note}" for note in run.notes)
