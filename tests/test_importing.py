@@ -2,6 +2,9 @@
 
 import json
 import os
+import pty
+import subprocess
+import sys
 import threading
 from pathlib import Path
 
@@ -16,8 +19,10 @@ import analysis
 from analysis.cli import main
 from analysis.errors import AlreadyThere, BadInput
 from analysis.importers.names import free_name, table_names
+from analysis.importers.plain_files import read_file
 from analysis.importers.roles import Given, Roles, recognise
-from analysis.importers.writing import ImportedRun, ImportedTable, described
+from analysis.importers.surveying import surveyed
+from analysis.importers.writing import How, ImportedRun, ImportedTable, described, plan, write
 from analysis.store.adoption import staging
 from trainer.recorder import Recorder
 from trainer.wandb_sink import WandbOptions
@@ -298,9 +303,6 @@ def test_of_two_imports_of_one_name_one_wins(tmp_path: Path) -> None:
     ends: list[str] = []
 
     def bring() -> None:
-        from analysis.importers.plain_files import read_file
-        from analysis.importers.writing import How, plan, write
-
         try:
             write(plan(tmp_path / "store", read_file(tmp_path / "t.csv"), How(run="one")))
             ends.append("won")
@@ -318,8 +320,6 @@ def test_of_two_imports_of_one_name_one_wins(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
 def test_a_plain_file_is_read_in_part_or_whole_again_and_again(tmp_path: Path, kind: str) -> None:
-    from analysis.importers.plain_files import read_file
-
     table = pa.table({"id": ["a", "b"], "guess": ["x", "y"], "note": ["1 2", None]})
     path = tmp_path / f"t.{kind}"
     if kind == "parquet":
@@ -334,3 +334,22 @@ def test_a_plain_file_is_read_in_part_or_whole_again_and_again(tmp_path: Path, k
             {"id": ["a", "b"], "note": ["1 2", None]}
         ]
         assert [batch.to_pylist() for batch in rows.batches()] == [table.to_pylist()]
+
+
+def test_the_bar_of_an_import_counts_rows_and_leaves_the_summary_alone(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("id,guess\n" + "".join(f"x{row},1\n" for row in range(25_000)))
+    told: list[tuple[str, int]] = []
+    planned = plan(tmp_path / "store", read_file(tmp_path / "t.csv"), How(), progress=lambda *seen: told.append(seen))
+    assert (planned.rows, told) == (25_000, [("test_predictions@1", 0)])
+    for read in (surveyed, write):
+        told.clear()
+        read(planned, lambda *seen: told.append(seen))
+        assert {text for text, _ in told} == {"test_predictions@1"}
+        assert told[0][1] == 0 and sum(rows for _, rows in told) == 25_000
+    command = [sys.executable, "-m", "analysis", "import", str(tmp_path / "t.csv"), "--store", str(tmp_path / "new")]
+    outside, inside = pty.openpty()
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=inside, text=True, env=os.environ | {"TERM": "xterm"})
+    os.close(inside)
+    assert b"import t" in os.read(outside, 1 << 16)
+    os.close(outside)
+    assert done.stdout.splitlines()[0] == "run t"

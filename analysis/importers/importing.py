@@ -2,9 +2,7 @@
 
 import os
 import re
-import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -15,6 +13,7 @@ from analysis.errors import AlreadyThere, BadInput, Damaged, NotFound
 from analysis.importers.artifact_folder import artifact_folder, table_file
 from analysis.importers.classes import given_classes
 from analysis.importers.media import WandbFolders
+from analysis.importers.progress import bar
 from analysis.importers.roles import Given
 from analysis.importers.source import SourceRun
 from analysis.importers.surveying import surveyed
@@ -58,16 +57,19 @@ def _one(run: SourceRun, store: Path, how: How, promised: Sequence[str] | None) 
     if not run.tables:
         click.echo("\n  ".join([f"run {run.name}: no tables", *run.notes]), err=True)
         return []
-    planned = plan(store, run, how, promised or ())
+    with bar(f"look through {run.name}") as progress:
+        planned = plan(store, run, how, promised or (), progress)
     if promised is not None:
-        with _bar(f"read {planned.name}", len(planned.versions)) as progress:
-            click.echo("\n".join(described(surveyed(planned, progress))))
+        with bar(f"read {planned.name}", planned.rows) as progress:
+            found = surveyed(planned, progress)
+        click.echo("\n".join(described(found)))
         return [planned.name]
     # What the columns are taken for is said before anything is written.
     for table, roles in dict.fromkeys((table.table, table.roles) for table in planned.promised.tables):
         click.echo(f"{table}: {roles}", err=True)
-    with _bar(f"import {planned.name}", len(planned.versions)) as progress:
-        click.echo("\n".join(described(write(planned, progress))))
+    with bar(f"import {planned.name}", planned.rows) as progress:
+        found = write(planned, progress)
+    click.echo("\n".join(described(found)))
     return []
 
 
@@ -77,8 +79,8 @@ def _elsewhere(source: str, store: Path, how: How, epoch_key: str) -> Sequence[S
         raise BadInput(f"no file or folder {source}; on W&B's server, write ENTITY/PROJECT or ENTITY/PROJECT/RUN")
     download: Any = import_module("analysis.importers.wandb_download")
     project: Any = import_module("analysis.importers.wandb_project")
-    with _bar("W&B", 0) as progress:
-        downloader = download.Downloader(store / ".incoming" / "wandb", progress=lambda: progress("asking"))
+    with bar("W&B") as progress:
+        downloader = download.Downloader(store / ".incoming" / "wandb", progress=lambda: progress("asking", 0))
         found: Sequence[SourceRun] = project.read_project(source, how.table, downloader=downloader, epoch_key=epoch_key)
     return found
 
@@ -113,15 +115,3 @@ def _artifact(source: Path) -> SourceRun:
         return artifact_folder(source)
     except NotFound:
         raise NotFound(f"{source} holds no W&B run (run-*.wandb) and no table (*.table.json)") from None
-
-
-@contextmanager
-def _bar(title: str, total: int) -> Iterator[Callable[[str], None]]:
-    """Gives a function that shows the next table; it shows nothing where stderr is no terminal."""
-    if not sys.stderr.isatty():
-        yield lambda text: None
-        return
-    rich: Any = import_module("rich.progress")
-    with rich.Progress(console=rich.Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(title, total=total)
-        yield lambda text: progress.update(task, advance=1, description=f"{title}: {text}")

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from analysis.importers.classes import classes_of, mirrored_classes, without_cla
 from analysis.importers.foreign_rows import Layout, Pictures, layout, pictures, rows
 from analysis.importers.names import free_name, table_names
 from analysis.importers.oddities import Oddities
+from analysis.importers.progress import Progress, unseen
 from analysis.importers.roles import Given, recognise
 from analysis.importers.source import MediaCount, SourceRun, SourceTable, TableRows
 from analysis.store.adoption import adopt, staging
@@ -22,8 +24,6 @@ from analysis.store.examples import Batch, ExamplesWriter
 from analysis.store.files import synced_at_end
 from analysis.store.runs import Run, list_runs
 from analysis.store.writer import RunWriter
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,11 @@ class Plan:
     notes: tuple[str, ...]
 
     @property
+    def rows(self) -> int:
+        """How many rows there are to be read."""
+        return sum(version.found.rows for version in self.versions)
+
+    @property
     def promised(self) -> ImportedRun:
         """What importing would bring: names, epochs, rows, roles."""
         tables = [
@@ -97,20 +102,20 @@ class Plan:
         return ImportedRun(self.name, tuple(tables), self.notes)
 
 
-def plan(store: Path, source: SourceRun, how: How, promised: Collection[str] = ()) -> Plan:
+def plan(store: Path, source: SourceRun, how: How, promised: Collection[str] = (), progress: Progress = unseen) -> Plan:
     """Look a run through, without writing; promised are the names of runs that are to be in the store by then.
 
     Raises AlreadyThere where the run was imported before, BadInput, Damaged.
     """
     name, replaces, notes = _named(store, source, how, promised)
-    versions = _versions(source, how)
+    versions = _versions(source, how, progress)
     layouts = _layouts(versions, how.given, mirrored_classes(source.config))
     names = {version.source.key: version.table for version in versions}
     renamed = [f"table {key!r} is called {name!r}" for key, name in names.items() if key != name]
     return Plan(store, source, name, replaces, versions, layouts, (*notes, *renamed, *source.notes))
 
 
-def write(planned: Plan, progress: Progress = lambda text: None) -> ImportedRun:
+def write(planned: Plan, progress: Progress = unseen) -> ImportedRun:
     """Import a run that was looked through. If anything fails, the store is as it was; raises what failed."""
     with staging(planned.store) as folder:
         with synced_at_end(folder):
@@ -126,8 +131,8 @@ def _written(planned: Plan, folder: Path, progress: Progress) -> list[ImportedTa
     try:
         tables = []
         for version in planned.versions:
-            progress(f"{version.table}@{version.epoch}")
-            tables.append(_commit(writer, folder, version, planned.layouts[version.table]))
+            seen = partial(progress, f"{version.table}@{version.epoch}")
+            tables.append(_commit(writer, folder, version, planned.layouts[version.table], seen))
         writer.end(list(source.metrics()), **({} if source.finished else {"status": "interrupted"}))
     finally:
         writer.close()
@@ -170,7 +175,7 @@ def _is_run(origin: Mapping[str, Any]) -> bool:
     return str(origin.get("kind", "")).startswith("wandb")
 
 
-def _versions(source: SourceRun, how: How) -> list[_Version]:
+def _versions(source: SourceRun, how: How, progress: Progress) -> list[_Version]:
     """Every version to be imported; raises BadInput where there is none of the table asked for."""
     chosen = [table for table in source.tables if how.table in (None, table.key)]
     if not chosen:
@@ -181,6 +186,7 @@ def _versions(source: SourceRun, how: How) -> list[_Version]:
     for table in chosen:
         taken = {version.epoch for version in found if version.source.key == table.key}
         epoch = table.epoch or how.epoch or max(taken, default=0) + 1
+        progress(f"{names[table.key]}@{epoch}", 0)
         found.append(_Version(table, names[table.key], epoch, table.read()))
     return found
 
@@ -214,7 +220,9 @@ def _about(source: SourceRun, layouts: Mapping[str, Layout]) -> dict[str, Any]:
     }
 
 
-def _commit(writer: RunWriter, folder: Path, version: _Version, how: Layout) -> ImportedTable:
+def _commit(
+    writer: RunWriter, folder: Path, version: _Version, how: Layout, progress: Callable[[int], None]
+) -> ImportedTable:
     run, image = writer.run.name, how.roles.image
     examples = ExamplesWriter(folder, writer.incoming, version.table, "image" if image else None)
     odd = Oddities(how)
@@ -222,12 +230,14 @@ def _commit(writer: RunWriter, folder: Path, version: _Version, how: Layout) -> 
 
     def batches() -> Iterator[pa.RecordBatch]:
         nonlocal count, broken
+        progress(0)
         for batch in version.found.batches():
             seen = pictures(batch, image)
             table = rows(batch, how, seen, (run, version.epoch, version.source.step))
             count, broken = count + batch.num_rows, broken + seen.broken
             odd.add(batch, table)
             _keep_examples(examples, table, seen)
+            progress(batch.num_rows)
             yield from table.to_batches()
 
     stream = pa.RecordBatchReader.from_batches(_nothing(version, how, run).schema, batches())

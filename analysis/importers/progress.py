@@ -1,0 +1,26 @@
+"""How far an import is, for whoever waits for it."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+Progress = Callable[[str, int], None]
+"""Is told what is being read, and how many rows of it came since it was last told."""
+
+
+def unseen(text: str, rows: int) -> None:
+    """Progress that nobody watches."""
+
+
+@contextmanager
+def bar(title: str, rows: int | None = None) -> Iterator[Progress]:
+    """Gives a function that shows progress, in so many rows if that is known; nothing where stderr is no terminal."""
+    if not sys.stderr.isatty():
+        yield unseen
+        return
+    rich: Any = import_module("rich.progress")
+    with rich.Progress(console=rich.Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(title, total=rows or None)
+        yield lambda text, more: progress.update(task, advance=more, description=f"{title}: {text}")
