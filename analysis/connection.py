@@ -74,7 +74,10 @@ class Connection:
         name of a saved view. What joins did is logged, and in the answer's `statement.reports`. Raises
         SecondguessError.
         """
-        return Table(*self._asked_for(self._viewed(tables, how)))
+        saved = how.pop("saved", None)
+        view = spelled({**how, "tables": tables}, views.load(self.store, str(saved)) if saved is not None else None)
+        build = partial(table_sql.statement, store=self.store, view=view)
+        return Table(*self._asked_for(build), view, lambda usual: self._found(partial(build, usual=usual)))
 
     def sql(self, text: str) -> duckdb.DuckDBPyRelation:
         """One SELECT over the tables, references such as "cnn@5", examples, runs and metrics; raises Refused."""
@@ -83,11 +86,6 @@ class Connection:
     def _asked(self, question: str, tables: tuple[str, ...], options: dict[str, object]) -> Build:
         asked = questions.find(self.store, question)
         return partial(asking.question, store=self.store, asked=asked, refs=tables, given=options)
-
-    def _viewed(self, tables: tuple[str, ...], how: dict[str, object]) -> Build:
-        saved = how.pop("saved", None)
-        view = spelled({**how, "tables": tables}, views.load(self.store, str(saved)) if saved is not None else None)
-        return partial(table_sql.statement, store=self.store, view=view)
 
     def _built(self, build: Build) -> Statement:
         with self.con.cursor() as cursor:
@@ -99,14 +97,17 @@ class Connection:
         return found
 
     def _asked_for(self, build: Build) -> tuple[Statement, duckdb.DuckDBPyRelation]:
+        statement, found = self._found(build)
+        for note in statement.notes:
+            _log.warning(note)
+        return statement, found
+
+    def _found(self, build: Build) -> tuple[Statement, duckdb.DuckDBPyRelation]:
         def attempt() -> tuple[Statement, duckdb.DuckDBPyRelation]:
             statement = self._built(build)
             return statement, self.con.sql(statement.text)
 
-        statement, found = _settled(attempt)
-        for note in statement.notes:
-            _log.warning(note)
-        return statement, found
+        return _settled(attempt)
 
 
 def _settled(attempt: Callable[[], Built]) -> Built:

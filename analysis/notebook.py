@@ -4,6 +4,8 @@ import base64
 import hashlib
 import sys
 from collections import OrderedDict
+from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
 from typing import Any
 
@@ -11,6 +13,11 @@ import duckdb
 
 from analysis.errors import MissingExtra
 from analysis.sqltext import Statement
+from analysis.table_sql import Usual
+from analysis.tableview import TableView
+
+Drawn = Callable[[Usual], tuple[Statement, duckdb.DuckDBPyRelation]]
+"""From what chooses a view's columns to its answer with them."""
 
 _ROWS = 50
 _known: "OrderedDict[str, Statement]" = OrderedDict()
@@ -21,12 +28,14 @@ class Table:
     """A table view's answer: a lazy DuckDB relation, with the statement behind it, that draws itself.
 
     Everything a relation has (df, filter, fetchall, …) this has too; `relation` is the relation itself, which combines
-    with others in SQL.
+    with others in SQL. It is drawn with the columns that the page shows where the view names none: images, too.
     """
 
-    def __init__(self, statement: Statement, relation: duckdb.DuckDBPyRelation) -> None:
+    def __init__(self, statement: Statement, relation: duckdb.DuckDBPyRelation, view: TableView, drawn: Drawn) -> None:
         self.statement = statement
         self.relation = relation
+        self._view = view
+        self._drawn = drawn
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -42,7 +51,10 @@ class Table:
         return self.statement.text
 
     def _repr_html_(self) -> str:
-        return html(self.statement, self.relation)
+        from analysis.web.columns import usual  # noqa: PLC0415 - what only drawing needs
+
+        statement, relation = self._drawn(partial(usual, self._view))
+        return html(statement, relation, len(self._view.tables) if self._view.join is not None else 1)
 
     def show(self) -> None:
         """Draw the first rows: in a notebook as HTML, with images and bars, elsewhere as text."""
@@ -68,17 +80,18 @@ def remember(statement: Statement, relation: duckdb.DuckDBPyRelation) -> None:
 def _drawn(relation: duckdb.DuckDBPyRelation) -> str | None:
     """The HTML of a relation that came from a store; None, so its text, for any other."""
     statement = _known.get(relation.sql_query())
-    return html(statement, relation) if statement is not None else None
+    if statement is None:
+        return None
+    return html(statement, relation, 2 if any(name.endswith("_b") for name in relation.columns) else 1)
 
 
-def html(statement: Statement, relation: duckdb.DuckDBPyRelation) -> str:
-    """The first rows of an answer as HTML; raises MissingExtra where what draws them is not installed."""
+def html(statement: Statement, relation: duckdb.DuckDBPyRelation, sides: int) -> str:
+    """The first rows of an answer, of so many tables side by side, as HTML; raises MissingExtra without the drawing."""
     try:
         from analysis.web import cells, columns, drawing  # noqa: PLC0415 - what only drawing needs
     except ModuleNotFoundError as error:
         raise MissingExtra(f"{error.name}, which drawing needs,", "view") from None
     found = relation.limit(_ROWS + 1).fetchall()
-    sides = 2 if any(name.endswith("_b") for name in relation.columns) else 1
     shown = columns.shown(relation.columns, [str(kind) for kind in relation.types], sides, statement.classes)
     images = cells.Images()
     rows = cells.rows(shown, relation.columns, found[:_ROWS], images, 0)

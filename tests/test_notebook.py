@@ -1,0 +1,87 @@
+"""Answers as a notebook draws them: HTML that carries its images, and asks nothing of anyone."""
+
+import base64
+import io
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+from page import CAT, DOG, MOOD, SCRIPT, make_store
+from PIL import Image
+
+import analysis
+from analysis.notebook import html
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> analysis.Connection:
+    return analysis.connect(make_store(tmp_path_factory.mktemp("notebook") / "predictions"))
+
+
+class _Tags(HTMLParser):
+    """The tags of a text with their attributes, and the words between them."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data: str) -> None:
+        self.words += [data.strip()] if data.strip() else []
+
+
+def test_a_table_draws_its_images_and_its_scores(store: analysis.Connection) -> None:
+    table = store.table("cnn@3", where="guess <> truth")
+    drawn = _Tags(table._repr_html_())
+    sources = [attrs["src"] or "" for tag, attrs in drawn.tags if tag == "img"]
+    pixels = [Image.open(io.BytesIO(base64.b64decode(text.partition("base64,")[2]))) for text in sources]
+    assert [image.convert("L").getpixel((0, 0)) for image in pixels] == [0, 4, 8, 12, 16, 20]  # of rows 0 to 5
+    assert sum(attrs.get("title") == SCRIPT for _, attrs in drawn.tags) >= 4  # two guesses, two truths, cut short
+    assert {CAT, DOG, MOOD, "sunny"} <= set(drawn.words)
+    assert sum("sc" == attrs.get("class") for _, attrs in drawn.tags) == 18  # six rows of three scores
+
+
+def test_it_needs_no_script_and_nothing_from_elsewhere(store: analysis.Connection) -> None:
+    text = store.table("cnn@3", "double@3", join="inner")._repr_html_()
+    drawn = _Tags(text)
+    assert "script" not in {tag for tag, _ in drawn.tags}
+    assert not re.search(r"(src|href)=\"(?!data:)", text)
+    assert not [attrs for _, attrs in drawn.tags if any(name.startswith("on") for name in attrs)]
+
+
+def test_drawing_leaves_the_answers_columns_alone(store: analysis.Connection) -> None:
+    table = store.table("cnn@3", where="guess <> truth")
+    before = table.columns
+    table._repr_html_()
+    assert table.columns == before
+    assert "image" not in before
+    assert table.fetchall()[0][before.index("guess")] == SCRIPT
+
+
+def test_named_columns_are_drawn_and_no_others(store: analysis.Connection) -> None:
+    drawn = _Tags(store.table("cnn@3", columns="id, guess", limit=2)._repr_html_())
+    assert sum(tag == "th" for tag, _ in drawn.tags) == 2
+    assert not [tag for tag, _ in drawn.tags if tag == "img"]
+
+
+def test_an_answer_is_drawn_as_the_page_draws_it(store: analysis.Connection) -> None:
+    asked = ("errors-by-guess", "cnn@3")
+    drawn = _Tags(html(store.statement(*asked), store.ask(*asked), 1))
+    labels = {SCRIPT[:11] + "…", DOG, CAT}
+    assert [word for word in drawn.words if word in labels] == [SCRIPT[:11] + "…", DOG, CAT]
+
+
+def test_more_rows_than_are_drawn_are_said(store: analysis.Connection) -> None:
+    assert "The first 50 rows; there are more." in store.table("cnn@3")._repr_html_()
+
+
+def test_outside_a_notebook_it_is_shown_as_text(
+    store: analysis.Connection, capfd: pytest.CaptureFixture[str]
+) -> None:
+    store.table("cnn@3", columns="id, guess", where="id = 'r05'").show()
+    assert "r05" in capfd.readouterr().out
