@@ -36,18 +36,23 @@ RunNames = Mapping[tuple[str, str], str]
 class Relation:
     """A SELECT over files of the store, the files, and the classes behind its score_0, score_1, ….
 
-    columns are the columns' names, each with what it holds: number, text, boolean, date, media, list or other.
+    columns are the columns' names, each with what it holds: number, text, boolean, date, media, list or other. inline
+    says that each use reads the files anew, only what it needs of them: DuckDB gathers in memory what is used twice.
     """
 
     sql: str
     files: frozenset[Path]
     classes: tuple[str, ...] = ()
     columns: Mapping[str, Kind] = field(default_factory=dict)
+    inline: bool = False
 
 
 def ctes(relations: Mapping[str, Relation]) -> str:
     """The relations as the list of a WITH."""
-    return ",\n".join(f"{identifier(name)} AS (\n{relation.sql}\n)" for name, relation in relations.items())
+    return ",\n".join(
+        f"{identifier(name)} AS {'NOT MATERIALIZED ' if relation.inline else ''}(\n{relation.sql}\n)"
+        for name, relation in relations.items()
+    )
 
 
 def all_files(relations: Mapping[str, Relation]) -> frozenset[Path]:
@@ -204,16 +209,19 @@ def same_labels(epochs: Iterable[Epoch]) -> None:
                 )
 
 
-def examples(epochs: Iterable[Epoch]) -> Relation:
-    """What the rows are about: examples (the file's stem, as in the tables), id, digest, truth, image or content."""
+def examples(epochs: Iterable[Epoch], *, place: bool = False) -> Relation:
+    """What the rows are about: examples (the file's stem, as in the tables), id, digest, truth, image or content.
+
+    With place it is read anew by each use, and a last column PLACE says where an example stands in its file.
+    """
     files = sorted({epoch.examples for epoch in epochs if epoch.examples is not None})
     if not files:
         raise BadInput("no table here has images or other content, so there are no examples")
     if missing := [path for path in files if not path.is_file()]:
         raise Damaged(f"examples file {missing[0]} is missing; restore it from a copy, or ask without examples")
     select = "SELECT parse_filename(filename, true) AS examples, * EXCLUDE (filename)"
-    source = read_parquet(files, "union_by_name = true", "filename = true")
-    return Relation(f"{select}\nFROM {source}", frozenset(files))
+    options = ["union_by_name = true", "filename = true", *(["file_row_number = true"] if place else [])]
+    return Relation(f"{select}\nFROM {read_parquet(files, *options)}", frozenset(files), inline=place)
 
 
 def metrics(runs: Iterable[Run]) -> Relation:

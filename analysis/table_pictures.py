@@ -8,13 +8,14 @@ import duckdb
 
 from analysis import scope
 from analysis.errors import BadInput
-from analysis.scope import Relation
+from analysis.scope import PLACE, Relation
 from analysis.sqltext import identifier
 from analysis.table_rows import TableRows
 
 RELATION = "examples shown"
 _FIRST = 3  # images that a group shows
 _PLACE = ("examples file", "example")
+_PAGE, _ALL = identifier("rows shown"), identifier(RELATION)
 _NAMES = ("image", "content", "digest")
 
 
@@ -56,7 +57,7 @@ class Pictures:
                 return cls({}, {}, frozenset(own))
             name = f"{repeated[0].run}/{repeated[0].table}@{repeated[0].epoch}"
             raise BadInput(f"{name} has repeated or missing ids, so it is not known which row has which image")
-        relation = scope.examples(rows.epochs)
+        relation = scope.examples(rows.epochs, place=True)
         con.execute(f"DESCRIBE {relation.sql}")
         held = {str(row[0]) for row in con.fetchall()}
         columns = {
@@ -77,22 +78,36 @@ class Pictures:
         ]
 
     def beside(self, page: str, names: Sequence[str]) -> str:
-        """The page's rows, in their order, with the named columns, its own and looked up ones."""
+        """The page's rows, in their order, with the named columns, its own and looked up ones.
+
+        First the places of its examples are found, which reads ids alone; then, of few pages of the files, the images.
+        """
         row = identifier(self._free("row in page"))
         places = self._places(names)
         items = []
+        lookups = [f"{_PAGE} AS MATERIALIZED (\nSELECT *, row_number() OVER () AS {row}\nFROM (\n{page}\n)\n)"]
         for name in names:
             held, place = self.columns.get(name, (name, None))
             table = f"seen_{places.index(place)}" if place is not None else "page"
             items.append(f"{table}.{identifier(held)} AS {identifier(name)}")
-        lookups = []
-        for number in range(len(places)):
-            file, example = (f"page.{identifier(self._free(f'{what} {number}'))}" for what in _PLACE)
-            on = f"seen_{number}.examples = {file} AND seen_{number}.id = {example}"
-            lookups.append(f"LEFT JOIN {identifier(RELATION)} seen_{number} ON {on}")
-        numbered = f"SELECT *, row_number() OVER () AS {row}\nFROM (\n{page}\n)"
-        found = "\n".join(lookups)
-        return f"SELECT {', '.join(items)}\nFROM (\n{numbered}\n) page\n{found}\nORDER BY page.{row}"
+        for number, place in enumerate(places):
+            held_there = [self.columns[name] for name in names if name in self.columns]
+            lookups += self._lookup(number, row, list(dict.fromkeys(held for held, at in held_there if at == place)))
+        seen = "\n".join(f"LEFT JOIN {identifier(f'seen {n}')} seen_{n} USING ({row})" for n in range(len(places)))
+        shown = f"SELECT {', '.join(items)}\nFROM {_PAGE} page\n{seen}\nORDER BY page.{row}"
+        found = ",\n".join(lookups)
+        return f"WITH {found}\n{shown}"
+
+    def _lookup(self, number: int, row: str, held: Sequence[str]) -> list[str]:
+        """The relations that find the places of a page's examples, and what is held there."""
+        file, example = (f"page.{identifier(self._free(f'{what} {number}'))}" for what in _PLACE)
+        places, seen = identifier(f"places {number}"), identifier(f"seen {number}")
+        at = f"all_of.examples = {file} AND all_of.id = {example}"
+        found = f"SELECT page.{row}, all_of.examples, all_of.{PLACE}\nFROM {_PAGE} page JOIN {_ALL} all_of ON {at}"
+        there = f"all_of.examples = places.examples AND all_of.{PLACE} = places.{PLACE}"
+        columns = ", ".join(f"all_of.{identifier(name)}" for name in held)
+        shown = f"SELECT places.{row}, {columns}\nFROM {places} places JOIN {_ALL} all_of ON {there}"
+        return [f"{places} AS MATERIALIZED (\n{found}\n)", f"{seen} AS (\n{shown}\n)"]
 
     def first(self, name: str) -> tuple[str, str]:
         """What a group gathers and shows of a column that is looked up: that of its first rows, by file and id."""
