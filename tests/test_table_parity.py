@@ -47,8 +47,11 @@ def check(con: duckdb.DuckDBPyConnection, store: Path, asked: Asked) -> None:
     ]
 
 
+Drawn = tuple[Store, list[Asked], bool]
+
+
 @st.composite
-def views(draw: st.DrawFn, least: int, most: int) -> tuple[Store, list[Asked], bool]:
+def views(draw: st.DrawFn, least: int, most: int) -> Drawn:
     """A store, views of it, and whether its runs have ended."""
     tables = draw(stores())
     return tables, draw(st.lists(asked(tables), min_size=least, max_size=most)), draw(st.booleans())
@@ -57,6 +60,18 @@ def views(draw: st.DrawFn, least: int, most: int) -> tuple[Store, list[Asked], b
 @settings(max_examples=12, suppress_health_check=MANY)
 @given(views(16, 32))
 def test_any_view_of_any_tables_shows_what_the_rules_say(tmp_path_factory, con, drawn):
+    check_all(tmp_path_factory, con, drawn)
+
+
+@pytest.mark.slow
+@settings(max_examples=250, suppress_health_check=MANY)
+@given(views(16, 32))
+def test_so_do_thousands_of_views(tmp_path_factory, con, drawn):
+    check_all(tmp_path_factory, con, drawn)
+
+
+def check_all(tmp_path_factory: pytest.TempPathFactory, con: duckdb.DuckDBPyConnection, drawn: Drawn) -> None:
+    """Write the tables and check each view of them."""
     tables, asked, ended = drawn
     store = tmp_path_factory.mktemp("views")
     write(store, tables, ended=ended)
@@ -97,9 +112,21 @@ def joined(draw: st.DrawFn) -> tuple[Store, list[TableView], bool]:
     return tables, draw(st.lists(joins_of(tables), min_size=4, max_size=10)), draw(st.booleans())
 
 
-@settings(max_examples=40, suppress_health_check=MANY)
+@settings(max_examples=15, suppress_health_check=MANY)
 @given(joined())
 def test_any_join_reports_what_counting_finds(tmp_path_factory, con, drawn):
+    check_reports(tmp_path_factory, con, drawn)
+
+
+@pytest.mark.slow
+@settings(max_examples=200, suppress_health_check=MANY)
+@given(joined())
+def test_so_does_each_of_very_many_joins(tmp_path_factory, con, drawn):
+    check_reports(tmp_path_factory, con, drawn)
+
+
+def check_reports(tmp_path_factory, con, drawn):
+    """Compare what joins report with what counting finds."""
     tables, views, ended = drawn
     store = tmp_path_factory.mktemp("joins")
     write(store, tables, ended=ended)
@@ -134,9 +161,21 @@ def check_columns(con: duckdb.DuckDBPyConnection, store: Path, view: TableView, 
         assert {name: plain(found[name]) for name in common} == {name: plain(expected[name]) for name in common}
 
 
-@settings(max_examples=20, suppress_health_check=MANY)
+@settings(max_examples=6, suppress_health_check=MANY)
 @given(st.data())
 def test_columns_change_neither_groups_nor_counts_nor_order(tmp_path_factory, con, data):
+    check_projections(tmp_path_factory, con, data)
+
+
+@pytest.mark.slow
+@settings(max_examples=100, suppress_health_check=MANY)
+@given(st.data())
+def test_nor_do_they_in_very_many_views(tmp_path_factory, con, data):
+    check_projections(tmp_path_factory, con, data)
+
+
+def check_projections(tmp_path_factory, con, data):
+    """Compare views of some columns with those of all."""
     tables, asked, ended = data.draw(views(6, 12))
     store = tmp_path_factory.mktemp("columns")
     write(store, tables, ended=ended)
@@ -160,7 +199,7 @@ def pictured(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return store
 
 
-@settings(max_examples=50)
+@settings(max_examples=15)
 @given(st.data())
 def test_columns_of_the_examples_change_neither_groups_nor_counts_nor_order(pictured, con, data):
     join = data.draw(st.sampled_from([None, "inner", "outer"]))
