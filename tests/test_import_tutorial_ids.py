@@ -50,6 +50,33 @@ def store(mnist_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "store"
 
 
+@pytest.fixture(scope="module")
+def whole(mnist_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """All test images by their true index, and in another order under the tutorial's ids; the guess is the index."""
+    store = tmp_path_factory.mktemp("whole")
+    _, examples = load("mnist", mnist_dir)
+    order = np.random.default_rng(0).permutation(len(examples.ids))
+    named = [f"{place % 32}_{place // 32}" for place in range(len(order))]
+    for run, places, ids in (("local", np.arange(len(order)), examples.ids), ("tutorial", order, named)):
+        with Recorder(store, run=run) as recorder, recorder.table("test_predictions", epoch=1) as table:
+            table.add(ids=list(ids), images=examples.images[places], truth=examples.labels[places], guess=places)
+    return store
+
+
+def test_by_digest_is_by_true_index_for_all_images_of_mnist(whole: Path) -> None:
+    answer = analysis.connect(whole).table(
+        "tutorial", "local", join="inner", key="digest", columns="guess_a, guess_b, id_b, truth_a, truth_b"
+    )
+    pairs = answer.fetchall()
+    assert sorted(index for index, *_ in pairs) == list(range(10_000))
+    assert all(
+        one == other and name == f"test-{one:05d}" and truth == label for one, other, name, truth, label in pairs
+    )
+    (report,) = answer.statement.reports
+    assert (report.matched, report.only_left, report.only_right, report.truths_differ) == (10_000, 0, 0, 0)
+    assert report.same_examples is True
+
+
 def by_digest(left: str, right: str) -> str:
     """The pairs of rows of two runs whose images are the same."""
     return f"""
