@@ -27,6 +27,7 @@ _CONFIG = {
 }
 
 _LOOKS = 3
+_JOINING = "1500MB"  # what a join holds in memory, so that one of any size leaves some to others; the rest is spilled
 Build = Callable[[duckdb.DuckDBPyConnection], Statement]
 Started = TypeVar("Started")
 
@@ -120,11 +121,13 @@ def locked(build: Build, spill: Path | None, memory: str | None = None) -> tuple
 
     DuckDB grants writing with reading, but no statement of one SELECT round a person's text can ask for it.
     """
-    limits = {"memory_limit": memory} if memory else {}
+    limits = {"memory_limit": memory or _JOINING}
     con = duckdb.connect(":memory:", config={**_CONFIG, **limits, "temp_directory": str(spill or "")})
     try:
         con.execute("SET enable_progress_bar = false")  # it is drawn on stdout, between the rows
         statement = build(con)
+        if memory is None and not statement.reports:
+            con.execute("RESET memory_limit")
         if len(con.extract_statements(statement.sql)) != 1:
             raise Refused("exactly one SELECT is run at a time")
         # The name of a file is checked as it is written in SQL, and again as it is opened.

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import shlex
+from functools import partial
 
 import duckdb
 import numpy as np
@@ -11,8 +12,10 @@ import pytest
 from recording import bytes_of, record
 from stores import epoch, writer
 
+from analysis import engine, table_sql
 from analysis.cli import main
 from analysis.export import jsonable
+from analysis.tableview import TableView
 from trainer.recorder import Recorder
 
 # id, truth, scores. By hand: a right, b and c wrong, d unlabelled, e wrong; in the second epoch b is right.
@@ -391,6 +394,16 @@ def test_the_report_is_a_file_of_its_own_with_one_entry_per_further_table(run, t
         ("cnn@1", "cnn@2", 5),
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["report.json", "rows.parquet"]
+
+
+def test_a_join_is_answered_in_little_memory_and_spills(made):
+    def limit(*tables, **how):
+        build = partial(table_sql.statement, store=made, view=TableView(tables, **how))
+        with engine.answered(build, lambda con, _: con.execute("SELECT current_setting('memory_limit')")) as (_, found):
+            return found.fetchone()[0]
+
+    assert limit("cnn@1", "cnn@2", join="outer") == "1.3 GiB"  # 1,500 MB
+    assert limit("cnn@1", "cnn@2") == duckdb.execute("SELECT current_setting('memory_limit')").fetchone()[0]
 
 
 def test_a_report_of_stacked_tables_is_empty(run, tmp_path):
