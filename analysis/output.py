@@ -50,7 +50,7 @@ def give(build: Build, store: Path, how: How) -> None:
             _tell(statement, how)
             with export.replaced(how.file) as part:
                 count = export.write_parquet(reader, part)
-            _say(f"wrote {_rows(count)} to {how.file}")
+            _say(f"{_comment(how)}wrote {_rows(count)} to {how.file}")
         return
     with answered(build, page) as (statement, (found, total)):
         if how.chart is not None:
@@ -61,7 +61,7 @@ def give(build: Build, store: Path, how: How) -> None:
             with export.replaced(how.file) as part, part.open("w", encoding="utf-8", newline="") as out:
                 count = export.write_text(pictures.beside(how.file, form, answer), form, out)
             some = "" if total is None or total == count else f" ({_part(count, total, statement)})"
-            _say(f"wrote {_rows(count)} to {how.file}{some}")
+            _say(f"{_comment(how)}wrote {_rows(count)} to {how.file}{some}")
         elif form == "table":
             _to_terminal(answer, how, total, statement)
         else:

@@ -212,6 +212,13 @@ def test_all_of_stderr_can_be_pasted_what_is_said_of_the_page_too(run):
         assert len(session.execute(err).fetchall()) == 2
 
 
+def test_all_of_stderr_can_be_pasted_where_a_file_is_written(run, tmp_path):
+    for name in ("rows.csv", "rows.parquet"):
+        err = run("cnn@1", "--limit", "2", "--show-sql", "-o", tmp_path / name)[2]
+        with duckdb.connect() as session:
+            assert len(session.execute(err).fetchall()) == 2
+
+
 def test_pages_of_equal_rows_are_the_same_every_time(run):
     how = ("many", "--sort", "guess", "--columns", "id", "--limit", "40", "--offset", "400")
     # By hand: 412 rows have guess 0; the last 12 of them, then the first 28 of guess 1, as they were recorded.
