@@ -27,7 +27,7 @@ _CONFIG = {
 }
 
 _LOOKS = 3
-_JOINING = "1500MB"  # what a join holds in memory, so that one of any size leaves some to others; the rest is spilled
+_JOINING = "1000MB"  # what a join holds in memory, so that one of any size leaves some to others; the rest is spilled
 Build = Callable[[duckdb.DuckDBPyConnection], Statement]
 Started = TypeVar("Started")
 
