@@ -4,7 +4,6 @@ import base64
 import io
 import re
 from html.parser import HTMLParser
-from pathlib import Path
 
 import pytest
 from page import CAT, DOG, MOOD, SCRIPT, make_store
@@ -43,7 +42,7 @@ def test_a_table_draws_its_images_and_its_scores(store: analysis.Connection) -> 
     assert [image.convert("L").getpixel((0, 0)) for image in pixels] == [0, 4, 8, 12, 16, 20]  # of rows 0 to 5
     assert sum(attrs.get("title") == SCRIPT for _, attrs in drawn.tags) >= 4  # two guesses, two truths, cut short
     assert {CAT, DOG, MOOD, "sunny"} <= set(drawn.words)
-    assert sum("sc" == attrs.get("class") for _, attrs in drawn.tags) == 18  # six rows of three scores
+    assert sum(attrs.get("class") == "sc" for _, attrs in drawn.tags) == 18  # six rows of three scores
 
 
 def test_it_needs_no_script_and_nothing_from_elsewhere(store: analysis.Connection) -> None:
@@ -80,8 +79,6 @@ def test_more_rows_than_are_drawn_are_said(store: analysis.Connection) -> None:
     assert "The first 50 rows; there are more." in store.table("cnn@3")._repr_html_()
 
 
-def test_outside_a_notebook_it_is_shown_as_text(
-    store: analysis.Connection, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_outside_a_notebook_it_is_shown_as_text(store: analysis.Connection, capfd: pytest.CaptureFixture[str]) -> None:
     store.table("cnn@3", columns="id, guess", where="id = 'r05'").show()
     assert "r05" in capfd.readouterr().out
