@@ -64,7 +64,8 @@ def test_any_view_of_any_tables_shows_what_the_rules_say(tmp_path_factory, con, 
 
 
 @pytest.mark.slow
-@settings(max_examples=250, suppress_health_check=MANY)
+@pytest.mark.timeout(1800)
+@settings(max_examples=100, suppress_health_check=MANY)
 @given(views(16, 32))
 def test_so_do_thousands_of_views(tmp_path_factory, con, drawn):
     check_all(tmp_path_factory, con, drawn)
@@ -119,6 +120,7 @@ def test_any_join_reports_what_counting_finds(tmp_path_factory, con, drawn):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @settings(max_examples=200, suppress_health_check=MANY)
 @given(joined())
 def test_so_does_each_of_very_many_joins(tmp_path_factory, con, drawn):
@@ -168,7 +170,8 @@ def test_columns_change_neither_groups_nor_counts_nor_order(tmp_path_factory, co
 
 
 @pytest.mark.slow
-@settings(max_examples=100, suppress_health_check=MANY)
+@pytest.mark.timeout(1800)
+@settings(max_examples=60, suppress_health_check=MANY)
 @given(st.data())
 def test_nor_do_they_in_very_many_views(tmp_path_factory, con, data):
     check_projections(tmp_path_factory, con, data)

@@ -460,6 +460,7 @@ def test_any_expression_gives_what_the_interpreter_gives(text, rows):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 @settings(max_examples=5_000)
 @given(either(NUMBER, TEXT, BOOLEAN, LIST_OF_NUMBERS, LIST_OF_TEXTS), RAW_ROWS)
 def test_so_do_very_many_expressions(text, rows):
