@@ -80,30 +80,39 @@ def batches(con: duckdb.DuckDBPyConnection, statement: Statement) -> "pa.RecordB
 
 @contextmanager
 def answered(
-    build: Build, start: Callable[[duckdb.DuckDBPyConnection, Statement], Started], memory: str | None = None
+    build: Build,
+    start: Callable[[duckdb.DuckDBPyConnection, Statement], Started],
+    memory: str | None = None,
+    con: duckdb.DuckDBPyConnection | None = None,
 ) -> Iterator[tuple[Statement, Started]]:
     """Start the statement that `build` makes, on a connection locked down to the statement's files.
 
-    memory, such as 2GB, is the most it may take, and then nothing is spilled to disk.
+    memory, such as 2GB, is the most it may take, and then nothing is spilled to disk. con is a `fresh` connection to
+    use, which is not closed here.
 
     A file that a compaction removed between listing and reading makes it start over, before any row is given. Raises
     SecondguessError for what DuckDB refuses.
     """
     spill = Path(tempfile.gettempdir()) / f"secondguess-{secrets.token_hex(8)}"  # made by DuckDB when it needs it
+    ready = [] if con is None else [con]
     opened: list[duckdb.DuckDBPyConnection] = []
 
     def attempt() -> tuple[Statement, Started]:
-        con, statement = locked(build, None if memory else spill, memory)
-        opened.append(con)
-        return statement, start(con, statement)
+        if ready:
+            own = ready.pop()
+        else:
+            own = fresh(memory, None if memory else spill)
+            opened.append(own)
+        statement = locked(own, build, memory)
+        return statement, start(own, statement)
 
     try:
         yield starting_over(attempt)
     except duckdb.Error as error:
         raise explained(error) from None
     finally:
-        for con in opened:
-            con.close()
+        for own in opened:
+            own.close()
         shutil.rmtree(spill, ignore_errors=True)
 
 
@@ -116,29 +125,30 @@ def starting_over(attempt: Callable[[], Started]) -> Started:
     return attempt()
 
 
-def locked(build: Build, spill: Path | None, memory: str | None = None) -> tuple[duckdb.DuckDBPyConnection, Statement]:
-    """A new connection that can read the files of the statement `build` makes, and write only in the folder `spill`.
+def fresh(memory: str | None = None, spill: Path | None = None) -> duckdb.DuckDBPyConnection:
+    """A new connection that takes so much memory and spills into that folder, before it is locked."""
+    limits = {"memory_limit": memory or _JOINING, "temp_directory": str(spill or "")}
+    con = duckdb.connect(":memory:", config={**_CONFIG, **limits})
+    con.execute("SET enable_progress_bar = false")  # it is drawn on stdout, between the rows
+    return con
+
+
+def locked(con: duckdb.DuckDBPyConnection, build: Build, memory: str | None = None) -> Statement:
+    """Let a fresh connection read the files of the statement `build` makes, and write only where it spills.
 
     DuckDB grants writing with reading, but no statement of one SELECT round a person's text can ask for it.
     """
-    limits = {"memory_limit": memory or _JOINING}
-    con = duckdb.connect(":memory:", config={**_CONFIG, **limits, "temp_directory": str(spill or "")})
-    try:
-        con.execute("SET enable_progress_bar = false")  # it is drawn on stdout, between the rows
-        statement = build(con)
-        if memory is None and not statement.reports:
-            con.execute("RESET memory_limit")
-        if len(con.extract_statements(statement.sql)) != 1:
-            raise Refused("exactly one SELECT is run at a time")
-        # The name of a file is checked as it is written in SQL, and again as it is opened.
-        allowed = {name for path in statement.files for name in (str(path), pattern(path))}
-        con.execute(f"SET allowed_paths = {literal(sorted(allowed))}")
-        con.execute("SET enable_external_access = false")
-        con.execute("SET lock_configuration = true")
-    except BaseException:
-        con.close()
-        raise
-    return con, statement
+    statement = build(con)
+    if memory is None and not statement.reports:
+        con.execute("RESET memory_limit")
+    if len(con.extract_statements(statement.sql)) != 1:
+        raise Refused("exactly one SELECT is run at a time")
+    # The name of a file is checked as it is written in SQL, and again as it is opened.
+    allowed = {name for path in statement.files for name in (str(path), pattern(path))}
+    con.execute(f"SET allowed_paths = {literal(sorted(allowed))}")
+    con.execute("SET enable_external_access = false")
+    con.execute("SET lock_configuration = true")
+    return statement
 
 
 def explained(error: duckdb.Error) -> SecondguessError:

@@ -115,6 +115,10 @@ def _row(
     cells = []
     for column in columns:
         values = _values(column, row)
+        if column.kind == "score":
+            bars = tuple(bar(value, top) for value, top in zip(values, tops, strict=False))
+            cells.append(Cell("score", bars, truth=bool(known) and str(known[0]) == column.head))
+            continue
         sides = _told(column, values, absent)
         one = values[0] if len(values) == 1 else None
         name = names[column.places[0]] if len(values) == 1 and column.places[0] is not None else ""
@@ -122,8 +126,7 @@ def _row(
         cells.append(
             Cell(
                 kind=column.kind,
-                parts=_drawn(column, told, images, known, [tops[side] for side in sides if side < len(tops)]),
-                truth=bool(known) and column.kind == "score" and str(known[0]) == column.head,
+                parts=_drawn(column, told, images, known),
                 name=name,
                 value=one,
                 sides=sides,
@@ -144,8 +147,6 @@ def _absent(columns: Sequence[Shown], row: Sequence[Any]) -> frozenset[int]:
 
 def _told(column: Shown, values: Sequence[Any], absent: frozenset[int]) -> tuple[int, ...]:
     """The sides that a cell shows: those that have such a column, and a truth once where all agree on it."""
-    if column.kind == "score":
-        return tuple(range(len(values)))
     sides = tuple(side for side, place in enumerate(column.places) if place is not None)
     if column.kind != "label" or column.title == "guess":
         return sides
@@ -180,9 +181,7 @@ def _finite(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def _drawn(
-    column: Shown, values: Sequence[Any], images: Images, truth: Sequence[Any], tops: Sequence[float]
-) -> tuple[Any, ...]:
+def _drawn(column: Shown, values: Sequence[Any], images: Images, truth: Sequence[Any]) -> tuple[Any, ...]:
     draw: Callable[[Any], Any] | None = {
         "bins": _bins,
         "counts": _counts,
@@ -190,8 +189,6 @@ def _drawn(
         "number": number,
         "label": lambda value: _label(value, truth, column.title == "guess"),
     }.get(column.kind)
-    if column.kind == "score":
-        return tuple(bar(value, top) for value, top in zip(values, tops, strict=False))
     if draw is not None:
         return tuple(draw(value) for value in values)
     return tuple(None if value is None else text(value) for value in values)

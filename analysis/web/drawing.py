@@ -49,14 +49,15 @@ def _environment() -> Environment:
     found.filters["count"] = lambda value: f"{value:,}"
     found.globals["cell_urls"] = CellUrls
     found.globals["image_source"] = urls.image
-    found.globals["same_bars"] = _bars
+    found.globals["score_cell"] = _score
     return found
 
 
 @lru_cache(4_096)
-def _bars(parts: tuple[Bar, ...]) -> Markup:
-    """The bars of a score cell; of most cells of a page they are the same, next to nothing, and drawn once."""
-    drawn: Markup = _TEMPLATES.get_template("parts.html").module.bars(parts)  # type: ignore[attr-defined]
+def _score(parts: tuple[Bar, ...], truth: bool, head: str, pinned: bool) -> Markup:
+    """The cell of a score; most cells of a page are the same, next to nothing, and drawn once."""
+    cells: Any = _TEMPLATES.get_template("table_cells.html").module
+    drawn: Markup = cells.score(parts, truth, head, pinned)
     return drawn
 
 

@@ -58,6 +58,7 @@ class Found:
 
 def serve(pipe: Connection, memory: str) -> None:
     """Answer what comes through the pipe, until it closes: a Found, or the SecondguessError that it raised."""
+    con = engine.fresh(memory)
     pipe.send(None)  # it takes questions now; what it took to begin is no question's time
     while True:
         try:
@@ -65,19 +66,21 @@ def serve(pipe: Connection, memory: str) -> None:
         except EOFError:
             return
         try:
-            answer: Found | SecondguessError = _answer(asked, memory)
+            answer: Found | SecondguessError = _answer(asked, memory, con)
         except SecondguessError as error:
             answer = error
         except duckdb.OutOfMemoryException:
             answer = SecondguessError(f"this takes more than {memory} of memory; filter more, or use Python")
         pipe.send(answer)
+        con.close()
+        con = engine.fresh(memory)  # while nobody waits: no question finds what another left
 
 
-def _answer(asked: Asked, memory: str) -> Found:
+def _answer(asked: Asked, memory: str, con: duckdb.DuckDBPyConnection) -> Found:
     if asked.how == "export":
         return _exported(asked, memory)
     began = perf_counter()
-    with answered(_build(asked), engine.page, memory) as (statement, (rows, total)):
+    with answered(_build(asked), engine.page, memory, con) as (statement, (rows, total)):
         found = list(islice(rows.rows, asked.most + 1))
         return Found(
             columns=tuple(rows.columns),
