@@ -21,6 +21,9 @@ def _rows(_: click.Context, __: click.Parameter, text: str) -> int | None:
     return int(text)
 
 
+_START_TIMEOUT_S = 60.0  # no training waits for it, only a person
+
+
 @click.command(context_settings={"show_default": True})
 @click.argument("run")
 @click.option("--rows", callback=_rows, metavar="N|all", default="all", help="Rows of each table, from the first.")
@@ -38,7 +41,9 @@ def _rows(_: click.Context, __: click.Parameter, text: str) -> int | None:
 )
 def publish(run: str, rows: int | None, mode: Literal["offline", "online"], project: str, store: Path) -> None:
     """Send a recorded run to W&B, with all its tables and metrics."""
-    options = WandbOptions(mode=mode, project=project, rows=rows, history_limit=1 << 62)
+    options = WandbOptions(
+        mode=mode, project=project, rows=rows, history_limit=1 << 62, start_timeout_s=_START_TIMEOUT_S
+    )
     # Half a second of Arrow, which `--help` need not wait for.
     published = importlib.import_module("trainer.publish").publish(store.absolute(), run, options)
     report: MirrorReport = published.report
