@@ -9,7 +9,7 @@ import pytest
 from recording import bytes_of, record
 
 from analysis import asking, guard
-from analysis.engine import answered, locked, rows
+from analysis.engine import answered, fresh, locked, rows
 from analysis.errors import SecondguessError
 from analysis.sqltext import Statement
 
@@ -256,7 +256,8 @@ def test_the_engine_by_itself_writes_nothing_and_reads_nothing_outside(world, te
     before = bytes_of(world)
     found: list[object] = []
     with suppress(duckdb.Error, SecondguessError):
-        con, statement = locked(lambda con: Statement("", text, files=files), tmp_path / "spill")
+        con = fresh(spill=tmp_path / "spill")
+        statement = locked(con, lambda con: Statement("", text, files=files))
         with con:
             found = list(rows(con, statement).rows)
     assert SECRET not in str(found)
@@ -265,7 +266,8 @@ def test_the_engine_by_itself_writes_nothing_and_reads_nothing_outside(world, te
 
 
 def test_no_setting_of_a_locked_connection_can_be_changed_back(world, tmp_path):
-    con, _ = locked(lambda con: Statement("", "SELECT 1"), tmp_path / "spill")
+    con = fresh(spill=tmp_path / "spill")
+    locked(con, lambda con: Statement("", "SELECT 1"))
     for statement in (
         "SET enable_external_access = true",
         "SET lock_configuration = false",
