@@ -1,7 +1,9 @@
 """What can go wrong, said in one line: what was asked, what exists, what to do."""
 
-import difflib
 from collections.abc import Iterable
+from difflib import SequenceMatcher
+
+_ALIKE = 0.7  # of two names: one letter of four or five is another, or missing
 
 
 class SecondguessError(Exception):
@@ -52,6 +54,9 @@ def listing(names: Iterable[object], limit: int = 12) -> str:
 
 def meant(name: str, known: Iterable[str]) -> str:
     """A hint at the known name that is most like one that is not known: ` (did you mean guess?)`, or nothing."""
-    folded = {other.casefold(): other for other in known}
-    near = difflib.get_close_matches(name.casefold(), folded, 1, 0.7)
-    return f" (did you mean {folded[near[0]]}?)" if near else ""
+
+    def alike(other: str) -> float:
+        return SequenceMatcher(None, name.casefold(), other.casefold()).ratio()
+
+    near = max(known, key=alike, default="")
+    return f" (did you mean {near}?)" if alike(near) >= _ALIKE else ""
