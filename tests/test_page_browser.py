@@ -127,7 +127,7 @@ def test_an_error_is_a_page_that_leads_on(visit: Opened, way: str) -> None:
         ("/run?run=nobody", 404, "no run named 'nobody'; the store has: cnn, double"),
         ("/table?t=cnn%4099", 404, "99"),
         ("/nothing", 404, "There is no page at this address"),
-        ("/table?t=cnn%403&where=guess+%3D", 400, "This cannot be shown"),
+        ("/table?t=cnn%403&where=guess+%3D", 400, "This filter cannot be read"),
     ):
         seen.open(path, status)
         assert said in seen.main()
