@@ -453,4 +453,5 @@ def visit(profiles: Callable[..., Any], server: Server) -> Iterator[Opened]:
     yield opened
     for each in visits:
         each.tab.close()
-    assert [fault for each in visits for fault in each.faults] == []
+    faults = [fault for each in visits for fault in each.faults]
+    assert faults == [], faults

@@ -58,7 +58,7 @@
   });
 
   // A column at hand is put where the filter is being typed.
-  Array.prototype.forEach.call(document.querySelectorAll("[data-insert]"), function (name) {
+  Array.prototype.forEach.call(document.querySelectorAll(".hand [data-insert]"), function (name) {
     name.classList.add("inserts");
     name.addEventListener("mousedown", function (event) {
       var box = document.getElementById("filter");
