@@ -13,6 +13,7 @@ from analysis.join_report import JoinReport
 from analysis.joins import Join
 from analysis.questions import Question
 from analysis.refs import Selection, resolve
+from analysis.schema import WRONG
 from analysis.scope import Relation
 from analysis.sqltext import Statement
 from analysis.store.runs import Run, list_runs
@@ -39,12 +40,13 @@ def question(
         if guard.folded(name) == "joined":
             if len(chosen) < 2:
                 raise BadInput(f"joined is tables side by side; name two, not {len(chosen)}")
-            side_by_side = joins.joined(con, chosen, Join())
+            judged = any(found.names(f"{WRONG}_{side}") for side in joins.letters(len(chosen)))
+            side_by_side = joins.joined(con, chosen, Join(), judged=judged)
             relations.update(side_by_side.relations)
             notes += [report.line for report in side_by_side.reports]
             reports = side_by_side.reports
         else:
-            relations[name] = _question_relation(name, chosen, runs)
+            relations[name] = _question_relation(name, chosen, runs, found.names(WRONG))
     epochs = [epoch for selection in chosen for epoch in selection.epochs]
     names = scope.run_names(epochs)
     return Statement(
@@ -67,7 +69,7 @@ def sql(con: duckdb.DuckDBPyConnection, store: Path, text: str) -> Statement:
     if found.parameters:
         raise BadInput(f"the SQL has the parameter ${found.parameters[0].name}, which nothing fills; write its value")
     runs = listed(store, lambda runs: [selection for run in runs.values() for selection in tables_of(run)])
-    relations = {name: free_relation(name, runs) for name in found.relations}
+    relations = {name: free_relation(name, runs, judged=found.names(WRONG)) for name in found.relations}
     return Statement(
         scope=scope.ctes(relations),
         body=found.text,
@@ -112,11 +114,11 @@ def _inspected(con: duckdb.DuckDBPyConnection, asked: Question) -> guard.Inspect
     return found
 
 
-def _question_relation(name: str, chosen: Sequence[Selection], runs: Mapping[str, Run]) -> Relation:
+def _question_relation(name: str, chosen: Sequence[Selection], runs: Mapping[str, Run], judged: bool) -> Relation:
     """The relation of that name, over the tables asked about or, where none are, the whole store."""
     kind = guard.folded(name)
     if kind == "predictions":
-        return scope.stacked("predictions", chosen)
+        return scope.stacked("predictions", chosen, judged=judged)
     if kind == "examples":
         return scope.examples(epoch for selection in chosen for epoch in selection.epochs)
     if kind == "runs":

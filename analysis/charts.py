@@ -7,6 +7,7 @@ from typing import Any
 import altair as alt
 
 from analysis.errors import BadInput, MissingExtra
+from analysis.schema import WRONG
 from analysis.sqltext import identifier, literal
 from analysis.tableview import TableView
 
@@ -165,8 +166,7 @@ def _bars(records: Sequence[Mapping[str, Any]], key: str, order: Sequence[tuple[
         {"table": _named(record), key: _text(record[key]), "errors": record["errors"], "_key": record[key]}
         for record in records
     ]
-    wrong = "truth IS NOT NULL AND guess IS DISTINCT FROM truth"
-    linked = _linked(data, link, lambda record: TableView((record["table"],), where=(_is(key, record["_key"]), wrong)))
+    linked = _linked(data, link, lambda record: TableView((record["table"],), where=(_is(key, record["_key"]), WRONG)))
     values = [{name: value for name, value in record.items() if name != "_key"} for record in data]
     labels = sorted(
         {record[key] for record in records}, key=lambda label: (label is None, str(type(label)), label or 0)
@@ -193,8 +193,7 @@ def _lines(records: Sequence[Mapping[str, Any]], order: Sequence[tuple[str, int]
     there = dict.fromkeys(record["run"] for record in records)
     names = list(dict.fromkeys(name for name in (*(run for run, _ in order), *there) if name in there))
     data = [{"run": record["run"], "epoch": record["epoch"], "errors": record["errors"]} for record in records]
-    wrong = "truth IS NOT NULL AND guess IS DISTINCT FROM truth"
-    linked = _linked(data, link, lambda record: TableView((_named(record),), where=(wrong,)))
+    linked = _linked(data, link, lambda record: TableView((_named(record),), where=(WRONG,)))
     encoding = {
         "x": alt.X("epoch:Q", axis=alt.Axis(values=_few(sorted({record["epoch"] for record in records})), format="d")),
         "y": alt.Y("errors:Q", scale=alt.Scale(zero=True)),

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from analysis.errors import Damaged, listing
 from analysis.refs import Selection
+from analysis.schema import read_as
 from analysis.store.records import Epoch
 from analysis.store.runs import Run, list_runs
 
@@ -43,11 +44,23 @@ def run_notes(runs: Iterable[Run]) -> list[str]:
             if not epoch.file.is_file():
                 gone.setdefault(epoch.file, []).append(epoch)
         found += run.faults
+        found += _renamed(run)
         found += [
             f"left out {epochs[0].run}/{epochs[0].table}@{listing(epoch.epoch for epoch in epochs)}: {file} is missing"
             for file, epochs in gone.items()
         ]
     return list(dict.fromkeys(found))
+
+
+def _renamed(run: Run) -> list[str]:
+    """Which columns of a run's tables have another name where they are asked about than in their files."""
+    found = []
+    for name, epochs in run.tables.items():
+        for columns in dict.fromkeys(epoch.columns for epoch in epochs.values()):
+            own = [column for column, _ in columns]
+            pairs = zip(own, read_as(own), strict=True)
+            found += [f"{run.name}/{name}: its column {old!r} is called {new!r}" for old, new in pairs if old != new]
+    return found
 
 
 def row_notes(chosen: Iterable[Selection]) -> list[str]:

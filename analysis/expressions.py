@@ -7,6 +7,7 @@ import duckdb
 
 from analysis import guard
 from analysis.errors import BadInput, Refused, listing, meant
+from analysis.schema import WRONG
 from analysis.sqltext import identifier
 
 _LONGEST, _MESSAGE = 120, 500  # characters of a text and of what is wrong with it that are repeated
@@ -16,12 +17,16 @@ _DIRECTIONS = {"asc": False, "desc": True}
 
 @dataclass(frozen=True)
 class Expression:
-    """One value of a row as SQL that passed the guard, with the relations and the columns (folded) that it names."""
+    """One value of a row as SQL that passed the guard, with the relations and the columns (folded) that it names.
+
+    judged says that the relations it names must say which of their rows are errors.
+    """
 
     sql: str
     relations: tuple[str, ...] = ()
     columns: frozenset[str] = frozenset()
     ordered: bool = False
+    judged: bool = False
 
 
 def expression(
@@ -49,7 +54,7 @@ def expression(
     # The line break keeps a comment at the end from swallowing the bracket.
     ending = "\n)" if "--" in found.text else ")"
     moved = found.ordered or bool(found.relations)
-    return Expression(f"({found.text.strip()}{ending}", found.relations, found.columns, moved)
+    return Expression(f"({found.text.strip()}{ending}", found.relations, found.columns, moved, found.names(WRONG))
 
 
 def named(text: str) -> tuple[str, str]:

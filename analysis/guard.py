@@ -39,6 +39,7 @@ class Inspected:
 
     columns are the names of columns anywhere in it, folded; ordered says that it has a window, whose rows come in an
     order of their own; plain are the columns that it names outside of anything that could bring names of its own.
+    given are the names that it gives to columns, tables and WITHs itself, folded.
     """
 
     text: str
@@ -47,6 +48,11 @@ class Inspected:
     columns: frozenset[str] = frozenset()
     plain: frozenset[str] = frozenset()
     ordered: bool = False
+    given: frozenset[str] = frozenset()
+
+    def names(self, column: str) -> bool:
+        """Whether it may read a column of that folded name, and means none by it that it gives that name itself."""
+        return column in self.columns and column not in self.given
 
 
 def inspect(con: duckdb.DuckDBPyConnection, sql: str) -> Inspected:
@@ -101,6 +107,7 @@ def _inspected(tree: dict[str, Any], sql: str) -> Inspected:
         if node.get("type") == "VALUE_PARAMETER"
     }
     columns = {folded(part) for node, _ in nodes if node.get("type") == "COLUMN_REF" for part in node["column_names"]}
+    columns |= {folded(str(name)) for node, _ in nodes for name in node.get("exclude_list") or ()}
     kinds = {node.get("class") for node, _ in nodes}
     alone = {
         folded(str(node["column_names"][0]))
@@ -114,7 +121,17 @@ def _inspected(tree: dict[str, Any], sql: str) -> Inspected:
         columns=frozenset(columns),
         plain=frozenset() if kinds & {"LAMBDA", "SUBQUERY"} else frozenset(alone - _WORDS),
         ordered="WINDOW" in kinds,
+        given=frozenset(folded(name) for node, _ in nodes for name in _given(node)),
     )
+
+
+def _given(node: dict[str, Any]) -> Iterator[str]:
+    """The names that a node gives: its own, those of a table's columns, of its WITHs."""
+    if node.get("alias"):
+        yield str(node["alias"])
+    for key in ("column_name_alias", "aliases"):
+        yield from map(str, node.get(key) or ())
+    yield from (str(entry["key"]) for entry in (node.get("cte_map") or {}).get("map", ()))
 
 
 def _holds_something(text: str) -> bool:

@@ -13,13 +13,14 @@ from analysis.join_report import JoinReport
 from analysis.kinds import Kind
 from analysis.matching import Side
 from analysis.refs import Selection
-from analysis.scope import PLACE, Relation, RunNames, class_order, same_labels, stacked
+from analysis.schema import WRONG
+from analysis.scope import PLACE, Relation, RunNames, class_order, columns_of, same_labels, stacked
 from analysis.sqltext import as_text, identifier
 from analysis.store.records import Epoch
 
 _MOST = 25  # tables that stand side by side, as in W&B
 _REAL = ("float", "double", "halffloat", "decimal")
-_LAST = ("run", "epoch", "examples", PLACE)
+_LAST = ("run", "epoch", "examples", WRONG, PLACE)
 
 
 @dataclass(frozen=True)
@@ -59,11 +60,13 @@ def joined(
     join: Join,
     *,
     place: bool = False,
+    judged: bool = False,
     run_names: RunNames | None = None,
 ) -> Joined:
     """Join tables of one epoch each, their runs called as run_names says.
 
-    With place, PLACE of each side says where its row stands in its file. Tables whose records say that their ids are
+    Where it is judged, WRONG of each side says whether its row is an error; with place, PLACE says where it stands in
+    its file. Tables whose records say that their ids are
     unique and the same in the same order are joined by position: nothing is looked up. Keys of unlike types are
     compared as text. Raises BadInput for several epochs of a table, a key that not all have, repeated keys that are not
     allowed, or ids that mean other content on the other side.
@@ -74,7 +77,7 @@ def joined(
     classes = class_order(epochs)
     names = [f"{epoch.run}/{epoch.table}@{epoch.epoch}" for epoch in epochs]
     tables = [
-        stacked(name, [side], classes, place=place, names=run_names)
+        stacked(name, [side], classes, place=place, judged=judged, names=run_names)
         for name, side in zip(names, selections, strict=True)
     ]
     relations: dict[str, Relation] = dict(zip(names, tables, strict=True))
@@ -122,7 +125,7 @@ def _refuse_duplicates(join: Join, reports: Sequence[JoinReport]) -> None:
 
 def _named(join: Join, tables: Sequence[Relation]) -> tuple[str, ...]:
     """The key's columns as the first table calls them; raises BadInput where a table lacks one."""
-    own = [{folded(name): name for name in table.columns} for table in tables]
+    own = [{folded(name): name for name in table.columns if name != WRONG} for table in tables]
     common = [name for name in tables[0].columns if all(folded(name) in held for held in own) and name != PLACE]
     if missing := [name for name in join.key if any(folded(name) not in held for held in own)]:
         raise BadInput(f"not all tables have the column {missing[0]!r} to join on; all have: {listing(common)}")
@@ -137,7 +140,7 @@ def _keys(join: Join, epochs: Sequence[Epoch], tables: Sequence[Relation], lette
         held = {folded(name): name for name in table.columns}
         named = [held[folded(name)] for name in join.key]
         found.append([(f"{side}.{identifier(name)}", table.columns[name]) for name in named])
-        types |= {arrow for name, arrow in epoch.columns if name in named}
+        types |= {arrow for name, arrow in columns_of(epoch) if name in named}
     kinds = {kind for side in found for _, kind in side} - ({"other"} if "null" in types else set())
     kind: Kind = min(kinds) if len(kinds) == 1 and kinds <= {"number", "text", "boolean", "date"} else "text"
     # A whole number and a real one are compared as what both can be, so that equal is equal for all of them.

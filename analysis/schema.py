@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from collections.abc import Sequence
 
 from analysis.errors import BadInput
 
@@ -15,8 +16,10 @@ MIRROR, CLASSES = "secondguess", "classes"
 
 RESERVED_NAMES = frozenset({"examples", "questions", "views", "commits", "metrics", "wandb", "runs"})
 ROW_COLUMNS = ("run", "epoch", "id", "guess", "truth", "confidence", "truth_score")
+# Whether a row is an error, NULL where it is unlabelled. No file has the column; a relation does where it is named.
+WRONG = "wrong"
 # `examples` is added to a table when it is read: the stem of the file that describes its rows' examples.
-RESERVED_COLUMNS = frozenset({*ROW_COLUMNS, "examples", "digest", "image", "images", "content", "scores"})
+RESERVED_COLUMNS = frozenset({*ROW_COLUMNS, WRONG, "examples", "digest", "image", "images", "content", "scores"})
 
 _FORBIDDEN = re.compile(r"[/@*?\x00-\x1f\x7f-\x9f]")
 _SCORE = re.compile(r"score_(\d+)")
@@ -34,6 +37,28 @@ def score_column(index: int) -> str:
 def is_score(column: str) -> bool:
     """Whether the name is one of a class's score column."""
     return _SCORE.fullmatch(column) is not None
+
+
+def wrong(guess: str, truth: str) -> str:
+    """Whether a labelled row is an error, as SQL over its guess and its truth; NULL where the truth is.
+
+    A guess of NULL is an error, as a model's that has diverged. The counts of records say the same (`store.tally`).
+    """
+    return f"CASE WHEN {truth} IS NOT NULL THEN {guess} IS DISTINCT FROM {truth} END"
+
+
+def read_as(columns: Sequence[str]) -> list[str]:
+    """What relations call the columns of a file: by their names, but for one called `wrong`, which is `source_wrong`.
+
+    Files that were written before the name was reserved may have one.
+    """
+    taken = {name.casefold() for name in columns}
+    if WRONG not in taken:
+        return list(columns)
+    new = f"source_{WRONG}"
+    while new in taken:
+        new = f"source_{new}"
+    return [new if name.casefold() == WRONG else name for name in columns]
 
 
 def checked_name(kind: str, name: object) -> str:

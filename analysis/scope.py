@@ -9,7 +9,7 @@ from analysis.errors import BadInput, Damaged
 from analysis.guard import folded
 from analysis.kinds import Kind, kind_of
 from analysis.refs import Selection
-from analysis.schema import DEFAULT_TABLE, is_score, score_column
+from analysis.schema import DEFAULT_TABLE, WRONG, is_score, read_as, score_column, wrong
 from analysis.sqltext import as_text, identifier, literal, read_parquet
 from analysis.store.records import Epoch
 from analysis.store.runs import Run
@@ -72,14 +72,15 @@ def stacked(
     classes: Sequence[str] = (),
     *,
     place: bool = False,
+    judged: bool = False,
     names: RunNames | None = None,
 ) -> Relation:
     """The selections' rows under each other, their scores aligned by class; `what` names the relation in errors.
 
     The columns are the schema's own (NULL where a table lacks one), score_0 …, the users' columns, and `examples`, the
     stem of the file that describes a row's example. run is what names says, else `run_names`. classes come first in the
-    order of the scores, and have a column even where no table knows them. With place, a last column PLACE says where
-    the row stands in its file.
+    order of the scores, and have a column even where no table knows them. Where it is judged, a further column WRONG
+    says which rows are errors. With place, a last column PLACE says where the row stands in its file.
     A column of the users' that is text in one table and not in another is text. Raises BadInput where guess or truth
     is: such tables are asked one by one.
     """
@@ -99,9 +100,11 @@ def stacked(
         some = () if len(kept[epoch.file]) == len(epoch.file_epochs) else tuple(sorted(kept[epoch.file]))
         key = (epoch.columns, epoch.classes, name if name != epoch.recorded_as else None, epoch.examples, some)
         branches.setdefault(key, []).append(epoch)
-    selects = [_select(group, names, classes, types, place) for group in branches.values()]
+    more = (*([WRONG] if judged else []), *([PLACE] if place else []))
+    selects = [_select(group, names, classes, types, more) for group in branches.values()]
     files = frozenset(epoch.file for epoch in epochs)
-    kinds = _kinds(epochs, types) | ({PLACE: "number"} if place else {})
+    added: dict[str, Kind] = {WRONG: "boolean", PLACE: "number"}
+    kinds = _kinds(epochs, types) | {name: added[name] for name in more}
     return Relation("\nUNION ALL\n".join(selects), files, tuple(classes), kinds)
 
 
@@ -118,10 +121,16 @@ def class_order(epochs: Iterable[Epoch], first: Sequence[str] = ()) -> list[str]
     return list(dict.fromkeys([*first, *(name for epoch in epochs for name in _classes(epoch))]))
 
 
+def columns_of(epoch: Epoch) -> list[tuple[str, str]]:
+    """The columns that an epoch's file gives a relation, by the names they have there, each with its Arrow type."""
+    names = read_as([name for name, _ in epoch.columns])
+    return [(name, kind) for name, (_, kind) in zip(names, epoch.columns, strict=True)]
+
+
 def columns(epochs: Iterable[Epoch], scores: int) -> dict[str, str]:
     """Each column of the stack, its SQL type, "" where only the file knows it; names that differ in case are one."""
     found: dict[str, tuple[str, set[str]]] = {}
-    for name, kind in (column for epoch in epochs for column in epoch.columns):
+    for name, kind in (column for epoch in epochs for column in columns_of(epoch)):
         found.setdefault(folded(name), (name, set()))[1].add(kind)
     label = next((_common(found[name][1]) for name in ("guess", "truth") if name in found), "VARCHAR")
     types = {**_STANDARD, "guess": label, "truth": label}
@@ -145,7 +154,7 @@ def _common(kinds: set[str]) -> str:
 def _kinds(epochs: Iterable[Epoch], types: Mapping[str, str]) -> dict[str, Kind]:
     """What each column of the stack holds."""
     held: dict[str, set[str]] = {}
-    for name, kind in (column for epoch in epochs for column in epoch.columns):
+    for name, kind in (column for epoch in epochs for column in columns_of(epoch)):
         held.setdefault(folded(name), set()).add(kind)
     known = {"VARCHAR": "string", "BIGINT": "int64", "INTEGER": "int32", "FLOAT": "float", "DOUBLE": "double"}
     return {name: kind_of(known.get(sql) or min(held[folded(name)])) for name, sql in types.items()}
@@ -156,12 +165,14 @@ def _select(
     names: RunNames,
     classes: Sequence[str],
     types: Mapping[str, str],
-    place: bool,
+    more: Sequence[str],
 ) -> str:
     """One branch: files of one layout, with one examples file and one choice of epochs."""
     first = group[0]
     run = names[first.run, first.table]
-    own = {folded(name): kind for name, kind in first.columns if not is_score(name)}
+    read = zip(columns_of(first), first.columns, strict=True)
+    own = {folded(name): held for (name, _), held in read if not is_score(name)}
+    judged = wrong("guess", "truth") if {"guess", "truth"} <= own.keys() else "CAST(NULL AS BOOLEAN)"
     # Class by class, so that score_3 is the same class in every branch, whatever its place in the file.
     scores = {score_column(classes.index(name)): score_column(index) for index, name in enumerate(_classes(first))}
     items = []
@@ -171,9 +182,7 @@ def _select(
         elif name == "examples" and first.examples is not None:
             items.append(f"{literal(first.examples.stem)} AS examples")
         elif folded(name) in own:
-            text = kind == "VARCHAR" and own[folded(name)] not in _TEXT
-            value = as_text(identifier(name), kind_of(own[folded(name)]))
-            items.append(f"{value} AS {identifier(name)}" if text else identifier(name))
+            items.append(_own(name, kind, own[folded(name)]))
         elif scores.get(name) == name:
             items.append(identifier(name))
         elif name in scores:
@@ -184,9 +193,18 @@ def _select(
     kept = sorted({epoch.epoch for epoch in group})
     whole = {epoch for member in group for epoch in member.file_epochs} == set(kept)
     where = "" if whole else f"\nWHERE epoch IN ({', '.join(map(str, kept))})"
-    options = ["file_row_number = true"] if place else []
-    items += [PLACE] if place else []
+    options = ["file_row_number = true"] if PLACE in more else []
+    items += [f"{judged} AS {WRONG}" if name == WRONG else name for name in more]
     return f"SELECT {', '.join(items)}\nFROM {read_parquet(files, *options)}{where}"
+
+
+def _own(name: str, sql: str, held: tuple[str, str]) -> str:
+    """A column of a file, which has it by this name and Arrow type, with the name and SQL type of the relation."""
+    source, kind = held
+    column = identifier(name if folded(source) == folded(name) else source)
+    if sql == "VARCHAR" and kind not in _TEXT:
+        return f"{as_text(column, kind_of(kind))} AS {identifier(name)}"
+    return column if column == identifier(name) else f"{column} AS {identifier(name)}"
 
 
 def _classes(epoch: Epoch) -> Sequence[str]:

@@ -61,12 +61,12 @@ def filtered(con: duckdb.DuckDBPyConnection, rows: TableRows, view: TableView) -
     texts = [*added.values(), *where, *counted.values(), *(term for term, _ in sort)]
     relations = _named_relations(rows, texts)
     source, as_read = rows.source, rows.as_read and not any(text.ordered for text in texts)
-    hidden: frozenset[str] = frozenset()
+    hidden = rows.judged
     named = {*(name for text in texts for name in text.columns), *map(guard.folded, view.group)}
     if needed := {name: lookups[name] for name in lookups if {name, image_of(name)} & named}:
         source, as_read = _with_digests(rows, relations, needed), False
         shown |= dict.fromkeys(needed, "text")
-        hidden = frozenset(needed)
+        hidden |= frozenset(needed)
     if added:
         source = _computed(source, {name: text.sql for name, text in added.items()})
         shown |= _kinds(con, {**rows.relations, **relations}, source, list(added))
@@ -112,9 +112,11 @@ def _term(con: duckdb.DuckDBPyConnection, text: str, columns: Sequence[str] | No
 
 def _named_relations(rows: TableRows, texts: Iterable[Expression]) -> dict[str, Relation]:
     """The relations that subqueries in expressions name, but for those the view itself reads."""
+    texts = list(texts)
     names = dict.fromkeys(name for text in texts for name in text.relations)
     own = {guard.folded(name) for name in rows.relations}
-    return {name: free_relation(name, rows.runs) for name in names if guard.folded(name) not in own}
+    judged = any(text.judged for text in texts)
+    return {name: free_relation(name, rows.runs, judged=judged) for name in names if guard.folded(name) not in own}
 
 
 def image_of(digest: str) -> str:

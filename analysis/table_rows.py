@@ -13,6 +13,7 @@ from analysis.join_report import JoinReport
 from analysis.joins import Join
 from analysis.kinds import Kind
 from analysis.refs import Selection
+from analysis.schema import WRONG
 from analysis.scope import PLACE, Relation, RunNames
 from analysis.sqltext import identifier, literal
 from analysis.store.records import Epoch
@@ -26,7 +27,8 @@ class TableRows:
 
     order is the SQL that puts rows as they were recorded, the first table's first; as_read says that they come so.
     sides gives each column of the tables the names it has here: one, or one per side of a join (None: it lacks it).
-    hidden are columns that only order rows. names are what the column run says.
+    hidden are columns that only order rows; judged are those that say which rows are errors, there since the view may
+    name them, and shown where it asks for them. names are what the column run says.
     examples gives a suffix ("" for what is common) the SQL of the examples' file and id that a row is about.
     """
 
@@ -43,6 +45,7 @@ class TableRows:
     reports: tuple[JoinReport, ...] = ()
     examples: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     hidden: frozenset[str] = frozenset()
+    judged: frozenset[str] = frozenset()
 
     def base(self, column: str) -> str:
         """A column's name in its own table; nothing for one that is computed, or a label that is a real number."""
@@ -78,7 +81,7 @@ def table_rows(con: duckdb.DuckDBPyConnection, store: Path, view: TableView) -> 
         if len(chosen) < 2 and left_out:
             raise BadInput(f"one table is left to join; {'; '.join(left_out)}")
         return _joined(con, runs, chosen, view, notes)
-    return _stacked(runs, chosen, notes)
+    return _stacked(runs, chosen, view, notes)
 
 
 def _selected(runs: Mapping[str, Run], view: TableView, left_out: list[str]) -> list[Selection]:
@@ -110,14 +113,27 @@ def _run_names(runs: Mapping[str, Run], chosen: Sequence[Selection]) -> RunNames
     return {(each.run, each.table): refs.called(runs[each.run], each.table) for each in chosen}
 
 
-def _stacked(runs: Mapping[str, Run], chosen: Sequence[Selection], notes: tuple[str, ...]) -> TableRows:
+def _judged(view: TableView, names: Sequence[str]) -> frozenset[str]:
+    """Those names, of columns that say which rows are errors, if the view may name one and calls no column so."""
+    computed = {name.casefold() for name, _ in (*view.add, *view.wandb_add)}
+    texts = [*view.where, *view.group, *view.sort, *(view.columns or ())]
+    texts += [text for _, text in (*view.add, *view.aggregate)]
+    if computed.union(map(str.casefold, view.key)) & set(names) or not any(WRONG in text.casefold() for text in texts):
+        return frozenset()
+    return frozenset(names)
+
+
+def _stacked(
+    runs: Mapping[str, Run], chosen: Sequence[Selection], view: TableView, notes: tuple[str, ...]
+) -> TableRows:
     names = [selection.name for selection in chosen]
     if twice := [name for name in names if names.count(name) > 1]:
         raise BadInput(f"{twice[0]} is named twice; stacked, a table stands once")
     epochs = [epoch for selection in chosen for epoch in selection.epochs]
     place = all(column.casefold() != PLACE for epoch in epochs for column, _ in epoch.columns)
     called = _run_names(runs, chosen)
-    relation = scope.stacked(f"{', '.join(names)}", chosen, place=place, names=called)
+    judged = _judged(view, [WRONG])
+    relation = scope.stacked(f"{', '.join(names)}", chosen, place=place, judged=bool(judged), names=called)
     source = names[0] if len(names) == 1 else "predictions"
     order = []
     places = [f"{called[epoch.run, epoch.table]}@{epoch.epoch}" for epoch in epochs]
@@ -130,10 +146,11 @@ def _stacked(runs: Mapping[str, Run], chosen: Sequence[Selection], notes: tuple[
         relations={source: relation},
         source=identifier(source),
         columns=relation.columns,
-        sides={name: (name,) for name in relation.columns if name != PLACE},
+        sides={name: (name,) for name in relation.columns if name not in {PLACE, WRONG}},
         order=(*order, PLACE if place else "id"),
         as_read=place and len(epochs) == 1,
         hidden=frozenset({PLACE}) if place else frozenset(),
+        judged=judged,
         notes=notes,
         examples={"": ("examples", "id")} if "examples" in relation.columns else {},
     )
@@ -150,9 +167,10 @@ def _joined(
     place = all(column.casefold() != PLACE for epoch in epochs for column, _ in epoch.columns)
     how = Join(view.join or "inner", view.key, view.allow_duplicates)
     called = _run_names(runs, chosen)
-    found = joins.joined(con, chosen, how, place=place, run_names=called)
-    relation = found.relations["joined"]
     letters = joins.letters(len(chosen))
+    judged = _judged(view, [f"{WRONG}_{side}" for side in letters])
+    found = joins.joined(con, chosen, how, place=place, judged=bool(judged), run_names=called)
+    relation = found.relations["joined"]
     by_id = len(view.key) == 1 and found.key == "id"
     seen = {side: f"examples_{side}" for side in letters if f"examples_{side}" in relation.columns}
     examples = {f"_{side}": (stem, "id" if by_id else f"id_{side}") for side, stem in seen.items()}
@@ -161,7 +179,7 @@ def _joined(
     elif len(view.key) == 1 and found.key == "digest":  # the same picture on all sides: the first one's will do
         ids = ", ".join(f"id_{side}" for side in seen)
         examples[""] = (f"coalesce({', '.join(seen.values())})", f"coalesce({ids})")
-    bases = dict.fromkeys(name for side in found.tables for name in side.columns if name != PLACE)
+    bases = dict.fromkeys(name for side in found.tables for name in side.columns if name not in {PLACE, WRONG})
     sides: dict[str, tuple[str | None, ...]] = {}
     for base in bases:
         names = tuple(f"{base}_{side}" if f"{base}_{side}" in relation.columns else None for side in letters)
@@ -180,4 +198,5 @@ def _joined(
         reports=found.reports,
         examples=examples,
         hidden=frozenset(f"{PLACE}_{side}" for side in letters) if place else frozenset(),
+        judged=judged,
     )

@@ -82,13 +82,10 @@ def _grouped(con: duckdb.DuckDBPyConnection, found: Filtered, view: TableView, u
     count = _count(found)
     _own_names(found, keys, count)
     pictures = Pictures.of(con, found.rows, found.columns, view.columns, always=usual is not None)
-    shown = [*keys, count, *found.aggregates, *(name for name in found.columns if name not in keys)]
-    names = _chosen(
-        view,
-        [name for name in shown if name in keys or name not in found.looked_up],
-        {**dict.fromkeys(shown), **pictures.columns},
-        usual,
-    )
+    shown = [*keys, count, *found.aggregates]
+    others = [name for name in found.columns if name not in keys]
+    own = [*shown, *(name for name in others if name not in found.looked_up)]
+    names = _chosen(view, own, {**dict.fromkeys([*shown, *others]), **pictures.columns}, usual)
     others = [name for name in names if name in found.columns and name not in keys and name not in found.aggregates]
     others += [name for name in found.columns if guard.folded(name) in found.sorted_by and name not in (*others, *keys)]
     summed = {name: summary(name, found.rows.base(name), found.columns[name]) for name in others}

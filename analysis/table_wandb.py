@@ -37,5 +37,7 @@ def _cells(rows: TableRows, columns: Mapping[str, Kind]) -> dict[str, Cell]:
             sides = tuple(None if name is None else identifier(name) for name in names)
             found[base] = Cell(sides if len(sides) > 1 else sides[0] or "NULL", kinds[0])
     for name, kind in columns.items():
+        if name in rows.judged:  # which an SQL filter names: these expressions know a table's own columns
+            continue
         found.setdefault(name, Cell(identifier(name), kind))
     return found

@@ -12,7 +12,7 @@ from analysis.web import example_drawing
 from analysis.web.example_drawing import Sides
 from analysis.web.worker import Found
 
-NARROW = ("run", "epoch", "id", "guess", "truth", "confidence", "truth_score")
+NARROW = ("run", "epoch", "id", "guess", "truth", "confidence", "truth_score", "wrong")
 
 
 def found(columns: Any, rows: Any, classes: Any = ()) -> Found:
@@ -23,7 +23,10 @@ def said(*rows: tuple[str, int, int, int]) -> Found:
     """Of (run, epoch, guess, truth) rows, the truth's score .5 when right and .1 when wrong."""
     return found(
         NARROW,
-        [(run, epoch, "x", guess, truth, 0.5, 0.5 if guess == truth else 0.1) for run, epoch, guess, truth in rows],
+        [
+            (run, epoch, "x", guess, truth, 0.5, 0.5 if guess == truth else 0.1, guess != truth)
+            for run, epoch, guess, truth in rows
+        ],
     )
 
 
@@ -69,7 +72,7 @@ def test_of_a_hundred_classes_the_truth_and_the_largest_scores_are_shown() -> No
     scores[7], scores[60] = 0.6, 0.2
     classes = tuple(f"class {number}" for number in range(100))
     drawn = example_drawing.scores(
-        found((*NARROW, *names), [("cnn", 1, "x", "class 7", "class 99", 0.6, 0.001, *scores)], classes),
+        found((*NARROW, *names), [("cnn", 1, "x", "class 7", "class 99", 0.6, 0.001, True, *scores)], classes),
         Sides((("cnn", 1),)),
     )
     assert drawn is not None

@@ -11,6 +11,6 @@ SELECT
   histogram(truth) AS truths,
   list(id ORDER BY confidence DESC NULLS LAST, id)[:$ids] AS ids
 FROM predictions
-WHERE truth IS NOT NULL AND guess IS DISTINCT FROM truth
+WHERE wrong
 GROUP BY run, epoch, guess
 ORDER BY run, epoch, guess NULLS LAST

@@ -4,8 +4,8 @@
 SELECT
   run,
   epoch,
-  count(*) FILTER (WHERE truth IS NOT NULL AND guess IS DISTINCT FROM truth) AS errors,
-  avg(CASE WHEN truth IS NOT NULL THEN CASE WHEN guess = truth THEN 1.0 ELSE 0.0 END END) AS accuracy,
+  count(*) FILTER (WHERE wrong) AS errors,
+  avg(CASE WHEN wrong THEN 0.0 WHEN NOT wrong THEN 1.0 END) AS accuracy,
   count(*) AS rows,
   count(*) - count(truth) AS unlabelled
 FROM predictions

@@ -2,8 +2,8 @@
 -- epochs: last
 -- tables: 1..n
 -- $limit int = null  at most so many rows
-SELECT *
+SELECT * EXCLUDE (wrong)
 FROM predictions
-WHERE truth IS NOT NULL AND guess IS DISTINCT FROM truth
+WHERE wrong
 ORDER BY confidence DESC NULLS LAST, run, epoch, id
 LIMIT $limit

@@ -48,7 +48,7 @@ class Tally:
             self._truths = _summed(self._truths, found) if self._truths is not None and found is not None else None
             if "guess" in rows.column_names:
                 self._has_guess = True
-                self._same += pc.sum(pc.equal(_whole(rows["guess"]), truth)).as_py() or 0
+                self._same += _same(_whole(rows["guess"]), truth)
 
     def entry(self, epoch: int, examples: str | None, unique: bool) -> dict[str, Any]:
         """What a record and a footer say of the rows."""
@@ -110,6 +110,14 @@ def _summed(sums: Sequence[int], hashes: Sequence[Hashes]) -> list[int]:
 
 def _written(sums: Sequence[int]) -> str:
     return "".join(f"{one:016x}" for one in sums)
+
+
+def _same(guess: pa.Array, truth: pa.Array) -> int:
+    """The number of labelled rows that are no errors: as `schema.wrong` has it, where NaN is NaN."""
+    same = pc.equal(guess, truth)
+    if pa.types.is_floating(guess.type) and pa.types.is_floating(truth.type):
+        same = pc.or_(same, pc.and_(pc.is_nan(guess), pc.is_nan(truth)))
+    return pc.sum(same).as_py() or 0
 
 
 def _nan_scores(rows: pa.Table) -> int:

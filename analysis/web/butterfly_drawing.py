@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.questions import Question
+from analysis.schema import WRONG
 from analysis.tableview import TableView
 from analysis.web import urls
 from analysis.web.class_labels import heads, is_value, ordered, text
 from analysis.web.drawing import SIDES, records
 from analysis.web.worker import Found
 
-WRONG = "guess <> truth"
 IMAGES = 8  # of each guess
 _MOST_BARS = 12  # classes that have a bar each
 _LONGEST_HEAD = 2  # letters under a bar

@@ -9,7 +9,7 @@ from PIL import Image
 
 from analysis import refs
 from analysis.errors import SecondguessError
-from analysis.schema import is_score
+from analysis.schema import WRONG, is_score
 from analysis.sqltext import literal
 from analysis.store.runs import Run
 from analysis.tableview import TableView
@@ -19,7 +19,7 @@ from analysis.web.epochs import few
 from analysis.web.worker import Found
 
 MOST_RUNS, MOST_CLASSES, MOST_TABLES = 12, 12, 6
-_STANDARD = {"run", "epoch", "id", "guess", "truth", "confidence", "truth_score", "examples"}
+_STANDARD = {"run", "epoch", "id", "guess", "truth", "confidence", "truth_score", "examples", WRONG}
 _LEFT, _RIGHT, _TOP, _BOTTOM = 28, 354, 10, 166  # pixels: the field of the curve
 _LABEL = 13  # pixels between the names at the lines
 _DOTS = 60  # epochs: with more, points would cover the line
@@ -88,7 +88,7 @@ def spoken(said: Found, table: str, colours: Sides, runs: Mapping[str, Run]) -> 
         "epochs": shown,
         "more_epochs": len(epochs) - len(shown),
         "judged": len(last),
-        "wrong": sum(row["guess"] != row["truth"] for row in last.values() if row["truth"] is not None),
+        "wrong": sum(row[WRONG] is True for row in last.values()),
         "curve": curve({name: by_run[name] for name in names}, epochs, shown, colours),
     }
 
@@ -134,8 +134,7 @@ def _line(
 def _label(row: Mapping[str, Any]) -> cells.Label:
     if row["guess"] is None:
         return cells.Label("", None, "null")
-    wrong = None if row["truth"] is None else row["guess"] != row["truth"]
-    return cells.Label(cells.text(row["guess"]), wrong)
+    return cells.Label(cells.text(row["guess"]), row[WRONG])
 
 
 def _three(value: float | None) -> str | None:
@@ -179,7 +178,7 @@ def _point(row: Mapping[str, Any], first: int, wide: int) -> dict[str, Any]:
         "epoch": row["epoch"],
         "x": _across(row["epoch"], first, wide),
         "y": round(_BOTTOM - score * (_BOTTOM - _TOP), 1),
-        "wrong": row["guess"] != row["truth"],
+        "wrong": row[WRONG],
         "text": f"{row['run']}@{row['epoch']}: {row['truth_score']:.3f}, guess {cells.text(row['guess'])}",
     }
 
@@ -242,7 +241,7 @@ def _class_line(
                 "width": round(min(1.0, value) * (_BAR - 1), 1) if value is not None and value >= 0.005 else 0,
                 "text": _three(value),
                 "side": colours.of_table(run, epoch),
-                "wrong": None if not guessed or truth is None else label != truth,
+                "wrong": row[WRONG] if guessed else None,
                 "guessed": guessed,
             }
         )

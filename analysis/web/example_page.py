@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from analysis.errors import BadInput, NotFound, SecondguessError
 from analysis.refs import parse
+from analysis.schema import WRONG
 from analysis.sqltext import identifier, literal
 from analysis.store.runs import Run, list_runs
 from analysis.tableview import TableView
@@ -99,11 +100,16 @@ def _data(context: Mapping[str, Any], said: Found, scored: Found) -> dict[str, A
         "content": context["text"],
         "facts": context["facts"],
         "examples": context["set"],
-        "said": records(said.columns, said.rows),
+        "said": _told(said),
         "more": said.more,
-        "scores": records(scored.columns, scored.rows),
+        "scores": _told(scored),
         "classes": list(scored.classes),
     }
+
+
+def _told(found: Found) -> list[dict[str, Any]]:
+    """The rows as they were recorded."""
+    return [{name: value for name, value in row.items() if name != WRONG} for row in records(found.columns, found.rows)]
 
 
 async def _near(request: Request, held: Site, view: TableView, row: int) -> Found:
@@ -138,7 +144,7 @@ async def _asked(request: Request, held: Site, own: _Own, colours: Sides, select
 async def _said(request: Request, held: Site, own: _Own, colours: Sides) -> Found:
     """Every row about the example, without its scores: those of the view's runs first."""
     first = " ".join(f"WHEN {literal(run)} THEN {place}" for place, (run, _) in enumerate(colours.tables))
-    columns = "run, epoch, id, guess, truth, confidence, truth_score"
+    columns = f"run, epoch, id, guess, truth, confidence, truth_score, {WRONG}"
     order = f"CASE run {first} ELSE {len(colours.tables)} END, run, epoch"
     return await _asked(request, held, own, colours, (columns, "", order))
 
@@ -146,7 +152,7 @@ async def _said(request: Request, held: Site, own: _Own, colours: Sides) -> Foun
 async def _scores(request: Request, held: Site, own: _Own, colours: Sides) -> Found:
     """The whole rows of the view's tables."""
     here = " OR ".join(f"(run = {literal(run)} AND epoch = {epoch})" for run, epoch in colours.tables)
-    return await _asked(request, held, own, colours, ("*", f" AND ({here})", "run, epoch"))
+    return await _asked(request, held, own, colours, (f"* EXCLUDE ({WRONG}), {WRONG}", f" AND ({here})", "run, epoch"))
 
 
 async def _seen(request: Request, held: Site, own: _Own) -> dict[str, Any]:

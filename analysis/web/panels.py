@@ -7,6 +7,7 @@ from typing import Any
 
 from starlette.requests import Request
 
+from analysis import changes
 from analysis.errors import SecondguessError, listing
 from analysis.tableview import TableView
 from analysis.web import cells, urls
@@ -14,17 +15,6 @@ from analysis.web.columns import fits, shown
 from analysis.web.drawing import SIDES, Site, records
 from analysis.web.heads import heads, pins
 from analysis.web.worker import Found
-
-_RIGHT = {side: f"guess_{side} = truth_{side}" for side in SIDES}
-_CHANGES = (
-    ("differ", "count(*) FILTER (WHERE guess_a IS DISTINCT FROM guess_b)"),
-    ("fixed", f"count(*) FILTER (WHERE NOT ({_RIGHT['a']}) AND {_RIGHT['b']})"),
-    ("broken", f"count(*) FILTER (WHERE {_RIGHT['a']} AND NOT ({_RIGHT['b']}))"),
-    (
-        "both",
-        f"count(*) FILTER (WHERE NOT ({_RIGHT['a']}) AND NOT ({_RIGHT['b']}) AND guess_a IS DISTINCT FROM guess_b)",
-    ),
-)
 
 
 async def panels(
@@ -45,18 +35,8 @@ async def panels(
 
 async def _changes(request: Request, held: Site, view: TableView) -> dict[str, Any]:
     """How many guesses differ between two tables, and in which way; nothing where they cannot be compared."""
-    plain = TableView(
-        view.tables,
-        view.join,
-        view.key,
-        view.allow_duplicates,
-        view.at,
-        view.exact,
-        aggregate=_CHANGES,
-        columns=tuple(name for name, _ in _CHANGES),
-    )
     try:
-        found = await held.ask(request, "table", plain)
+        found = await held.ask(request, "table", changes.counted(view))
     except SecondguessError:  # tables without guesses or truth: there is nothing to say of them
         return {}
     return dict(zip(found.columns, found.rows[0], strict=True)) if found.rows else {}

@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from analysis import charts
 from analysis.errors import NotFound, listing
+from analysis.schema import WRONG
 from analysis.store.runs import Run, list_runs
 from analysis.tableview import TableView
 from analysis.web import run_facts, urls
@@ -150,6 +151,6 @@ def _cells(
             found.append(None)
             continue
         view = TableView((f"{ref}@{epoch}",))
-        wrong = TableView(view.tables, where=("guess <> truth",))
+        wrong = TableView(view.tables, where=(WRONG,))
         found.append({"rows": entry.rows, "errors": entry.errors, "url": urls.table(view), "wrong": urls.table(wrong)})
     return found

@@ -6,7 +6,9 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
+from analysis import changes, joins
 from analysis.errors import BadInput, SecondguessError
+from analysis.schema import WRONG
 from analysis.store.records import Epoch
 from analysis.store.runs import Run, list_runs
 from analysis.tableview import TableView
@@ -16,7 +18,6 @@ from analysis.web.drawing import Site, drawn, site
 _MOST_TABLES = 25
 _MOST_KEYS = 8  # columns of config; more are said
 _COUNTED = 2_000_000  # rows: of larger tables it would take too long to say on how many two epochs disagree
-_DIFFER = "guess_a IS DISTINCT FROM guess_b"
 
 
 async def runs(request: Request) -> Response:
@@ -54,11 +55,11 @@ async def _starts(request: Request, held: Site, known: Mapping[str, Run]) -> lis
     if several is not None:
         name, (first, *_, last) = several
         pair = (f"{_reference(name, first)}@{first.epoch}", f"{_reference(name, last)}@{last.epoch}")
-        differ = TableView(pair, "inner", where=(_DIFFER,))
+        differ = TableView(pair, "inner", where=(changes.differing(),))
         number = await _differing(request, held, differ, (first, last))
         unit = "guesses differ" if number else "two bars per score"
         found.append(_start("Where two epochs disagree", urls.table(differ), pair, number, unit))
-        wrong = urls.table(TableView(pair, where=("guess <> truth",)), side="1")
+        wrong = urls.table(TableView(pair, where=(WRONG,)), side="1")
         counts = f"{first.errors:,} → {last.errors:,}"
         found.append(_start("Wrong, epoch beside epoch", wrong, pair, counts, f"errors of {last.rows:,}"))
     if len(ready) > 1:
@@ -117,11 +118,9 @@ def _comparison(how: str, names: list[str]) -> str:
     if how == "runs":
         return urls.run(*dict.fromkeys(name.partition("/")[0] for name in names))
     if how == "side":
-        return urls.table(TableView(last, where=("guess <> truth",)), side="1")
+        return urls.table(TableView(last, where=(WRONG,)), side="1")
     if how == "stack":
         return urls.table(TableView(last))
     if how == "join":
         return urls.table(TableView(last, "inner"))
-    others = [chr(ord("a") + place) for place in range(1, len(last))]
-    differ = " OR ".join(f"guess_a IS DISTINCT FROM guess_{side}" for side in others)
-    return urls.table(TableView(last, "inner", where=(differ,)))
+    return urls.table(TableView(last, "inner", where=(changes.differing(joins.letters(len(last))),)))

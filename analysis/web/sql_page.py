@@ -16,9 +16,7 @@ from analysis.web.workers import TooSlow
 
 _LARGEST = 131_072  # bytes of a form
 _MOST = 1_000  # rows
-_EXAMPLE = (
-    "SELECT truth, guess, count(*) AS n\nFROM test_predictions\nWHERE guess <> truth\nGROUP BY ALL\nORDER BY n DESC"
-)
+_EXAMPLE = "SELECT truth, guess, count(*) AS n\nFROM test_predictions\nWHERE wrong\nGROUP BY ALL\nORDER BY n DESC"
 
 
 async def page(request: Request) -> Response:

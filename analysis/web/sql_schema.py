@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from analysis.schema import is_score
+from analysis.scope import columns_of
 from analysis.sqltext import identifier
 from analysis.store.runs import Run
 
@@ -31,7 +32,7 @@ def relations(runs: Mapping[str, Run]) -> list[dict[str, Any]]:
         for table, epochs in run.tables.items():
             for entry in epochs.values():
                 held = columns.setdefault(table, {"run": "string", "epoch": "int32"})
-                held.update(entry.columns)
+                held.update(columns_of(entry))
                 rows[table] = rows.get(table, 0) + entry.rows
     found = [_relation(name, {**held, "examples": "string"}, rows[name]) for name, held in columns.items()]
     return found + [_relation(name, held, None) for name, held in _OWN.items()]

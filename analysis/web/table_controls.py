@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from analysis import refs
+from analysis import changes, refs
 from analysis.errors import SecondguessError
+from analysis.schema import WRONG
+from analysis.scope import columns_of
 from analysis.sqltext import identifier
 from analysis.store.runs import Run
 from analysis.tableview import TableView
@@ -29,13 +31,13 @@ def links(view: TableView, more: Mapping[str, Any]) -> dict[str, Any]:
     at: dict[str, Any] = {"at": view.at, "exact": view.exact}
     names = ["guess", "truth", "run"] if view.join is None else ["guess_a", "guess_b", "truth_a"]
     whole = replace(view, limit=None, offset=0)
-    differ = replace(plain, where=("guess_a IS DISTINCT FROM guess_b",))
+    differ = replace(plain, where=(changes.differing(),))
     apart = replace(view, join=None, key=("id",), allow_duplicates=False)
     others = [(name, tuple(held for held in view.tables if held != name)) for name in view.tables]
     return {
         "group": [(name, urls.table(grouped(view, name), **more)) for name in names],
         "ungroup": urls.table(replace(plain, **_ROWS_OF_A_GROUP), **more) if view.group else None,
-        "wrong": None if view.join else urls.table(replace(plain, where=("guess <> truth",)), **more),
+        "wrong": None if view.join else urls.table(replace(plain, where=(WRONG,)), **more),
         "differ": urls.table(differ, **more) if view.join else None,
         "stack": urls.table(TableView(view.tables, **at)),
         "inner": urls.table(TableView(view.tables, "inner", **at)),
@@ -85,7 +87,7 @@ def at_hand(runs: Mapping[str, Run], view: TableView) -> list[tuple[str, str]]:
             selection = refs.resolve(runs, text, "last")
         except SecondguessError:
             continue  # the page says it where the rows would be
-        for name, kind in (column for epoch in selection.epochs[-1:] for column in epoch.columns):
+        for name, kind in (column for epoch in selection.epochs[-1:] for column in columns_of(epoch)):
             keyed = view.join is None or name in view.key
             found.setdefault(name if keyed else f"{name}_{chr(ord('a') + place)}", kind)
     found |= {name: "computed" for name, _ in (*view.add, *view.wandb_add)}

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from analysis import refs, views
 from analysis.errors import BadInput, SecondguessError
+from analysis.schema import WRONG
 from analysis.store.runs import Run, list_runs
 from analysis.tableview import TableView
 from analysis.web import table_controls as controls
@@ -106,7 +107,7 @@ def _tables(runs: Mapping[str, Run]) -> list[dict[str, Any]]:
                 {
                     "name": f"{name}@{last}",
                     "url": urls.table(TableView((f"{name}@{last}",))),
-                    "wrong": urls.table(TableView((f"{name}@{last}",), where=("guess <> truth",))),
+                    "wrong": urls.table(TableView((f"{name}@{last}",), where=(WRONG,))),
                     "rows": entry.rows,
                     "errors": entry.errors,
                     "epochs": len(epochs),
