@@ -20,7 +20,7 @@ class Answer:
     """A result: its columns, which of them are numbers, its rows (read once), and how it may be drawn.
 
     drawn is (how, columns) from the question; order is the (run, epoch) asked about, first the left one; classes are
-    the names behind score_0, score_1, ….
+    the names behind score_0, score_1, …; sides how many tables stand side by side in it, 1 where nothing is joined.
     """
 
     columns: Sequence[str]
@@ -29,6 +29,7 @@ class Answer:
     drawn: tuple[str, tuple[str, ...]] | None = None
     order: Sequence[tuple[str, int]] = ()
     classes: Sequence[str] = ()
+    sides: int = 1
 
 
 def cell(value: object) -> str:

@@ -36,6 +36,7 @@ def question(
     notes = [*run_notes(runs[selection.run] for selection in chosen), *row_notes(chosen)]
     relations: dict[str, Relation] = {}
     reports: tuple[JoinReport, ...] = ()
+    sides = 1
     for name in found.relations:
         if guard.folded(name) == "joined":
             if len(chosen) < 2:
@@ -44,7 +45,7 @@ def question(
             side_by_side = joins.joined(con, chosen, Join(), judged=judged)
             relations.update(side_by_side.relations)
             notes += [report.line for report in side_by_side.reports]
-            reports = side_by_side.reports
+            reports, sides = side_by_side.reports, len(side_by_side.tables)
         else:
             relations[name] = _question_relation(name, chosen, runs, found.names(WRONG))
     epochs = [epoch for selection in chosen for epoch in selection.epochs]
@@ -60,6 +61,7 @@ def question(
         order=tuple((names[epoch.run, epoch.table], epoch.epoch) for epoch in epochs),
         drawn=asked.drawn,
         reports=reports,
+        sides=sides,
     )
 
 

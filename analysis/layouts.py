@@ -45,7 +45,7 @@ def _only(value: object) -> object:
 
 def under(answer: Answer, rows: Sequence[Row], same: Mapping[int, object]) -> Grid:
     """The sides of a join one below the other, so that a column of one can be compared with that of the other."""
-    letters = ascii_lowercase[: len(answer.order)]
+    letters = ascii_lowercase[: answer.sides]
     columns: list[Column] = []
     sides: dict[str, dict[str, _Shown]] = {}
     for shown in _shown(answer, rows):

@@ -54,7 +54,7 @@ class Table:
         from analysis.web.columns import usual  # noqa: PLC0415 - what only drawing needs
 
         statement, relation = self._drawn(partial(usual, self._view))
-        return html(statement, relation, len(self._view.tables) if self._view.join is not None else 1)
+        return html(statement, relation)
 
     def show(self) -> None:
         """Draw the first rows: in a notebook as HTML, with images and bars, elsewhere as text."""
@@ -82,17 +82,17 @@ def _drawn(relation: duckdb.DuckDBPyRelation) -> str | None:
     statement = _known.get(relation.sql_query())
     if statement is None:
         return None
-    return html(statement, relation, 2 if any(name.endswith("_b") for name in relation.columns) else 1)
+    return html(statement, relation)
 
 
-def html(statement: Statement, relation: duckdb.DuckDBPyRelation, sides: int) -> str:
-    """The first rows of an answer, of so many tables side by side, as HTML; raises MissingExtra without the drawing."""
+def html(statement: Statement, relation: duckdb.DuckDBPyRelation) -> str:
+    """The first rows of an answer as HTML; raises MissingExtra without the drawing."""
     try:
         from analysis.web import cells, columns, drawing  # noqa: PLC0415 - what only drawing needs
     except ModuleNotFoundError as error:
         raise MissingExtra(f"{error.name}, which drawing needs,", "view") from None
     found = relation.limit(_ROWS + 1).fetchall()
-    shown = columns.shown(relation.columns, [str(kind) for kind in relation.types], sides, statement.classes)
+    shown = columns.shown(relation.columns, [str(kind) for kind in relation.types], statement.sides, statement.classes)
     images = cells.Images()
     rows = cells.rows(shown, relation.columns, found[:_ROWS], images, 0)
     sheet = (files("analysis.web") / "static" / "secondguess.css").read_text(encoding="utf-8")

@@ -115,6 +115,7 @@ def _answer(found: Rows, statement: Statement) -> Answer:
         drawn=statement.drawn,
         order=statement.order,
         classes=statement.classes,
+        sides=statement.sides,
     )
 
 

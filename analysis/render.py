@@ -51,7 +51,7 @@ def terminal(answer: Answer, out: IO[str], limit: int) -> Drawn:
     grids = drawing(answer, shown, width) if drawing is not None and total == len(shown) else []
     if not grids:
         shown = shown[:limit]
-        arranged = layouts.under if how == "under" and len(answer.order) > 1 else layouts.plain
+        arranged = layouts.under if how == "under" and answer.sides > 1 else layouts.plain
         grids = [arranged(answer, shown, same)]
     hidden = dict.fromkeys(name for grid in grids for name in grid.print(out, width))
     return Drawn(len(shown), total, width, tuple(hidden))

@@ -116,7 +116,8 @@ class Statement:
     `text` when it is shown. files are all it may read; notes is what the reader of its answer should know. classes are
     the names behind score_0, score_1, …. order is the (run, epoch) asked about, as they were named; drawn how the
     answer may be drawn, (how, columns). page says which part of the rows it gives, where that can be a part; reports
-    what its joins did.
+    what its joins did. sides is how many tables stand side by side in it, their columns suffixed _a, _b, …: 1 where
+    nothing is joined, and then a suffix means nothing.
     """
 
     scope: str
@@ -130,6 +131,7 @@ class Statement:
     page: Page | None = None
     reports: tuple[JoinReport, ...] = ()
     drawn: tuple[str, tuple[str, ...]] | None = None
+    sides: int = 1
 
     @property
     def sql(self) -> str:

@@ -56,6 +56,7 @@ def statement(con: duckdb.DuckDBPyConnection, store: Path, view: TableView, usua
         page=Page(body.total, view.limit, view.offset),
         reports=rows.reports,
         drawn=("under", (view.key[0],)) if view.join is not None and not grouped else None,
+        sides=len(rows.selections) if view.join is not None else 1,
     )
 
 

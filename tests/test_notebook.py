@@ -70,7 +70,7 @@ def test_named_columns_are_drawn_and_no_others(store: analysis.Connection) -> No
 
 def test_an_answer_is_drawn_as_the_page_draws_it(store: analysis.Connection) -> None:
     asked = ("errors-by-guess", "cnn@3")
-    drawn = _Tags(html(store.statement(*asked), store.ask(*asked), 1))
+    drawn = _Tags(html(store.statement(*asked), store.ask(*asked)))
     labels = {SCRIPT[:11] + "…", DOG, CAT}
     assert [word for word in drawn.words if word in labels] == [SCRIPT[:11] + "…", DOG, CAT]
 

@@ -1,5 +1,15 @@
 """How an answer's columns and cells are put on the page, and what of a view an error is about."""
 
+import re
+from pathlib import Path
+
+import pytest
+from page_in_process import texts
+from recording import record
+
+import analysis
+from analysis import notebook
+from analysis.cli import main
 from analysis.errors import BadInput, Refused
 from analysis.tableview import TableView
 from analysis.web import cells, columns
@@ -78,3 +88,51 @@ def test_the_filter_with_an_unknown_column_is_found_with_its_place() -> None:
 def test_an_error_about_something_else_is_no_filters() -> None:
     view = TableView(("cnn@3",), where=("guess <> truth",))
     assert filter_fault(view, Refused("in the column m 'guss': there is no column 'guss'")) is None
+
+
+OWN = """-- My own
+-- tables: 1..n
+-- drawn: under id
+SELECT run, epoch, id, guess, grade_b FROM predictions ORDER BY ALL"""
+
+
+@pytest.fixture
+def graded(tmp_path: Path) -> Path:
+    """A store with a user's column that is called as if it were of a second table, and a question that shows it."""
+    for run in ("cnn", "double"):
+        record(tmp_path, run, {1: [("x", 0, 0)]}, columns={"grade_b": ["good"]})
+    (tmp_path / "questions").mkdir()
+    (tmp_path / "questions" / "own.sql").write_text(OWN)
+    return tmp_path
+
+
+def test_a_column_of_the_users_that_ends_like_a_side_is_shown_as_it_is_called(graded: Path) -> None:
+    [page] = texts(graded, "/questions?q=own&t=cnn@1")
+    heads = re.findall(r"<th scope=\"col\"[^>]*>\s*(?:<[^>]+>\s*)*([\w ]+)", page)
+    assert heads == ["run", "epoch", "id", "guess", "grade_b"]
+    store = analysis.connect(graded)
+    drawn = notebook.html(store.statement("own", "cnn@1"), store.ask("own", "cnn@1"))
+    assert [name for name in ("run", "epoch", "grade_b") if f">{name}<" in drawn] == ["run", "epoch", "grade_b"]
+
+
+def test_a_terminal_puts_nothing_one_below_the_other_that_is_not_joined(
+    graded: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["ask", "own", "cnn", "double", "--store", str(graded)])
+    assert "grade_b" in capsys.readouterr().out.split("\n")[1].split()
+
+
+def test_a_statement_says_how_many_tables_stand_side_by_side(graded: Path) -> None:
+    record(graded, "third", {1: [("x", 0, 1)]})
+    (graded / "questions" / "three.sql").write_text("-- Three\n-- tables: 3\nSELECT id, guess_c FROM joined")
+    store = analysis.connect(graded)
+    assert store.statement("own", "cnn", "double").sides == 1
+    assert store.statement("disagreements", "cnn", "double").sides == 2
+    assert store.statement("three", "cnn", "double", "third").sides == 3
+    assert store.table("cnn", "double", "third", join="outer", group="id").statement.sides == 3
+    assert store.table("cnn", "double").statement.sides == 1
+
+
+def test_what_ends_like_a_side_that_there_is_not_is_a_column_of_its_own() -> None:
+    found = columns.shown(("guess_a", "guess_b", "class_c"), ("BIGINT", "BIGINT", "VARCHAR"), 2, ())
+    assert [(column.head, column.places) for column in found] == [("guess", (0, 1)), ("class_c", (2,))]

@@ -227,7 +227,7 @@ def joined(name, examples=("mnist-1", "mnist-1")):
 
 
 def test_the_sides_of_a_join_stand_one_below_the_other_at_80_characters():
-    how = {"drawn": ("under", ("id",)), "order": [("cnn", 1), ("cnn", 5)]}
+    how = {"drawn": ("under", ("id",)), "order": [("cnn", 1), ("cnn", 5)], "sides": 2}
     lines, found = drawn(table(JOINED, [joined("mnist-test-1"), joined("mnist-test-20")], **how))
     assert found.hidden == ()
     assert (found.shown, found.total) == (2, 2)
@@ -243,7 +243,7 @@ def test_the_sides_of_a_join_stand_one_below_the_other_at_80_characters():
 
 
 def test_sides_with_other_examples_say_so_in_each_row():
-    how = {"drawn": ("under", ("id",)), "order": [("cnn", 1), ("cnn", 5)]}
+    how = {"drawn": ("under", ("id",)), "order": [("cnn", 1), ("cnn", 5)], "sides": 2}
     lines, _ = drawn(table(JOINED, [joined("a", ("x-1", "y-2"))], **how))
     assert lines[0].split()[-1] == "examples"
     assert [line.split()[-1] for line in lines[2:]] == ["x-1", "y-2"]
@@ -251,7 +251,7 @@ def test_sides_with_other_examples_say_so_in_each_row():
 
 def test_a_column_that_one_side_lacks_is_blank_there():
     columns = ["id", "guess_a", "guess_b", "note_b", "run_a", "run_b", "epoch_a", "epoch_b"]
-    how = {"drawn": ("under", ("id",)), "order": [("a", 1), ("b", 1)]}
+    how = {"drawn": ("under", ("id",)), "order": [("a", 1), ("b", 1)], "sides": 2}
     lines, _ = drawn(table(columns, [("x", 1, 2, "seen", "a", "b", 1, 1)], **how))
     assert [line.split() for line in lines[2:]] == [["x", "a@1", "1"], ["b@1", "2", "seen"]]
 

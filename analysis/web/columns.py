@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase
 
 from analysis.tableview import TableView
 
@@ -18,27 +19,33 @@ def usual(view: TableView, own: Sequence[str], pictures: Sequence[str], *, score
 
     A group begins with what it is of. Of many classes the scores are left to be chosen, as without `scores`.
     """
-    joined = view.join is not None
+    sides = len(view.tables) if view.join is not None else 1
     if view.group or view.aggregate or view.wandb_aggregate:
         first = len(view.group) + 1 + len(view.aggregate) + len(view.wandb_aggregate)
-        labels = [name for name in own[first:] if _base(name, joined) in {"guess", "truth", "confidence"}]
+        labels = [name for name in own[first:] if _base(name, sides) in {"guess", "truth", "confidence"}]
         return [*own[:first], *labels, *(name for name in pictures if name == "image")]
-    several = not joined and (len(view.tables) > 1 or any(table.endswith("@all") for table in view.tables))
+    several = sides == 1 and (len(view.tables) > 1 or any(table.endswith("@all") for table in view.tables))
     seen = [name for name in pictures if name in {"image", "content"}]
-    names = [name for name in (*own, *seen) if _base(name, joined) not in _HIDDEN]
-    if joined:
-        names = [name for name in names if _base(name, joined) != "confidence"]
-    classes = {_base(name, joined) for name in names if _SCORE.fullmatch(_base(name, joined))}
+    names = [name for name in (*own, *seen) if _base(name, sides) not in _HIDDEN]
+    if sides > 1:
+        names = [name for name in names if _base(name, sides) != "confidence"]
+    classes = {_base(name, sides) for name in names if _SCORE.fullmatch(_base(name, sides))}
     if not scores or len(classes) > _MANY_SCORES:
-        names = [name for name in names if not _SCORE.fullmatch(_base(name, joined))]
+        names = [name for name in names if not _SCORE.fullmatch(_base(name, sides))]
     place = {base: number for number, base in enumerate(_FIRST)}
-    names.sort(key=lambda name: place.get(_base(name, joined), len(place)))
+    names.sort(key=lambda name: place.get(_base(name, sides), len(place)))
     return ["run", "epoch", *names] if several else names
 
 
-def _base(name: str, joined: bool) -> str:
-    found = _SIDE.fullmatch(name) if joined else None
-    return found[1] if found else name
+def _base(name: str, sides: int) -> str:
+    """A column's name in its own table, where so many tables stand side by side."""
+    found = _SIDE.fullmatch(name)
+    return found[1] if found is not None and found[2] in _letters(sides) else name
+
+
+def _letters(sides: int) -> str:
+    """The suffixes of so many tables side by side: none of one."""
+    return ascii_lowercase[:sides] if sides > 1 else ""
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,7 @@ def shown(
     """
     groups: dict[tuple[str, str], list[tuple[str, int]]] = {}
     for place, name in enumerate(columns):
-        base = _base(name, sides > 1)
+        base = _base(name, sides)
         groups.setdefault((base, _kind(base, types[place])), []).append((name, place))
     bases = [base for base, _ in groups]
     found = []
@@ -104,10 +111,10 @@ def shown(
 
 
 def _by_side(members: Sequence[tuple[str, int]], sides: int) -> tuple[int | None, ...]:
-    if sides < 2 or (len(members) == 1 and not _SIDE.fullmatch(members[0][0])):
+    if len(members) == 1 and _base(members[0][0], sides) == members[0][0]:
         return (members[0][1],)
     held: Mapping[str, int] = {found[2]: place for name, place in members if (found := _SIDE.fullmatch(name))}
-    return tuple(held.get(chr(ord("a") + side)) for side in range(sides))
+    return tuple(held.get(letter) for letter in _letters(sides))
 
 
 def _kind(base: str, type: str) -> str:

@@ -25,12 +25,12 @@ async def panels(
         views = [replace(view, tables=(table,)) for table in view.tables]
         options = {"scores": len(views) < 2}
         found = await asyncio.gather(*(held.ask(request, "table", each, options=options) for each in views))
-        return [_panel(held, each, answer, (view, more), 1) for each, answer in zip(views, found, strict=True)], {}
+        return [_panel(held, each, answer, (view, more)) for each, answer in zip(views, found, strict=True)], {}
     if view.join is not None and len(view.tables) == 2:
         answer, counted = await asyncio.gather(held.ask(request, "table", view), _changes(request, held, view))
-        return [_panel(held, view, answer, (view, more), 2)], counted
+        return [_panel(held, view, answer, (view, more))], counted
     answer = await held.ask(request, "table", view)
-    return [_panel(held, view, answer, (view, more), len(view.tables) if view.join else 1)], {}
+    return [_panel(held, view, answer, (view, more))], {}
 
 
 async def _changes(request: Request, held: Site, view: TableView) -> dict[str, Any]:
@@ -42,12 +42,10 @@ async def _changes(request: Request, held: Site, view: TableView) -> dict[str, A
     return dict(zip(found.columns, found.rows[0], strict=True)) if found.rows else {}
 
 
-def _panel(
-    held: Site, view: TableView, found: Found, page: tuple[TableView, Mapping[str, Any]], sides: int
-) -> dict[str, Any]:
+def _panel(held: Site, view: TableView, found: Found, page: tuple[TableView, Mapping[str, Any]]) -> dict[str, Any]:
     """One table as it is drawn: heads, rows, the range of them, the statement."""
     whole, more = page
-    columns = shown(found.columns, found.types, sides, found.classes, pins(more))
+    columns = shown(found.columns, found.types, found.sides, found.classes, pins(more))
     total = found.total if found.total is not None else len(found.rows)
     place = whole.tables.index(view.tables[0]) if len(view.tables) == 1 and len(whole.tables) > 1 else None
     by_group = bool(view.group or view.aggregate or view.wandb_aggregate)

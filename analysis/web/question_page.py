@@ -134,10 +134,9 @@ def _listed(held: Site, name: str) -> dict[str, Any]:
 
 
 def _answered(held: Site, asked: Question, found: Found, runs: Mapping[str, Run]) -> dict[str, Any]:
-    sides = 2 if any(name.endswith("_b") for name in found.columns) else 1
-    hidden = {"examples", "run", "epoch"} if sides > 1 else {"examples"}  # said in the heading, or for joins only
+    hidden = {"examples", "run", "epoch"} if found.sides > 1 else {"examples"}  # said in the heading, or for joins only
     columns = [
-        column for column in shown(found.columns, found.types, sides, found.classes) if column.title not in hidden
+        column for column in shown(found.columns, found.types, found.sides, found.classes) if column.title not in hidden
     ]
     scores = sum(column.kind == "score" for column in columns)
     if scores > _MOST_SCORES:

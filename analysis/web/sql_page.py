@@ -54,7 +54,7 @@ def allowed(held: Site, csrf: str) -> bool:
 def _drawn(request: Request, text: str, found: Found | None, error: SecondguessError | None) -> Response:
     held = site(request)
     known = list_runs(held.store)
-    columns = shown(found.columns, found.types, 1, found.classes) if found is not None else []
+    columns = shown(found.columns, found.types, found.sides, found.classes) if found is not None else []
     message = str(error) if error is not None else ""
     context = {
         "title": "SQL",

@@ -40,7 +40,8 @@ class Found:
     """An answer: rows with their columns and SQL types, the statement, and what its reader should know.
 
     total is the number of rows of which these are a part, None where it is not known; more says that rows were left
-    out since there were more than a page takes. seconds is the time the answer took in this process.
+    out since there were more than a page takes. seconds is the time the answer took in this process. sides is how many
+    tables stand side by side in it.
     """
 
     columns: Sequence[str]
@@ -54,6 +55,7 @@ class Found:
     classes: tuple[str, ...]
     order: tuple[tuple[str, int], ...]
     seconds: float
+    sides: int = 1
 
 
 def serve(pipe: Connection, memory: str) -> None:
@@ -94,6 +96,7 @@ def _answer(asked: Asked, memory: str, con: duckdb.DuckDBPyConnection) -> Found:
             classes=statement.classes,
             order=statement.order,
             seconds=perf_counter() - began,
+            sides=statement.sides,
         )
 
 
