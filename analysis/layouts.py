@@ -10,6 +10,7 @@ from string import ascii_lowercase
 from typing import Any
 
 from analysis.answer import Answer, Row, bars, brief, cell
+from analysis.class_order import ordered
 from analysis.grid import Column, Grid
 
 _FEW_SCORES = 4  # so many are still shown as numbers
@@ -79,7 +80,7 @@ def beside(answer: Answer, rows: Sequence[Row], width: int) -> list[Grid]:
     if len(answer.order) < 2 or not rows or not all(isinstance(row[at], _LABEL) for row in rows):
         return []
     found = {(row[run], row[epoch], row[at]): row for row in rows}
-    keys = _ordered(answer, ((row[at],) for row in rows))
+    keys = ordered((row[at] for row in rows), answer.classes)
     for apart in ([Column("", [""] * len(keys), False)], []):
         columns = [_key(answer, at, keys, "\n")]
         for number, order in enumerate(answer.order):
@@ -128,7 +129,8 @@ def matrices(answer: Answer, rows: Sequence[Row], width: int) -> list[Grid]:
         grids: list[Grid] = []
         for order in answer.order:
             held = {(row[down], row[across]): row[count] for row in rows if (row[run], row[epoch]) == order}
-            grids.append(_matrix(f"{_name(order)}\n{corner}", held, _ordered(answer, held), numbered))
+            labels = ordered((label for pair in held for label in pair), answer.classes)
+            grids.append(_matrix(f"{_name(order)}\n{corner}", held, labels, numbered))
         if not any(grid.too_wide(width) or len(grid.columns) > _WIDEST_MATRIX + 1 for grid in grids):
             return grids
     return []
@@ -164,10 +166,3 @@ def _shown(answer: Answer, rows: Sequence[Row], without: Iterable[int] = ()) -> 
 
 def _name(order: tuple[str, int]) -> str:
     return f"{order[0]}@{order[1]}"
-
-
-def _ordered(answer: Answer, held: Iterable[tuple[Any, ...]]) -> list[Any]:
-    """The labels in some tuples, each once, classes in their own order, NULL last."""
-    place = {name: number for number, name in enumerate(answer.classes)}
-    labels = dict.fromkeys(label for group in held for label in group)
-    return sorted(labels, key=lambda label: (label is None, place.get(str(label), len(place)), label))

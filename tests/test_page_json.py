@@ -1,13 +1,17 @@
 """Each page's data as JSON, at the page's own address with .json behind its path."""
 
 import json
+import re
 import shutil
+from html import unescape
 from typing import Any
 
 import duckdb
 import pytest
 from page import CAT, CLASSES, DOG, MARKUP, MOOD, NO_TRUTH, QUOTED, REVIEWS, SCRIPT, Server, table_url
 from recording import record
+
+import analysis
 
 pytest_plugins = ["page"]
 
@@ -162,6 +166,33 @@ def test_an_answer_that_is_cut_says_so(server: Server) -> None:
     (folder / "many.sql").unlink()
     assert len(found["rows"]) == 1000
     assert found["more"] is True
+
+
+def asked(server: Server, text: str, address: str) -> str:
+    """The page of a question that is the store's own for so long."""
+    folder = server.store / "questions"
+    folder.mkdir(exist_ok=True)
+    (folder / "own.sql").write_text(text)
+    try:
+        return server.ask(f"/questions?q=own&{address}").text
+    finally:
+        (folder / "own.sql").unlink()
+
+
+def test_the_chart_of_an_answer_that_is_cut_is_of_all_its_rows(server: Server) -> None:
+    """Of 60 x 60 pairs 1,200, each an epoch of its own: the page has room for 1,000 rows."""
+    many = "SELECT a.run, CAST(row_number() OVER () AS INTEGER) AS epoch, 1 AS errors FROM predictions a, predictions b"
+    page = asked(server, f"-- Many epochs\n{many} LIMIT 1200\n", "t=cnn%403")
+    assert page.count('aria-roledescription="point"') == 1200
+
+
+def test_the_pages_chart_is_the_notebooks(server: Server) -> None:
+    text = "-- Errors by truth\n-- drawn: beside truth\nSELECT run, epoch, truth, count(*) AS errors FROM predictions"
+    page = asked(server, f"{text} WHERE guess <> truth GROUP BY ALL ORDER BY truth\n", "t=cnn%403&t=double%403")
+    heads = [unescape(text) for text in re.findall(r"<text[^>]*>([^<]*)</text>", page.partition('class="chart"')[2])]
+    assert [head for head in heads if head in CLASSES] == CLASSES
+    store = analysis.connect(server.store)
+    assert store.chart("errors-by-guess", "cnn@3", "double@3").to_dict()["encoding"]["x"]["sort"] == CLASSES
 
 
 def test_of_more_than_twelve_classes_rows_have_no_scores_and_the_example_its_largest(server: Server) -> None:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from analysis.class_order import ordered
 from analysis.questions import Question
 from analysis.tableview import TableView
 from analysis.web import urls
-from analysis.web.class_labels import heads, is_value, ordered, text
+from analysis.web.class_labels import heads, is_value, text
 from analysis.web.drawing import SIDES, records
 from analysis.web.worker import Found
 

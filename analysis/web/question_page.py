@@ -8,6 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from analysis import charts, questions, refs
+from analysis.answer import Answer
 from analysis.errors import SecondguessError
 from analysis.questions import Question
 from analysis.store.runs import Run, list_runs
@@ -60,7 +61,11 @@ async def _one(request: Request, held: Site, asked: Question) -> Response:
     context |= _answered(held, asked, found, runs)
     await _illustrated(request, held, context, runs)
     answer = drawn(request, "question.html", context, _data(found))
-    return with_chart(answer, partial(_chart, asked, found)) if context["chart"] else answer
+    if not context["chart"]:
+        return answer
+    if found.more and "errors" in found.columns:  # a chart is of all rows, the page's table of the first
+        found = await held.ask(request, "question", asked.name, refs=names, options=options, most=charts.MOST_MARKS + 1)
+    return with_chart(answer, partial(_chart, asked, found))
 
 
 def _tables(runs: Mapping[str, Run]) -> list[str]:
@@ -121,7 +126,8 @@ def _swapped(asked: Question, names: Sequence[str], options: Mapping[str, str]) 
 
 def _chart(asked: Question, found: Found) -> str:
     """The chart of an answer, each mark leading to its rows; nothing where it has none."""
-    made = charts.chart(asked.drawn, found.columns, found.rows, found.order, urls.table)
+    answer = Answer(found.columns, (), found.rows, asked.drawn, found.order, found.classes)
+    made = charts.chart(answer, urls.table)
     return charts.svg(made) if made is not None else ""
 
 
