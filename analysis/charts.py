@@ -10,6 +10,7 @@ import altair as alt
 from analysis.answer import Answer
 from analysis.class_order import ordered
 from analysis.errors import BadInput, MissingExtra
+from analysis.schema import at_epoch
 from analysis.sqltext import identifier, literal
 from analysis.tableview import TableView
 
@@ -83,7 +84,7 @@ def write(made: Any, path: Path, suffix: str) -> None:
 
 
 def _named(record: Mapping[str, Any]) -> str:
-    return f"{record['run']}@{record['epoch']}"
+    return at_epoch(record["run"], record["epoch"])
 
 
 def _scale(names: Sequence[str]) -> alt.Scale:
@@ -148,13 +149,13 @@ def _matrix(answer: Answer, records: Sequence[Mapping[str, Any]], link: Link | N
     layered = alt.layer(squares, numbers, data=alt.InlineData(values=values)).properties(
         width=alt.Step(26), height=alt.Step(26)
     )
-    tables = [f"{run}@{epoch}" for run, epoch in answer.order]
+    tables = [at_epoch(run, epoch) for run, epoch in answer.order]
     return _plain(layered.facet(column=alt.Column("table:N", sort=tables, title=None)))
 
 
 def _bars(answer: Answer, records: Sequence[Mapping[str, Any]], link: Link | None) -> Any:
     [key] = answer.drawn[1] if answer.drawn else ()
-    names = [f"{run}@{epoch}" for run, epoch in dict.fromkeys(answer.order)]
+    names = [at_epoch(run, epoch) for run, epoch in dict.fromkeys(answer.order)]
     data = [
         {"table": _named(record), key: _text(record[key]), "errors": record["errors"], "_key": record[key]}
         for record in records

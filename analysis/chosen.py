@@ -5,6 +5,7 @@ from pathlib import Path
 
 from analysis.errors import Damaged, listing
 from analysis.refs import Selection
+from analysis.schema import whole_name
 from analysis.store.records import Epoch
 from analysis.store.runs import Run, list_runs
 
@@ -43,10 +44,9 @@ def run_notes(runs: Iterable[Run]) -> list[str]:
             if not epoch.file.is_file():
                 gone.setdefault(epoch.file, []).append(epoch)
         found += run.faults
-        found += [
-            f"left out {epochs[0].run}/{epochs[0].table}@{listing(epoch.epoch for epoch in epochs)}: {file} is missing"
-            for file, epochs in gone.items()
-        ]
+        for file, epochs in gone.items():
+            name = whole_name(epochs[0].run, epochs[0].table, listing(epoch.epoch for epoch in epochs))
+            found.append(f"left out {name}: {file} is missing")
     return list(dict.fromkeys(found))
 
 
@@ -54,11 +54,10 @@ def row_notes(chosen: Iterable[Selection]) -> list[str]:
     """What the counts leave aside: rows with NaN scores, rows without a label."""
     found = []
     for epoch in (epoch for selection in chosen for epoch in selection.epochs):
-        name = f"{epoch.run}/{epoch.table}@{epoch.epoch}"
         if epoch.nan_scores:
-            found.append(f"{name}: {epoch.nan_scores:,} of {epoch.rows:,} rows have NaN scores, so no confidence")
+            found.append(f"{epoch.name}: {epoch.nan_scores:,} of {epoch.rows:,} rows have NaN scores, so no confidence")
         if epoch.unlabelled and epoch.errors is not None:
             found.append(
-                f"{name}: {epoch.unlabelled:,} of {epoch.rows:,} rows are unlabelled, so neither right nor wrong"
+                f"{epoch.name}: {epoch.unlabelled:,} of {epoch.rows:,} rows are unlabelled, so neither right nor wrong"
             )
     return found

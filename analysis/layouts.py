@@ -12,6 +12,7 @@ from typing import Any
 from analysis.answer import Answer, Row, bars, brief, cell
 from analysis.class_order import ordered
 from analysis.grid import Column, Grid
+from analysis.schema import at_epoch
 
 _FEW_SCORES = 4  # so many are still shown as numbers
 _SCORE = re.compile(r"score_(\d+)(_[a-z0-9])?")
@@ -59,7 +60,7 @@ def under(answer: Answer, rows: Sequence[Row], same: Mapping[int, object]) -> Gr
     examples = {str(value) for index, value in same.items() if answer.columns[index].startswith("examples_")}
     if len(examples) == 1:
         sides.pop("examples", None)
-    columns.append(Column("table", [_name(order) for _ in rows for order in answer.order], False))
+    columns.append(Column("table", [at_epoch(*order) for _ in rows for order in answer.order], False))
     # What the comparison is about comes first, and so goes last where there is little room.
     for head in sorted(sides, key=lambda head: head not in {"guess", "truth"} and not head.startswith("scores ")):
         held = sides[head]
@@ -84,12 +85,12 @@ def beside(answer: Answer, rows: Sequence[Row], width: int) -> list[Grid]:
     for apart in ([Column("", [""] * len(keys), False)], []):
         columns = [_key(answer, at, keys, "\n")]
         for number, order in enumerate(answer.order):
-            columns += [*(apart if number else ()), *_side(answer, found, order, keys, f"{_name(order)}\n")]
+            columns += [*(apart if number else ()), *_side(answer, found, order, keys, f"{at_epoch(*order)}\n")]
         if not Grid(columns).too_wide(width):
             return [Grid(columns)]
     own = {order: [key for key in keys if (*order, key) in found] for order in answer.order}
     return [
-        Grid([_key(answer, at, held), *_side(answer, found, order, held)], f"\n{_name(order)}")
+        Grid([_key(answer, at, held), *_side(answer, found, order, held)], f"\n{at_epoch(*order)}")
         for order, held in own.items()
     ]
 
@@ -130,7 +131,7 @@ def matrices(answer: Answer, rows: Sequence[Row], width: int) -> list[Grid]:
         for order in answer.order:
             held = {(row[down], row[across]): row[count] for row in rows if (row[run], row[epoch]) == order}
             labels = ordered((label for pair in held for label in pair), answer.classes)
-            grids.append(_matrix(f"{_name(order)}\n{corner}", held, labels, numbered))
+            grids.append(_matrix(f"{at_epoch(*order)}\n{corner}", held, labels, numbered))
         if not any(grid.too_wide(width) or len(grid.columns) > _WIDEST_MATRIX + 1 for grid in grids):
             return grids
     return []
@@ -162,7 +163,3 @@ def _shown(answer: Answer, rows: Sequence[Row], without: Iterable[int] = ()) -> 
             yield _Shown(f"scores{side}", f"scores{side} {first}…{last}", cells, False)
         elif index not in skipped:
             yield _Shown(cell(name), cell(name), [brief(row[index]) for row in rows], answer.numeric[index])
-
-
-def _name(order: tuple[str, int]) -> str:
-    return f"{order[0]}@{order[1]}"

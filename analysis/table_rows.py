@@ -13,6 +13,7 @@ from analysis.join_report import JoinReport
 from analysis.joins import Join
 from analysis.kinds import Kind
 from analysis.refs import Selection
+from analysis.schema import at_epoch
 from analysis.scope import PLACE, Relation, RunNames
 from analysis.sqltext import identifier, literal
 from analysis.store.records import Epoch
@@ -105,22 +106,17 @@ def _selected(runs: Mapping[str, Run], view: TableView, left_out: list[str]) -> 
     return found
 
 
-def _run_names(runs: Mapping[str, Run], chosen: Sequence[Selection]) -> RunNames:
-    """What the column run says: the same whatever other tables are shown."""
-    return {(each.run, each.table): refs.called(runs[each.run], each.table) for each in chosen}
-
-
 def _stacked(runs: Mapping[str, Run], chosen: Sequence[Selection], notes: tuple[str, ...]) -> TableRows:
     names = [selection.name for selection in chosen]
     if twice := [name for name in names if names.count(name) > 1]:
         raise BadInput(f"{twice[0]} is named twice; stacked, a table stands once")
     epochs = [epoch for selection in chosen for epoch in selection.epochs]
     place = all(column.casefold() != PLACE for epoch in epochs for column, _ in epoch.columns)
-    called = _run_names(runs, chosen)
+    called = scope.run_names(runs, chosen)
     relation = scope.stacked(f"{', '.join(names)}", chosen, place=place, names=called)
     source = names[0] if len(names) == 1 else "predictions"
     order = []
-    places = [f"{called[epoch.run, epoch.table]}@{epoch.epoch}" for epoch in epochs]
+    places = [at_epoch(called[epoch.run, epoch.table], epoch.epoch) for epoch in epochs]
     if len(places) > 1:
         order.append(f"list_position({literal(places)}, run || '@' || epoch)")
     return TableRows(
@@ -149,7 +145,7 @@ def _joined(
     epochs = [epoch for selection in chosen for epoch in selection.epochs]
     place = all(column.casefold() != PLACE for epoch in epochs for column, _ in epoch.columns)
     how = Join(view.join or "inner", view.key, view.allow_duplicates)
-    called = _run_names(runs, chosen)
+    called = scope.run_names(runs, chosen)
     found = joins.joined(con, chosen, how, place=place, run_names=called)
     relation = found.relations["joined"]
     letters = joins.letters(len(chosen))

@@ -12,6 +12,7 @@ from page import CAT, CLASSES, DOG, MARKUP, MOOD, NO_TRUTH, QUOTED, REVIEWS, SCR
 from recording import record
 
 import analysis
+from trainer.recorder import Recorder
 
 pytest_plugins = ["page"]
 
@@ -149,6 +150,19 @@ def test_an_answer(server: Server) -> None:
     }
     assert found["columns"] == ["run", "epoch", "guess", "errors", "truths", "ids"]
     assert "read_parquet" in found["sql"]
+
+
+def test_the_links_of_an_answer_lead_to_the_table_that_it_is_about(server: Server) -> None:
+    """A run has a further table: by the run's name alone its links would lead to the default one."""
+    with Recorder(server.store, run="mine", wandb="off") as recorder:
+        for table, guess in (("test_predictions", 0), ("preds", 1)):
+            with recorder.table(table, epoch=2) as rows:
+                rows.add(ids=["x"], truth=[0], guess=[guess])
+    answers = [server.ask(f"/questions?q={name}&t=mine%2Fpreds%402").text for name in ("errors-by-guess", "confusion")]
+    shutil.rmtree(server.store / "mine")
+    for answer in answers:
+        assert "t=mine%2Fpreds%402" in answer
+        assert "t=mine%402" not in answer
 
 
 def test_an_answer_over_time(server: Server) -> None:
