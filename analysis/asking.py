@@ -32,6 +32,7 @@ def question(
     """
     values = asked.values(given)
     runs, chosen = _tables_asked(store, asked, refs)
+    names = scope.run_names(runs, chosen)
     found = _inspected(con, asked)
     notes = [*run_notes(runs[selection.run] for selection in chosen), *row_notes(chosen)]
     relations: dict[str, Relation] = {}
@@ -42,14 +43,13 @@ def question(
             if len(chosen) < 2:
                 raise BadInput(f"joined is tables side by side; name two, not {len(chosen)}")
             judged = any(found.names(f"{WRONG}_{side}") for side in joins.letters(len(chosen)))
-            side_by_side = joins.joined(con, chosen, Join(), judged=judged)
+            side_by_side = joins.joined(con, chosen, Join(), judged=judged, run_names=names)
             relations.update(side_by_side.relations)
             notes += [report.line for report in side_by_side.reports]
             reports, sides = side_by_side.reports, len(side_by_side.tables)
         else:
             relations[name] = _question_relation(name, chosen, runs, found.names(WRONG))
     epochs = [epoch for selection in chosen for epoch in selection.epochs]
-    names = scope.run_names(epochs)
     return Statement(
         scope=scope.ctes(relations),
         body=found.text,
@@ -120,7 +120,7 @@ def _question_relation(name: str, chosen: Sequence[Selection], runs: Mapping[str
     """The relation of that name, over the tables asked about or, where none are, the whole store."""
     kind = guard.folded(name)
     if kind == "predictions":
-        return scope.stacked("predictions", chosen, judged=judged)
+        return scope.stacked("predictions", chosen, judged=judged, names=scope.run_names(runs, chosen))
     if kind == "examples":
         return scope.examples(epoch for selection in chosen for epoch in selection.epochs)
     if kind == "runs":

@@ -1,13 +1,16 @@
 """A question's answer as a chart: the same in the page, in a notebook and in a file."""
 
 from collections.abc import Callable, Mapping, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import altair as alt
 
+from analysis.answer import Answer
+from analysis.class_order import ordered
 from analysis.errors import BadInput, MissingExtra
-from analysis.schema import WRONG
+from analysis.schema import WRONG, at_epoch
 from analysis.sqltext import identifier, literal
 from analysis.tableview import TableView
 
@@ -19,27 +22,22 @@ Link = Callable[[TableView], str]
 """From the rows behind a mark to their address."""
 
 
-def chart(
-    drawn: tuple[str, tuple[str, ...]] | None,
-    columns: Sequence[str],
-    rows: Sequence[Sequence[Any]],
-    order: Sequence[tuple[str, int]],
-    link: Link | None = None,
-) -> Any:
+def chart(answer: Answer, link: Link | None = None) -> Any:
     """The chart of an answer, None where it has none that says more than its table.
 
-    drawn is how its question is drawn, order the (run, epoch) asked about. A matrix becomes squares, what is drawn
-    beside each other bars, counts of errors by epoch lines. With a link each mark leads to the rows behind it.
+    A matrix becomes squares, what is drawn beside each other bars, counts of errors by epoch lines. Of the rows at most
+    MOST_MARKS + 1 are read: an answer of more has no chart. With a link each mark leads to the rows behind it.
     """
-    records = [dict(zip(columns, row, strict=True)) for row in rows]
+    columns, how = answer.columns, answer.drawn[0] if answer.drawn is not None else None
+    records = [dict(zip(columns, row, strict=True)) for row in islice(answer.rows, MOST_MARKS + 1)]
     if not records or len(records) > MOST_MARKS or not {"run", "epoch"} <= set(columns):
         return None
-    if drawn is not None and drawn[0] == "matrix":
-        return _matrix(records, drawn[1], order, link)
-    if drawn is not None and drawn[0] == "beside" and "errors" in columns:
-        return _bars(records, drawn[1][0], order, link)
-    if drawn is None and "errors" in columns and len({record["epoch"] for record in records}) > 1:
-        return _lines(records, order, link)
+    if how == "matrix":
+        return _matrix(answer, records, link)
+    if how == "beside" and "errors" in columns:
+        return _bars(answer, records, link)
+    if how is None and "errors" in columns and len({record["epoch"] for record in records}) > 1:
+        return _lines(records, answer.order, link)
     return None
 
 
@@ -86,7 +84,7 @@ def write(made: Any, path: Path, suffix: str) -> None:
 
 
 def _named(record: Mapping[str, Any]) -> str:
-    return f"{record['run']}@{record['epoch']}"
+    return at_epoch(record["run"], record["epoch"])
 
 
 def _scale(names: Sequence[str]) -> alt.Scale:
@@ -114,14 +112,9 @@ def _plain(made: Any) -> Any:
     return made.configure_view(stroke=None).configure_axis(grid=False, domain=False)
 
 
-def _matrix(
-    records: Sequence[Mapping[str, Any]], named: Sequence[str], order: Sequence[tuple[str, int]], link: Link | None
-) -> Any:
-    down, across, count = named
-    labels = sorted(
-        {record[name] for record in records for name in (down, across)},
-        key=lambda label: (label is None, isinstance(label, str), label if label is not None else 0),
-    )
+def _matrix(answer: Answer, records: Sequence[Mapping[str, Any]], link: Link | None) -> Any:
+    down, across, count = answer.drawn[1] if answer.drawn else ()
+    labels = ordered((record[name] for record in records for name in (down, across)), answer.classes)
     data = [
         {
             "table": _named(record),
@@ -156,21 +149,20 @@ def _matrix(
     layered = alt.layer(squares, numbers, data=alt.InlineData(values=values)).properties(
         width=alt.Step(26), height=alt.Step(26)
     )
-    tables = [f"{run}@{epoch}" for run, epoch in order]
+    tables = [at_epoch(run, epoch) for run, epoch in answer.order]
     return _plain(layered.facet(column=alt.Column("table:N", sort=tables, title=None)))
 
 
-def _bars(records: Sequence[Mapping[str, Any]], key: str, order: Sequence[tuple[str, int]], link: Link | None) -> Any:
-    names = [f"{run}@{epoch}" for run, epoch in dict.fromkeys(order)]
+def _bars(answer: Answer, records: Sequence[Mapping[str, Any]], link: Link | None) -> Any:
+    [key] = answer.drawn[1] if answer.drawn else ()
+    names = [at_epoch(run, epoch) for run, epoch in dict.fromkeys(answer.order)]
     data = [
         {"table": _named(record), key: _text(record[key]), "errors": record["errors"], "_key": record[key]}
         for record in records
     ]
     linked = _linked(data, link, lambda record: TableView((record["table"],), where=(_is(key, record["_key"]), WRONG)))
     values = [{name: value for name, value in record.items() if name != "_key"} for record in data]
-    labels = sorted(
-        {record[key] for record in records}, key=lambda label: (label is None, str(type(label)), label or 0)
-    )
+    labels = ordered((record[key] for record in records), answer.classes)
     encoding = {
         "x": alt.X(f"{key}:N", sort=[_text(label) for label in labels], axis=alt.Axis(labelAngle=0)),
         "y": alt.Y("errors:Q"),

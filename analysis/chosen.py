@@ -5,7 +5,7 @@ from pathlib import Path
 
 from analysis.errors import Damaged, listing
 from analysis.refs import Selection
-from analysis.schema import read_as
+from analysis.schema import read_as, whole_name
 from analysis.store.records import Epoch
 from analysis.store.runs import Run, list_runs
 
@@ -45,10 +45,9 @@ def run_notes(runs: Iterable[Run]) -> list[str]:
                 gone.setdefault(epoch.file, []).append(epoch)
         found += run.faults
         found += _renamed(run)
-        found += [
-            f"left out {epochs[0].run}/{epochs[0].table}@{listing(epoch.epoch for epoch in epochs)}: {file} is missing"
-            for file, epochs in gone.items()
-        ]
+        for file, epochs in gone.items():
+            name = whole_name(epochs[0].run, epochs[0].table, listing(epoch.epoch for epoch in epochs))
+            found.append(f"left out {name}: {file} is missing")
     return list(dict.fromkeys(found))
 
 
@@ -67,11 +66,10 @@ def row_notes(chosen: Iterable[Selection]) -> list[str]:
     """What the counts leave aside: rows with NaN scores, rows without a label."""
     found = []
     for epoch in (epoch for selection in chosen for epoch in selection.epochs):
-        name = f"{epoch.run}/{epoch.table}@{epoch.epoch}"
         if epoch.nan_scores:
-            found.append(f"{name}: {epoch.nan_scores:,} of {epoch.rows:,} rows have NaN scores, so no confidence")
+            found.append(f"{epoch.name}: {epoch.nan_scores:,} of {epoch.rows:,} rows have NaN scores, so no confidence")
         if epoch.unlabelled and epoch.errors is not None:
             found.append(
-                f"{name}: {epoch.unlabelled:,} of {epoch.rows:,} rows are unlabelled, so neither right nor wrong"
+                f"{epoch.name}: {epoch.unlabelled:,} of {epoch.rows:,} rows are unlabelled, so neither right nor wrong"
             )
     return found

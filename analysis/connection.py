@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import duckdb
 
 from analysis import asking, questions, table_sql, views
+from analysis.answer import Answer
 from analysis.engine import Build, explained, starting_over
 from analysis.errors import BadInput, MissingExtra
 from analysis.notebook import Table, remember
@@ -62,7 +63,8 @@ class Connection:
             raise MissingExtra(f"{error.name}, which charts need,", "view") from None
         statement, found = self._asked_for(self._asked(question, tables, options))
         rows = found.limit(charts.MOST_MARKS + 1).fetchall()
-        made: alt.Chart | None = charts.chart(statement.drawn, found.columns, rows, statement.order)
+        answer = Answer(found.columns, (), rows, statement.drawn, statement.order, statement.classes)
+        made: alt.Chart | None = charts.chart(answer)
         if made is None:
             raise BadInput(f"{question} has no chart; confusion, errors-by-guess and errors-over-time have one")
         return made

@@ -13,7 +13,7 @@ from analysis.join_report import JoinReport
 from analysis.kinds import Kind
 from analysis.matching import Side
 from analysis.refs import Selection
-from analysis.schema import WRONG
+from analysis.schema import WRONG, reference
 from analysis.scope import PLACE, Relation, RunNames, class_order, columns_of, same_labels, stacked
 from analysis.sqltext import as_text, identifier
 from analysis.store.records import Epoch
@@ -75,7 +75,7 @@ def joined(
     letter = letters(len(epochs))
     same_labels(epochs)
     classes = class_order(epochs)
-    names = [f"{epoch.run}/{epoch.table}@{epoch.epoch}" for epoch in epochs]
+    names = [epoch.name for epoch in epochs]
     tables = [
         stacked(name, [side], classes, place=place, judged=judged, names=run_names)
         for name, side in zip(names, selections, strict=True)
@@ -107,7 +107,8 @@ def _single(selection: Selection) -> Epoch:
     """The one epoch of a selection that can be joined; raises BadInput for several."""
     if len(selection.epochs) != 1:
         held = listing(epoch.epoch for epoch in selection.epochs)
-        raise BadInput(f"{selection.name} is several epochs ({held}); a join takes one, as in {selection.run}@last")
+        one = reference(selection.run, selection.table, "last")
+        raise BadInput(f"{selection.name} is several epochs ({held}); a join takes one, as in {one}")
     return selection.epochs[0]
 
 

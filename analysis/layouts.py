@@ -10,7 +10,9 @@ from string import ascii_lowercase
 from typing import Any
 
 from analysis.answer import Answer, Row, bars, brief, cell
+from analysis.class_order import ordered
 from analysis.grid import Column, Grid
+from analysis.schema import at_epoch
 
 _FEW_SCORES = 4  # so many are still shown as numbers
 _SCORE = re.compile(r"score_(\d+)(_[a-z0-9])?")
@@ -58,7 +60,7 @@ def under(answer: Answer, rows: Sequence[Row], same: Mapping[int, object]) -> Gr
     examples = {str(value) for index, value in same.items() if answer.columns[index].startswith("examples_")}
     if len(examples) == 1:
         sides.pop("examples", None)
-    columns.append(Column("table", [_name(order) for _ in rows for order in answer.order], False))
+    columns.append(Column("table", [at_epoch(*order) for _ in rows for order in answer.order], False))
     # What the comparison is about comes first, and so goes last where there is little room.
     for head in sorted(sides, key=lambda head: head not in {"guess", "truth"} and not head.startswith("scores ")):
         held = sides[head]
@@ -79,16 +81,16 @@ def beside(answer: Answer, rows: Sequence[Row], width: int) -> list[Grid]:
     if len(answer.order) < 2 or not rows or not all(isinstance(row[at], _LABEL) for row in rows):
         return []
     found = {(row[run], row[epoch], row[at]): row for row in rows}
-    keys = _ordered(answer, ((row[at],) for row in rows))
+    keys = ordered((row[at] for row in rows), answer.classes)
     for apart in ([Column("", [""] * len(keys), False)], []):
         columns = [_key(answer, at, keys, "\n")]
         for number, order in enumerate(answer.order):
-            columns += [*(apart if number else ()), *_side(answer, found, order, keys, f"{_name(order)}\n")]
+            columns += [*(apart if number else ()), *_side(answer, found, order, keys, f"{at_epoch(*order)}\n")]
         if not Grid(columns).too_wide(width):
             return [Grid(columns)]
     own = {order: [key for key in keys if (*order, key) in found] for order in answer.order}
     return [
-        Grid([_key(answer, at, held), *_side(answer, found, order, held)], f"\n{_name(order)}")
+        Grid([_key(answer, at, held), *_side(answer, found, order, held)], f"\n{at_epoch(*order)}")
         for order, held in own.items()
     ]
 
@@ -128,7 +130,8 @@ def matrices(answer: Answer, rows: Sequence[Row], width: int) -> list[Grid]:
         grids: list[Grid] = []
         for order in answer.order:
             held = {(row[down], row[across]): row[count] for row in rows if (row[run], row[epoch]) == order}
-            grids.append(_matrix(f"{_name(order)}\n{corner}", held, _ordered(answer, held), numbered))
+            labels = ordered((label for pair in held for label in pair), answer.classes)
+            grids.append(_matrix(f"{at_epoch(*order)}\n{corner}", held, labels, numbered))
         if not any(grid.too_wide(width) or len(grid.columns) > _WIDEST_MATRIX + 1 for grid in grids):
             return grids
     return []
@@ -160,14 +163,3 @@ def _shown(answer: Answer, rows: Sequence[Row], without: Iterable[int] = ()) -> 
             yield _Shown(f"scores{side}", f"scores{side} {first}…{last}", cells, False)
         elif index not in skipped:
             yield _Shown(cell(name), cell(name), [brief(row[index]) for row in rows], answer.numeric[index])
-
-
-def _name(order: tuple[str, int]) -> str:
-    return f"{order[0]}@{order[1]}"
-
-
-def _ordered(answer: Answer, held: Iterable[tuple[Any, ...]]) -> list[Any]:
-    """The labels in some tuples, each once, classes in their own order, NULL last."""
-    place = {name: number for number, name in enumerate(answer.classes)}
-    labels = dict.fromkeys(label for group in held for label in group)
-    return sorted(labels, key=lambda label: (label is None, place.get(str(label), len(place)), label))

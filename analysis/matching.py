@@ -8,6 +8,7 @@ import duckdb
 
 from analysis.errors import BadInput
 from analysis.join_report import JoinReport
+from analysis.schema import reference
 from analysis.scope import Relation, ctes, examples
 from analysis.sqltext import identifier
 from analysis.store.records import Epoch
@@ -48,12 +49,9 @@ class Side:
 def with_digests(name: str, epoch: Epoch, table: Relation) -> Relation:
     """The table's rows, each with the digest of its content; raises BadInput where that is not known."""
     if epoch.examples is None:
-        raise BadInput(f"{epoch.run}/{epoch.table}@{epoch.epoch} has no images or other content, so no digest")
+        raise BadInput(f"{epoch.name} has no images or other content, so no digest")
     if not epoch.unique:
-        raise BadInput(
-            f"{epoch.run}/{epoch.table}@{epoch.epoch} has repeated or missing ids, so it is not known which row has "
-            "which content"
-        )
+        raise BadInput(f"{epoch.name} has repeated or missing ids, so it is not known which row has which content")
     seen = examples([epoch])
     sql = (
         f"SELECT rows.*, seen.digest\nFROM {identifier(name)} rows LEFT JOIN (\n{seen.sql}\n) seen ON seen.id = rows.id"
@@ -130,7 +128,7 @@ def _side_keys(side: Side, key: str) -> str:
 
 
 def _other(count: int, epoch: Epoch) -> str:
-    name = f"{epoch.run}@{epoch.epoch}"
+    name = reference(epoch.run, epoch.table, epoch.epoch)
     return f"1 id of {name} means another example" if count == 1 else f"{count:,} ids of {name} mean other examples"
 
 
@@ -148,7 +146,7 @@ def _same_content(con: duckdb.DuckDBPyConnection, a: Epoch, b: Epoch, matched: i
     other = _first(con, f"WITH {ctes(sides)} {_OTHER_CONTENT}")[0]
     if other:
         raise BadInput(
-            f"{_other(other, a)} in {b.run}@{b.epoch} (their content differs); "
+            f"{_other(other, a)} in {reference(b.run, b.table, b.epoch)} (their content differs); "
             "a join on id would pair different things; were the ids made from positions? the key digest pairs equal "
             "content, as in `secondguess table … --join inner --key digest`"
         )

@@ -4,13 +4,15 @@ import base64
 import hashlib
 import sys
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from importlib.resources import files
 from typing import Any
 
 import duckdb
 
+from analysis.answer import Answer, Row
+from analysis.class_order import COUNTED_ROWS, by_class, whole
 from analysis.errors import MissingExtra
 from analysis.sqltext import Statement
 from analysis.table_sql import Usual
@@ -91,7 +93,7 @@ def html(statement: Statement, relation: duckdb.DuckDBPyRelation) -> str:
         from analysis.web import cells, columns, drawing  # noqa: PLC0415 - what only drawing needs
     except ModuleNotFoundError as error:
         raise MissingExtra(f"{error.name}, which drawing needs,", "view") from None
-    found = relation.limit(_ROWS + 1).fetchall()
+    found = _first(statement, relation)
     shown = columns.shown(relation.columns, [str(kind) for kind in relation.types], statement.sides, statement.classes)
     images = cells.Images()
     rows = cells.rows(shown, relation.columns, found[:_ROWS], images, 0)
@@ -113,6 +115,15 @@ def html(statement: Statement, relation: duckdb.DuckDBPyRelation) -> str:
         title="answer",
         name=f"sg-{hashlib.sha256(statement.text.encode()).hexdigest()[:8]}",
     )
+
+
+def _first(statement: Statement, relation: duckdb.DuckDBPyRelation) -> Sequence[Row]:
+    """The first rows and one more; of what is drawn by its classes, in their order, unless there are too many."""
+    answer = Answer(relation.columns, (), (), statement.drawn, statement.order, statement.classes)
+    if whole(answer):
+        rows = relation.limit(COUNTED_ROWS + 1).fetchall()
+        return by_class(answer, rows) if len(rows) <= COUNTED_ROWS else rows
+    return relation.limit(_ROWS + 1).fetchall()
 
 
 def _scoped(sheet: str) -> str:

@@ -53,9 +53,9 @@ def give(build: Build, store: Path, how: How) -> None:
             _say(f"{_comment(how)}wrote {_rows(count)} to {how.file}")
         return
     with answered(build, page) as (statement, (found, total)):
-        if how.chart is not None:
-            found = _charted(found, statement, how.chart)
         answer = _answer(found, statement)
+        if how.chart is not None:
+            answer = _charted(answer, how.chart)
         _tell(statement, how, answer.columns)
         if how.file is not None:
             with export.replaced(how.file) as part, part.open("w", encoding="utf-8", newline="") as out:
@@ -70,20 +70,21 @@ def give(build: Build, store: Path, how: How) -> None:
                 _say(_comment(how) + _part(count, total, statement))
 
 
-def _charted(found: Rows, statement: Statement, path: Path) -> Rows:
+def _charted(answer: Answer, path: Path) -> Answer:
     """Draw the answer's chart into a file; the rows, which were read for it, are given back."""
     try:
         from analysis import charts  # noqa: PLC0415 - a second that only this needs
     except ModuleNotFoundError as error:
         raise MissingExtra(f"{error.name}, which charts need,", "view") from None
-    held = list(islice(found.rows, charts.MOST_MARKS + 1))
-    made = charts.chart(statement.drawn, found.columns, held, statement.order)
+    rows = iter(answer.rows)
+    first = list(islice(rows, charts.MOST_MARKS + 1))
+    made = charts.chart(replace(answer, rows=first))
     if made is None:
         raise BadInput("this answer has no chart; confusion, errors-by-guess and errors-over-time have one")
     with export.replaced(path) as part:
         charts.write(made, part, path.suffix)
     _say(f"drew {path}")
-    return replace(found, rows=chain(held, found.rows))
+    return replace(answer, rows=chain(first, rows))
 
 
 def check(build: Build) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from analysis.errors import BadInput, Damaged, NotFound, listing
-from analysis.schema import DEFAULT_TABLE
+from analysis.schema import DEFAULT_TABLE, reference, whole_name
 from analysis.store.records import Epoch
 from analysis.store.runs import Run
 
@@ -33,9 +33,8 @@ class Selection:
 
     @property
     def name(self) -> str:
-        """The shortest reference that names the same."""
-        table = "" if self.table == DEFAULT_TABLE else f"/{self.table}"
-        return f"{self.run}{table}" + (f"@{self.epochs[0].epoch}" if len(self.epochs) == 1 else "")
+        """The reference that names the same."""
+        return reference(self.run, self.table, self.epochs[0].epoch if len(self.epochs) == 1 else None)
 
 
 def parse(text: str) -> TableRef:
@@ -71,7 +70,7 @@ def select(run: Run, ref: TableRef, epochs: str) -> Selection:
         if name not in run.tables:
             raise NotFound(f"run {run.name!r} has no table {name!r}; it has: {listing(run.tables) or 'none yet'}")
         held = dict(sorted(run.tables[name].items()))
-        chosen = _chosen(f"{run.name}/{name}", held, epochs if ref.epoch is None else ref.epoch)
+        chosen = _chosen(whole_name(run.name, name), held, epochs if ref.epoch is None else ref.epoch)
     except NotFound as error:
         if run.faults:
             raise Damaged(f"{error}; {run.faults[0]}") from None
@@ -80,16 +79,16 @@ def select(run: Run, ref: TableRef, epochs: str) -> Selection:
 
 
 def called(run: Run, table: str) -> str:
-    """The shortest reference to a table of a run, without an epoch: RUN where that alone means it, else RUN/TABLE."""
-    alone = table == DEFAULT_TABLE or list(run.tables) == [table]
-    return run.name if alone else f"{run.name}/{table}"
+    """What answers call a table of a run, which is a reference too: RUN where that alone means it, else RUN/TABLE."""
+    return run.name if list(run.tables) == [table] else reference(run.name, table)
 
 
 def _default_table(run: str, tables: Mapping[str, object]) -> str:
     if DEFAULT_TABLE in tables:
         return DEFAULT_TABLE
     if len(tables) > 1:
-        raise BadInput(f"run {run!r} has several tables: {listing(tables)}; name one, as in {run}/{next(iter(tables))}")
+        one = whole_name(run, next(iter(tables)))
+        raise BadInput(f"run {run!r} has several tables: {listing(tables)}; name one, as in {one}")
     return next(iter(tables), DEFAULT_TABLE)
 
 

@@ -9,11 +9,11 @@ from typing import IO
 
 from analysis import layouts
 from analysis.answer import Answer, Row, cell
+from analysis.class_order import COUNTED_ROWS, whole
 
 _ORIGIN = re.compile(r"(run|epoch|examples)(_[a-z0-9])?")
 _MARKS = re.compile(r"([\\|<>*`\[\]]|(?<![^\W_])_|_(?![^\W_]))")  # what Markdown would read as more than itself
 _DRAWN_WHOLE = {"beside": layouts.beside, "matrix": layouts.matrices}
-_COUNTED_ROWS = 2_000  # of an answer that is drawn as a whole: a row per guess, or per truth and guess
 _WIDTH = 160  # of what is no terminal: a file, a pipe
 
 
@@ -43,10 +43,10 @@ def _escaped(value: object) -> str:
 def terminal(answer: Answer, out: IO[str], limit: int) -> Drawn:
     """Draw an answer as wide as the terminal is, at most `limit` of its rows; one drawn as a whole is not cut."""
     width = shutil.get_terminal_size((_WIDTH, 24)).columns
-    how, named = answer.drawn or ("", ())
-    drawing = _DRAWN_WHOLE.get(how) if {"run", "epoch", *named} <= set(answer.columns) else None
+    how = answer.drawn[0] if answer.drawn is not None else ""
+    drawing = _DRAWN_WHOLE[how] if whole(answer) else None
     rows = iter(answer.rows)
-    shown = list(islice(rows, limit if drawing is None else max(limit, _COUNTED_ROWS)))
+    shown = list(islice(rows, limit if drawing is None else max(limit, COUNTED_ROWS)))
     total, same = _rest(answer, shown, rows)
     grids = drawing(answer, shown, width) if drawing is not None and total == len(shown) else []
     if not grids:

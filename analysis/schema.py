@@ -61,6 +61,26 @@ def read_as(columns: Sequence[str]) -> list[str]:
     return [new if name.casefold() == WRONG else name for name in columns]
 
 
+def reference(run: str, table: str = DEFAULT_TABLE, epoch: int | str | None = None) -> str:
+    """RUN[/TABLE][@EPOCH], the shortest that means this table whatever else the run has: the default one is left out.
+
+    Answers call a table by such a name in the place of a run, so run may be one.
+    """
+    name = run if table == DEFAULT_TABLE else f"{run}/{table}"
+    return name if epoch is None else at_epoch(name, epoch)
+
+
+def whole_name(run: str, table: str, epoch: int | str | None = None) -> str:
+    """RUN/TABLE[@EPOCH], as messages name what is meant: nothing is left out."""
+    name = f"{run}/{table}"
+    return name if epoch is None else at_epoch(name, epoch)
+
+
+def at_epoch(name: str, epoch: int | str) -> str:
+    """The name of a run or table at an epoch, or at the last, the best or all."""
+    return f"{name}@{epoch}"
+
+
 def checked_name(kind: str, name: object) -> str:
     """The name of a run or table, composed (NFC), if it may be one; raises BadInput otherwise."""
     if not isinstance(name, str):

@@ -1,6 +1,5 @@
 """The relations that a question or a person's SQL reads: references and records turned into CTEs."""
 
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -8,8 +7,8 @@ from pathlib import Path
 from analysis.errors import BadInput, Damaged
 from analysis.guard import folded
 from analysis.kinds import Kind, kind_of
-from analysis.refs import Selection
-from analysis.schema import DEFAULT_TABLE, WRONG, is_score, read_as, score_column, wrong
+from analysis.refs import Selection, called
+from analysis.schema import WRONG, is_score, read_as, score_column, wrong
 from analysis.sqltext import as_text, identifier, literal, read_parquet
 from analysis.store.records import Epoch
 from analysis.store.runs import Run
@@ -78,9 +77,9 @@ def stacked(
     """The selections' rows under each other, their scores aligned by class; `what` names the relation in errors.
 
     The columns are the schema's own (NULL where a table lacks one), score_0 …, the users' columns, and `examples`, the
-    stem of the file that describes a row's example. run is what names says, else `run_names`. classes come first in the
-    order of the scores, and have a column even where no table knows them. Where it is judged, a further column WRONG
-    says which rows are errors. With place, a last column PLACE says where the row stands in its file.
+    stem of the file that describes a row's example. run is what names says, else the run's own name. classes come first
+    in the order of the scores, and have a column even where no table knows them. Where it is judged, a further column
+    WRONG says which rows are errors. With place, a last column PLACE says where the row stands in its file.
     A column of the users' that is text in one table and not in another is text. Raises BadInput where guess or truth
     is: such tables are asked one by one.
     """
@@ -90,7 +89,7 @@ def stacked(
     same_labels(epochs)
     classes = class_order(epochs, classes)
     types = columns(epochs, len(classes))
-    names = run_names(epochs) if names is None else names
+    names = {(epoch.run, epoch.table): epoch.run for epoch in epochs} if names is None else names
     kept: dict[Path, list[int]] = {}
     for epoch in epochs:
         kept.setdefault(epoch.file, []).append(epoch.epoch)
@@ -108,12 +107,9 @@ def stacked(
     return Relation("\nUNION ALL\n".join(selects), files, tuple(classes), kinds)
 
 
-def run_names(epochs: Iterable[Epoch]) -> RunNames:
-    """The run, or RUN/TABLE for a further table of a run with several tables here."""
-    pairs = dict.fromkeys((epoch.run, epoch.table) for epoch in epochs)
-    tables = Counter(run for run, _ in pairs)
-    alone = {(run, table) for run, table in pairs if tables[run] == 1 or table == DEFAULT_TABLE}
-    return {(run, table): run if (run, table) in alone else f"{run}/{table}" for run, table in pairs}
+def run_names(runs: Mapping[str, Run], chosen: Iterable[Selection]) -> RunNames:
+    """What answers call these tables in the column run: the same whatever other tables are shown."""
+    return {(each.run, each.table): called(runs[each.run], each.table) for each in chosen}
 
 
 def class_order(epochs: Iterable[Epoch], first: Sequence[str] = ()) -> list[str]:
@@ -218,7 +214,7 @@ def same_labels(epochs: Iterable[Epoch]) -> None:
     first: dict[str, tuple[bool, str, str]] = {}
     for epoch in epochs:
         for name, kind in epoch.columns:
-            found = (kind in _TEXT, kind, f"{epoch.run}/{epoch.table}@{epoch.epoch}")
+            found = (kind in _TEXT, kind, epoch.name)
             known = first.setdefault(name, found)
             if name in {"guess", "truth"} and known[0] != found[0]:
                 raise BadInput(

@@ -132,8 +132,7 @@ def _digests(rows: TableRows) -> dict[str, tuple[str, str]]:
 def _with_digests(rows: TableRows, relations: dict[str, Relation], needed: Mapping[str, tuple[str, str]]) -> str:
     """The rows with digests of what each is about, by the names they shall have."""
     if repeated := [epoch for epoch in rows.epochs if not epoch.unique]:
-        name = f"{repeated[0].run}/{repeated[0].table}@{repeated[0].epoch}"
-        raise BadInput(f"{name} has repeated or missing ids, so it is not known which row has which digest")
+        raise BadInput(f"{repeated[0].name} has repeated or missing ids, so it is not known which row has which digest")
     relations["digests"] = scope.examples(rows.epochs, place=True)
     # Names that no column of the rows has, so that the SQL of file and id means the rows'.
     file, example = (_unlike(what, rows.columns) for what in ("digest's file", "digest's example"))

@@ -55,7 +55,7 @@ class Pictures:
         if repeated := [epoch for epoch in rows.epochs if not epoch.unique and epoch.examples is not None]:
             if asked is None:
                 return cls({}, {}, frozenset(own))
-            name = f"{repeated[0].run}/{repeated[0].table}@{repeated[0].epoch}"
+            name = repeated[0].name
             raise BadInput(f"{name} has repeated or missing ids, so it is not known which row has which image")
         relation = scope.examples(rows.epochs, place=True)
         con.execute(f"DESCRIBE {relation.sql}")

@@ -13,7 +13,7 @@ from analysis.join_report import JoinReport
 from analysis.joins import Join
 from analysis.kinds import Kind
 from analysis.refs import Selection
-from analysis.schema import WRONG
+from analysis.schema import WRONG, at_epoch
 from analysis.scope import PLACE, Relation, RunNames
 from analysis.sqltext import identifier, literal
 from analysis.store.records import Epoch
@@ -108,11 +108,6 @@ def _selected(runs: Mapping[str, Run], view: TableView, left_out: list[str]) -> 
     return found
 
 
-def _run_names(runs: Mapping[str, Run], chosen: Sequence[Selection]) -> RunNames:
-    """What the column run says: the same whatever other tables are shown."""
-    return {(each.run, each.table): refs.called(runs[each.run], each.table) for each in chosen}
-
-
 def _judged(view: TableView, names: Sequence[str]) -> frozenset[str]:
     """Those names, of columns that say which rows are errors, if the view may name one and calls no column so."""
     computed = {name.casefold() for name, _ in (*view.add, *view.wandb_add)}
@@ -131,12 +126,12 @@ def _stacked(
         raise BadInput(f"{twice[0]} is named twice; stacked, a table stands once")
     epochs = [epoch for selection in chosen for epoch in selection.epochs]
     place = all(column.casefold() != PLACE for epoch in epochs for column, _ in epoch.columns)
-    called = _run_names(runs, chosen)
+    called = scope.run_names(runs, chosen)
     judged = _judged(view, [WRONG])
     relation = scope.stacked(f"{', '.join(names)}", chosen, place=place, judged=bool(judged), names=called)
     source = names[0] if len(names) == 1 else "predictions"
     order = []
-    places = [f"{called[epoch.run, epoch.table]}@{epoch.epoch}" for epoch in epochs]
+    places = [at_epoch(called[epoch.run, epoch.table], epoch.epoch) for epoch in epochs]
     if len(places) > 1:
         order.append(f"list_position({literal(places)}, run || '@' || epoch)")
     return TableRows(
@@ -166,7 +161,7 @@ def _joined(
     epochs = [epoch for selection in chosen for epoch in selection.epochs]
     place = all(column.casefold() != PLACE for epoch in epochs for column, _ in epoch.columns)
     how = Join(view.join or "inner", view.key, view.allow_duplicates)
-    called = _run_names(runs, chosen)
+    called = scope.run_names(runs, chosen)
     letters = joins.letters(len(chosen))
     judged = _judged(view, [f"{WRONG}_{side}" for side in letters])
     found = joins.joined(con, chosen, how, place=place, judged=bool(judged), run_names=called)

@@ -10,6 +10,7 @@ from page import CAT, DOG, SCRIPT
 from PIL import Image
 
 from analysis import charts
+from analysis.answer import Answer
 from analysis.errors import BadInput
 from analysis.web import urls
 
@@ -23,16 +24,20 @@ PAIR = [("cnn", 3), ("double", 3)]
 OVER_TIME = [("cnn", 1), ("cnn", 2), ("double", 1), ("double", 2)]
 
 
+def chart(drawn: Any, columns: Any, rows: Any, order: Any, classes: Any = (), link: Any = None) -> Any:
+    return charts.chart(Answer(columns, (), rows, drawn, order, classes), link)
+
+
 def lines(link: Any = None) -> Any:
-    return charts.chart(None, *BY_EPOCH, OVER_TIME, link)
+    return chart(None, *BY_EPOCH, OVER_TIME, link=link)
 
 
 def bars(link: Any = None) -> Any:
-    return charts.chart(("beside", ("guess",)), *BY_GUESS, PAIR, link)
+    return chart(("beside", ("guess",)), *BY_GUESS, PAIR, link=link)
 
 
 def matrix(link: Any = None) -> Any:
-    return charts.chart(("matrix", ("truth", "guess", "rows")), *MATRIX, PAIR[:1], link)
+    return chart(("matrix", ("truth", "guess", "rows")), *MATRIX, PAIR[:1], link=link)
 
 
 def values(made: Any) -> list[dict[str, Any]]:
@@ -55,7 +60,7 @@ def test_errors_by_epoch_are_a_line_per_run() -> None:
 
 
 def test_the_run_named_first_is_green_whatever_the_order_of_rows() -> None:
-    made = charts.chart(None, *BY_EPOCH, [("double", 1), ("double", 2), ("cnn", 1), ("cnn", 2)])
+    made = chart(None, *BY_EPOCH, [("double", 1), ("double", 2), ("cnn", 1), ("cnn", 2)])
     scale = made.to_dict()["layer"][0]["encoding"]["color"]["scale"]
     assert dict(zip(scale["domain"], scale["range"], strict=True)) == {"double": "#14764a", "cnn": "#6d42c1"}
 
@@ -69,6 +74,15 @@ def test_errors_by_guess_are_bars_beside_each_other_and_null_is_a_word() -> None
 def test_a_confusion_is_shaded_where_it_is_wrong() -> None:
     found = {(each["truth"], each["guess"]): (each["rows"], each["shade"]) for each in values(matrix())}
     assert found == {(CAT, CAT): (18, 0), (CAT, SCRIPT): (2, 2), (DOG, "null"): (1, 1)}
+
+
+def test_classes_stand_in_the_records_order_which_is_not_the_alphabets() -> None:
+    classes = (SCRIPT, DOG, CAT)  # of which the last is the first in no alphabet
+    squares = chart(("matrix", ("truth", "guess", "rows")), *MATRIX, PAIR[:1], classes).to_dict()
+    encoding = squares["spec"]["layer"][0]["encoding"]
+    assert encoding["x"]["sort"] == encoding["y"]["sort"] == [SCRIPT, DOG, CAT, "null"]
+    bars = chart(("beside", ("guess",)), *BY_GUESS, PAIR, (CAT, SCRIPT)).to_dict()
+    assert bars["encoding"]["x"]["sort"] == [CAT, SCRIPT, "null"]
 
 
 @pytest.mark.parametrize("made", [lines, bars, matrix])
@@ -152,7 +166,7 @@ def test_it_stands_on_the_pages_own_background() -> None:
     ],
 )
 def test_what_a_chart_says_no_more_of_than_a_table_has_none(drawn: Any, columns: Any, rows: Any) -> None:
-    assert charts.chart(drawn, columns, rows, [("cnn", 1)]) is None
+    assert chart(drawn, columns, rows, [("cnn", 1)]) is None
 
 
 def written(folder: Path, kind: str) -> Path:

@@ -176,6 +176,15 @@ def test_the_report_comes_with_every_answer_that_joins(tmp_path, caplog, capsys)
     assert line in capsys.readouterr().err.splitlines()
 
 
+def test_a_join_that_is_refused_names_its_tables_as_one_that_is_reported(tmp_path):
+    record(tmp_path, "base", {1: rows("a")}, content={"a": "x"})
+    record(tmp_path, "mine", {2: rows("a")}, table="preds", content={"a": "x"})
+    assert report(tmp_path, "base", "mine")[0].right == "mine/preds@2"
+    record(tmp_path, "other", {2: rows("a")}, table="preds", content={"a": "y"})
+    with pytest.raises(BadInput, match=r"^1 id of base@1 means another example in other/preds@2 "):
+        report(tmp_path, "base", "other")
+
+
 def test_the_first_table_is_reported_against_each_of_the_others(tmp_path):
     for run, ids in {"one": "ab", "two": "bc", "three": "ab"}.items():
         record(tmp_path, run, {1: rows(ids)})

@@ -72,7 +72,7 @@ def test_an_answer_is_drawn_as_the_page_draws_it(store: analysis.Connection) -> 
     asked = ("errors-by-guess", "cnn@3")
     drawn = _Tags(html(store.statement(*asked), store.ask(*asked)))
     labels = {SCRIPT[:11] + "…", DOG, CAT}
-    assert [word for word in drawn.words if word in labels] == [SCRIPT[:11] + "…", DOG, CAT]
+    assert [word for word in drawn.words if word in labels] == [CAT, SCRIPT[:11] + "…", DOG]  # the record's order
 
 
 def test_more_rows_than_are_drawn_are_said(store: analysis.Connection) -> None:

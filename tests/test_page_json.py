@@ -1,13 +1,18 @@
 """Each page's data as JSON, at the page's own address with .json behind its path."""
 
 import json
+import re
 import shutil
+from html import unescape
 from typing import Any
 
 import duckdb
 import pytest
 from page import CAT, CLASSES, DOG, MARKUP, MOOD, NO_TRUTH, QUOTED, REVIEWS, SCRIPT, Server, table_url
 from recording import record
+
+import analysis
+from trainer.recorder import Recorder
 
 pytest_plugins = ["page"]
 
@@ -147,6 +152,19 @@ def test_an_answer(server: Server) -> None:
     assert "read_parquet" in found["sql"]
 
 
+def test_the_links_of_an_answer_lead_to_the_table_that_it_is_about(server: Server) -> None:
+    """A run has a further table: by the run's name alone its links would lead to the default one."""
+    with Recorder(server.store, run="mine", wandb="off") as recorder:
+        for table, guess in (("test_predictions", 0), ("preds", 1)):
+            with recorder.table(table, epoch=2) as rows:
+                rows.add(ids=["x"], truth=[0], guess=[guess])
+    answers = [server.ask(f"/questions?q={name}&t=mine%2Fpreds%402").text for name in ("errors-by-guess", "confusion")]
+    shutil.rmtree(server.store / "mine")
+    for answer in answers:
+        assert "t=mine%2Fpreds%402" in answer
+        assert "t=mine%402" not in answer
+
+
 def test_an_answer_over_time(server: Server) -> None:
     found = data(server, "/questions.json?q=errors-over-time&t=cnn&t=double")
     assert [row["errors"] for row in found["rows"]] == [12, 9, 6, 10, 8, 4]
@@ -162,6 +180,33 @@ def test_an_answer_that_is_cut_says_so(server: Server) -> None:
     (folder / "many.sql").unlink()
     assert len(found["rows"]) == 1000
     assert found["more"] is True
+
+
+def asked(server: Server, text: str, address: str) -> str:
+    """The page of a question that is the store's own for so long."""
+    folder = server.store / "questions"
+    folder.mkdir(exist_ok=True)
+    (folder / "own.sql").write_text(text)
+    try:
+        return server.ask(f"/questions?q=own&{address}").text
+    finally:
+        (folder / "own.sql").unlink()
+
+
+def test_the_chart_of_an_answer_that_is_cut_is_of_all_its_rows(server: Server) -> None:
+    """Of 60 x 60 pairs 1,200, each an epoch of its own: the page has room for 1,000 rows."""
+    many = "SELECT a.run, CAST(row_number() OVER () AS INTEGER) AS epoch, 1 AS errors FROM predictions a, predictions b"
+    page = asked(server, f"-- Many epochs\n{many} LIMIT 1200\n", "t=cnn%403")
+    assert page.count('aria-roledescription="point"') == 1200
+
+
+def test_the_pages_chart_is_the_notebooks(server: Server) -> None:
+    text = "-- Errors by truth\n-- drawn: beside truth\nSELECT run, epoch, truth, count(*) AS errors FROM predictions"
+    page = asked(server, f"{text} WHERE guess <> truth GROUP BY ALL ORDER BY truth\n", "t=cnn%403&t=double%403")
+    heads = [unescape(text) for text in re.findall(r"<text[^>]*>([^<]*)</text>", page.partition('class="chart"')[2])]
+    assert [head for head in heads if head in CLASSES] == CLASSES
+    store = analysis.connect(server.store)
+    assert store.chart("errors-by-guess", "cnn@3", "double@3").to_dict()["encoding"]["x"]["sort"] == CLASSES
 
 
 def test_of_more_than_twelve_classes_rows_have_no_scores_and_the_example_its_largest(server: Server) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from analysis.class_order import ordered
 from analysis.questions import Question
 from analysis.web import butterfly_drawing, class_labels, confusion_drawing
 from analysis.web.worker import Found
@@ -74,8 +75,8 @@ def test_names_longer_than_there_is_room_for_become_numbers_with_a_list() -> Non
 
 
 def test_classes_stand_in_their_records_order_then_by_size_and_null_is_last() -> None:
-    assert class_labels.ordered(["b", None, "a", "z"], ("z", "b")) == ["z", "b", "a", None]
-    assert class_labels.ordered([10, 9, None, 0], ()) == [0, 9, 10, None]
+    assert ordered(["b", None, "a", "z"], ("z", "b")) == ["z", "b", "a", None]
+    assert ordered([10, 9, None, 0], ()) == [0, 9, 10, None]
 
 
 def test_errors_by_guess_share_their_scales() -> None:

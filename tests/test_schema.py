@@ -1,12 +1,16 @@
 """Names of runs and tables, as text and as folders."""
 
+import ast
+import re
 import string
 import unicodedata
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from analysis import schema
 from analysis.errors import BadInput
 from analysis.schema import RESERVED_NAMES, checked_name, decoded, encoded, is_score, score_column
 
@@ -126,3 +130,25 @@ def test_score_columns_are_told_from_others() -> None:
     assert all(is_score(score_column(index)) for index in range(11))
     others = ["score", "score_", "score_x", "score_²", "my_score_1", "score_1_", "Score_1", *string.punctuation]
     assert not any(map(is_score, others))
+
+
+def test_a_reference_leaves_the_default_table_out_and_a_message_leaves_nothing_out():
+    assert schema.reference("mine", "test_predictions") == "mine"
+    assert schema.reference("mine", "test_predictions", 2) == "mine@2"
+    assert schema.reference("mine", "preds", "last") == "mine/preds@last"
+    assert schema.whole_name("mine", "test_predictions", 2) == "mine/test_predictions@2"
+
+
+def test_what_a_table_is_called_stands_in_the_schema_alone():
+    """No other module puts run, table and epoch together, or names the default table but in words about it."""
+    root = Path(__file__).parents[1]
+    modules = {path for package in ("analysis", "trainer") for path in (root / package).rglob("*.py")}
+    for path in modules - {root / "analysis" / "schema.py"}:
+        docstrings = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                docstrings.add(ast.get_docstring(node, clean=False))
+            if isinstance(node, ast.JoinedStr):
+                assert not re.search(r"\}(/\{[^}]*table[^}]*\})?@\{", ast.unparse(node)), path
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value not in docstrings:
+                assert "test_predictions" not in node.value, path

@@ -126,7 +126,9 @@ def test_two_tables_of_one_run_are_told_apart_by_the_run_column(tmp_path):
         ("cnn", 1, 1, 1),
         ("cnn/train_predictions", 1, 0, 2),
     ]
-    assert store.ask("errors-over-time", "cnn/train_predictions").project("run").fetchall() == [("cnn",)]
+    alone = store.ask("errors-over-time", "cnn/train_predictions").project("run, epoch").fetchall()
+    assert alone == [("cnn/train_predictions", 1)]  # as in a table view: "cnn" would be the other table
+    assert alone == store.table("cnn/train_predictions", columns="run, epoch", limit=1).fetchall()
     statement = store.statement("confusion", "cnn/train_predictions", "cnn")
     assert statement.order == (("cnn/train_predictions", 1), ("cnn", 1))
 

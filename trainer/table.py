@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from analysis.errors import AlreadyThere, BadInput, NotWritten
+from analysis.schema import whole_name
 from analysis.store import parquet
 from analysis.store.commits import EpochRows
 from analysis.store.content import number_digests, pixel_digests, text_digests
@@ -45,7 +46,7 @@ class TableRecorder:
 
     @property
     def _place(self) -> str:
-        return f"{self._writer.run.name}/{self.name}@{self.epoch}"
+        return whole_name(self._writer.run.name, self.name, self.epoch)
 
     def begin(self, epoch: int, dataset: str, metrics: Mapping[str, float]) -> Self:
         """Start an epoch; raises AlreadyThere where it is committed, BadInput where another is open."""
@@ -53,9 +54,8 @@ class TableRecorder:
         if self._open:
             raise BadInput(f"table {self.name!r} of epoch {self.epoch} is still open; end its block first")
         if epoch in self._known:
-            raise AlreadyThere(
-                f"{self._writer.run.name}/{self.name}@{epoch} is already committed; an epoch is written once"
-            )
+            name = whole_name(self._writer.run.name, self.name, epoch)
+            raise AlreadyThere(f"{name} is already committed; an epoch is written once")
         self.epoch, self.metrics, self._dataset = epoch, metrics, dataset
         self._batches: list[pa.Table] = []
         self._schema: pa.Schema | None = None

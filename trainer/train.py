@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from analysis.errors import NotWritten, SecondguessError, listing
+from analysis.schema import DEFAULT_TABLE, at_epoch
 from trainer.datasets import Examples, load
 from trainer.recorder import Recorder
 from trainer.settings import Settings
@@ -43,7 +44,7 @@ def train(settings: Settings) -> list[Epoch]:
     labels = torch.cat([training_set.labels, test_set.labels])
     training = Training(settings, training_set, len(test_set.classes or range(int(labels.max()) + 1)))
     console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
-    tables = [_Table("test_predictions", "acc", test_set)]
+    tables = [_Table(DEFAULT_TABLE, "acc", test_set)]
     if settings.train_table:
         tables.append(_Table("train_predictions", "train_acc", training_set))
     done: list[Epoch] = []
@@ -57,7 +58,7 @@ def train(settings: Settings) -> list[Epoch]:
                 try:
                     _record(recorder, table, number, scores_NxC)
                 except NotWritten as fault:  # a full disk costs the table, not the training
-                    lost.append(f"{table.name}@{number}")
+                    lost.append(at_epoch(table.name, number))
                     console.print(f"lost: {fault}")
             done.append(Epoch(number, loss, _wrong(test_set, scores[0]), len(test_set.ids)))
             console.print(f"epoch {number} of {settings.epochs}: {done[-1]}")

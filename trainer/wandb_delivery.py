@@ -10,6 +10,7 @@ from typing import Protocol
 
 import wandb
 
+from analysis.schema import at_epoch
 from analysis.store.rows import read_epoch
 from trainer.wandb_outbox import EpochTable, HistoryRow, RowCount, describe
 from trainer.wandb_table import to_wandb_table
@@ -92,7 +93,7 @@ def _deliver_table(message: EpochTable, live_run: LoggingRun, committed: Committ
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as fault:
-        name = f"{message.table}@{message.epoch}"
+        name = at_epoch(message.table, message.epoch)
         to.fault(f"table {message.table} {type(fault).__name__}", f"W&B did not take {name}: {describe(fault)}")
         _deliver_row(row, live_run, to)
     else:

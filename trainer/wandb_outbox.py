@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from analysis.schema import at_epoch
+
 HISTORY_LIMIT = 50_000
 """History rows that may wait; those that come while so many wait are dropped and counted. Tables are never dropped."""
 
@@ -217,7 +219,7 @@ class Outbox:
     def missing(self) -> str:
         """Names what W&B has not got: `test_predictions@4, test_predictions@5, 12 history rows`; empty if nothing."""
         with self._lock:
-            names = [f"{table}@{epoch}" for (table, epoch), sent in self._tables.items() if sent is None]
+            names = [at_epoch(table, epoch) for (table, epoch), sent in self._tables.items() if sent is None]
             rows = self._history_asked - self._history_sent
         return ", ".join(names + ([f"{rows:,} history row{'s'[: rows > 1]}"] if rows else []))
 

@@ -6,6 +6,7 @@ from analysis.importers.foreign_rows import pictures, rows
 from analysis.importers.oddities import Oddities
 from analysis.importers.progress import Progress, unseen
 from analysis.importers.writing import ImportedRun, Plan, image_notes
+from analysis.schema import at_epoch
 
 
 def surveyed(planned: Plan, progress: Progress = unseen) -> ImportedRun:
@@ -13,14 +14,14 @@ def surveyed(planned: Plan, progress: Progress = unseen) -> ImportedRun:
     promised = planned.promised
     tables = []
     for table, version in zip(promised.tables, planned.versions, strict=True):
-        progress(f"{table.table}@{table.epoch}", 0)
+        progress(at_epoch(table.table, table.epoch), 0)
         how = planned.layouts[table.table]
         odd, broken = Oddities(how), 0
         for batch in version.found.batches():
             seen = pictures(batch, how.roles.image)
             broken += seen.broken
             odd.add(batch, rows(batch, how, seen, (promised.run, table.epoch, version.source.step)))
-            progress(f"{table.table}@{table.epoch}", batch.num_rows)
+            progress(at_epoch(table.table, table.epoch), batch.num_rows)
         media = version.found.media
         notes = (*table.notes, *odd.notes(), *image_notes(media, broken))
         tables.append(replace(table, images=media.found, missing=media.missing + media.refused, notes=notes))

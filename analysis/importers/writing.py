@@ -18,6 +18,7 @@ from analysis.importers.oddities import Oddities
 from analysis.importers.progress import Progress, unseen
 from analysis.importers.roles import Given, recognise
 from analysis.importers.source import MediaCount, SourceRun, SourceTable, TableRows
+from analysis.schema import at_epoch
 from analysis.store.adoption import adopt, staging
 from analysis.store.commits import EpochRows
 from analysis.store.examples import Batch, ExamplesWriter
@@ -131,7 +132,7 @@ def _written(planned: Plan, folder: Path, progress: Progress) -> list[ImportedTa
     try:
         tables = []
         for version in planned.versions:
-            seen = partial(progress, f"{version.table}@{version.epoch}")
+            seen = partial(progress, at_epoch(version.table, version.epoch))
             tables.append(_commit(writer, folder, version, planned.layouts[version.table], seen))
         writer.end(list(source.metrics()), **({} if source.finished else {"status": "interrupted"}))
     finally:
@@ -186,7 +187,7 @@ def _versions(source: SourceRun, how: How, progress: Progress) -> list[_Version]
     for table in chosen:
         taken = {version.epoch for version in found if version.source.key == table.key}
         epoch = table.epoch or how.epoch or max(taken, default=0) + 1
-        progress(f"{names[table.key]}@{epoch}", 0)
+        progress(at_epoch(names[table.key], epoch), 0)
         found.append(_Version(table, names[table.key], epoch, table.read()))
     return found
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.errors import Damaged
-from analysis.schema import FORMAT_VERSION, is_score
+from analysis.schema import FORMAT_VERSION, is_score, whole_name
 
 # What a record says of each epoch, and its type.
 _ENTRY: dict[str, Any] = {
@@ -53,6 +53,11 @@ class Epoch:
     file: Path
     file_epochs: tuple[int, ...]
     examples: Path | None
+
+    @property
+    def name(self) -> str:
+        """RUN/TABLE@EPOCH."""
+        return whole_name(self.run, self.table, self.epoch)
 
     @property
     def scores(self) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.errors import Damaged, NotFound, listing
-from analysis.schema import decoded, encoded
+from analysis.schema import decoded, encoded, whole_name
 from analysis.store import records
 from analysis.store.lock import is_held
 from analysis.store.records import Epoch
@@ -137,5 +137,5 @@ def find_epoch(store: Path, run: str, table: str, epoch: int) -> Epoch:
     if table not in tables:
         raise NotFound(f"run {run!r} has no table {table!r}; it has: {listing(tables) or 'none yet'}")
     if epoch not in tables[table]:
-        raise NotFound(f"{run}/{table} has no epoch {epoch}; it has: {listing(tables[table])}")
+        raise NotFound(f"{whole_name(run, table)} has no epoch {epoch}; it has: {listing(tables[table])}")
     return tables[table][epoch]

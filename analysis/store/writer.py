@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from analysis.errors import AlreadyThere, BadInput, Damaged, NotWritten, SecondguessError, listing
-from analysis.schema import FORMAT_VERSION, checked_name, encoded
+from analysis.schema import FORMAT_VERSION, checked_name, encoded, whole_name
 from analysis.store import parquet
 from analysis.store.commits import EpochRows, Metric, check_types, now, record
 from analysis.store.compaction import compact, sweep
@@ -92,7 +92,7 @@ class RunWriter:
         """Make an epoch durable and visible as its rows come, or raise AlreadyThere: never half, never twice."""
         self.check_open()
         commit = self.run.folder / "commits" / encoded(epoch.table) / f"{epoch.epoch:05d}.json"
-        name = f"{self.run.name}/{epoch.table}@{epoch.epoch}"
+        name = whole_name(self.run.name, epoch.table, epoch.epoch)
         if epoch.epoch in self._committed(epoch.table) or commit.exists():
             raise AlreadyThere(f"{name} is already committed; an epoch is written once")
         check_types(epoch, self._types[epoch.table])

@@ -3,11 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from analysis.class_order import ordered
 from analysis.questions import Question
-from analysis.schema import WRONG
+from analysis.schema import WRONG, at_epoch
 from analysis.tableview import TableView
 from analysis.web import urls
-from analysis.web.class_labels import heads, is_value, ordered, text
+from analysis.web.class_labels import heads, is_value, text
 from analysis.web.drawing import SIDES, records
 from analysis.web.worker import Found
 
@@ -42,7 +43,9 @@ def butterfly(asked: Question, found: Found) -> dict[str, Any] | None:
         lines.append({"label": text(guess), "parts": parts})
     return {
         "key": key,
-        "tables": [(f"{run}@{epoch}", SIDES[place] if place < 2 else "") for place, (run, epoch) in enumerate(order)],
+        "tables": [
+            (at_epoch(run, epoch), SIDES[place] if place < 2 else "") for place, (run, epoch) in enumerate(order)
+        ],
         "totals": [sum(row["errors"] for (table, _), row in held.items() if table == each) for each in order],
         "lines": lines,
         "most": scale["truths"],
@@ -55,7 +58,7 @@ def butterfly(asked: Question, found: Found) -> dict[str, Any] | None:
 
 def _part(table: tuple[str, int], place: int, key: str, guess: Any, row: Mapping[str, Any] | None) -> dict[str, Any]:
     """What one table has of one guess."""
-    name = f"{table[0]}@{table[1]}"
+    name = at_epoch(*table)
     view = TableView((name,), where=(is_value(key, guess), WRONG), sort=("-confidence", "id"))
     return {
         "table": name,

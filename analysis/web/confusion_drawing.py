@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from analysis.class_order import ordered
 from analysis.questions import Question
+from analysis.schema import at_epoch
 from analysis.tableview import TableView
 from analysis.web import urls
-from analysis.web.class_labels import heads, is_value, ordered, text
+from analysis.web.class_labels import heads, is_value, text
 from analysis.web.drawing import SIDES, records
 from analysis.web.worker import Found
 
@@ -28,7 +30,7 @@ def matrices(asked: Question, found: Found) -> list[dict[str, Any]]:
     for place, table in enumerate(order):
         held = {(row[down], row[across]): row[count] for row in rows if (row["run"], row["epoch"]) == table}
         side = SIDES[place] if place < len(SIDES) else ""
-        drawn.append(_matrix(f"{table[0]}@{table[1]}", side, (down, across), held, (labels, kept)))
+        drawn.append(_matrix(at_epoch(*table), side, (down, across), held, (labels, kept)))
     return drawn
 
 

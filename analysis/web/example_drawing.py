@@ -9,7 +9,7 @@ from PIL import Image
 
 from analysis import refs
 from analysis.errors import SecondguessError
-from analysis.schema import WRONG, is_score
+from analysis.schema import WRONG, at_epoch, is_score, reference
 from analysis.sqltext import literal
 from analysis.store.runs import Run
 from analysis.tableview import TableView
@@ -107,11 +107,10 @@ def _line(
 ) -> dict[str, Any]:
     """One run: a cell per epoch, and the scores at its last one."""
     there = run.tables.get(table, {}) if run is not None else {}
-    base = name if table == "test_predictions" or "/" in name else f"{name}/{table}"
     found = []
     for epoch in epochs:
         rows = held.get(epoch, ())
-        view = TableView((f"{base}@{epoch}",), where=(f"id = {literal(rows[0]['id'])}",)) if rows else None
+        view = TableView((reference(name, table, epoch),), where=(f"id = {literal(rows[0]['id'])}",)) if rows else None
         found.append(
             {
                 "labels": [_label(row) for row in rows],
@@ -179,7 +178,7 @@ def _point(row: Mapping[str, Any], first: int, wide: int) -> dict[str, Any]:
         "x": _across(row["epoch"], first, wide),
         "y": round(_BOTTOM - score * (_BOTTOM - _TOP), 1),
         "wrong": row[WRONG],
-        "text": f"{row['run']}@{row['epoch']}: {row['truth_score']:.3f}, guess {cells.text(row['guess'])}",
+        "text": f"{at_epoch(row['run'], row['epoch'])}: {row['truth_score']:.3f}, guess {cells.text(row['guess'])}",
     }
 
 
@@ -211,7 +210,7 @@ def scores(found: Found, colours: Sides) -> dict[str, Any] | None:
     kept = set(order[:MOST_CLASSES])
     left = [largest[name] for name in names if name not in kept]
     return {
-        "tables": [{"name": f"{run}@{epoch}", "side": colours.of_table(run, epoch)} for _, (run, epoch) in known],
+        "tables": [{"name": at_epoch(run, epoch), "side": colours.of_table(run, epoch)} for _, (run, epoch) in known],
         "more_tables": len(colours.tables) - len(tables),
         "classes": [_class_line(name, labels[name], truth, known, colours) for name in names if name in kept],
         "left": len(left),

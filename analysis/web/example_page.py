@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from analysis.errors import BadInput, NotFound, SecondguessError
 from analysis.refs import parse
-from analysis.schema import WRONG
+from analysis.schema import DEFAULT_TABLE, WRONG, whole_name
 from analysis.sqltext import identifier, literal
 from analysis.store.runs import Run, list_runs
 from analysis.tableview import TableView
@@ -126,13 +126,13 @@ def _table_of(runs: Mapping[str, Run], view: TableView) -> str:
     """The name of the table that the view's first reference names."""
     ref = parse(view.tables[0])
     held = runs[ref.run].tables
-    return ref.table or ("test_predictions" if "test_predictions" in held else next(iter(held)))
+    return ref.table or (DEFAULT_TABLE if DEFAULT_TABLE in held else next(iter(held)))
 
 
 async def _asked(request: Request, held: Site, own: _Own, colours: Sides, select: tuple[str, str, str]) -> Found:
     """Rows about the example; of all runs, or where those cannot be read together of the view's own."""
     columns, more, order = select
-    for relation in (own.table, f"{colours.tables[0][0]}/{own.table}"):
+    for relation in (own.table, whole_name(colours.tables[0][0], own.table)):
         text = f"SELECT {columns} FROM {identifier(relation)} WHERE {own.where}{more} ORDER BY {order}"
         try:
             return await held.ask(request, "sql", text, most=_MOST)

@@ -8,8 +8,10 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from analysis import charts, questions, refs
+from analysis.answer import Answer
 from analysis.errors import SecondguessError
 from analysis.questions import Question
+from analysis.schema import DEFAULT_TABLE, at_epoch, reference
 from analysis.store.runs import Run, list_runs
 from analysis.tableview import TableView
 from analysis.web import butterfly_drawing, cells, confusion_drawing, urls
@@ -44,9 +46,7 @@ async def _one(request: Request, held: Site, asked: Question) -> Response:
         options = {"ids": str(butterfly_drawing.IMAGES), **options}
     least, most = asked.tables
     runs = list_runs(held.store)
-    tables = [
-        run.name if name == "test_predictions" else f"{run.name}/{name}" for run in runs.values() for name in run.tables
-    ]
+    tables = [reference(run.name, table) for run in runs.values() for table in run.tables]
     context: dict[str, Any] = {"title": title(asked.name), "here": "Questions", "asked": asked, "refs": names}
     context |= {"options": options, "least": least, "most": most, "tables": tables}
     context |= {"steps": _steps(runs, asked, names, options), "swapped": _swapped(asked, names, options)}
@@ -60,12 +60,11 @@ async def _one(request: Request, held: Site, asked: Question) -> Response:
     context |= _answered(held, asked, found, runs)
     await _illustrated(request, held, context, runs)
     answer = drawn(request, "question.html", context, _data(found))
-    return with_chart(answer, partial(_chart, asked, found)) if context["chart"] else answer
-
-
-def _tables(runs: Mapping[str, Run]) -> list[str]:
-    held = ((run.name, table) for run in runs.values() for table in run.tables)
-    return [run if table == "test_predictions" else f"{run}/{table}" for run, table in held]
+    if not context["chart"]:
+        return answer
+    if found.more and "errors" in found.columns:  # a chart is of all rows, the page's table of the first
+        found = await held.ask(request, "question", asked.name, refs=names, options=options, most=charts.MOST_MARKS + 1)
+    return with_chart(answer, partial(_chart, asked, found))
 
 
 def title(name: str) -> str:
@@ -107,10 +106,10 @@ def _steps(
         base = text.partition("@")[0]
         links = []
         for epoch in few(epochs, [now]):
-            others = (*names[:place], f"{base}@{epoch}", *names[place + 1 :])
+            others = (*names[:place], at_epoch(base, epoch), *names[place + 1 :])
             links.append((epoch, urls.question(asked.name, others, options), epoch == now))
         side = SIDES[place] if place < len(SIDES) else ""
-        found.append({"name": f"{base}@{now}", "links": links, "side": side})
+        found.append({"name": at_epoch(base, now), "links": links, "side": side})
     return found
 
 
@@ -121,7 +120,8 @@ def _swapped(asked: Question, names: Sequence[str], options: Mapping[str, str]) 
 
 def _chart(asked: Question, found: Found) -> str:
     """The chart of an answer, each mark leading to its rows; nothing where it has none."""
-    made = charts.chart(asked.drawn, found.columns, found.rows, found.order, urls.table)
+    answer = Answer(found.columns, (), found.rows, asked.drawn, found.order, found.classes)
+    made = charts.chart(answer, urls.table)
     return charts.svg(made) if made is not None else ""
 
 
@@ -179,16 +179,18 @@ def _row_urls(found: Found) -> list[str]:
     run, epoch = found.columns.index("run"), found.columns.index("epoch")
     there = set(found.order)
     known = [(row[run], row[epoch]) for row in found.rows]
-    return [urls.table(TableView((f"{name}@{number}",))) if (name, number) in there else "" for name, number in known]
+    return [
+        urls.table(TableView((at_epoch(name, number),))) if (name, number) in there else "" for name, number in known
+    ]
 
 
 def _pictures(found: Found) -> list[dict[str, Any]]:
     """For each row about an example its table and id, from which its image is found; [] where rows do not say."""
     rows = records(found.columns, found.rows)
-    tables = [f"{run}@{epoch}" for run, epoch in dict.fromkeys(found.order)]
+    tables = [at_epoch(run, epoch) for run, epoch in dict.fromkeys(found.order)]
     parts = []
     for row in rows:
-        own = (f"{row['run']}@{row['epoch']}",) if {"run", "epoch"} <= row.keys() else tuple(tables)
+        own = (at_epoch(row["run"], row["epoch"]),) if {"run", "epoch"} <= row.keys() else tuple(tables)
         if row["id"] is None or not set(own) <= set(tables):
             return []
         view = TableView(own, "inner" if len(own) > 1 else None, where=(is_value("id", row["id"]),))
@@ -202,7 +204,7 @@ def _examples(found: Found, runs: Mapping[str, Run]) -> int | None:
     for name, epoch in found.order:
         run, _, table = name.partition("/")
         held = runs[run].tables if run in runs else {}
-        entry = held.get(table or "test_predictions", next(iter(held.values()), {})).get(epoch)
+        entry = held.get(table or DEFAULT_TABLE, next(iter(held.values()), {})).get(epoch)
         counts.add(entry.rows if entry is not None else None)
     return counts.pop() if len(counts) == 1 else None
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from analysis.schema import DEFAULT_TABLE, reference
 from analysis.store.records import Epoch
 from analysis.store.runs import Run
 from analysis.web import urls
@@ -15,7 +16,7 @@ _DOTS = 25  # epochs: with more, points would cover the line
 
 
 def facts(run: Run) -> dict[str, Any]:
-    """One run as a row; its errors are those of test_predictions, or else of its first table."""
+    """One run as a row; its errors are those of the default table, or else of its first table."""
     name, table = _judged_table(run)
     entries = list(table.values())
     counted = [entry for entry in entries if entry.errors is not None]
@@ -32,7 +33,7 @@ def facts(run: Run) -> dict[str, Any]:
         "errors": [entry.errors for entry in entries],
         "last": entries[-1] if entries else None,
         "best": min(counted, key=lambda entry: (entry.errors or 0, entry.epoch)) if counted else None,
-        "reference": run.name if name in ("", "test_predictions") else f"{run.name}/{name}",
+        "reference": reference(run.name, name or DEFAULT_TABLE),
         "rows": sum(entry.rows for held in run.tables.values() for entry in held.values()),
         "bytes": size,
         "size": readable(size),
@@ -45,8 +46,8 @@ def facts(run: Run) -> dict[str, Any]:
 
 
 def _judged_table(run: Run) -> tuple[str, Mapping[int, Epoch]]:
-    if "test_predictions" in run.tables:
-        return "test_predictions", run.tables["test_predictions"]
+    if DEFAULT_TABLE in run.tables:
+        return DEFAULT_TABLE, run.tables[DEFAULT_TABLE]
     return next(iter(run.tables.items()), ("", {}))
 
 

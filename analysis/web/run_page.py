@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from analysis import charts
 from analysis.errors import NotFound, listing
-from analysis.schema import WRONG
+from analysis.schema import WRONG, at_epoch, reference
 from analysis.store.runs import Run, list_runs
 from analysis.tableview import TableView
 from analysis.web import run_facts, urls
@@ -117,7 +117,7 @@ def _tables(known: Mapping[str, Run], names: Sequence[str]) -> list[dict[str, An
     found = []
     for table in dict.fromkeys(table for name in names for table in known[name].tables):
         runs = [name for name in names if table in known[name].tables]
-        refs = [name if table == "test_predictions" else f"{name}/{table}" for name in runs]
+        refs = [reference(name, table) for name in runs]
         epochs = sorted({epoch for name in runs for epoch in known[name].tables[table]})
         shown = few(epochs, most=MOST_EPOCHS)
         lines = [(epoch, _epoch_url(refs, epoch), _cells(known, runs, table, refs, epoch)) for epoch in shown]
@@ -128,8 +128,8 @@ def _tables(known: Mapping[str, Run], names: Sequence[str]) -> list[dict[str, An
                 "epochs": lines,
                 "more": len(epochs) - len(shown),
                 "over": urls.question("errors-over-time", refs),
-                "confusion": urls.question("confusion", [f"{ref}@last" for ref in refs]),
-                "by_guess": urls.question("errors-by-guess", [f"{ref}@last" for ref in refs]),
+                "confusion": urls.question("confusion", [at_epoch(ref, "last") for ref in refs]),
+                "by_guess": urls.question("errors-by-guess", [at_epoch(ref, "last") for ref in refs]),
             }
         )
     return found
@@ -137,7 +137,7 @@ def _tables(known: Mapping[str, Run], names: Sequence[str]) -> list[dict[str, An
 
 def _epoch_url(refs: Sequence[str], epoch: int) -> str:
     """The runs' tables at an epoch, side by side where all have it."""
-    return urls.table(TableView(tuple(f"{ref}@{epoch}" for ref in refs)))
+    return urls.table(TableView(tuple(at_epoch(ref, epoch) for ref in refs)))
 
 
 def _cells(
@@ -150,7 +150,7 @@ def _cells(
         if entry is None:
             found.append(None)
             continue
-        view = TableView((f"{ref}@{epoch}",))
+        view = TableView((at_epoch(ref, epoch),))
         wrong = TableView(view.tables, where=(WRONG,))
         found.append({"rows": entry.rows, "errors": entry.errors, "url": urls.table(view), "wrong": urls.table(wrong)})
     return found

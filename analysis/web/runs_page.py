@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from analysis import changes, joins
 from analysis.errors import BadInput, SecondguessError
-from analysis.schema import WRONG
+from analysis.schema import WRONG, at_epoch, reference
 from analysis.store.records import Epoch
 from analysis.store.runs import Run, list_runs
 from analysis.tableview import TableView
@@ -51,10 +51,10 @@ async def _starts(request: Request, held: Site, known: Mapping[str, Run]) -> lis
     """The tutorial's three comparisons, as far as the store has what they compare."""
     found: list[dict[str, Any]] = []
     ready = {run.name: table for run in known.values() if (table := run_facts.judged(run))}
-    several = next(((name, table) for name, table in ready.items() if len(table) > 1), None)
+    several = next((table for table in ready.values() if len(table) > 1), None)
     if several is not None:
-        name, (first, *_, last) = several
-        pair = (f"{_reference(name, first)}@{first.epoch}", f"{_reference(name, last)}@{last.epoch}")
+        first, *_, last = several
+        pair = (_reference(first), _reference(last))
         differ = TableView(pair, "inner", where=(changes.differing(),))
         number = await _differing(request, held, differ, (first, last))
         unit = "guesses differ" if number else "two bars per score"
@@ -65,15 +65,15 @@ async def _starts(request: Request, held: Site, known: Mapping[str, Run]) -> lis
     if len(ready) > 1:
         names = list(ready)[1::-1]  # the newer model left, as in the tutorial
         ends = [ready[name][-1] for name in names]
-        pair = (f"{_reference(names[0], ends[0])}@{ends[0].epoch}", f"{_reference(names[1], ends[1])}@{ends[1].epoch}")
+        pair = (_reference(ends[0]), _reference(ends[1]))
         counts = " : ".join(f"{end.errors:,}" for end in ends)
         url = urls.question("errors-by-guess", pair)
         found.append(_start("Errors by guess, two models", url, pair, counts, f"errors of {ends[0].rows:,}"))
     return found
 
 
-def _reference(run: str, entry: Epoch) -> str:
-    return run if entry.table == "test_predictions" else f"{run}/{entry.table}"
+def _reference(entry: Epoch) -> str:
+    return reference(entry.run, entry.table, entry.epoch)
 
 
 def _start(text: str, url: str, refs: tuple[str, str], number: str, unit: str) -> dict[str, Any]:
@@ -108,7 +108,7 @@ async def compare(request: Request) -> Response:
 
 def _comparison(how: str, names: list[str]) -> str:
     """The address of a comparison of two tables or more, each at its last epoch."""
-    last = tuple(f"{name}@last" for name in names)
+    last = tuple(at_epoch(name, "last") for name in names)
     if how == "errors":
         return urls.question("errors-by-guess", last)
     if how == "over":

@@ -7,6 +7,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from analysis.errors import SecondguessError
+from analysis.schema import DEFAULT_TABLE, at_epoch
+from analysis.sqltext import identifier
 from analysis.store.runs import list_runs
 from analysis.web import cells, sql_error, sql_schema
 from analysis.web.columns import shown
@@ -16,7 +18,7 @@ from analysis.web.workers import TooSlow
 
 _LARGEST = 131_072  # bytes of a form
 _MOST = 1_000  # rows
-_EXAMPLE = "SELECT truth, guess, count(*) AS n\nFROM test_predictions\nWHERE wrong\nGROUP BY ALL\nORDER BY n DESC"
+_EXAMPLE = f"SELECT truth, guess, count(*) AS n\nFROM {DEFAULT_TABLE}\nWHERE wrong\nGROUP BY ALL\nORDER BY n DESC"
 
 
 async def page(request: Request) -> Response:
@@ -67,7 +69,7 @@ def _drawn(request: Request, text: str, found: Found | None, error: SecondguessE
         "stopped": isinstance(error, TooSlow),
         "place": sql_error.place(text, message),
         "relations": sql_schema.relations(known),
-        "references": [(f"{name}@last", f'"{name}@last"') for name in known],
+        "references": [(at_epoch(name, "last"), identifier(at_epoch(name, "last"))) for name in known],
         "limit": f"{held.workers.seconds:g} s or {_MOST:,} rows",
         "sql": sql_of(found.sql) if found is not None else None,
     }

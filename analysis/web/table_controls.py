@@ -6,7 +6,7 @@ from typing import Any
 
 from analysis import changes, refs
 from analysis.errors import SecondguessError
-from analysis.schema import WRONG
+from analysis.schema import WRONG, at_epoch
 from analysis.scope import columns_of
 from analysis.sqltext import identifier
 from analysis.store.runs import Run
@@ -112,7 +112,7 @@ def steps(runs: Mapping[str, Run], view: TableView, more: Mapping[str, Any]) -> 
         base = text.partition("@")[0]
         links = []
         for epoch in _few(epochs, now):
-            tables = (*view.tables[:place], f"{base}@{epoch}", *view.tables[place + 1 :])
+            tables = (*view.tables[:place], at_epoch(base, epoch), *view.tables[place + 1 :])
             links.append((epoch, urls.table(replace(view, tables=tables, at=None, exact=False), **more), epoch == now))
         found.append({"name": text, "links": links, "side": SIDES[place] if len(view.tables) > 1 and place < 2 else ""})
     return found

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from analysis import refs, views
 from analysis.errors import BadInput, SecondguessError
-from analysis.schema import WRONG
+from analysis.schema import WRONG, reference
 from analysis.store.runs import Run, list_runs
 from analysis.tableview import TableView
 from analysis.web import table_controls as controls
@@ -100,14 +100,14 @@ def _tables(runs: Mapping[str, Run]) -> list[dict[str, Any]]:
     found = []
     for run in runs.values():
         for table, epochs in run.tables.items():
-            name = run.name if table == "test_predictions" else f"{run.name}/{table}"
             last = max(epochs)
+            name = reference(run.name, table, last)
             entry = epochs[last]
             found.append(
                 {
-                    "name": f"{name}@{last}",
-                    "url": urls.table(TableView((f"{name}@{last}",))),
-                    "wrong": urls.table(TableView((f"{name}@{last}",), where=(WRONG,))),
+                    "name": name,
+                    "url": urls.table(TableView((name,))),
+                    "wrong": urls.table(TableView((name,), where=(WRONG,))),
                     "rows": entry.rows,
                     "errors": entry.errors,
                     "epochs": len(epochs),

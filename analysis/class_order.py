@@ -1,0 +1,44 @@
+"""The order of classes wherever they are drawn: the record's own, then numbers by size, then texts; NULL last."""
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
+
+from analysis.answer import Answer, Row
+
+COUNTED_ROWS = 2_000  # the most that is put into order: a row per class, or per pair of them
+_Key = tuple[bool, int, float, str]
+_WHOLE = {"beside": 1, "matrix": 2}  # how an answer is drawn as a whole: by so many columns of classes
+
+
+def ordered(labels: Iterable[Any], classes: Sequence[str]) -> list[Any]:
+    """Labels, each once, in the order of the record's classes."""
+    return sorted(set(labels), key=_key(classes))
+
+
+def whole(answer: Answer) -> bool:
+    """Whether an answer is drawn by its classes, all rows of it: side by side, or as a matrix."""
+    how, named = answer.drawn or ("", ())
+    return how in _WHOLE and {"run", "epoch", *named} <= set(answer.columns)
+
+
+def by_class(answer: Answer, rows: Sequence[Row]) -> list[Row]:
+    """The rows of a `whole` answer: tables as they were asked about, in each the classes in their order."""
+    how, named = answer.drawn or ("", ())
+    run, epoch = answer.columns.index("run"), answer.columns.index("epoch")
+    labels = [answer.columns.index(name) for name in named[: _WHOLE[how]]]
+    place = {table: number for number, table in enumerate(dict.fromkeys(answer.order))}
+    key = _key(answer.classes)
+    return sorted(
+        rows,
+        key=lambda row: (place.get((row[run], row[epoch]), len(place)), *(key(row[label]) for label in labels)),
+    )
+
+
+def _key(classes: Sequence[str]) -> Callable[[Any], _Key]:
+    place = {name: number for number, name in enumerate(classes)}
+
+    def key(label: Any) -> _Key:
+        number = label if isinstance(label, int | float) else 0
+        return label is None, place.get(str(label), len(place)), number, str(label)
+
+    return key
