@@ -83,7 +83,7 @@ def _panel(
         **_pager(view, total, len(found.rows), whole, more),
         "sql": {"text": found.sql, "short": _gist(view, found.columns)},
         "seconds": found.seconds,
-        "notes": [note for note in found.notes if not note.startswith("joined ")],
+        "notes": found.notes,
         "reports": found.reports,
         "grouped": by_group,
         "data": {
@@ -91,7 +91,7 @@ def _panel(
             "rows": records(found.columns, found.rows),
             "total": total,
             "sql": found.sql,
-            "notes": list(found.notes),
+            "notes": list(found.remarks),
             "reports": [report.as_dict() for report in found.reports],
         },
     }

@@ -40,7 +40,8 @@ class Found:
     """An answer: rows with their columns and SQL types, the statement, and what its reader should know.
 
     total is the number of rows of which these are a part, None where it is not known; more says that rows were left
-    out since there were more than a page takes. seconds is the time the answer took in this process.
+    out since there were more than a page takes. seconds is the time the answer took in this process; own the part of
+    the statement that is not its scope.
     """
 
     columns: Sequence[str]
@@ -54,6 +55,12 @@ class Found:
     classes: tuple[str, ...]
     order: tuple[tuple[str, int], ...]
     seconds: float
+    own: str = ""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the reader of the answer should know, with a line for each join."""
+        return (*self.notes, *(report.line for report in self.reports))
 
 
 def serve(pipe: Connection, memory: str) -> None:
@@ -94,6 +101,7 @@ def _answer(asked: Asked, memory: str, con: duckdb.DuckDBPyConnection) -> Found:
             classes=statement.classes,
             order=statement.order,
             seconds=perf_counter() - began,
+            own=statement.own,
         )
 
 
