@@ -7,10 +7,11 @@ import duckdb
 
 from analysis import catalog, guard, joins, scope
 from analysis.chosen import listed, present, row_notes, run_notes, tables_of
-from analysis.errors import BadInput, NotFound, Refused
+from analysis.errors import BadInput, NotFound, Refused, SecondguessError
 from analysis.free_relations import free_relation
 from analysis.join_report import JoinReport
 from analysis.joins import Join
+from analysis.passages import FREE_SQL, Passage
 from analysis.questions import Question
 from analysis.refs import Selection, resolve
 from analysis.schema import WRONG
@@ -45,7 +46,6 @@ def question(
             judged = any(found.names(f"{WRONG}_{side}") for side in joins.letters(len(chosen)))
             side_by_side = joins.joined(con, chosen, Join(), judged=judged, run_names=names)
             relations.update(side_by_side.relations)
-            notes += [report.line for report in side_by_side.reports]
             reports, sides = side_by_side.reports, len(side_by_side.tables)
         else:
             relations[name] = _question_relation(name, chosen, runs, found.names(WRONG))
@@ -62,6 +62,7 @@ def question(
         drawn=asked.drawn,
         reports=reports,
         sides=sides,
+        passages=(Passage(f"the question {asked.name}", asked.sql, length=len(found.text.encode())),),
     )
 
 
@@ -69,16 +70,28 @@ def sql(con: duckdb.DuckDBPyConnection, store: Path, text: str) -> Statement:
     """The statement that runs a person's SELECT over the store; raises Refused, or NotFound for an unknown relation."""
     found = guard.inspect(con, text)
     if found.parameters:
-        raise BadInput(f"the SQL has the parameter ${found.parameters[0].name}, which nothing fills; write its value")
+        first = found.parameters[0]
+        reason = f"the SQL has the parameter ${first.name}, which nothing fills; write its value"
+        raise BadInput(reason, fault=Passage(FREE_SQL, text).fault(reason, first.start, first.length))
     runs = listed(store, lambda runs: [selection for run in runs.values() for selection in tables_of(run)])
-    relations = {name: free_relation(name, runs, judged=found.names(WRONG)) for name in found.relations}
+    relations = {name: _free(name, runs, text, found) for name in found.relations}
     return Statement(
         scope=scope.ctes(relations),
         body=found.text,
         files=scope.all_files(relations),
         notes=tuple(run_notes(runs.values())),
         classes=scope.shared_classes(relations.values()),
+        passages=(Passage(FREE_SQL, text, length=len(found.text.encode())),),
     )
+
+
+def _free(name: str, runs: Mapping[str, Run], text: str, found: guard.Inspected) -> Relation:
+    """A relation that a person's SQL names."""
+    try:
+        return free_relation(name, runs, judged=found.names(WRONG))
+    except SecondguessError as error:
+        error.fault = Passage(FREE_SQL, text).fault(str(error), *found.places[name], name)
+        raise
 
 
 def runs_statement(store: Path) -> Statement:
@@ -106,7 +119,7 @@ def _inspected(con: duckdb.DuckDBPyConnection, asked: Question) -> guard.Inspect
     try:
         found = guard.inspect(con, asked.sql)
     except Refused as error:
-        raise Refused(f"question {asked.name!r}: {error}") from None
+        raise Refused(f"question {asked.name!r}: {error}", fault=error.fault) from None
     known = {option.name for option in asked.options}
     if unknown := [parameter.name for parameter in found.parameters if parameter.name not in known]:
         raise BadInput(

@@ -100,7 +100,7 @@ class Connection:
 
     def _asked_for(self, build: Build) -> tuple[Statement, duckdb.DuckDBPyRelation]:
         statement, found = self._found(build)
-        for note in statement.notes:
+        for note in statement.remarks:
             _log.warning(note)
         return statement, found
 

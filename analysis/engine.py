@@ -1,5 +1,6 @@
 """DuckDB for what a person typed: a connection that reads the files it was given and can do nothing else."""
 
+import json
 import secrets
 import shutil
 import tempfile
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import duckdb
 
 from analysis.errors import Damaged, Refused, SecondguessError
+from analysis.passages import Passage, fault_in, moved
 from analysis.sqltext import Statement, literal, pattern
 
 if TYPE_CHECKING:
@@ -27,6 +29,9 @@ _CONFIG = {
 }
 
 _LOOKS = 3
+# Of a file that is gone DuckDB asks whether it is a folder, which a locked connection must not know.
+_GONE = (duckdb.IOException, duckdb.PermissionException)
+_EXPLAIN = "EXPLAIN "
 _JOINING = "1000MB"  # what a join holds in memory, so that one of any size leaves some to others; the rest is spilled
 Build = Callable[[duckdb.DuckDBPyConnection], Statement]
 Started = TypeVar("Started")
@@ -68,7 +73,8 @@ def page(con: duckdb.DuckDBPyConnection, statement: Statement) -> tuple[Rows, in
     if (asked.limit is None or len(held) < asked.limit) and (held or not asked.offset):
         total = asked.offset + len(held)
     else:
-        counted = con.execute(statement.total, statement.bound).fetchone()
+        with _explaining(statement.in_total):
+            counted = con.execute(statement.total, statement.bound).fetchone()
         total = int(counted[0]) if counted else 0
     return replace(found, rows=iter(held)), total
 
@@ -76,6 +82,23 @@ def page(con: duckdb.DuckDBPyConnection, statement: Statement) -> tuple[Rows, in
 def batches(con: duckdb.DuckDBPyConnection, statement: Statement) -> "pa.RecordBatchReader":
     """Start a statement, to be read as Arrow batches."""
     return con.sql(statement.sql, params=statement.bound).to_arrow_reader(100_000)
+
+
+def bind(con: duckdb.DuckDBPyConnection, statement: Statement) -> None:
+    """Find out what is wrong with a statement without running it."""
+    with _explaining(moved(statement.in_sql, len(_EXPLAIN))):
+        con.execute(_EXPLAIN + statement.sql, statement.bound)
+
+
+@contextmanager
+def _explaining(passages: Sequence[Passage]) -> Iterator[None]:
+    """Explain what DuckDB refuses of SQL with these passages; a file that is gone is left to who starts over."""
+    try:
+        yield
+    except _GONE:
+        raise
+    except duckdb.Error as error:
+        raise explained(error, passages) from None
 
 
 @contextmanager
@@ -96,20 +119,23 @@ def answered(
     spill = Path(tempfile.gettempdir()) / f"secondguess-{secrets.token_hex(8)}"  # made by DuckDB when it needs it
     ready = [] if con is None else [con]
     opened: list[duckdb.DuckDBPyConnection] = []
+    passages: list[Passage] = []
 
     def attempt() -> tuple[Statement, Started]:
+        passages.clear()
         if ready:
             own = ready.pop()
         else:
             own = fresh(memory, None if memory else spill)
             opened.append(own)
         statement = locked(own, build, memory)
+        passages.extend(statement.in_sql)
         return statement, start(own, statement)
 
     try:
         yield starting_over(attempt)
     except duckdb.Error as error:
-        raise explained(error) from None
+        raise explained(error, passages) from None
     finally:
         for own in opened:
             own.close()
@@ -119,8 +145,7 @@ def answered(
 def starting_over(attempt: Callable[[], Started]) -> Started:
     """What the attempt returns; made anew where it met a file that is gone, which a compaction may have removed."""
     for _ in range(_LOOKS - 1):
-        # Of a file that is gone DuckDB asks whether it is a folder, which a locked connection must not know.
-        with suppress(duckdb.IOException, duckdb.PermissionException):
+        with suppress(*_GONE):
             return attempt()
     return attempt()
 
@@ -130,6 +155,7 @@ def fresh(memory: str | None = None, spill: Path | None = None) -> duckdb.DuckDB
     limits = {"memory_limit": memory or _JOINING, "temp_directory": str(spill or "")}
     con = duckdb.connect(":memory:", config={**_CONFIG, **limits})
     con.execute("SET enable_progress_bar = false")  # it is drawn on stdout, between the rows
+    con.execute("SET errors_as_json = true")  # they say where, whatever their words
     return con
 
 
@@ -151,9 +177,18 @@ def locked(con: duckdb.DuckDBPyConnection, build: Build, memory: str | None = No
     return statement
 
 
-def explained(error: duckdb.Error) -> SecondguessError:
-    """DuckDB's error as one line, without the lines that quote the statement around the person's part."""
-    message = " ".join(str(error).split("\nLINE ")[0].split())
-    if isinstance(error, duckdb.IOException | duckdb.PermissionException):
+def explained(error: duckdb.Error, passages: Sequence[Passage] = ()) -> SecondguessError:
+    """DuckDB's error as one line, and where it is in a person's text, of which the SQL that ran had these passages."""
+    kind, _, rest = str(error).partition("{")
+    try:
+        told = json.loads("{" + rest)
+        message = kind + str(told["exception_message"])
+    except (ValueError, KeyError):  # of a connection that was opened elsewhere; the statement is quoted below it
+        told, message = {}, str(error).split("\nLINE ")[0]
+    message = " ".join(message.split())
+    if isinstance(error, _GONE):
         return Damaged(f"{message}; ask again, and if it stays so, restore the file from a copy")
-    return Refused(message)
+    if "location" not in told:
+        return Refused(message)
+    start, length = json.loads(told["location"])
+    return Refused(message, fault=fault_in(passages, message, start, length, str(told.get("name", ""))))

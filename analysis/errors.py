@@ -1,13 +1,32 @@
 """What can go wrong, said in one line: what was asked, what exists, what to do."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from difflib import SequenceMatcher
 
 _ALIKE = 0.7  # of two names: one letter of four or five is another, or missing
 
 
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong in a text that a person wrote: what the text is, the text, why, and which characters of it.
+
+    start is None where the place is not known.
+    """
+
+    what: str
+    text: str
+    reason: str
+    start: int | None = None
+    length: int = 0
+
+
 class SecondguessError(Exception):
-    """Anything a person can mend; its text is the one line they are shown."""
+    """Anything a person can mend; its text is the one line they are shown, fault what they wrote, where it is that."""
+
+    def __init__(self, *said: object, fault: Fault | None = None) -> None:
+        super().__init__(*said)
+        self.fault = fault
 
 
 class BadInput(SecondguessError, ValueError):

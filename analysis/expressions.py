@@ -1,12 +1,13 @@
 """Free text of a person's that becomes part of a statement: guarded expressions, lists of them, names."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import duckdb
 
 from analysis import guard
-from analysis.errors import BadInput, Refused, listing, meant
+from analysis.errors import BadInput, Fault, Refused, listing, meant
+from analysis.passages import Passage
 from analysis.schema import WRONG
 from analysis.sqltext import identifier
 
@@ -19,11 +20,13 @@ _DIRECTIONS = {"asc": False, "desc": True}
 class Expression:
     """One value of a row as SQL that passed the guard, with the relations and the columns (folded) that it names.
 
-    judged says that the relations it names must say which of their rows are errors.
+    relations have each where the person's text names it; passage is the person's text that the SQL has, all of it or
+    what is in its bracket. judged says that the relations it names must say which of their rows are errors.
     """
 
     sql: str
-    relations: tuple[str, ...] = ()
+    passage: Passage
+    relations: Mapping[str, guard.Span] = field(default_factory=dict)
     columns: frozenset[str] = frozenset()
     ordered: bool = False
     judged: bool = False
@@ -38,23 +41,28 @@ def expression(
     is not there.
     """
     if columns is not None and text in columns:
-        return Expression(identifier(text), (), frozenset({guard.folded(text)}))
+        whole = Passage(what, text, verbatim=False)
+        return Expression(identifier(text), whole, {}, frozenset({guard.folded(text)}))
     try:
         found = guard.expression(con, text)
     except Refused as error:
         shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
-        raise Refused(f"in {what} {shown!r}: {str(error)[:_MESSAGE]}") from None
+        reason = str(error)[:_MESSAGE]
+        fault = replace(error.fault or Fault(what, text, ""), what=what, text=text, reason=reason)
+        raise Refused(f"in {what} {shown!r}: {reason}", fault=fault) from None
     if columns is not None:
         known = {guard.folded(name) for name in columns}
-        if unknown := sorted(found.plain - known):
+        if unknown := sorted(found.plain.keys() - known):
             hint = meant(unknown[0], columns)
-            raise BadInput(
-                f"in {what} {text!r}: there is no column {unknown[0]!r}{hint}; there are: {listing(columns, 40)}"
-            )
+            reason = f"there is no column {unknown[0]!r}{hint}; there are: {listing(columns, 40)}"
+            fault = Passage(what, text).fault(reason, *found.plain[unknown[0]])
+            raise BadInput(f"in {what} {text!r}: {reason}", fault=fault)
+    own = found.text.strip()
     # The line break keeps a comment at the end from swallowing the bracket.
     ending = "\n)" if "--" in found.text else ")"
     moved = found.ordered or bool(found.relations)
-    return Expression(f"({found.text.strip()}{ending}", found.relations, found.columns, moved, found.names(WRONG))
+    passage = Passage(what, text, skipped=len(found.text[: found.text.find(own)].encode()) - len("("))
+    return Expression(f"({own}{ending}", passage, found.places, found.columns, moved, found.names(WRONG))
 
 
 def named(text: str) -> tuple[str, str]:

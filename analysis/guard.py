@@ -6,16 +6,18 @@ text alone, before anything is put round it, is checked against lists of what is
 
 import json
 import re
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import duckdb
 
 from analysis.errors import Refused
+from analysis.passages import FREE_SQL, Passage
 from analysis.sqltext import Parameter
 
+_NO_TREE = "not implemented"  # the kind of DuckDB's error for a statement that is no SELECT
 _LONGEST = 65_536  # bytes: some hundred thousand brackets cost a gigabyte
 _NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE"}
 _TABLE_FUNCTIONS = {"range", "generate_series", "unnest", "repeat"}
@@ -30,6 +32,9 @@ _SEVERAL = {"unnest", "unlist", "generate_subscripts"}
 _WORDS = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp", "user", "current_user"}
 _CLAUSES = ("where_clause", "group_expressions", "group_sets", "having", "sample", "qualify", "modifiers")
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+Span = tuple[int, int]
+"""The byte of a text at which something begins, and how many bytes it takes: 0 where only its beginning is known."""
+
 _CTE_NAME = re.compile(r"[^./\\:'\"*?\[\]{}\x00-\x1f]+")  # nothing that could be a path or an address
 
 
@@ -38,26 +43,51 @@ class Inspected:
     """A text that passed: one SELECT without its final semicolon, the relations and the parameters it names.
 
     columns are the names of columns anywhere in it, folded; ordered says that it has a window, whose rows come in an
-    order of their own; plain are the columns that it names outside of anything that could bring names of its own.
-    given are the names that it gives to columns, tables and WITHs itself, folded.
+    order of their own; plain are the columns that it names outside of anything that could bring names of its own, each
+    with where it is named first. given are the names that it gives to columns, tables and WITHs itself, folded; places
+    are where each relation is.
     """
 
     text: str
     relations: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     columns: frozenset[str] = frozenset()
-    plain: frozenset[str] = frozenset()
+    plain: Mapping[str, Span] = field(default_factory=dict)
     ordered: bool = False
     given: frozenset[str] = frozenset()
+    places: Mapping[str, Span] = field(default_factory=dict)
 
     def names(self, column: str) -> bool:
         """Whether it may read a column of that folded name, and means none by it that it gives that name itself."""
         return column in self.columns and column not in self.given
 
 
+@dataclass(frozen=True)
+class _Source:
+    """A person's text as it is parsed: behind what makes it a SELECT."""
+
+    text: str
+    before: str = ""
+
+    @property
+    def sql(self) -> str:
+        return self.before + self.text
+
+    def span(self, node: Mapping[str, Any]) -> Span:
+        """Where the text has what a node of its tree stands for."""
+        return node["query_location"] - len(self.before), node.get("query_location_length", 0)
+
+    def refused(self, reason: str, place: Span, name: str = "", more: str = "") -> Refused:
+        """The error that says what is wrong at a place of the text, of what begins with a name at that."""
+        if not 0 <= place[0] <= len(self.text.encode()):  # nobody knows where
+            return Refused(reason + more)
+        return Refused(reason + more, fault=Passage(FREE_SQL, self.text).fault(reason, *place, name))
+
+
 def inspect(con: duckdb.DuckDBPyConnection, sql: str) -> Inspected:
     """Check a text; raises Refused with what is not allowed in it, and where it is no SQL at all."""
-    return _inspected(_tree(con, sql), sql)
+    source = _Source(sql)
+    return _inspected(_tree(con, source), source)
 
 
 def expression(con: duckdb.DuckDBPyConnection, text: str) -> Inspected:
@@ -67,8 +97,9 @@ def expression(con: duckdb.DuckDBPyConnection, text: str) -> Inspected:
     """
     if not _holds_something(text):
         raise Refused("it is empty; write a value, such as guess <> truth")
-    tree = _tree(con, text, _LIST)
-    found = _inspected(tree, _LIST + text)
+    source = _Source(text, _LIST)
+    tree = _tree(con, source)
+    found = _inspected(tree, source)
     node = tree["statements"][0]["node"]
     listed = node.get("select_list", ())
     more = [clause for clause in _CLAUSES if node.get(clause)]
@@ -80,24 +111,29 @@ def expression(con: duckdb.DuckDBPyConnection, text: str) -> Inspected:
         )
     for part in _outside_subqueries(listed[0]):
         if part.get("class") == "STAR":
-            raise Refused("* stands for several columns; name one")
+            raise source.refused("* stands for several columns; name one", source.span(part))
         if str(part.get("function_name", "")).casefold() in _SEVERAL:
-            raise Refused(f"{part['function_name']} gives several rows for one; write one value")
+            name = str(part["function_name"])
+            raise source.refused(f"{name} gives several rows for one; write one value", source.span(part), name)
     if found.parameters:
-        raise Refused(f"nothing fills the parameter ${found.parameters[0].name}; write its value")
+        first = found.parameters[0]
+        reason = f"nothing fills the parameter ${first.name}; write its value"
+        raise source.refused(reason, (first.start - len(_LIST), first.length))
     own = found.text.removeprefix(_LIST)
-    _tree(con, f"(\n{own}\n)", _LIST)  # as it will stand: a window's name, say, may follow a list but no value
+    _tree(con, _Source(f"{own}\n)", f"{_LIST}(\n"))  # as it will stand: a window's name may follow a list but no value
     return replace(found, text=own)
 
 
-def _inspected(tree: dict[str, Any], sql: str) -> Inspected:
+def _inspected(tree: dict[str, Any], source: _Source) -> Inspected:
     nodes = list(_walk(tree))
     for node, _ in nodes:
-        _check(node)
+        _check(node, source)
     relations: dict[str, str] = {}
+    places: dict[str, Span] = {}
     for node, ctes in nodes:
         if node.get("type") == "BASE_TABLE" and folded(name := _relation(node)) not in ctes:
             relations.setdefault(folded(name), name)
+            places.setdefault(relations[folded(name)], source.span(node))
     # One that stands in a set operation is twice in the tree.
     parameters = {
         node["query_location"]: Parameter(
@@ -109,19 +145,21 @@ def _inspected(tree: dict[str, Any], sql: str) -> Inspected:
     columns = {folded(part) for node, _ in nodes if node.get("type") == "COLUMN_REF" for part in node["column_names"]}
     columns |= {folded(str(name)) for node, _ in nodes for name in node.get("exclude_list") or ()}
     kinds = {node.get("class") for node, _ in nodes}
-    alone = {
-        folded(str(node["column_names"][0]))
-        for node, _ in nodes
-        if node.get("type") == "COLUMN_REF" and len(node["column_names"]) == 1
-    }
+    alone: dict[str, Span] = {}
+    for node, _ in nodes:
+        if node.get("type") == "COLUMN_REF" and len(node["column_names"]) == 1:
+            name, span = folded(str(node["column_names"][0])), source.span(node)
+            if name not in _WORDS:
+                alone[name] = min(alone.get(name, span), span)
     return Inspected(
-        text=_without_semicolons(sql),
+        text=_without_semicolons(source.sql),
         relations=tuple(relations.values()),
         parameters=tuple(parameters.values()),
         columns=frozenset(columns),
-        plain=frozenset() if kinds & {"LAMBDA", "SUBQUERY"} else frozenset(alone - _WORDS),
+        plain={} if kinds & {"LAMBDA", "SUBQUERY"} else alone,
         ordered="WINDOW" in kinds,
         given=frozenset(folded(name) for node, _ in nodes for name in _given(node)),
+        places=places,
     )
 
 
@@ -162,9 +200,9 @@ def folded(name: str) -> str:
     return name.translate(_LOWER)
 
 
-def _tree(con: duckdb.DuckDBPyConnection, text: str, before: str = "") -> dict[str, Any]:
-    """The syntax tree of the one SELECT that the text is, after what stands before it."""
-    sql = before + text
+def _tree(con: duckdb.DuckDBPyConnection, source: _Source) -> dict[str, Any]:
+    """The syntax tree of the one SELECT that a text is, after what stands before it."""
+    sql = source.sql
     try:
         if len(sql.encode()) > _LONGEST:
             raise Refused(f"the SQL is longer than {_LONGEST:,} bytes; shorten it, or use Python")
@@ -175,7 +213,7 @@ def _tree(con: duckdb.DuckDBPyConnection, text: str, before: str = "") -> dict[s
     except RecursionError:
         raise Refused("the SQL is nested too deeply; write it with fewer operators in a row") from None
     if tree["error"]:
-        raise Refused(_why(tree, sql, len(before)))
+        raise _why(tree, source)
     if not tree["statements"]:
         raise Refused("the SQL is empty; write a SELECT")
     if len(tree["statements"]) != 1:
@@ -208,7 +246,7 @@ def _children(node: dict[str, Any], ctes: frozenset[str]) -> Iterator[tuple[Any,
             yield value, ctes if key == "left" else ctes | itself
 
 
-def _check(node: dict[str, Any]) -> None:
+def _check(node: dict[str, Any], source: _Source) -> None:
     kind = node.get("type")
     if not isinstance(kind, str):
         return
@@ -216,9 +254,10 @@ def _check(node: dict[str, Any]) -> None:
         raise Refused(f"only reading is allowed: {kind.removesuffix('_NODE').replace('_', ' ')} is not a SELECT")
     if kind == "TABLE_FUNCTION" and (name := _function(node)) not in _TABLE_FUNCTIONS:
         allowed = ", ".join(sorted(_TABLE_FUNCTIONS))
-        raise Refused(f"the table function {name or '(unnamed)'} is not allowed; allowed are {allowed}")
-    if str(node.get("function_name", "")).casefold() in _BANNED:
-        raise Refused(f"the function {node['function_name']} is not allowed here")
+        reason = f"the table function {name or '(unnamed)'} is not allowed; allowed are {allowed}"
+        raise source.refused(reason, source.span(node), name)
+    if (name := str(node.get("function_name", ""))).casefold() in _BANNED:
+        raise source.refused(f"the function {name} is not allowed here", source.span(node), name)
     if kind == "SHOW_REF" and node.get("show_type") not in {"DESCRIBE", "SUMMARY"}:
         raise Refused("SHOW is not available; `secondguess runs` lists what there is")
 
@@ -234,16 +273,20 @@ def _relation(node: dict[str, Any]) -> str:
     return str(node["table_name"])
 
 
-def _why(tree: dict[str, Any], sql: str, own: int) -> str:
+def _why(tree: dict[str, Any], source: _Source) -> Refused:
+    """What DuckDB says of a text without a tree."""
+    if tree.get("error_type") == _NO_TREE:
+        if re.search(r"\bpivot\b", source.sql, re.IGNORECASE):
+            return Refused("PIVOT needs its values named: PIVOT … ON column IN (…)")
+        return Refused("only a SELECT is run here; nothing else reads the store without changing something")
     message = " ".join(str(tree["error_message"]).split("\nLINE ")[0].split()) or "this is no SQL"
-    if "Only SELECT" in message:
-        if re.search(r"\bpivot\b", sql, re.IGNORECASE):
-            return "PIVOT needs its values named: PIVOT … ON column IN (…)"
-        return "only a SELECT is run here; nothing else reads the store without changing something"
-    if str(tree.get("position", "")).isdigit():
-        before = sql.encode()[own : int(tree["position"])].decode(errors="ignore").split("\n")
-        return f"{message} (line {len(before)}, column {len(before[-1]) + 1})"
-    return message
+    try:
+        start, length = json.loads(tree["location"])
+    except (KeyError, ValueError):
+        return Refused(message)
+    own = start - len(source.before.encode())
+    before = source.text.encode()[: max(own, 0)].decode(errors="ignore").split("\n")
+    return source.refused(message, (own, length), more=f" (line {len(before)}, column {len(before[-1]) + 1})")
 
 
 def _without_semicolons(sql: str) -> str:

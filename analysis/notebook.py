@@ -110,7 +110,7 @@ def html(statement: Statement, relation: duckdb.DuckDBPyRelation) -> str:
         more=len(found) > _ROWS,
         sheet=_scoped(sheet),
         reports=statement.reports,
-        notes=[note for note in statement.notes if not note.startswith("joined ")],
+        notes=statement.notes,
         image_source=source,
         title="answer",
         name=f"sg-{hashlib.sha256(statement.text.encode()).hexdigest()[:8]}",

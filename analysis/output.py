@@ -10,7 +10,7 @@ from pathlib import Path
 
 from analysis import export, pictures, render
 from analysis.answer import Answer
-from analysis.engine import Build, Rows, answered, batches, page
+from analysis.engine import Build, Rows, answered, batches, bind, page
 from analysis.errors import BadInput, MissingExtra, listing
 from analysis.schema import is_score
 from analysis.sqltext import Statement
@@ -89,13 +89,13 @@ def _charted(answer: Answer, path: Path) -> Answer:
 
 def check(build: Build) -> None:
     """Make a statement and bind it, without an answer; raises SecondguessError for what is wrong with it."""
-    with answered(build, lambda con, statement: con.execute(f"EXPLAIN {statement.sql}", statement.bound)):
+    with answered(build, bind):
         pass
 
 
 def _tell(statement: Statement, how: How, columns: Sequence[str] = ()) -> None:
     """Say what the reader of the answer should know; as comments where SQL is shown, which can be pasted with them."""
-    notes = list(dict.fromkeys(statement.notes))
+    notes = list(dict.fromkeys(statement.remarks))
     if any(is_score(name.removesuffix("_a")) for name in columns) and not all(map(str.isdigit, statement.classes)):
         notes.append(f"score_0, score_1, … are the scores of: {listing(statement.classes)}")
     if how.show_sql:

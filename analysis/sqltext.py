@@ -11,6 +11,7 @@ from typing import Any
 from analysis.errors import BadInput
 from analysis.join_report import JoinReport
 from analysis.kinds import Kind
+from analysis.passages import Passage, moved
 
 _WILDCARD = re.compile(r"[\[*?]")
 
@@ -101,11 +102,15 @@ class Parameter:
 
 @dataclass(frozen=True)
 class Page:
-    """Which of all rows a statement gives: at most limit (None: all) from offset on; total is SQL for their number."""
+    """Which of all rows a statement gives: at most limit (None: all) from offset on; total is SQL for their number.
+
+    passages are where total has what a person wrote.
+    """
 
     total: str
     limit: int | None
     offset: int
+    passages: tuple[Passage, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -117,7 +122,7 @@ class Statement:
     the names behind score_0, score_1, …. order is the (run, epoch) asked about, as they were named; drawn how the
     answer may be drawn, (how, columns). page says which part of the rows it gives, where that can be a part; reports
     what its joins did. sides is how many tables stand side by side in it, their columns suffixed _a, _b, …: 1 where
-    nothing is joined, and then a suffix means nothing.
+    nothing is joined, and then a suffix means nothing. passages are where the body has what a person wrote.
     """
 
     scope: str
@@ -132,6 +137,7 @@ class Statement:
     reports: tuple[JoinReport, ...] = ()
     drawn: tuple[str, tuple[str, ...]] | None = None
     sides: int = 1
+    passages: tuple[Passage, ...] = ()
 
     @property
     def sql(self) -> str:
@@ -151,15 +157,38 @@ class Statement:
         return {parameter.name: self.values[parameter.name] for parameter in self.parameters}
 
     @property
+    def in_sql(self) -> tuple[Passage, ...]:
+        """Where `sql` has what a person wrote."""
+        return moved(self.passages, len(self._head.encode()))
+
+    @property
+    def in_total(self) -> tuple[Passage, ...]:
+        """Where `total` has what a person wrote."""
+        return moved(self.page.passages if self.page is not None else (), len(self._head.encode()))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the reader of the answer should know, with a line for each join."""
+        return (*self.notes, *(report.line for report in self.reports))
+
+    @property
     def text(self) -> str:
         """The complete statement with its values written in; it gives the same rows in any DuckDB session."""
+        return self._wrapped(self.own)
+
+    @property
+    def own(self) -> str:
+        """The body with its values written in: the complete statement without the scope."""
         body = self.body.encode()
         for parameter in sorted(self.parameters, key=lambda found: found.start, reverse=True):
             value = literal(self.values[parameter.name]).encode()
             body = body[: parameter.start] + value + body[parameter.start + parameter.length :]
-        return self._wrapped(body.decode())
+        return body.decode()
+
+    @property
+    def _head(self) -> str:
+        return (f"WITH {self.scope}\n" if self.scope else "") + "SELECT * FROM (\n"
 
     def _wrapped(self, body: str) -> str:
-        head = f"WITH {self.scope}\n" if self.scope else ""
         # The line breaks keep a comment at the body's end from swallowing the bracket.
-        return f"{head}SELECT * FROM (\n{body}\n)"
+        return f"{self._head}{body}\n)"

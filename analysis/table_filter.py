@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import duckdb
 
 from analysis import expressions, guard, scope
-from analysis.errors import BadInput
+from analysis.errors import BadInput, SecondguessError
 from analysis.expressions import Expression
 from analysis.free_relations import free_relation
 from analysis.kinds import Kind, kind_of_sql
+from analysis.passages import FILTER, WANDB_FILTER, Marks, Passage
 from analysis.scope import Relation
 from analysis.sqltext import identifier
 from analysis.table_rows import TableRows
@@ -25,6 +26,7 @@ class Filtered:
     source and where are the SQL after FROM, columns what there is to show. aggregates are the columns of a group, sort
     the terms with whether the largest comes first, both as SQL. as_read says that rows come as they were recorded;
     looked_up are columns that an expression needed, and nobody asked to see; sorted_by are those that the sort names.
+    marks are those of what a person wrote in the SQL of all of these.
     """
 
     rows: TableRows
@@ -37,6 +39,7 @@ class Filtered:
     aggregates: Mapping[str, str]
     sort: Sequence[tuple[str, bool]]
     sorted_by: frozenset[str]
+    marks: Marks
 
     def select(self, items: Iterable[str]) -> str:
         """A SELECT of these items from the rows."""
@@ -55,7 +58,7 @@ def filtered(con: duckdb.DuckDBPyConnection, rows: TableRows, view: TableView) -
     lookups = {name: place for name, place in _digests(rows).items() if name not in shown}
     known += lookups
     added = {name: expressions.expression(con, f"the column {name}", text, known) for name, text in view.add}
-    where = [expressions.expression(con, "the filter", text, known) for text in view.where]
+    where = [expressions.expression(con, FILTER, text, known) for text in view.where]
     counted = {name: expressions.expression(con, f"the column {name}", text) for name, text in view.aggregate}
     sort = [_term(con, text, None if grouped else known) for text in view.sort]
     texts = [*added.values(), *where, *counted.values(), *(term for term, _ in sort)]
@@ -67,11 +70,12 @@ def filtered(con: duckdb.DuckDBPyConnection, rows: TableRows, view: TableView) -
         source, as_read = _with_digests(rows, relations, needed), False
         shown |= dict.fromkeys(needed, "text")
         hidden |= frozenset(needed)
+    marks = Marks()
     if added:
-        source = _computed(source, {name: text.sql for name, text in added.items()})
-        shown |= _kinds(con, {**rows.relations, **relations}, source, list(added))
-    conditions = [text.sql for text in where]
-    aggregates = {name: text.sql for name, text in counted.items()}
+        source = _computed(source, {name: marks.put(text.sql, text.passage) for name, text in added.items()})
+        shown |= _kinds(con, {**rows.relations, **relations}, marks.read(source)[0], list(added))
+    conditions = [marks.put(text.sql, text.passage) for text in where]
+    aggregates = {name: marks.put(text.sql, text.passage) for name, text in counted.items()}
     if view.wandb_add or view.wandb_filter or view.wandb_aggregate:
         from analysis import table_wandb  # noqa: PLC0415 - a parser that only this needs
 
@@ -79,7 +83,9 @@ def filtered(con: duckdb.DuckDBPyConnection, rows: TableRows, view: TableView) -
         if computed:
             source = _computed(source, {name: sql for name, (sql, _) in computed.items()})
             shown |= {name: kind for name, (_, kind) in computed.items()}
-        conditions += table_wandb.conditions(rows, shown, view.wandb_filter)
+        translated = table_wandb.conditions(rows, shown, view.wandb_filter)
+        passages = [Passage(WANDB_FILTER, text, verbatim=False) for text in view.wandb_filter]
+        conditions += map(marks.put, translated, passages)
         aggregates |= table_wandb.aggregates(rows, shown, view.wandb_aggregate)
     return Filtered(
         rows=rows,
@@ -90,8 +96,9 @@ def filtered(con: duckdb.DuckDBPyConnection, rows: TableRows, view: TableView) -
         as_read=as_read,
         looked_up=hidden,
         aggregates=aggregates,
-        sort=[(term.sql, down) for term, down in sort],
+        sort=[(marks.put(term.sql, term.passage), down) for term, down in sort],
         sorted_by=frozenset(name for term, _ in sort for name in term.columns),
+        marks=marks,
     )
 
 
@@ -113,10 +120,19 @@ def _term(con: duckdb.DuckDBPyConnection, text: str, columns: Sequence[str] | No
 def _named_relations(rows: TableRows, texts: Iterable[Expression]) -> dict[str, Relation]:
     """The relations that subqueries in expressions name, but for those the view itself reads."""
     texts = list(texts)
-    names = dict.fromkeys(name for text in texts for name in text.relations)
-    own = {guard.folded(name) for name in rows.relations}
     judged = any(text.judged for text in texts)
-    return {name: free_relation(name, rows.runs, judged=judged) for name in names if guard.folded(name) not in own}
+    own = {guard.folded(name) for name in rows.relations}
+    found: dict[str, Relation] = {}
+    for text in texts:
+        for name, place in text.relations.items():
+            if name not in found and guard.folded(name) not in own:
+                try:
+                    found[name] = free_relation(name, rows.runs, judged=judged)
+                except SecondguessError as error:
+                    written = Passage(text.passage.what, text.passage.text)
+                    error.fault = written.fault(str(error), *place, name)
+                    raise
+    return found
 
 
 def image_of(digest: str) -> str:

@@ -189,7 +189,7 @@ def _joined(
         sides=sides,
         order=tuple(f"{PLACE}_{side} NULLS LAST" for side in letters) if place else (identifier(found.key),),
         as_read=False,
-        notes=(*notes, *(report.line for report in found.reports)),
+        notes=notes,
         reports=found.reports,
         examples=examples,
         hidden=frozenset(f"{PLACE}_{side}" for side in letters) if place else frozenset(),

@@ -46,17 +46,20 @@ def statement(con: duckdb.DuckDBPyConnection, store: Path, view: TableView, usua
     grouped = view.group or view.aggregate or view.wandb_aggregate
     body = (_grouped if grouped else _plain)(con, found, view, usual)
     relations = {**rows.relations, **found.relations, **body.relations}
+    sql, passages = found.marks.read(body.sql)
+    total, counted = found.marks.read(body.total)
     return Statement(
         scope=scope.ctes(relations),
-        body=body.sql,
+        body=sql,
         files=scope.all_files(relations),
         notes=rows.notes,
         classes=scope.shared_classes(rows.relations.values()),
         order=tuple((rows.names[epoch.run, epoch.table], epoch.epoch) for epoch in rows.epochs),
-        page=Page(body.total, view.limit, view.offset),
+        page=Page(total, view.limit, view.offset, counted),
         reports=rows.reports,
         drawn=("under", (view.key[0],)) if view.join is not None and not grouped else None,
         sides=len(rows.selections) if view.join is not None else 1,
+        passages=passages,
     )
 
 

@@ -1,8 +1,11 @@
 """W&B's expression language over a table view's rows."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
+from analysis.errors import BadInput, Fault
 from analysis.kinds import Kind
+from analysis.passages import WANDB_FILTER
 from analysis.sqltext import identifier
 from analysis.table_rows import TableRows
 from analysis.tableview import Named
@@ -19,7 +22,15 @@ def values(rows: TableRows, columns: Mapping[str, Kind], computed: Iterable[Name
 def conditions(rows: TableRows, columns: Mapping[str, Kind], texts: Iterable[str]) -> Sequence[str]:
     """The SQL of filters; raises BadInput for what is not supported."""
     cells = _cells(rows, columns)
-    return [f"({translate(text, cells).sql})" for text in texts]
+    return [f"({_condition(text, cells)})" for text in texts]
+
+
+def _condition(text: str, cells: Mapping[str, Cell]) -> str:
+    try:
+        return translate(text, cells).sql
+    except BadInput as error:
+        error.fault = replace(error.fault or Fault(WANDB_FILTER, text, str(error)), what=WANDB_FILTER)
+        raise
 
 
 def aggregates(rows: TableRows, columns: Mapping[str, Kind], computed: Iterable[Named]) -> dict[str, str]:

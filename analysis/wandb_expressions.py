@@ -33,7 +33,22 @@ from analysis.sqltext import literal
 from analysis.wandb_lists import OF_LISTS, item_at, of_group, of_list
 from analysis.wandb_operators import FUNCTIONS, Reader, arguments, date, operated
 from analysis.wandb_signs import combined, given, turned
-from analysis.wandb_syntax import Array, Binary, Call, Lambda, Literal, Name, Node, Pick, Unary, parse, refused, spelled
+from analysis.wandb_syntax import (
+    Array,
+    Binary,
+    Call,
+    Lambda,
+    Literal,
+    Misread,
+    Name,
+    Node,
+    Pick,
+    Unary,
+    fault,
+    parse,
+    refused,
+    spelled,
+)
 from analysis.wandb_values import (
     Group,
     Item,
@@ -94,6 +109,14 @@ def translate(text: str, cells: Mapping[str, Cell], *, grouped: bool = False) ->
 
     Raises BadInput naming what is not supported and where, and unknown columns with those there are.
     """
+    try:
+        return _translated(text, cells, grouped)
+    except Misread as error:
+        error.fault = fault(text, error)
+        raise
+
+
+def _translated(text: str, cells: Mapping[str, Cell], grouped: bool) -> Translated:
     tree = parse(text)
     name = "row"
     if isinstance(tree, Lambda):

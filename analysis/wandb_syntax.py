@@ -9,7 +9,7 @@ from typing import Any
 from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
-from analysis.errors import BadInput
+from analysis.errors import BadInput, Fault
 
 LONGEST = 65_536  # bytes
 _SAME = {"&&": "and", "||": "or", "not": "!", "===": "==", "!==": "!="}
@@ -24,6 +24,7 @@ _HINTS = {
     "`": "quote text with ' or \"",
 }
 _EXACT = 2**63 - 1
+_TOKEN = re.compile(r"""\w+|"(\\.|[^"\\])*"|'(\\.|[^'\\])*'|[=!<>&|*]+|\S""")
 _WORDS = {"None": "null", "True": "true", "False": "false"}
 
 
@@ -105,9 +106,25 @@ class Object(Node):
     items: tuple[tuple[str, Node], ...]
 
 
-def refused(where: Node, what: str, instead: str = "") -> BadInput:
+class Misread(BadInput):
+    """A part of an expression that cannot be, and the node that stands where it does."""
+
+    where: Node
+
+
+def refused(where: Node, what: str, instead: str = "") -> Misread:
     """The error that says what cannot be, where, and what can."""
-    return BadInput(f"{what} (line {where.line}, column {where.column})" + (f"; {instead}" if instead else ""))
+    error = Misread(f"{what} (line {where.line}, column {where.column})" + (f"; {instead}" if instead else ""))
+    error.where = where
+    return error
+
+
+def fault(text: str, error: Misread) -> Fault:
+    """What is wrong in the text of an expression: the sign, the name or the value at its node."""
+    lines = text.split("\n")
+    start = sum(len(line) + 1 for line in lines[: error.where.line - 1]) + error.where.column - 1
+    token = _TOKEN.match(text, start)
+    return Fault("the expression", text, str(error), start, len(token[0]) if token else 1)
 
 
 def spelled(node: Node) -> str:

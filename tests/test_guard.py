@@ -416,7 +416,7 @@ def test_the_refusal_says_what_to_do():
 def test_a_node_that_is_not_known_is_refused():
     """DuckDB's next kind of statement inside a SELECT fails until someone has looked at it."""
     with pytest.raises(SecondguessError, match="only reading is allowed: MERGE QUERY is not a SELECT"):
-        guard._check({"type": "MERGE_QUERY_NODE"})
+        guard._check({"type": "MERGE_QUERY_NODE"}, guard._Source(""))
 
 
 def test_state_that_one_command_leaves_is_invisible_to_the_next(world):

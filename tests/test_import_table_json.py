@@ -292,6 +292,28 @@ def test_what_is_no_table_is_refused_with_file_and_row(
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("piece", [1_000, 1 << 20])
+def test_a_text_that_never_ends_is_known_whatever_the_words_of_the_error(
+    piece: int, put: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode = json_text._decode
+
+    def reworded(*text: Any) -> Any:
+        try:
+            return decode(*text)
+        except json.JSONDecodeError as error:
+            raise json.JSONDecodeError("anders gesagt", error.doc, error.pos) from None
+
+    monkeypatch.setattr(json_text, "_decode", reworded)
+    monkeypatch.setattr(json_text, "_PIECE", piece)
+    long = '"' + r"4\"5" * 1_000
+    with pytest.raises(Damaged, match="at row 1: the file ends within it"):
+        own(put(broken(f"[[1, 2], [3, {long}")))
+    with pytest.raises(Damaged, match="at row 1: anders gesagt"):
+        own(put(broken(f'[[1, 2], [3 {long}", 4]]}}')))
+    assert own(put(broken(f'[[1, 2], [3, {long}"]]}}')))
+
+
 @pytest.mark.parametrize(
     "raw",
     [b'{"columns": ["a"], "data": [["\xff"]]}', '{"columns":["a"],"data":[]}'.encode("utf-16"), b'{"columns": ["\xe2'],

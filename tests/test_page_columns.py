@@ -10,10 +10,7 @@ from recording import record
 import analysis
 from analysis import notebook
 from analysis.cli import main
-from analysis.errors import BadInput, Refused
-from analysis.tableview import TableView
 from analysis.web import cells, columns
-from analysis.web.filter_fault import filter_fault
 
 NUMBERS, COUNTS = "DOUBLE", 'STRUCT("values" STRUCT("value" BIGINT, "rows" BIGINT)[], distinct BIGINT)'
 
@@ -70,24 +67,6 @@ def test_a_side_without_a_row_is_absent_and_not_a_null() -> None:
     assert guess.absent == {0}
     assert null.absent == frozenset()
     assert (score.parts, score.change) == ((None, "0.5000"), None)
-
-
-def test_the_filter_with_an_unknown_column_is_found_with_its_place() -> None:
-    view = TableView(("cnn@3",), where=("guess <> truth", "confidence > 0 AND guss = 1"), offset=50)
-    error = BadInput(
-        "in the filter 'confidence > 0 AND guss = 1': there is no column 'guss' (did you mean guess?); there are: guess"
-    )
-    found = filter_fault(view, error)
-    assert found is not None
-    assert (found.text, found.place) == ("confidence > 0 AND guss = 1", (19, 4))
-    assert found.caret == "                   ^^^^"
-    assert found.reason == "there is no column 'guss' (did you mean guess?); there are: guess"
-    assert found.others == TableView(("cnn@3",), where=("guess <> truth",))
-
-
-def test_an_error_about_something_else_is_no_filters() -> None:
-    view = TableView(("cnn@3",), where=("guess <> truth",))
-    assert filter_fault(view, Refused("in the column m 'guss': there is no column 'guss'")) is None
 
 
 OWN = """-- My own

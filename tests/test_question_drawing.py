@@ -1,12 +1,18 @@
 """How answers of questions are drawn from rows: matrices with margins, errors by guess, classes by number."""
 
+from dataclasses import replace
 from typing import Any
 
+import duckdb
 import pytest
 
 from analysis.class_order import ordered
+from analysis.join_report import JoinReport
 from analysis.questions import Question
+from analysis.scope import Relation, ctes
+from analysis.sqltext import Statement
 from analysis.web import butterfly_drawing, class_labels, confusion_drawing
+from analysis.web.drawing import sql_of
 from analysis.web.worker import Found
 
 
@@ -106,3 +112,19 @@ def test_of_many_classes_the_true_labels_are_said_in_words() -> None:
 @pytest.mark.parametrize("drawn", [("under", "id"), ("matrix", "a", "b", "n")])
 def test_other_answers_are_no_butterfly(drawn: tuple[str, ...]) -> None:
     assert butterfly_drawing.butterfly(asked(*drawn), found(("run", "epoch"), [], ())) is None
+
+
+def test_an_answers_own_part_is_known_and_not_looked_for() -> None:
+    """A relation of the store may begin as the statement does."""
+    scope = Relation("SELECT * FROM (\nSELECT 1 AS a\n)", frozenset())
+    statement = Statement(ctes({"one": scope}), "SELECT a -- b\nFROM one")
+    answer = replace(found((), (), ()), sql=statement.text, own=statement.own)
+    assert sql_of(answer) == {"text": statement.text, "short": "SELECT a -- b FROM one"}
+    assert duckdb.sql(statement.text).fetchall() == [(1,)]
+
+
+def test_an_answers_notes_are_its_own_whatever_they_say() -> None:
+    report = JoinReport("left", "right", "id", 3)
+    answer = replace(found((), (), ()), notes=("joined twice: so somebody named a table",), reports=(report,))
+    assert answer.notes == ("joined twice: so somebody named a table",)
+    assert answer.remarks == ("joined twice: so somebody named a table", report.line)

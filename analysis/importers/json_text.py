@@ -13,6 +13,7 @@ VALUE_LIMIT = 16 << 20
 _PIECE = 1 << 20
 _NEAR_THE_END = 64
 _SPACE = re.compile(r"[ \t\n\r]*")
+_STRING = re.compile(r'"(?:[^"\\]+|\\.)*+"', re.DOTALL)
 _decode = json.JSONDecoder().raw_decode
 
 
@@ -152,7 +153,9 @@ class JsonText:
         return error.pos > len(self._text) - _NEAR_THE_END or self._is_cut(error)
 
     def _is_cut(self, error: json.JSONDecodeError) -> bool:
-        return error.pos >= len(self._text.rstrip()) or error.msg.startswith("Unterminated string")
+        # Of a text that does not end the place is its first quote, of anything else that is missing the end.
+        begun = self._text.startswith('"', error.pos) and _STRING.match(self._text, error.pos) is None
+        return begun or error.pos >= len(self._text.rstrip())
 
     def _more(self, size: int) -> None:
         raw = self._file.read(size)

@@ -157,11 +157,10 @@ def status_of(error: SecondguessError) -> int:
     return 499 if isinstance(error, Gone) else 400
 
 
-def sql_of(text: str) -> dict[str, str]:
-    """A statement in full, and its own part in one line."""
-    own = text[text.find("SELECT * FROM (\n") + 16 :].removesuffix("\n)")
-    line = " ".join(own.split())
-    return {"text": text, "short": line if len(line) <= _SHORT else f"{line[: _SHORT - 1]}…"}
+def sql_of(found: Found) -> dict[str, str]:
+    """An answer's statement in full, and its own part in one line."""
+    line = " ".join(found.own.split())
+    return {"text": found.sql, "short": line if len(line) <= _SHORT else f"{line[: _SHORT - 1]}…"}
 
 
 def records(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:

@@ -57,7 +57,7 @@ async def page(request: Request) -> Response:
         "scores": example_drawing.scores(scored, colours),
         "extras": example_drawing.extras(scored),
         "cut": said.more,
-        "sql": sql_of(said.sql),
+        "sql": sql_of(said),
         "seconds": said.seconds,
     }
     return drawn(request, "example.html", context, _data(context, said, scored))

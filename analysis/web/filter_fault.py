@@ -1,43 +1,51 @@
 """Which of a view's filters an error is about, and where in it."""
 
-import re
 from dataclasses import dataclass, replace
 
 from analysis.errors import SecondguessError
+from analysis.passages import FILTER, WANDB_FILTER
 from analysis.tableview import TableView
-
-_NAMED = (re.compile(r"there is no column '([^']+)'"), re.compile(r'at or near "([^"]+)"'))
+from analysis.web.sql_error import Place, place
 
 
 @dataclass(frozen=True)
 class FilterFault:
-    """A filter that cannot be read, why, the place of what is wrong in it (None: not known), the view without it."""
+    """A filter that cannot be read, why, the place of what is wrong in it (None: not known), the view without it.
 
+    field is that of the view which has the filter.
+    """
+
+    field: str
     text: str
     reason: str
-    place: tuple[int, int] | None
+    place: Place | None
     others: TableView
 
     @property
-    def caret(self) -> str:
-        """A line that points from below at what is wrong."""
-        return " " * self.place[0] + "^" * self.place[1] if self.place is not None else ""
+    def above(self) -> str:
+        """The filter down to the line that is wrong."""
+        return "\n".join(self.text.split("\n")[: self.place.number if self.place is not None else None])
+
+    @property
+    def below(self) -> str:
+        """The rest of the filter."""
+        return self.text[len(self.above) :]
 
 
 def filter_fault(view: TableView, error: SecondguessError) -> FilterFault | None:
-    """The filter that an error names; None where it is about something else."""
-    message = str(error)
-    said = [text for text in view.where if message.startswith(f"in the filter {text!r}")]
-    if not said:
+    """The filter that an error is about; None where it is about something else."""
+    fault = error.fault
+    if fault is None:
         return None
-    reason = message.removeprefix(f"in the filter {said[0]!r}: ")
-    left = tuple(text for text in view.where if text != said[0])
-    return FilterFault(said[0], reason, _place(said[0], reason), replace(view, where=left, offset=0))
-
-
-def _place(text: str, reason: str) -> tuple[int, int] | None:
-    for pattern in _NAMED:
-        if named := pattern.search(reason):
-            place = text.casefold().find(named[1].casefold())
-            return (place, len(named[1])) if place >= 0 else None
+    text, reason = fault.text, fault.reason
+    if fault.what == FILTER and text in view.where:
+        others = replace(view, where=_without(view.where, text), offset=0)
+        return FilterFault("where", text, reason, place(fault), others)
+    if fault.what == WANDB_FILTER and text in view.wandb_filter:
+        others = replace(view, wandb_filter=_without(view.wandb_filter, text), offset=0)
+        return FilterFault("wandb_filter", text, reason, place(fault), others)
     return None
+
+
+def _without(filters: tuple[str, ...], text: str) -> tuple[str, ...]:
+    return tuple(each for each in filters if each != text)

@@ -61,7 +61,7 @@ def _panel(held: Site, view: TableView, found: Found, page: tuple[TableView, Map
         **_pager(view, total, len(found.rows), whole, more),
         "sql": {"text": found.sql, "short": _gist(view, found.columns)},
         "seconds": found.seconds,
-        "notes": [note for note in found.notes if not note.startswith("joined ")],
+        "notes": found.notes,
         "reports": found.reports,
         "grouped": by_group,
         "data": {
@@ -69,7 +69,7 @@ def _panel(held: Site, view: TableView, found: Found, page: tuple[TableView, Map
             "rows": records(found.columns, found.rows),
             "total": total,
             "sql": found.sql,
-            "notes": list(found.notes),
+            "notes": list(found.remarks),
             "reports": [report.as_dict() for report in found.reports],
         },
     }

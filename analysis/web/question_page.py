@@ -83,7 +83,7 @@ def _data(found: Found) -> dict[str, Any]:
         "columns": list(found.columns),
         "rows": records(found.columns, found.rows),
         "sql": found.sql,
-        "notes": list(found.notes),
+        "notes": list(found.remarks),
         "more": found.more,
         "reports": [report.as_dict() for report in found.reports],
     }
@@ -149,7 +149,7 @@ def _answered(held: Site, asked: Question, found: Found, runs: Mapping[str, Run]
         "columns": [{"shown": column} for column in columns],
         "rows": cells.rows(columns, found.columns, found.rows, held.images, 0) if plain else [],
         "left_scores": scores if scores > _MOST_SCORES else 0,
-        "sql": sql_of(found.sql),
+        "sql": sql_of(found),
         "matrices": squares,
         "tied": [confusion_drawing.tied(matrix["mistakes"]) for matrix in squares],
         "butterfly": wings,

@@ -57,7 +57,7 @@ def _drawn(request: Request, text: str, found: Found | None, error: SecondguessE
     held = site(request)
     known = list_runs(held.store)
     columns = shown(found.columns, found.types, found.sides, found.classes) if found is not None else []
-    message = str(error) if error is not None else ""
+    fault = error.fault if error is not None else None
     context = {
         "title": "SQL",
         "here": "SQL",
@@ -65,13 +65,13 @@ def _drawn(request: Request, text: str, found: Found | None, error: SecondguessE
         "found": found,
         "columns": [{"shown": column} for column in columns],
         "rows": cells.rows(columns, found.columns, found.rows, held.images, 0) if found is not None else [],
-        "error": sql_error.without_place(message),
+        "error": fault.reason if fault is not None else str(error or ""),
         "stopped": isinstance(error, TooSlow),
-        "place": sql_error.place(text, message),
+        "place": sql_error.place(fault),
         "relations": sql_schema.relations(known),
         "references": [(at_epoch(name, "last"), identifier(at_epoch(name, "last"))) for name in known],
         "limit": f"{held.workers.seconds:g} s or {_MOST:,} rows",
-        "sql": sql_of(found.sql) if found is not None else None,
+        "sql": sql_of(found) if found is not None else None,
     }
     return drawn(request, "sql.html", context, _data(found, error), 200 if error is None else status_of(error))
 

@@ -41,7 +41,7 @@ class Found:
 
     total is the number of rows of which these are a part, None where it is not known; more says that rows were left
     out since there were more than a page takes. seconds is the time the answer took in this process. sides is how many
-    tables stand side by side in it.
+    tables stand side by side in it; own the part of the statement that is not its scope.
     """
 
     columns: Sequence[str]
@@ -56,6 +56,12 @@ class Found:
     order: tuple[tuple[str, int], ...]
     seconds: float
     sides: int = 1
+    own: str = ""
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the reader of the answer should know, with a line for each join."""
+        return (*self.notes, *(report.line for report in self.reports))
 
 
 def serve(pipe: Connection, memory: str) -> None:
@@ -97,6 +103,7 @@ def _answer(asked: Asked, memory: str, con: duckdb.DuckDBPyConnection) -> Found:
             order=statement.order,
             seconds=perf_counter() - began,
             sides=statement.sides,
+            own=statement.own,
         )
 
 
