@@ -17,6 +17,7 @@ from stores import epoch, writer
 
 import analysis
 from analysis import changes, charts, table_sql
+from analysis.answer import Answer
 from analysis.errors import BadInput
 from analysis.schema import read_as, wrong
 from analysis.store.runs import list_runs
@@ -60,7 +61,8 @@ def test_a_guess_of_null_is_an_error_in_the_record_the_question_and_behind_the_p
 def test_a_chart_leads_to_all_errors(diverged: Path) -> None:
     led: list[TableView] = []
     found = analysis.connect(diverged).ask("errors-over-time", "cnn")
-    charts.chart(None, found.columns, found.fetchall(), [("cnn", 1), ("cnn", 2)], lambda view: str(led.append(view)))
+    answer = Answer(found.columns, (), found.fetchall(), order=[("cnn", 1), ("cnn", 2)])
+    charts.chart(answer, lambda view: str(led.append(view)))
     assert [len(shown(diverged, view)) for view in led] == [2, 2]
 
 
