@@ -1,22 +1,23 @@
 """The page of one example: its image, its truth, and what every run said of it at every epoch."""
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from analysis import example
 from analysis.errors import BadInput, NotFound, SecondguessError
+from analysis.example import Example
 from analysis.refs import parse
 from analysis.schema import WRONG
-from analysis.sqltext import identifier, literal
 from analysis.store.runs import Run, list_runs
 from analysis.tableview import TableView
 from analysis.web import cells, example_drawing, urls
 from analysis.web.drawing import SIDES, Site, drawn, records, site, sql_of
-from analysis.web.example_drawing import Sides
 from analysis.web.table_page import chosen
 from analysis.web.worker import Found
 
@@ -42,9 +43,12 @@ async def page(request: Request) -> Response:
         raise NotFound("this row has no id, so nothing else is known of its example")
     runs = list_runs(held.store)
     colours = example_drawing.sides(runs, view)
-    own = _Own(_table_of(runs, view), str(name), stem)
+    own = Example(_table_of(runs, view), str(name), stem)
+    tables = colours.tables
     said, scored, seen = await asyncio.gather(
-        _said(request, held, own, colours), _scores(request, held, own, colours), _seen(request, held, own)
+        _asked(request, held, own, tables[0][0], partial(example.said, first=[run for run, _ in tables])),
+        _asked(request, held, own, tables[0][0], partial(example.whole, tables=tables)),
+        _seen(request, held, own),
     )
     context = {
         "title": str(name),
@@ -74,20 +78,6 @@ def _around(view: TableView, row: int, near: Found) -> dict[str, Any]:
         "refs": [(table, SIDES[place] if place < len(SIDES) else "") for place, table in enumerate(view.tables)],
         "filters": (*view.where, *view.wandb_filter),
     }
-
-
-@dataclass(frozen=True)
-class _Own:
-    """Which example: its id, the file that describes it where there is one, and the table that speaks of it."""
-
-    table: str
-    id: str
-    stem: str | None
-
-    @property
-    def where(self) -> str:
-        """The condition that a row is about it."""
-        return f"id = {literal(self.id)}" + (f" AND examples = {literal(self.stem)}" if self.stem else "")
 
 
 def _data(context: Mapping[str, Any], said: Found, scored: Found) -> dict[str, Any]:
@@ -129,39 +119,23 @@ def _table_of(runs: Mapping[str, Run], view: TableView) -> str:
     return ref.table or ("test_predictions" if "test_predictions" in held else next(iter(held)))
 
 
-async def _asked(request: Request, held: Site, own: _Own, colours: Sides, select: tuple[str, str, str]) -> Found:
-    """Rows about the example; of all runs, or where those cannot be read together of the view's own."""
-    columns, more, order = select
-    for relation in (own.table, f"{colours.tables[0][0]}/{own.table}"):
-        text = f"SELECT {columns} FROM {identifier(relation)} WHERE {own.where}{more} ORDER BY {order}"
+async def _asked(request: Request, held: Site, own: Example, run: str, sql: Callable[[Example], str]) -> Found:
+    """Rows about the example; of all runs, or where those cannot be read together of this one."""
+    for each in (own, replace(own, table=f"{run}/{own.table}")):
         try:
-            return await held.ask(request, "sql", text, most=_MOST)
+            return await held.ask(request, "sql", sql(each), most=_MOST)
         except BadInput as error:
             fault = error
     raise fault
 
 
-async def _said(request: Request, held: Site, own: _Own, colours: Sides) -> Found:
-    """Every row about the example, without its scores: those of the view's runs first."""
-    first = " ".join(f"WHEN {literal(run)} THEN {place}" for place, (run, _) in enumerate(colours.tables))
-    columns = f"run, epoch, id, guess, truth, confidence, truth_score, {WRONG}"
-    order = f"CASE run {first} ELSE {len(colours.tables)} END, run, epoch"
-    return await _asked(request, held, own, colours, (columns, "", order))
-
-
-async def _scores(request: Request, held: Site, own: _Own, colours: Sides) -> Found:
-    """The whole rows of the view's tables."""
-    here = " OR ".join(f"(run = {literal(run)} AND epoch = {epoch})" for run, epoch in colours.tables)
-    return await _asked(request, held, own, colours, (f"* EXCLUDE ({WRONG}), {WRONG}", f" AND ({here})", "run, epoch"))
-
-
-async def _seen(request: Request, held: Site, own: _Own) -> dict[str, Any]:
+async def _seen(request: Request, held: Site, own: Example) -> dict[str, Any]:
     """The example's image or text, where the store has it, and what is known of it besides."""
     nothing: dict[str, Any] = {"image": None, "facts": {}, "digest": None, "text": None}
     if own.stem is None:
         return nothing
     try:
-        found = await held.ask(request, "sql", f"SELECT * FROM examples WHERE {own.where} LIMIT 1")
+        found = await held.ask(request, "sql", example.described(own))
     except SecondguessError:  # the file is gone: the page says what was said of it
         return nothing
     if not found.rows:

@@ -5,9 +5,8 @@ from typing import Any
 
 from starlette.requests import Request
 
-from analysis import refs
+from analysis import example, refs
 from analysis.errors import SecondguessError
-from analysis.sqltext import identifier, literal
 from analysis.store.records import Epoch
 from analysis.store.runs import Run
 from analysis.web import urls
@@ -39,14 +38,9 @@ async def add_images(request: Request, held: Site, runs: Mapping[str, Run], part
     ids = sorted({name for part in parts for name in part["ids"] if name is not None})
     if not stems or not ids:
         return
-    files, names = (", ".join(map(literal, each)) for each in (sorted(set(stems.values())), ids))
     try:
-        seen = await held.ask(
-            request,
-            "sql",
-            f"SELECT examples, id, image FROM examples WHERE examples IN ({files}) AND id IN ({names})",
-            most=len(ids) * len(stems),
-        )
+        text = example.images(sorted(set(stems.values())), ids)
+        seen = await held.ask(request, "sql", text, most=len(ids) * len(stems))
     except SecondguessError:  # no images, or their file is gone: the numbers stay
         return
     keys = {
@@ -71,11 +65,7 @@ async def add_mistakes(
     for matrix, entry in zip(matrices, entries, strict=True):
         if entry is None or entry.examples is None or not matrix["mistakes"]:
             continue
-        down, across = identifier(matrix["down"]), identifier(matrix["across"])
-        text = (
-            f"SELECT {down}, {across}, list(id ORDER BY confidence DESC NULLS LAST, id)[:{IMAGES}]\n"
-            f"FROM {identifier(matrix['name'])} WHERE {down} IS DISTINCT FROM {across} GROUP BY ALL"
-        )
+        text = example.surest(matrix["name"], matrix["down"], matrix["across"], IMAGES)
         try:
             found = await held.ask(request, "sql", text, most=20_000)
         except SecondguessError:  # the words stay

@@ -9,13 +9,13 @@ from starlette.responses import Response
 
 from analysis import charts
 from analysis.errors import NotFound, listing
+from analysis.metrics import binned
 from analysis.schema import WRONG
 from analysis.store.runs import Run, list_runs
 from analysis.tableview import TableView
 from analysis.web import run_facts, urls
 from analysis.web.drawing import SIDES, Site, drawn, fragment, records, site, with_chart
 from analysis.web.epochs import few
-from analysis.web.metrics import binned
 from analysis.web.worker import Found
 
 MOST_EPOCHS, MOST_METRICS = 20, 12
