@@ -6,7 +6,7 @@ from pathlib import Path
 import duckdb
 
 from analysis import catalog, guard, joins, scope
-from analysis.chosen import listed, present, row_notes, run_notes, tables_of
+from analysis.chosen import Runs, listed, present, row_notes, run_notes, tables_of
 from analysis.errors import BadInput, NotFound, Refused, SecondguessError
 from analysis.free_relations import free_relation
 from analysis.join_report import JoinReport
@@ -17,22 +17,29 @@ from analysis.refs import Selection, resolve
 from analysis.schema import WRONG
 from analysis.scope import Relation
 from analysis.sqltext import Statement
-from analysis.store.runs import Run, list_runs
+from analysis.store.runs import list_runs
 
 _RUNS = """SELECT run, state, table_name AS "table", epochs, list_sum(rows) AS rows, errors, origin, created, config
 FROM runs"""
 
 
 def question(
-    con: duckdb.DuckDBPyConnection, store: Path, asked: Question, refs: Sequence[str], given: Mapping[str, object]
+    con: duckdb.DuckDBPyConnection,
+    store: Path,
+    asked: Question,
+    refs: Sequence[str],
+    given: Mapping[str, object],
+    known: Runs | None = None,
 ) -> Statement:
     """The statement that answers a question about these references.
+
+    known are the store's runs where they are listed already.
 
     Raises NotFound for a reference that names nothing, BadInput for too many or too few, or a table without truth where
     the question needs it, and Refused for a question that is more than a SELECT.
     """
     values = asked.values(given)
-    runs, chosen = _tables_asked(store, asked, refs)
+    runs, chosen = _tables_asked(store, asked, refs, known)
     names = scope.run_names(runs, chosen)
     found = _inspected(con, asked)
     notes = [*run_notes(runs[selection.run] for selection in chosen), *row_notes(chosen)]
@@ -66,14 +73,17 @@ def question(
     )
 
 
-def sql(con: duckdb.DuckDBPyConnection, store: Path, text: str) -> Statement:
-    """The statement that runs a person's SELECT over the store; raises Refused, or NotFound for an unknown relation."""
+def sql(con: duckdb.DuckDBPyConnection, store: Path, text: str, known: Runs | None = None) -> Statement:
+    """The statement that runs a person's SELECT over the store; raises Refused, or NotFound for an unknown relation.
+
+    known are the store's runs where they are listed already.
+    """
     found = guard.inspect(con, text)
     if found.parameters:
         first = found.parameters[0]
         reason = f"the SQL has the parameter ${first.name}, which nothing fills; write its value"
         raise BadInput(reason, fault=Passage(FREE_SQL, text).fault(reason, first.start, first.length))
-    runs = listed(store, lambda runs: [selection for run in runs.values() for selection in tables_of(run)])
+    runs, _ = listed(store, lambda runs: [selection for run in runs.values() for selection in tables_of(run)], known)
     relations = {name: _free(name, runs, text, found) for name in found.relations}
     return Statement(
         scope=scope.ctes(relations),
@@ -85,7 +95,7 @@ def sql(con: duckdb.DuckDBPyConnection, store: Path, text: str) -> Statement:
     )
 
 
-def _free(name: str, runs: Mapping[str, Run], text: str, found: guard.Inspected) -> Relation:
+def _free(name: str, runs: Runs, text: str, found: guard.Inspected) -> Relation:
     """A relation that a person's SQL names."""
     try:
         return free_relation(name, runs, judged=found.names(WRONG))
@@ -101,14 +111,16 @@ def runs_statement(store: Path) -> Statement:
     return Statement(scope.ctes(relation), _RUNS, notes=tuple(run_notes(runs.values())))
 
 
-def _tables_asked(store: Path, asked: Question, refs: Sequence[str]) -> tuple[Mapping[str, Run], list[Selection]]:
+def _tables_asked(
+    store: Path, asked: Question, refs: Sequence[str], known: Runs | None
+) -> tuple[Runs, list[Selection]]:
     """The store's runs, and the tables that a question is asked about, if they are as many and such as it needs."""
     least, most = asked.tables
     if not least <= len(refs) <= (len(refs) if most is None else most):
         takes = f"{least}" if most == least else f"{least} or more" if most is None else f"{least} to {most}"
         raise BadInput(f"{asked.name} takes {takes} table references, as in cnn@5; {len(refs)} given")
-    runs = listed(store, lambda runs: [resolve(runs, ref, asked.epochs) for ref in refs])
-    chosen = [present(resolve(runs, ref, asked.epochs)) for ref in refs]
+    runs, found = listed(store, lambda runs: [resolve(runs, ref, asked.epochs) for ref in refs], known)
+    chosen = [present(selection) for selection in found]
     for selection in chosen:
         if asked.truth and all(epoch.errors is None for epoch in selection.epochs):
             raise BadInput(f"{selection.name} has no truth, so nothing in it is right or wrong; {asked.name} needs it")
@@ -129,7 +141,7 @@ def _inspected(con: duckdb.DuckDBPyConnection, asked: Question) -> guard.Inspect
     return found
 
 
-def _question_relation(name: str, chosen: Sequence[Selection], runs: Mapping[str, Run], judged: bool) -> Relation:
+def _question_relation(name: str, chosen: Sequence[Selection], runs: Runs, judged: bool) -> Relation:
     """The relation of that name, over the tables asked about or, where none are, the whole store."""
     kind = guard.folded(name)
     if kind == "predictions":

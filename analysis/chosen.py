@@ -9,12 +9,23 @@ from analysis.schema import read_as, whole_name
 from analysis.store.records import Epoch
 from analysis.store.runs import Run, list_runs
 
+Runs = Mapping[str, Run]
+"""The runs of a store by name."""
 
-def listed(store: Path, chosen: Callable[[Mapping[str, Run]], Iterable[Selection]]) -> Mapping[str, Run]:
-    """The runs of a store, listed again where a chosen file is gone: a compaction may just have removed it."""
+
+def listed(
+    store: Path, chosen: Callable[[Runs], Iterable[Selection]], known: Runs | None = None
+) -> tuple[Runs, list[Selection]]:
+    """The runs of a store, those known or else listed now, and what is chosen of them.
+
+    Where a chosen file is gone they are listed again, and chosen from again: a compaction may just have removed it.
+    """
+    runs = list_runs(store) if known is None else known
+    selections = list(chosen(runs))
+    if all(epoch.file.is_file() for selection in selections for epoch in selection.epochs):
+        return runs, selections
     runs = list_runs(store)
-    there = all(epoch.file.is_file() for selection in chosen(runs) for epoch in selection.epochs)
-    return runs if there else list_runs(store)
+    return runs, list(chosen(runs))
 
 
 def tables_of(run: Run) -> list[Selection]:
@@ -58,7 +69,8 @@ def _renamed(run: Run) -> list[str]:
         for columns in dict.fromkeys(epoch.columns for epoch in epochs.values()):
             own = [column for column, _ in columns]
             pairs = zip(own, read_as(own), strict=True)
-            found += [f"{run.name}/{name}: its column {old!r} is called {new!r}" for old, new in pairs if old != new]
+            table = whole_name(run.name, name)
+            found += [f"{table}: its column {old!r} is called {new!r}" for old, new in pairs if old != new]
     return found
 
 

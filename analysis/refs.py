@@ -3,9 +3,9 @@
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from analysis.errors import BadInput, Damaged, NotFound, listing
+from analysis.errors import BadInput, Damaged, NotFound, SecondguessError, listing
 from analysis.schema import DEFAULT_TABLE, reference, whole_name
 from analysis.store.records import Epoch
 from analysis.store.runs import Run
@@ -50,6 +50,36 @@ def parse(text: str) -> TableRef:
     if epoch in _WORDS:
         return TableRef(run, table or None, epoch)
     raise BadInput(f"{text!r}: epoch {epoch!r} is neither a number nor one of {', '.join(_WORDS)}")
+
+
+@dataclass(frozen=True)
+class Named:
+    """What a reference names in a store, as far as there is such a thing.
+
+    selection is None where it names no epoch that there is; epochs are all of its table, none where it names no table.
+    """
+
+    text: str
+    ref: TableRef
+    selection: Selection | None
+    epochs: tuple[Epoch, ...] = ()
+
+
+def named(runs: Mapping[str, Run], text: str, epochs: str) -> Named:
+    """What a reference names, as `resolve`, but for what it does not name; raises BadInput where it is none."""
+    ref = parse(text)
+    try:
+        table = select(runs[ref.run], replace(ref, epoch="all"), epochs) if ref.run in runs else None
+    except SecondguessError:
+        table = None
+    if table is None:
+        return Named(text, ref, None)
+    held = {epoch.epoch: epoch for epoch in table.epochs}
+    try:
+        chosen = _chosen(text, held, epochs if ref.epoch is None else ref.epoch)
+    except SecondguessError:
+        return Named(text, ref, None, table.epochs)
+    return Named(text, ref, Selection(table.run, table.table, chosen), table.epochs)
 
 
 def resolve(runs: Mapping[str, Run], text: str, epochs: str) -> Selection:

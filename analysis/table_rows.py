@@ -7,7 +7,7 @@ from pathlib import Path
 import duckdb
 
 from analysis import joins, refs, scope
-from analysis.chosen import listed, present, row_notes, run_notes
+from analysis.chosen import Runs, listed, present, row_notes, run_notes
 from analysis.errors import BadInput, NotFound
 from analysis.join_report import JoinReport
 from analysis.joins import Join
@@ -68,14 +68,14 @@ class TableRows:
         return [epoch for selection in self.selections for epoch in selection.epochs]
 
 
-def table_rows(con: duckdb.DuckDBPyConnection, store: Path, view: TableView) -> TableRows:
-    """Find and stack or join a view's tables.
+def table_rows(con: duckdb.DuckDBPyConnection, store: Path, view: TableView, known: Runs | None = None) -> TableRows:
+    """Find and stack or join a view's tables, in the runs that are known or else in those that the store lists.
 
     Raises NotFound for a reference that names nothing, BadInput for tables that cannot be read together.
     """
     left_out: list[str] = []
-    runs = listed(store, lambda runs: _selected(runs, view, []))
-    chosen = [present(selection) for selection in _selected(runs, view, left_out)]
+    runs, found = listed(store, lambda runs: _selected(runs, view, left_out), known)
+    chosen = [present(selection) for selection in found]
     notes = (*left_out, *run_notes(runs[selection.run] for selection in chosen), *row_notes(chosen))
     if view.join is not None:
         if len(chosen) < 2 and left_out:
@@ -86,6 +86,7 @@ def table_rows(con: duckdb.DuckDBPyConnection, store: Path, view: TableView) -> 
 
 def _selected(runs: Mapping[str, Run], view: TableView, left_out: list[str]) -> list[Selection]:
     """The epoch of each table that the view is at; tables that have none by then are left out, and said."""
+    left_out.clear()
     if view.at is None:
         return [refs.resolve(runs, table, "last") for table in view.tables]
     found = []

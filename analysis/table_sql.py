@@ -8,6 +8,7 @@ from pathlib import Path
 import duckdb
 
 from analysis import guard, scope
+from analysis.chosen import Runs
 from analysis.errors import BadInput
 from analysis.expressions import column
 from analysis.scope import Relation
@@ -34,14 +35,21 @@ Usual = Callable[[Sequence[str], Sequence[str]], Sequence[str]]
 """From a view's own columns and those of its examples to the ones to show where the view names none."""
 
 
-def statement(con: duckdb.DuckDBPyConnection, store: Path, view: TableView, usual: Usual | None = None) -> Statement:
+def statement(
+    con: duckdb.DuckDBPyConnection,
+    store: Path,
+    view: TableView,
+    usual: Usual | None = None,
+    known: Runs | None = None,
+) -> Statement:
     """The statement that shows a view of the store's tables, with its page and what its joins did.
 
-    usual chooses the columns where the view names none: all of its own, unless it is given.
+    usual chooses the columns where the view names none: all of its own, unless it is given. known are the store's runs
+    where they are listed already.
     Raises NotFound and BadInput for tables and columns that are not there or do not fit, Refused for an expression that
     is more than a value.
     """
-    rows = table_rows(con, store, view)
+    rows = table_rows(con, store, view, known)
     found = filtered(con, rows, view)
     grouped = view.group or view.aggregate or view.wandb_aggregate
     body = (_grouped if grouped else _plain)(con, found, view, usual)

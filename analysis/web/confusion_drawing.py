@@ -3,7 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from analysis import confusion
 from analysis.class_order import ordered
+from analysis.confusion import Counts, Margins
 from analysis.questions import Question
 from analysis.schema import at_epoch
 from analysis.tableview import TableView
@@ -25,45 +27,31 @@ def matrices(asked: Question, found: Found) -> list[dict[str, Any]]:
     rows = records(found.columns, found.rows)
     order = list(dict.fromkeys(found.order))
     labels = ordered((row[name] for row in rows for name in (down, across)), found.classes)
-    kept = _most_mistaken(labels, rows, (down, across, count))
+    counts = [
+        {(row[down], row[across]): row[count] for row in rows if (row["run"], row["epoch"]) == table} for table in order
+    ]
+    kept = confusion.most_mistaken(counts, labels, MOST_CLASSES)
     drawn = []
-    for place, table in enumerate(order):
-        held = {(row[down], row[across]): row[count] for row in rows if (row["run"], row["epoch"]) == table}
+    for place, (table, held) in enumerate(zip(order, counts, strict=True)):
         side = SIDES[place] if place < len(SIDES) else ""
         drawn.append(_matrix(at_epoch(*table), side, (down, across), held, (labels, kept)))
     return drawn
-
-
-def _most_mistaken(labels: Sequence[Any], rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[Any]:
-    """All labels, or of many those with most mistakes, in their order."""
-    if len(labels) <= MOST_CLASSES:
-        return list(labels)
-    down, across, count = names
-    mistakes = dict.fromkeys(labels, 0)
-    for row in rows:
-        if row[down] != row[across]:
-            mistakes[row[down]] += row[count]
-            mistakes[row[across]] += row[count]
-    most = set(sorted(labels, key=lambda label: -mistakes[label])[:MOST_CLASSES])
-    return [label for label in labels if label in most]
 
 
 def _matrix(
     table: str,
     side: str,
     named: tuple[str, str],
-    held: Mapping[tuple[Any, Any], int],
+    held: Counts,
     chosen: tuple[Sequence[Any], Sequence[Any]],
 ) -> dict[str, Any]:
     """One table's matrix; its margins count every class, also those that are not drawn."""
     labels, kept = chosen
     short, listed = heads(kept, _LONGEST_HEAD)
     most = max((value for (one, other), value in held.items() if one != other), default=0)
-    total = {label: sum(held.get((label, other), 0) for other in labels) for label in labels}
-    guessed = {label: sum(held.get((other, label), 0) for other in labels) for label in labels}
-    right = {label: held.get((label, label), 0) for label in labels}
-    there = [pair for pair in zip(short, kept, strict=True) if total[pair[1]] or pair[1] is not None]
-    lines = [_line(table, named, pair, (kept, held, most), (total, right)) for pair in there]
+    counted = confusion.margins(held, labels)
+    there = [pair for pair in zip(short, kept, strict=True) if counted.all[pair[1]] or pair[1] is not None]
+    lines = [_line(table, named, pair, (kept, held, most), counted) for pair in there]
     return {
         "name": table,
         "side": side,
@@ -72,51 +60,43 @@ def _matrix(
         "heads": [(head, text(label)) for head, label in zip(short, kept, strict=True)],
         "listed": listed,
         "lines": lines,
-        "errors": [guessed[label] - right[label] for label in kept],
-        "precision": [_share(right[label], guessed[label], 2).removeprefix("0") for label in kept],
-        "wrong": sum(total.values()) - sum(right.values()),
-        "rows": sum(total.values()),
+        "errors": [counted.guessed[label] - counted.right[label] for label in kept],
+        "precision": [_share(counted.precision(label), 2).removeprefix("0") for label in kept],
+        "wrong": counted.errors,
+        "rows": counted.rows,
         "classes": len(labels),
         "left": len(labels) - len(kept),
         "mistakes": _mistakes(table, named, held),
-        "half": _half(held),
+        "half": confusion.half(held),
         "pairs": len(labels) * (len(labels) - 1),
     }
-
-
-def _half(held: Mapping[tuple[Any, Any], int]) -> int:
-    """The number of most common mistakes that are half of all."""
-    counts = sorted((value for (one, other), value in held.items() if one != other), reverse=True)
-    return next((many for many in range(len(counts)) if 2 * sum(counts[:many]) >= sum(counts)), len(counts))
 
 
 def _line(
     table: str,
     named: tuple[str, str],
     labelled: tuple[str, Any],
-    drawn: tuple[Sequence[Any], Mapping[tuple[Any, Any], int], int],
-    counts: tuple[Mapping[Any, int], Mapping[Any, int]],
+    drawn: tuple[Sequence[Any], Counts, int],
+    counted: Margins,
 ) -> dict[str, Any]:
     """One truth's row: a cell for each guess that is drawn, and the margins."""
     head, label = labelled
     kept, held, most = drawn
-    total, right = counts
     return {
         "label": head,
         "name": text(label),
         "cells": [_cell(table, named, label, other, held.get((label, other), 0), most) for other in kept],
-        "errors": total[label] - right[label],
-        "all": total[label],
-        "recall": _share(right[label], total[label], 3),
+        "errors": counted.all[label] - counted.right[label],
+        "all": counted.all[label],
+        "recall": _share(counted.recall(label), 3),
     }
 
 
-def _share(part: int, whole: int, digits: int) -> str:
+def _share(share: float | None, digits: int) -> str:
     """A share in so many digits, never rounded up to 1; a dash where there is nothing to have a share of."""
-    if not whole:
+    if share is None:
         return "–"
-    share = part / whole
-    return f"{min(share, 1 - 10**-digits) if part < whole else share:.{digits}f}"
+    return f"{min(share, 1 - 10**-digits) if share < 1 else share:.{digits}f}"
 
 
 def _cell(table: str, named: tuple[str, str], label: Any, other: Any, value: int, most: int) -> dict[str, Any]:
@@ -131,13 +111,10 @@ def _cell(table: str, named: tuple[str, str], label: Any, other: Any, value: int
     }
 
 
-def _mistakes(table: str, named: tuple[str, str], held: Mapping[tuple[Any, Any], int]) -> list[dict[str, Any]]:
+def _mistakes(table: str, named: tuple[str, str], held: Counts) -> list[dict[str, Any]]:
     """The most common mistakes, the most frequent first."""
     down, across = named
-    wrong = sorted(
-        ((value, one, other) for (one, other), value in held.items() if one != other and value),
-        key=lambda item: (-item[0], text(item[1]), text(item[2])),
-    )
+    wrong = sorted(confusion.mistakes(held), key=lambda mistake: (-mistake[0], text(mistake[1]), text(mistake[2])))
     found = []
     for value, one, other in wrong[:MOST_MISTAKES]:
         view = TableView((table,), where=(is_value(down, one), is_value(across, other)), sort=("-confidence", "id"))

@@ -8,7 +8,6 @@ from typing import Any
 from PIL import Image
 
 from analysis import refs
-from analysis.errors import SecondguessError
 from analysis.schema import WRONG, at_epoch, is_score, reference
 from analysis.sqltext import literal
 from analysis.store.runs import Run
@@ -49,15 +48,13 @@ def sides(runs: Mapping[str, Run], view: TableView) -> Sides:
     """The view's tables at the epochs that it shows; those that name nothing are left out."""
     found = []
     for text in view.tables:
-        try:
-            chosen = refs.resolve(runs, text, "last")
-            if view.at is not None:
-                chosen = refs.resolve(runs, f"{text.partition('@')[0]}@all", "last")
-        except SecondguessError:
+        table = refs.named(runs, text, "last")
+        if table.selection is None:
             continue
-        epochs = [entry.epoch for entry in chosen.epochs if view.at is None or entry.epoch <= view.at]
+        there = table.selection.epochs if view.at is None else table.epochs
+        epochs = [entry.epoch for entry in there if view.at is None or entry.epoch <= view.at]
         if epochs:
-            found.append((chosen.run, epochs[-1]))
+            found.append((table.ref.run, epochs[-1]))
     return Sides(tuple(dict.fromkeys(found)))
 
 

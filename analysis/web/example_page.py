@@ -1,22 +1,24 @@
 """The page of one example: its image, its truth, and what every run said of it at every epoch."""
 
 import asyncio
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
 from starlette.responses import Response
 
+from analysis import example
+from analysis.chosen import Runs
 from analysis.errors import BadInput, NotFound, SecondguessError
+from analysis.example import Example
 from analysis.refs import parse
 from analysis.schema import DEFAULT_TABLE, WRONG, whole_name
-from analysis.sqltext import identifier, literal
-from analysis.store.runs import Run, list_runs
+from analysis.store.runs import list_runs
 from analysis.tableview import TableView
 from analysis.web import cells, example_drawing, urls
 from analysis.web.drawing import SIDES, Site, drawn, records, site, sql_of
-from analysis.web.example_drawing import Sides
 from analysis.web.table_page import chosen
 from analysis.web.worker import Found
 
@@ -32,7 +34,8 @@ async def page(request: Request) -> Response:
     if not text.isdecimal():
         raise BadInput(f"row is {text!r}, not a row of a table")
     row = int(text)
-    found = await _near(request, held, view, row)
+    runs = list_runs(held.store)
+    found = await _near(request, held, runs, view, row)
     place = 1 if row else 0
     if len(found.rows) <= place:
         raise NotFound(f"the view has no row {row + 1:,}; it has {found.total or 0:,}")
@@ -40,11 +43,13 @@ async def page(request: Request) -> Response:
     stem = found.rows[place][1] if len(found.columns) > 1 else None
     if name is None:
         raise NotFound("this row has no id, so nothing else is known of its example")
-    runs = list_runs(held.store)
     colours = example_drawing.sides(runs, view)
-    own = _Own(_table_of(runs, view), str(name), stem)
+    own = Example(_table_of(runs, view), str(name), stem)
+    tables = colours.tables
     said, scored, seen = await asyncio.gather(
-        _said(request, held, own, colours), _scores(request, held, own, colours), _seen(request, held, own)
+        _asked(request, held, runs, own, tables[0][0], partial(example.said, first=[run for run, _ in tables])),
+        _asked(request, held, runs, own, tables[0][0], partial(example.whole, tables=tables)),
+        _seen(request, held, runs, own),
     )
     context = {
         "title": str(name),
@@ -76,20 +81,6 @@ def _around(view: TableView, row: int, near: Found) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class _Own:
-    """Which example: its id, the file that describes it where there is one, and the table that speaks of it."""
-
-    table: str
-    id: str
-    stem: str | None
-
-    @property
-    def where(self) -> str:
-        """The condition that a row is about it."""
-        return f"id = {literal(self.id)}" + (f" AND examples = {literal(self.stem)}" if self.stem else "")
-
-
 def _data(context: Mapping[str, Any], said: Found, scored: Found) -> dict[str, Any]:
     """What the page says, as JSON."""
     return {
@@ -112,56 +103,42 @@ def _told(found: Found) -> list[dict[str, Any]]:
     return [{name: value for name, value in row.items() if name != WRONG} for row in records(found.columns, found.rows)]
 
 
-async def _near(request: Request, held: Site, view: TableView, row: int) -> Found:
+async def _near(request: Request, held: Site, runs: Runs, view: TableView, row: int) -> Found:
     """The ids, and the examples' file where there is one, of a view's row and those before and after it."""
     file = "examples" if view.join is None else "examples_a"
     near = replace(chosen(view, row), columns=("id", file))
     try:
-        return await held.ask(request, "table", near)
+        return await held.ask(request, "table", near, runs=runs)
     except BadInput:  # a table without examples has no such column
-        return await held.ask(request, "table", replace(near, columns=("id",)))
+        return await held.ask(request, "table", replace(near, columns=("id",)), runs=runs)
 
 
-def _table_of(runs: Mapping[str, Run], view: TableView) -> str:
+def _table_of(runs: Runs, view: TableView) -> str:
     """The name of the table that the view's first reference names."""
     ref = parse(view.tables[0])
     held = runs[ref.run].tables
     return ref.table or (DEFAULT_TABLE if DEFAULT_TABLE in held else next(iter(held)))
 
 
-async def _asked(request: Request, held: Site, own: _Own, colours: Sides, select: tuple[str, str, str]) -> Found:
-    """Rows about the example; of all runs, or where those cannot be read together of the view's own."""
-    columns, more, order = select
-    for relation in (own.table, whole_name(colours.tables[0][0], own.table)):
-        text = f"SELECT {columns} FROM {identifier(relation)} WHERE {own.where}{more} ORDER BY {order}"
+async def _asked(
+    request: Request, held: Site, runs: Runs, own: Example, run: str, sql: Callable[[Example], str]
+) -> Found:
+    """Rows about the example; of all runs, or where those cannot be read together of this one."""
+    for each in (own, replace(own, table=whole_name(run, own.table))):
         try:
-            return await held.ask(request, "sql", text, most=_MOST)
+            return await held.ask(request, "sql", sql(each), most=_MOST, runs=runs)
         except BadInput as error:
             fault = error
     raise fault
 
 
-async def _said(request: Request, held: Site, own: _Own, colours: Sides) -> Found:
-    """Every row about the example, without its scores: those of the view's runs first."""
-    first = " ".join(f"WHEN {literal(run)} THEN {place}" for place, (run, _) in enumerate(colours.tables))
-    columns = f"run, epoch, id, guess, truth, confidence, truth_score, {WRONG}"
-    order = f"CASE run {first} ELSE {len(colours.tables)} END, run, epoch"
-    return await _asked(request, held, own, colours, (columns, "", order))
-
-
-async def _scores(request: Request, held: Site, own: _Own, colours: Sides) -> Found:
-    """The whole rows of the view's tables."""
-    here = " OR ".join(f"(run = {literal(run)} AND epoch = {epoch})" for run, epoch in colours.tables)
-    return await _asked(request, held, own, colours, (f"* EXCLUDE ({WRONG}), {WRONG}", f" AND ({here})", "run, epoch"))
-
-
-async def _seen(request: Request, held: Site, own: _Own) -> dict[str, Any]:
+async def _seen(request: Request, held: Site, runs: Runs, own: Example) -> dict[str, Any]:
     """The example's image or text, where the store has it, and what is known of it besides."""
     nothing: dict[str, Any] = {"image": None, "facts": {}, "digest": None, "text": None}
     if own.stem is None:
         return nothing
     try:
-        found = await held.ask(request, "sql", f"SELECT * FROM examples WHERE {own.where} LIMIT 1")
+        found = await held.ask(request, "sql", example.described(own), runs=runs)
     except SecondguessError:  # the file is gone: the page says what was said of it
         return nothing
     if not found.rows:

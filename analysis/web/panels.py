@@ -8,6 +8,7 @@ from typing import Any
 from starlette.requests import Request
 
 from analysis import changes
+from analysis.chosen import Runs
 from analysis.errors import SecondguessError, listing
 from analysis.tableview import TableView
 from analysis.web import cells, urls
@@ -18,25 +19,27 @@ from analysis.web.worker import Found
 
 
 async def panels(
-    request: Request, held: Site, view: TableView, more: Mapping[str, Any]
+    request: Request, held: Site, runs: Runs, view: TableView, more: Mapping[str, Any]
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """One panel with everything in it, or side by side one per table; and how many guesses a join of two changes."""
     if more["side"] and view.join is None:
         views = [replace(view, tables=(table,)) for table in view.tables]
         options = {"scores": len(views) < 2}
-        found = await asyncio.gather(*(held.ask(request, "table", each, options=options) for each in views))
+        found = await asyncio.gather(*(held.ask(request, "table", each, options=options, runs=runs) for each in views))
         return [_panel(held, each, answer, (view, more)) for each, answer in zip(views, found, strict=True)], {}
     if view.join is not None and len(view.tables) == 2:
-        answer, counted = await asyncio.gather(held.ask(request, "table", view), _changes(request, held, view))
+        answer, counted = await asyncio.gather(
+            held.ask(request, "table", view, runs=runs), _changes(request, held, runs, view)
+        )
         return [_panel(held, view, answer, (view, more))], counted
-    answer = await held.ask(request, "table", view)
+    answer = await held.ask(request, "table", view, runs=runs)
     return [_panel(held, view, answer, (view, more))], {}
 
 
-async def _changes(request: Request, held: Site, view: TableView) -> dict[str, Any]:
+async def _changes(request: Request, held: Site, runs: Runs, view: TableView) -> dict[str, Any]:
     """How many guesses differ between two tables, and in which way; nothing where they cannot be compared."""
     try:
-        found = await held.ask(request, "table", changes.counted(view))
+        found = await held.ask(request, "table", changes.counted(view), runs=runs)
     except SecondguessError:  # tables without guesses or truth: there is nothing to say of them
         return {}
     return dict(zip(found.columns, found.rows[0], strict=True)) if found.rows else {}

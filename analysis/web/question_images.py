@@ -1,15 +1,15 @@
 """The images in the drawings of questions, looked up by the ids that their parts name."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from starlette.requests import Request
 
-from analysis import refs
+from analysis import example
+from analysis.chosen import Runs
 from analysis.errors import SecondguessError
-from analysis.sqltext import identifier, literal
 from analysis.store.records import Epoch
-from analysis.store.runs import Run
 from analysis.web import urls
 from analysis.web.drawing import Site
 
@@ -18,35 +18,30 @@ _MOST_ROWS = 2_000_000  # of the tables: of larger ones a second reading would k
 _MOST_TABLES = 4
 
 
-def _entry(runs: Mapping[str, Run], table: str) -> Epoch | None:
-    try:
-        chosen = refs.resolve(runs, table, "last")
-    except SecondguessError:
-        return None
-    return chosen.epochs[0]
+@dataclass(frozen=True)
+class Asking:
+    """The store's runs, and the records of the tables that a question is about, by their names in its answer."""
+
+    runs: Runs
+    entries: Mapping[str, Epoch]
 
 
-async def add_images(request: Request, held: Site, runs: Mapping[str, Run], parts: Sequence[dict[str, Any]]) -> None:
+async def add_images(request: Request, held: Site, asking: Asking, parts: Sequence[dict[str, Any]]) -> None:
     """Give each part its images, (key, address of the example, id), in the order of its ids.
 
     An id is looked up in the example file of the part's own table: two sets may share ids.
     """
     stems = {}
     for table in {part["table"] for part in parts}:
-        entry = _entry(runs, table)
+        entry = asking.entries.get(table)
         if entry is not None and entry.examples is not None:
             stems[table] = entry.examples.stem
     ids = sorted({name for part in parts for name in part["ids"] if name is not None})
     if not stems or not ids:
         return
-    files, names = (", ".join(map(literal, each)) for each in (sorted(set(stems.values())), ids))
     try:
-        seen = await held.ask(
-            request,
-            "sql",
-            f"SELECT examples, id, image FROM examples WHERE examples IN ({files}) AND id IN ({names})",
-            most=len(ids) * len(stems),
-        )
+        text = example.images(sorted(set(stems.values())), ids)
+        seen = await held.ask(request, "sql", text, most=len(ids) * len(stems), runs=asking.runs)
     except SecondguessError:  # no images, or their file is gone: the numbers stay
         return
     keys = {
@@ -60,24 +55,18 @@ async def add_images(request: Request, held: Site, runs: Mapping[str, Run], part
         ]
 
 
-async def add_mistakes(
-    request: Request, held: Site, runs: Mapping[str, Run], matrices: Sequence[dict[str, Any]]
-) -> None:
+async def add_mistakes(request: Request, held: Site, asking: Asking, matrices: Sequence[dict[str, Any]]) -> None:
     """Give the most common mistakes of each matrix their surest images, where looking them up is quick."""
-    entries = [_entry(runs, matrix["name"]) for matrix in matrices]
+    entries = [asking.entries.get(matrix["name"]) for matrix in matrices]
     if len(matrices) > _MOST_TABLES or sum(entry.rows for entry in entries if entry is not None) > _MOST_ROWS:
         return
     parts = []
     for matrix, entry in zip(matrices, entries, strict=True):
         if entry is None or entry.examples is None or not matrix["mistakes"]:
             continue
-        down, across = identifier(matrix["down"]), identifier(matrix["across"])
-        text = (
-            f"SELECT {down}, {across}, list(id ORDER BY confidence DESC NULLS LAST, id)[:{IMAGES}]\n"
-            f"FROM {identifier(matrix['name'])} WHERE {down} IS DISTINCT FROM {across} GROUP BY ALL"
-        )
+        text = example.surest(matrix["name"], matrix["down"], matrix["across"], IMAGES)
         try:
-            found = await held.ask(request, "sql", text, most=20_000)
+            found = await held.ask(request, "sql", text, most=20_000, runs=asking.runs)
         except SecondguessError:  # the words stay
             continue
         ids = {(one, other): names for one, other, names in found.rows}
@@ -85,4 +74,4 @@ async def add_mistakes(
             _, one, other = mistake["key"]
             parts.append(mistake)
             mistake |= {"table": matrix["name"], "ids": ids.get((one, other), [])}
-    await add_images(request, held, runs, parts)
+    await add_images(request, held, asking, parts)

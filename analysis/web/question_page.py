@@ -9,17 +9,21 @@ from starlette.responses import Response
 
 from analysis import charts, questions, refs
 from analysis.answer import Answer
+from analysis.chosen import Runs
 from analysis.errors import SecondguessError
 from analysis.questions import Question
-from analysis.schema import DEFAULT_TABLE, at_epoch, reference
-from analysis.store.runs import Run, list_runs
+from analysis.refs import Named
+from analysis.schema import at_epoch, reference
+from analysis.scope import run_names
+from analysis.store.records import Epoch
+from analysis.store.runs import list_runs
 from analysis.tableview import TableView
 from analysis.web import butterfly_drawing, cells, confusion_drawing, urls
 from analysis.web.class_labels import is_value
 from analysis.web.columns import shown
 from analysis.web.drawing import SIDES, Site, drawn, records, site, sql_of, status_of, with_chart
 from analysis.web.epochs import few
-from analysis.web.question_images import add_images, add_mistakes
+from analysis.web.question_images import Asking, add_images, add_mistakes
 from analysis.web.worker import Found
 
 _MOST_SCORES = 12  # columns; of more classes none is shown
@@ -49,16 +53,18 @@ async def _one(request: Request, held: Site, asked: Question) -> Response:
     tables = [reference(run.name, table) for run in runs.values() for table in run.tables]
     context: dict[str, Any] = {"title": title(asked.name), "here": "Questions", "asked": asked, "refs": names}
     context |= {"options": options, "least": least, "most": most, "tables": tables}
-    context |= {"steps": _steps(runs, asked, names, options), "swapped": _swapped(asked, names, options)}
+    chosen = [_chosen(runs, text, asked.epochs) for text in names]
+    context |= {"steps": _steps(chosen, asked, names, options), "swapped": _swapped(asked, names, options)}
     if len(names) < least:
         return drawn(request, "question.html", context, {"question": asked.name, "tables": tables})
     more = {"most": _MOST_CELLS} if _is(asked, "matrix") else {}
     try:
-        found = await held.ask(request, "question", asked.name, refs=names, options=options, **more)
+        found = await held.ask(request, "question", asked.name, refs=names, options=options, runs=runs, **more)
     except SecondguessError as fault:
         return drawn(request, "question.html", {**context, "error": fault}, {"error": str(fault)}, status_of(fault))
-    context |= _answered(held, asked, found, runs)
-    await _illustrated(request, held, context, runs)
+    entries = _entries(runs, chosen)
+    context |= _answered(held, asked, found, entries)
+    await _illustrated(request, held, context, Asking(runs, entries))
     answer = drawn(request, "question.html", context, _data(found))
     if not context["chart"]:
         return answer
@@ -89,18 +95,32 @@ def _data(found: Found) -> dict[str, Any]:
     }
 
 
+def _chosen(runs: Runs, text: str, epochs: str) -> Named | None:
+    """What a reference names; None where it is none, which is said where the answer would be."""
+    try:
+        return refs.named(runs, text, epochs)
+    except SecondguessError:
+        return None
+
+
+def _entries(runs: Runs, chosen: Sequence[Named | None]) -> dict[str, Epoch]:
+    """The records of what is asked about, by the names that the answer gives them."""
+    asked = [table.selection for table in chosen if table and table.selection]
+    names = run_names(runs, asked)
+    epochs = [epoch for selection in asked for epoch in selection.epochs]
+    return {at_epoch(names[epoch.run, epoch.table], epoch.epoch): epoch for epoch in epochs}
+
+
 def _steps(
-    runs: Mapping[str, Run], asked: Question, names: Sequence[str], options: Mapping[str, str]
+    chosen: Sequence[Named | None], asked: Question, names: Sequence[str], options: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """For each table that is asked about at one epoch the epochs there are, as links that put it at one of them."""
     found = []
-    for place, text in enumerate(names):
-        try:
-            selection = refs.resolve(runs, text, asked.epochs)
-        except SecondguessError:  # said where the answer would be
+    for place, (text, table) in enumerate(zip(names, chosen, strict=True)):
+        if table is None or table.selection is None:
             continue
-        epochs = sorted(runs[selection.run].tables[selection.table])
-        now = selection.epochs[0].epoch if len(selection.epochs) == 1 else None
+        epochs = [epoch.epoch for epoch in table.epochs]
+        now = table.selection.epochs[0].epoch if len(table.selection.epochs) == 1 else None
         if now is None or len(epochs) < 2:
             continue
         base = text.partition("@")[0]
@@ -133,7 +153,7 @@ def _listed(held: Site, name: str) -> dict[str, Any]:
         return {"name": name, "help": "", "url": "", "fault": str(fault)}
 
 
-def _answered(held: Site, asked: Question, found: Found, runs: Mapping[str, Run]) -> dict[str, Any]:
+def _answered(held: Site, asked: Question, found: Found, entries: Mapping[str, Epoch]) -> dict[str, Any]:
     hidden = {"examples", "run", "epoch"} if found.sides > 1 else {"examples"}  # said in the heading, or for joins only
     columns = [
         column for column in shown(found.columns, found.types, found.sides, found.classes) if column.title not in hidden
@@ -157,7 +177,7 @@ def _answered(held: Site, asked: Question, found: Found, runs: Mapping[str, Run]
         "row_sides": _row_sides(found) if plain else [],
         "row_urls": _row_urls(found) if plain else [],
         "pictures": _pictures(found) if plain and "id" in found.columns else [],
-        "examples": _examples(found, runs),
+        "examples": _examples(found, entries),
     }
 
 
@@ -198,23 +218,19 @@ def _pictures(found: Found) -> list[dict[str, Any]]:
     return parts
 
 
-def _examples(found: Found, runs: Mapping[str, Run]) -> int | None:
+def _examples(found: Found, entries: Mapping[str, Epoch]) -> int | None:
     """The number of rows of each table asked about, where it is the same of all."""
-    counts = set()
-    for name, epoch in found.order:
-        run, _, table = name.partition("/")
-        held = runs[run].tables if run in runs else {}
-        entry = held.get(table or DEFAULT_TABLE, next(iter(held.values()), {})).get(epoch)
-        counts.add(entry.rows if entry is not None else None)
+    named = [entries.get(at_epoch(run, epoch)) for run, epoch in found.order]
+    counts = {entry.rows if entry is not None else None for entry in named}
     return counts.pop() if len(counts) == 1 else None
 
 
-async def _illustrated(request: Request, held: Site, context: Mapping[str, Any], runs: Mapping[str, Run]) -> None:
+async def _illustrated(request: Request, held: Site, context: Mapping[str, Any], asking: Asking) -> None:
     """Look up the images that a drawing shows."""
     if context["butterfly"] is not None:
         parts = [part for line in context["butterfly"]["lines"] for part in line["parts"]]
-        await add_images(request, held, runs, parts)
+        await add_images(request, held, asking, parts)
     if context["pictures"]:
-        await add_images(request, held, runs, context["pictures"])
+        await add_images(request, held, asking, context["pictures"])
     if context["matrices"]:
-        await add_mistakes(request, held, runs, context["matrices"])
+        await add_mistakes(request, held, asking, context["matrices"])

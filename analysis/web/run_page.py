@@ -9,13 +9,13 @@ from starlette.responses import Response
 
 from analysis import charts
 from analysis.errors import NotFound, listing
+from analysis.metrics import binned
 from analysis.schema import WRONG, at_epoch, reference
 from analysis.store.runs import Run, list_runs
 from analysis.tableview import TableView
 from analysis.web import run_facts, urls
 from analysis.web.drawing import SIDES, Site, drawn, fragment, records, site, with_chart
 from analysis.web.epochs import few
-from analysis.web.metrics import binned
 from analysis.web.worker import Found
 
 MOST_EPOCHS, MOST_METRICS = 20, 12
@@ -29,7 +29,7 @@ async def run(request: Request) -> Response:
     if missing := [name for name in names if name not in known]:
         raise NotFound(f"no run named {missing[0]!r}; the store has: {listing(known) or 'none yet'}")
     rows = [run_facts.facts(known[name]) for name in names]
-    found = await _measured(request, held, names)
+    found = await _measured(request, held, known, names)
     measured = records(found.columns, found.rows) if found is not None else []
     chosen, others = _chosen_metrics(measured, request.query_params.getlist("metric"))
     origins = [run_facts.came_from(row) for row in rows]
@@ -53,12 +53,12 @@ async def run(request: Request) -> Response:
     return with_chart(answer, partial(_charts, measured, names, chosen)) if chosen else answer
 
 
-async def _measured(request: Request, held: Site, names: Sequence[str]) -> Found | None:
+async def _measured(request: Request, held: Site, known: Mapping[str, Run], names: Sequence[str]) -> Found | None:
     """The runs' metrics in so many points that a chart draws them whole; None where there is no run."""
     if not names:
         return None
     text, most = binned(names)
-    return await held.ask(request, "sql", text, most=most)
+    return await held.ask(request, "sql", text, most=most, runs=known)
 
 
 def _chosen_metrics(measured: Sequence[Mapping[str, Any]], asked: Sequence[str]) -> tuple[list[str], list[str]]:

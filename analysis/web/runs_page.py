@@ -56,7 +56,7 @@ async def _starts(request: Request, held: Site, known: Mapping[str, Run]) -> lis
         first, *_, last = several
         pair = (_reference(first), _reference(last))
         differ = TableView(pair, "inner", where=(changes.differing(),))
-        number = await _differing(request, held, differ, (first, last))
+        number = await _differing(request, held, known, differ, (first, last))
         unit = "guesses differ" if number else "two bars per score"
         found.append(_start("Where two epochs disagree", urls.table(differ), pair, number, unit))
         wrong = urls.table(TableView(pair, where=(WRONG,)), side="1")
@@ -80,7 +80,9 @@ def _start(text: str, url: str, refs: tuple[str, str], number: str, unit: str) -
     return {"text": text, "url": url, "refs": refs, "number": number, "unit": unit}
 
 
-async def _differing(request: Request, held: Site, view: TableView, pair: tuple[Epoch, Epoch]) -> str:
+async def _differing(
+    request: Request, held: Site, known: Mapping[str, Run], view: TableView, pair: tuple[Epoch, Epoch]
+) -> str:
     """On how many rows two epochs disagree, counted once, since epochs do not change; empty where it takes long."""
     key = tuple((str(entry.file), entry.epoch) for entry in pair)
     if key not in held.counted:
@@ -88,7 +90,7 @@ async def _differing(request: Request, held: Site, view: TableView, pair: tuple[
             return ""
         many = TableView(view.tables, "inner", where=view.where, columns=("id",), limit=1)
         try:
-            held.counted[key] = (await held.ask(request, "table", many)).total or 0
+            held.counted[key] = (await held.ask(request, "table", many, runs=known)).total or 0
         except SecondguessError:  # ids that repeat: the page behind the link says it
             return ""
     return f"{held.counted[key]:,}"

@@ -6,6 +6,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from analysis.chosen import Runs
 from analysis.errors import SecondguessError
 from analysis.schema import DEFAULT_TABLE, at_epoch
 from analysis.sqltext import identifier
@@ -23,7 +24,8 @@ _EXAMPLE = f"SELECT truth, guess, count(*) AS n\nFROM {DEFAULT_TABLE}\nWHERE wro
 
 async def page(request: Request) -> Response:
     """Show the box; a text in the address is put into it and not run."""
-    return _drawn(request, request.query_params.get("sql") or _EXAMPLE, None, None)
+    known = list_runs(site(request).store)
+    return _drawn(request, known, request.query_params.get("sql") or _EXAMPLE, None, None)
 
 
 async def run(request: Request) -> Response:
@@ -35,11 +37,12 @@ async def run(request: Request) -> Response:
     if not allowed(held, str(form.get("csrf", ""))):
         return PlainTextResponse("this form is not of this page; reload it and send it again\n", 403)
     text = str(form.get("sql", ""))
+    known = list_runs(held.store)
     try:
-        found = await held.ask(request, "sql", text, most=_MOST)
+        found = await held.ask(request, "sql", text, most=_MOST, runs=known)
     except SecondguessError as error:
-        return _drawn(request, text, None, error)
-    return _drawn(request, text, found, None)
+        return _drawn(request, known, text, None, error)
+    return _drawn(request, known, text, found, None)
 
 
 def too_large(request: Request) -> bool:
@@ -53,9 +56,8 @@ def allowed(held: Site, csrf: str) -> bool:
     return hmac.compare_digest(csrf.encode(), held.keys.csrf.encode())
 
 
-def _drawn(request: Request, text: str, found: Found | None, error: SecondguessError | None) -> Response:
+def _drawn(request: Request, known: Runs, text: str, found: Found | None, error: SecondguessError | None) -> Response:
     held = site(request)
-    known = list_runs(held.store)
     columns = shown(found.columns, found.types, found.sides, found.classes) if found is not None else []
     fault = error.fault if error is not None else None
     context = {

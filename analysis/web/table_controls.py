@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from analysis import changes, refs
-from analysis.errors import SecondguessError
+from analysis import changes
+from analysis.refs import Named
 from analysis.schema import WRONG, at_epoch
 from analysis.scope import columns_of
 from analysis.sqltext import identifier
-from analysis.store.runs import Run
 from analysis.tableview import TableView
 from analysis.web import urls
 from analysis.web.drawing import SIDES
@@ -79,15 +78,12 @@ def chips(view: TableView, more: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def at_hand(runs: Mapping[str, Run], view: TableView) -> list[tuple[str, str]]:
-    """The columns that a filter can name, each as SQL writes it, with its Arrow type."""
+def at_hand(tables: Sequence[Named], view: TableView) -> list[tuple[str, str]]:
+    """The columns that a filter can name, each as SQL writes it, with its Arrow type; tables are those of the view."""
     found: dict[str, str] = {}
-    for place, text in enumerate(view.tables):
-        try:
-            selection = refs.resolve(runs, text, "last")
-        except SecondguessError:
-            continue  # the page says it where the rows would be
-        for name, kind in (column for epoch in selection.epochs[-1:] for column in columns_of(epoch)):
+    for place, table in enumerate(tables):
+        epochs = table.selection.epochs if table.selection is not None else ()
+        for name, kind in (column for epoch in epochs[-1:] for column in columns_of(epoch)):
             keyed = view.join is None or name in view.key
             found.setdefault(name if keyed else f"{name}_{chr(ord('a') + place)}", kind)
     found |= {name: "computed" for name, _ in (*view.add, *view.wandb_add)}
@@ -98,17 +94,15 @@ def _plain(name: str) -> bool:
     return name.isascii() and name.replace("_", "a").isalnum() and not name[0].isdigit()
 
 
-def steps(runs: Mapping[str, Run], view: TableView, more: Mapping[str, Any]) -> list[dict[str, Any]]:
+def steps(named: Sequence[Named], view: TableView, more: Mapping[str, Any]) -> list[dict[str, Any]]:
     """For each table the epochs there are, as links that put it at one of them."""
     found = []
-    for place, text in enumerate(view.tables):
-        ref = refs.parse(text)
-        try:
-            selection = refs.resolve(runs, text, "last")
-        except SecondguessError:
+    for place, (text, table) in enumerate(zip(view.tables, named, strict=True)):
+        if table.selection is None:
             continue
-        epochs = sorted(runs[ref.run].tables[selection.table])
-        now = selection.epochs[0].epoch if len(selection.epochs) == 1 and view.at is None else None
+        epochs = [epoch.epoch for epoch in table.epochs]
+        chosen = table.selection.epochs
+        now = chosen[0].epoch if len(chosen) == 1 and view.at is None else None
         base = text.partition("@")[0]
         links = []
         for epoch in _few(epochs, now):
@@ -127,17 +121,10 @@ def _few(epochs: Sequence[int], now: int | None) -> list[int]:
     return sorted({epochs[0], *near, epochs[-1]})
 
 
-def slider(runs: Mapping[str, Run], view: TableView, more: Mapping[str, Any]) -> dict[str, Any] | None:
+def slider(named: Sequence[Named], view: TableView, more: Mapping[str, Any]) -> dict[str, Any] | None:
     """The slider that puts all tables at one epoch."""
-    epochs: list[int] = []
-    for text in view.tables:
-        try:
-            ref = refs.parse(text)
-            selection = refs.resolve(runs, text.partition("@")[0], "last")
-        except SecondguessError:
-            return None
-        epochs += runs[ref.run].tables[selection.table]
-    if len(set(epochs)) < 2:
+    epochs = [epoch.epoch for table in named for epoch in table.epochs]
+    if len(set(epochs)) < 2 or not all(table.epochs for table in named):
         return None
     bare = tuple(dict.fromkeys(text.partition("@")[0] for text in view.tables))
     if view.at is None and len(bare) < len(view.tables):

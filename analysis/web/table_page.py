@@ -1,6 +1,6 @@
 """The page of a table view: one or more tables stacked, joined or side by side, with every operation as a link."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Any
@@ -9,9 +9,11 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from analysis import refs, views
+from analysis.chosen import Runs
 from analysis.errors import BadInput, SecondguessError
+from analysis.refs import Named
 from analysis.schema import WRONG, reference
-from analysis.store.runs import Run, list_runs
+from analysis.store.runs import list_runs
 from analysis.tableview import TableView
 from analysis.web import table_controls as controls
 from analysis.web import urls
@@ -34,28 +36,30 @@ async def page(request: Request) -> Response:
     if (picked := [name for name in query.getlist("c") if name.strip()]) and "columns" not in query:
         view = replace(view, columns=tuple(picked))
     more = {name: query.get(name) for name in ("size", "side", "pin")}
+    named = [refs.named(runs, text, "last") for text in view.tables]
     error: SecondguessError | None = None
     fault: FilterFault | None = None
     drawn_panels: list[dict[str, Any]] = []
     summary: dict[str, Any] = {}
     try:
-        drawn_panels, summary = await panels(request, held, view, more)
+        drawn_panels, summary = await panels(request, held, runs, view, more)
     except SecondguessError as found:
         error, fault = found, filter_fault(view, found)
     if fault is not None:  # the answer as it was stays in sight
         with suppress(SecondguessError):
-            drawn_panels, summary = await panels(request, held, fault.others, more)
-    return _drawn(request, runs, (view, more), (drawn_panels, summary), (error, fault))
+            drawn_panels, summary = await panels(request, held, runs, fault.others, more)
+    return _drawn(request, (runs, named), (view, more), (drawn_panels, summary), (error, fault))
 
 
 def _drawn(
     request: Request,
-    runs: Mapping[str, Run],
+    there: tuple[Runs, Sequence[Named]],
     asked: tuple[TableView, Mapping[str, Any]],
     answer: tuple[list[dict[str, Any]], dict[str, Any]],
     wrong: tuple[SecondguessError | None, FilterFault | None],
 ) -> Response:
-    """The page round an answer, or round what is wrong and the answer without it."""
+    """The page round an answer, or round what is wrong and the answer without it; there is what the tables name."""
+    runs, named = there
     (whole, more), (drawn_panels, summary), (error, fault) = asked, answer, wrong
     view = whole if fault is None else fault.others
     context = {
@@ -67,13 +71,13 @@ def _drawn(
         "error": error,
         "fault": fault,
         "size": controls.SIZES.get(more["size"] or "", 28),
-        "heads": _heads(runs, view),
+        "heads": _heads(named, view),
         "links": controls.links(view, more),
         "chips": controls.chips(view, more),
-        "at_hand": controls.at_hand(runs, view),
+        "at_hand": controls.at_hand(named, view),
         "known": [table["name"] for table in _tables(runs)],
-        "steps": controls.steps(runs, view, more),
-        "at": controls.slider(runs, view, more),
+        "steps": controls.steps(named, view, more),
+        "at": controls.slider(named, view, more),
         "hidden": [part for part in urls.query(view, **more) if part[0] != "offset"],
     }
     if error is not None:
@@ -82,7 +86,7 @@ def _drawn(
     return drawn(request, "table.html", context, data)
 
 
-def _choice(request: Request, held: Site, runs: Mapping[str, Run]) -> Response:
+def _choice(request: Request, held: Site, runs: Runs) -> Response:
     """Every table of the store, and the views that were saved in it."""
     tables = _tables(runs)
     saved = []
@@ -95,7 +99,7 @@ def _choice(request: Request, held: Site, runs: Mapping[str, Run]) -> Response:
     return drawn(request, "choose.html", context, {"tables": tables, "saved": saved})
 
 
-def _tables(runs: Mapping[str, Run]) -> list[dict[str, Any]]:
+def _tables(runs: Runs) -> list[dict[str, Any]]:
     """Every table of the store, with the address of its last epoch."""
     found = []
     for run in runs.values():
@@ -116,18 +120,14 @@ def _tables(runs: Mapping[str, Run]) -> list[dict[str, Any]]:
     return found
 
 
-def _heads(runs: Mapping[str, Run], view: TableView) -> list[dict[str, Any]]:
+def _heads(named: Sequence[Named], view: TableView) -> list[dict[str, Any]]:
     """Each table's name and how often it errs, where its record says so."""
     found = []
-    for place, table in enumerate(view.tables):
-        entry = None
-        try:
-            selection = refs.resolve(runs, table, "last")
-            entry = selection.epochs[-1] if len(selection.epochs) == 1 and view.at is None else None
-        except SecondguessError:
-            pass  # the page says it where the rows would be
+    for place, table in enumerate(named):  # of one that names nothing the page says so where the rows would be
+        epochs = table.selection.epochs if table.selection is not None else ()
+        entry = epochs[0] if len(epochs) == 1 and view.at is None else None
         side = SIDES[place] if len(view.tables) > 1 and place < len(SIDES) else ""
-        found.append({"name": table, "side": side, "entry": entry})
+        found.append({"name": table.text, "side": side, "entry": entry})
     return found
 
 

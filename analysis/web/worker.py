@@ -13,6 +13,7 @@ import duckdb
 
 from analysis import asking, engine, export, questions, table_sql
 from analysis.answer import Answer
+from analysis.chosen import Runs
 from analysis.engine import Build, answered
 from analysis.errors import SecondguessError
 from analysis.join_report import JoinReport
@@ -25,7 +26,10 @@ _NUMBERS = {"INTEGER", "BIGINT", "FLOAT", "DOUBLE", "SMALLINT", "TINYINT"}
 
 @dataclass(frozen=True)
 class Asked:
-    """What a page asks: how names one of table, question, sql, runs, and what has what it needs."""
+    """What a page asks: how names one of table, question, sql, export, and what has what it needs.
+
+    runs are those of the store, where the page has listed them.
+    """
 
     how: str
     store: Path
@@ -33,6 +37,7 @@ class Asked:
     refs: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
     most: int = _MOST_ROWS
+    runs: Runs | None = None
 
 
 @dataclass(frozen=True)
@@ -125,10 +130,9 @@ def _build(asked: Asked) -> Build:
     if asked.how == "table":
         view: TableView = asked.what
         chosen = partial(usual, view, scores=asked.options.get("scores", True))
-        return partial(table_sql.statement, store=asked.store, view=view, usual=chosen)
+        return partial(table_sql.statement, store=asked.store, view=view, usual=chosen, known=asked.runs)
     if asked.how == "question":
         question = questions.find(asked.store, asked.what)
-        return partial(asking.question, store=asked.store, asked=question, refs=asked.refs, given=asked.options)
-    if asked.how == "runs":
-        return lambda con: asking.runs_statement(asked.store)
-    return partial(asking.sql, store=asked.store, text=asked.what)
+        build = partial(asking.question, store=asked.store, asked=question, known=asked.runs)
+        return partial(build, refs=asked.refs, given=asked.options)
+    return partial(asking.sql, store=asked.store, text=asked.what, known=asked.runs)

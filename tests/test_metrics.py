@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import analysis
-from analysis.web.metrics import binned
+from analysis.metrics import binned
 from trainer.recorder import Recorder
 
 

@@ -1,0 +1,61 @@
+"""One example: what was said of it, what the store has of it, and the images of some; as SQL for `asking.sql`."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from analysis.schema import WRONG
+from analysis.sqltext import identifier, literal
+
+
+@dataclass(frozen=True)
+class Example:
+    """Which example: the table that speaks of it, its id, and the stem of the file that describes it, if there is one.
+
+    A table alone is that of all runs; RUN/TABLE is of one.
+    """
+
+    table: str
+    id: str
+    stem: str | None
+
+    @property
+    def where(self) -> str:
+        """The condition that a row is about it."""
+        return f"id = {literal(self.id)}" + (f" AND examples = {literal(self.stem)}" if self.stem else "")
+
+
+def said(example: Example, first: Sequence[str] = ()) -> str:
+    """Every row about the example, without its scores: those of the runs that are named first, in their order."""
+    columns = f"run, epoch, id, guess, truth, confidence, truth_score, {WRONG}"
+    cases = " ".join(f"WHEN {literal(run)} THEN {place}" for place, run in enumerate(first))
+    order = f"CASE run {cases} ELSE {len(first)} END, run, epoch" if first else "run, epoch"
+    return f"SELECT {columns} FROM {identifier(example.table)} WHERE {example.where} ORDER BY {order}"
+
+
+def whole(example: Example, tables: Iterable[tuple[str, int]]) -> str:
+    """The whole rows about the example of some (run, epoch), and last whether each is an error."""
+    here = " OR ".join(f"(run = {literal(run)} AND epoch = {literal(epoch)})" for run, epoch in tables)
+    return (
+        f"SELECT * EXCLUDE ({WRONG}), {WRONG} FROM {identifier(example.table)} "
+        f"WHERE {example.where} AND ({here}) ORDER BY run, epoch"
+    )
+
+
+def described(example: Example) -> str:
+    """What the file that describes it says of the example: its image or content, its digest, its truth."""
+    return f"SELECT * FROM examples WHERE {example.where} LIMIT 1"
+
+
+def images(stems: Iterable[str], ids: Iterable[str]) -> str:
+    """The images of these ids in these files: (the file's stem, id, image)."""
+    files, names = (", ".join(map(literal, each)) for each in (stems, ids))
+    return f"SELECT examples, id, image FROM examples WHERE examples IN ({files}) AND id IN ({names})"
+
+
+def surest(table: str, down: str, across: str, most: int) -> str:
+    """Of each pair of unlike labels in two columns of a table the ids of at most so many rows, the surest first."""
+    one, other = identifier(down), identifier(across)
+    return (
+        f"SELECT {one}, {other}, list(id ORDER BY confidence DESC NULLS LAST, id)[:{literal(most)}]\n"
+        f"FROM {identifier(table)} WHERE {one} IS DISTINCT FROM {other} GROUP BY ALL"
+    )

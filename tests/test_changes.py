@@ -1,0 +1,30 @@
+"""What lies between two tables, counted by hand; where guesses are NULL see test_wrong."""
+
+from pathlib import Path
+from typing import Any
+
+from recording import record
+
+import analysis
+from analysis import changes, table_sql
+from analysis.tableview import TableView
+
+
+def shown(store: Path, view: TableView) -> list[tuple[Any, ...]]:
+    con = analysis.connect(store).con
+    return con.execute(table_sql.statement(con, store, view).text).fetchall()
+
+
+def test_guesses_that_differ_errors_that_went_and_came_and_those_of_both(tmp_path: Path) -> None:
+    #        right twice   fixed         broken        otherwise wrong  the same error  unlabelled
+    first = [("a", 0, 0), ("b", 0, 1), ("c", 0, 0), ("d", 0, 1), ("e", 0, 2), ("f", None, 0)]
+    second = [("a", 0, 0), ("b", 0, 0), ("c", 0, 2), ("d", 0, 2), ("e", 0, 2), ("f", None, 1)]
+    record(tmp_path, "cnn", {1: first, 2: second})
+    view = TableView(("cnn@1", "cnn@2"), "inner", where=("id = 'a'",), limit=1, offset=3)
+    assert shown(tmp_path, changes.counted(view)) == [(4, 1, 1, 1)]  # differ, fixed, broken, both
+    differ = TableView(("cnn@1", "cnn@2"), "inner", where=(changes.differing(),), columns=("id",))
+    assert shown(tmp_path, differ) == [("b",), ("c",), ("d",), ("f",)]
+
+
+def test_of_more_tables_some_differ() -> None:
+    assert changes.differing("abc") == "guess_a IS DISTINCT FROM guess_b OR guess_a IS DISTINCT FROM guess_c"
