@@ -13,6 +13,7 @@ from analysis.join_report import JoinReport
 from analysis.joins import Join
 from analysis.questions import Question
 from analysis.refs import Selection, resolve
+from analysis.schema import folded
 from analysis.scope import Relation
 from analysis.sqltext import Statement
 from analysis.store.runs import Run, list_runs
@@ -37,7 +38,7 @@ def question(
     relations: dict[str, Relation] = {}
     reports: tuple[JoinReport, ...] = ()
     for name in found.relations:
-        if guard.folded(name) == "joined":
+        if folded(name) == "joined":
             if len(chosen) < 2:
                 raise BadInput(f"joined is tables side by side; name two, not {len(chosen)}")
             side_by_side = joins.joined(con, chosen, Join(), run_names=names)
@@ -114,7 +115,7 @@ def _inspected(con: duckdb.DuckDBPyConnection, asked: Question) -> guard.Inspect
 
 def _question_relation(name: str, chosen: Sequence[Selection], runs: Mapping[str, Run]) -> Relation:
     """The relation of that name, over the tables asked about or, where none are, the whole store."""
-    kind = guard.folded(name)
+    kind = folded(name)
     if kind == "predictions":
         return scope.stacked("predictions", chosen, names=scope.run_names(runs, chosen))
     if kind == "examples":

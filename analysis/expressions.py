@@ -7,6 +7,7 @@ import duckdb
 
 from analysis import guard
 from analysis.errors import BadInput, Refused, listing, meant
+from analysis.schema import folded
 from analysis.sqltext import identifier
 
 _LONGEST, _MESSAGE = 120, 500  # characters of a text and of what is wrong with it that are repeated
@@ -33,14 +34,14 @@ def expression(
     is not there.
     """
     if columns is not None and text in columns:
-        return Expression(identifier(text), (), frozenset({guard.folded(text)}))
+        return Expression(identifier(text), (), frozenset({folded(text)}))
     try:
         found = guard.expression(con, text)
     except Refused as error:
         shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
         raise Refused(f"in {what} {shown!r}: {str(error)[:_MESSAGE]}") from None
     if columns is not None:
-        known = {guard.folded(name) for name in columns}
+        known = {folded(name) for name in columns}
         if unknown := sorted(found.plain - known):
             hint = meant(unknown[0], columns)
             raise BadInput(
@@ -99,11 +100,11 @@ def column(what: str, name: str, columns: Mapping[str, object]) -> str:
     """The column that a person names, whatever the case of its letters; raises BadInput with those there are."""
     if name in columns:
         return name
-    folded = {guard.folded(held): held for held in columns}
-    if guard.folded(name) not in folded:
+    known = {folded(held): held for held in columns}
+    if folded(name) not in known:
         hint = meant(name, columns)
         raise BadInput(f"{what}: there is no column {name!r}{hint}; there are: {listing(columns, 40)}")
-    return folded[guard.folded(name)]
+    return known[folded(name)]
 
 
 def _split(text: str, separator: bytes) -> Iterator[str]:

@@ -8,12 +8,12 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import duckdb
 
 from analysis.errors import Refused
+from analysis.schema import folded
 from analysis.sqltext import Parameter
 
 _LONGEST = 65_536  # bytes: some hundred thousand brackets cost a gigabyte
@@ -29,7 +29,6 @@ _SEVERAL = {"unnest", "unlist", "generate_subscripts"}
 # What stands without brackets and is no column.
 _WORDS = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp", "user", "current_user"}
 _CLAUSES = ("where_clause", "group_expressions", "group_sets", "having", "sample", "qualify", "modifiers")
-_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 _CTE_NAME = re.compile(r"[^./\\:'\"*?\[\]{}\x00-\x1f]+")  # nothing that could be a path or an address
 
 
@@ -138,11 +137,6 @@ def _outside_subqueries(node: Any) -> Iterator[dict[str, Any]]:
     elif isinstance(node, list):
         for item in node:
             yield from _outside_subqueries(item)
-
-
-def folded(name: str) -> str:
-    """A name as DuckDB compares it: without the case of the letters A to Z, and of no others."""
-    return name.translate(_LOWER)
 
 
 def _tree(con: duckdb.DuckDBPyConnection, text: str, before: str = "") -> dict[str, Any]:

@@ -8,12 +8,11 @@ import duckdb
 
 from analysis import matching
 from analysis.errors import BadInput, listing
-from analysis.guard import folded
 from analysis.join_report import JoinReport
 from analysis.kinds import Kind
 from analysis.matching import Side
 from analysis.refs import Selection
-from analysis.schema import reference
+from analysis.schema import folded, reference
 from analysis.scope import PLACE, Relation, RunNames, class_order, same_labels, stacked
 from analysis.sqltext import as_text, identifier
 from analysis.store.records import Epoch

@@ -2,6 +2,7 @@
 
 import re
 import unicodedata
+from string import ascii_lowercase, ascii_uppercase
 
 from analysis.errors import BadInput
 
@@ -24,6 +25,7 @@ _SCORE = re.compile(r"score_(\d+)")
 # `=` makes a folder a column's value (lr=0.01), for DuckDB among others; `.json` is what records are called.
 _ENCODED = re.compile(r"""[%\\:"<>|=\[\]{}]|^\.|[. ]$|\.(?=json$)""", re.IGNORECASE)
 _LONGEST_FOLDER = 200
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 def score_column(index: int) -> str:
@@ -54,6 +56,11 @@ def whole_name(run: str, table: str, epoch: int | str | None = None) -> str:
 def at_epoch(name: str, epoch: int | str) -> str:
     """The name of a run or table at an epoch, or at the last, the best or all."""
     return f"{name}@{epoch}"
+
+
+def folded(name: str) -> str:
+    """A column's name as DuckDB compares it: without the case of the letters A to Z, and of no others."""
+    return name.translate(_LOWER)
 
 
 def checked_name(kind: str, name: object) -> str:

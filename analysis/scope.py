@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from analysis.errors import BadInput, Damaged
-from analysis.guard import folded
 from analysis.kinds import Kind, kind_of
 from analysis.refs import Selection, called
-from analysis.schema import is_score, score_column
+from analysis.schema import folded, is_score, score_column
 from analysis.sqltext import as_text, identifier, literal, read_parquet
 from analysis.store.records import Epoch
 from analysis.store.runs import Run

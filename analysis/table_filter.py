@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 import duckdb
 
-from analysis import expressions, guard, scope
+from analysis import expressions, scope
 from analysis.errors import BadInput
 from analysis.expressions import Expression
 from analysis.free_relations import free_relation
 from analysis.kinds import Kind, kind_of_sql
+from analysis.schema import folded
 from analysis.scope import Relation
 from analysis.sqltext import identifier
 from analysis.table_rows import TableRows
@@ -62,7 +63,7 @@ def filtered(con: duckdb.DuckDBPyConnection, rows: TableRows, view: TableView) -
     relations = _named_relations(rows, texts)
     source, as_read = rows.source, rows.as_read and not any(text.ordered for text in texts)
     hidden: frozenset[str] = frozenset()
-    named = {*(name for text in texts for name in text.columns), *map(guard.folded, view.group)}
+    named = {*(name for text in texts for name in text.columns), *map(folded, view.group)}
     if needed := {name: lookups[name] for name in lookups if {name, image_of(name)} & named}:
         source, as_read = _with_digests(rows, relations, needed), False
         shown |= dict.fromkeys(needed, "text")
@@ -97,9 +98,9 @@ def filtered(con: duckdb.DuckDBPyConnection, rows: TableRows, view: TableView) -
 
 def _free(view: TableView, shown: Iterable[str]) -> None:
     """Raise BadInput where a computed column is called as one that there is."""
-    taken = {guard.folded(name) for name in (*shown, *_TAKEN)}
+    taken = {folded(name) for name in (*shown, *_TAKEN)}
     for name, _ in (*view.add, *view.wandb_add):
-        if guard.folded(name) in taken:
+        if folded(name) in taken:
             raise BadInput(f"there is a column {name!r} already; call the computed one otherwise")
 
 
@@ -113,8 +114,8 @@ def _term(con: duckdb.DuckDBPyConnection, text: str, columns: Sequence[str] | No
 def _named_relations(rows: TableRows, texts: Iterable[Expression]) -> dict[str, Relation]:
     """The relations that subqueries in expressions name, but for those the view itself reads."""
     names = dict.fromkeys(name for text in texts for name in text.relations)
-    own = {guard.folded(name) for name in rows.relations}
-    return {name: free_relation(name, rows.runs) for name in names if guard.folded(name) not in own}
+    own = {folded(name) for name in rows.relations}
+    return {name: free_relation(name, rows.runs) for name in names if folded(name) not in own}
 
 
 def image_of(digest: str) -> str:
@@ -145,8 +146,8 @@ def _with_digests(rows: TableRows, relations: dict[str, Relation], needed: Mappi
 
 def _unlike(name: str, names: Iterable[str]) -> str:
     """The name, or one like it that is none of these."""
-    folded = {guard.folded(each) for each in names}
-    while guard.folded(name) in folded:
+    taken = set(map(folded, names))
+    while folded(name) in taken:
         name += "'"
     return name
 

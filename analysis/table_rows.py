@@ -13,7 +13,7 @@ from analysis.join_report import JoinReport
 from analysis.joins import Join
 from analysis.kinds import Kind
 from analysis.refs import Selection
-from analysis.schema import at_epoch
+from analysis.schema import at_epoch, folded
 from analysis.scope import PLACE, Relation, RunNames
 from analysis.sqltext import identifier, literal
 from analysis.store.records import Epoch
@@ -111,7 +111,7 @@ def _stacked(runs: Mapping[str, Run], chosen: Sequence[Selection], notes: tuple[
     if twice := [name for name in names if names.count(name) > 1]:
         raise BadInput(f"{twice[0]} is named twice; stacked, a table stands once")
     epochs = [epoch for selection in chosen for epoch in selection.epochs]
-    place = all(column.casefold() != PLACE for epoch in epochs for column, _ in epoch.columns)
+    place = all(folded(column) != PLACE for epoch in epochs for column, _ in epoch.columns)
     called = scope.run_names(runs, chosen)
     relation = scope.stacked(f"{', '.join(names)}", chosen, place=place, names=called)
     source = names[0] if len(names) == 1 else "predictions"
@@ -143,7 +143,7 @@ def _joined(
     notes: tuple[str, ...],
 ) -> TableRows:
     epochs = [epoch for selection in chosen for epoch in selection.epochs]
-    place = all(column.casefold() != PLACE for epoch in epochs for column, _ in epoch.columns)
+    place = all(folded(column) != PLACE for epoch in epochs for column, _ in epoch.columns)
     how = Join(view.join or "inner", view.key, view.allow_duplicates)
     called = scope.run_names(runs, chosen)
     found = joins.joined(con, chosen, how, place=place, run_names=called)

@@ -13,7 +13,7 @@ from analysis.content import FileDigests
 from analysis.importers.classes import Classes, score
 from analysis.importers.label_text import as_text, is_text
 from analysis.importers.roles import Roles
-from analysis.schema import RESERVED_COLUMNS, is_score, score_column
+from analysis.schema import RESERVED_COLUMNS, folded, is_score, score_column
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ def layout(schemas: Sequence[pa.Schema], roles: Roles, classes: Classes) -> Layo
     used = {roles.id, roles.guess, roles.truth, roles.image, *roles.scores}
     for name in dict.fromkeys(name for schema in schemas for name in schema.names if name not in used):
         new = name
-        while new.casefold() in taken or new.casefold() in RESERVED_COLUMNS or is_score(new.casefold()):
+        while folded(new) in taken or folded(new) in RESERVED_COLUMNS or is_score(folded(new)):
             new = f"source_{new}"
-        taken.add(new.casefold())
+        taken.add(folded(new))
         others[name] = new
     return Layout(roles, classes, label, others)
 
