@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from string import ascii_lowercase
 
 import duckdb
 
@@ -14,10 +13,10 @@ from analysis.matching import Side
 from analysis.refs import Selection
 from analysis.schema import folded, reference
 from analysis.scope import PLACE, Relation, RunNames, class_order, same_labels, stacked
+from analysis.sides import LETTERS
 from analysis.sqltext import as_text, identifier
 from analysis.store.records import Epoch
 
-_MOST = 25  # tables that stand side by side, as in W&B
 _REAL = ("float", "double", "halffloat", "decimal")
 _LAST = ("run", "epoch", "examples", PLACE)
 
@@ -48,9 +47,9 @@ class Joined:
 
 def letters(count: int) -> str:
     """The suffixes of so many tables; raises BadInput for more than can stand side by side, or fewer than two."""
-    if not 2 <= count <= _MOST:
-        raise BadInput(f"2 to {_MOST} tables can be joined, not {count}; name others, or stack them")
-    return ascii_lowercase[:count]
+    if not 2 <= count <= len(LETTERS):
+        raise BadInput(f"2 to {len(LETTERS)} tables can be joined, not {count}; name others, or stack them")
+    return LETTERS[:count]
 
 
 def joined(

@@ -4,9 +4,10 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from analysis.sides import LETTERS
 from analysis.tableview import TableView
 
-_SIDE = re.compile(r"(.+)_([a-y])")
+_SIDE = re.compile(rf"(.+)_([{LETTERS}])")
 _SCORE = re.compile(r"score_(\d+)")
 _FIRST = ("id", "image", "content", "truth", "guess")
 _HIDDEN = {"run", "epoch", "examples", "step", "digest"}
@@ -107,7 +108,7 @@ def _by_side(members: Sequence[tuple[str, int]], sides: int) -> tuple[int | None
     if sides < 2 or (len(members) == 1 and not _SIDE.fullmatch(members[0][0])):
         return (members[0][1],)
     held: Mapping[str, int] = {found[2]: place for name, place in members if (found := _SIDE.fullmatch(name))}
-    return tuple(held.get(chr(ord("a") + side)) for side in range(sides))
+    return tuple(held.get(letter) for letter in LETTERS[:sides])
 
 
 def _kind(base: str, type: str) -> str:

@@ -8,14 +8,15 @@ from typing import Any
 from starlette.requests import Request
 
 from analysis.errors import SecondguessError, listing
+from analysis.sides import COLOURS, side
 from analysis.tableview import TableView
 from analysis.web import cells, urls
 from analysis.web.columns import fits, shown
-from analysis.web.drawing import SIDES, Site, records
+from analysis.web.drawing import Site, records
 from analysis.web.heads import heads, pins
 from analysis.web.worker import Found
 
-_RIGHT = {side: f"guess_{side} = truth_{side}" for side in SIDES}
+_RIGHT = {side: f"guess_{side} = truth_{side}" for side in COLOURS}
 _CHANGES = (
     ("differ", "count(*) FILTER (WHERE guess_a IS DISTINCT FROM guess_b)"),
     ("fixed", f"count(*) FILTER (WHERE NOT ({_RIGHT['a']}) AND {_RIGHT['b']})"),
@@ -76,7 +77,7 @@ def _panel(
         "rows": cells.rows(columns, found.columns, found.rows, held.images, view.offset),
         "fits": fits(columns) and len(whole.tables) == len(view.tables),
         "view": view,
-        "side": SIDES[place] if place is not None and place < len(SIDES) else "",
+        "side": side(place) if place is not None else "",
         "name": view.tables[0] if place is not None else "",
         "total": total,
         "range": (view.offset + 1, view.offset + len(found.rows)),

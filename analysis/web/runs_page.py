@@ -8,13 +8,13 @@ from starlette.responses import RedirectResponse, Response
 
 from analysis.errors import BadInput, SecondguessError
 from analysis.schema import at_epoch, reference
+from analysis.sides import LETTERS
 from analysis.store.records import Epoch
 from analysis.store.runs import Run, list_runs
 from analysis.tableview import TableView
 from analysis.web import run_facts, urls
 from analysis.web.drawing import Site, drawn, site
 
-_MOST_TABLES = 25
 _MOST_KEYS = 8  # columns of config; more are said
 _COUNTED = 2_000_000  # rows: of larger tables it would take too long to say on how many two epochs disagree
 _DIFFER = "guess_a IS DISTINCT FROM guess_b"
@@ -101,8 +101,8 @@ async def compare(request: Request) -> Response:
     names = list(dict.fromkeys(name for name in named if name))
     if len(names) < 2:
         raise BadInput("choose a first and a second run to compare, not the same one twice")
-    if len(names) > _MOST_TABLES:
-        raise BadInput(f"at most {_MOST_TABLES} tables are compared; {len(names)} are chosen")
+    if len(names) > len(LETTERS):
+        raise BadInput(f"at most {len(LETTERS)} tables are compared; {len(names)} are chosen")
     return RedirectResponse(_comparison(query.get("how", "differ"), names))
 
 
@@ -123,6 +123,5 @@ def _comparison(how: str, names: list[str]) -> str:
         return urls.table(TableView(last))
     if how == "join":
         return urls.table(TableView(last, "inner"))
-    others = [chr(ord("a") + place) for place in range(1, len(last))]
-    differ = " OR ".join(f"guess_a IS DISTINCT FROM guess_{side}" for side in others)
+    differ = " OR ".join(f"guess_a IS DISTINCT FROM guess_{letter}" for letter in LETTERS[1 : len(last)])
     return urls.table(TableView(last, "inner", where=(differ,)))

@@ -7,11 +7,11 @@ from typing import Any
 from analysis import refs
 from analysis.errors import SecondguessError
 from analysis.schema import at_epoch
+from analysis.sides import LETTERS, side
 from analysis.sqltext import identifier
 from analysis.store.runs import Run
 from analysis.tableview import TableView
 from analysis.web import urls
-from analysis.web.drawing import SIDES
 
 SIZES = {"small": 28, "middle": 40, "large": 80}
 _PAGES = (25, 50, 100, 250)
@@ -88,7 +88,7 @@ def at_hand(runs: Mapping[str, Run], view: TableView) -> list[tuple[str, str]]:
             continue  # the page says it where the rows would be
         for name, kind in (column for epoch in selection.epochs[-1:] for column in epoch.columns):
             keyed = view.join is None or name in view.key
-            found.setdefault(name if keyed else f"{name}_{chr(ord('a') + place)}", kind)
+            found.setdefault(name if keyed else f"{name}_{LETTERS[place : place + 1]}", kind)
     found |= {name: "computed" for name, _ in (*view.add, *view.wandb_add)}
     return [(name if _plain(name) else identifier(name), kind) for name, kind in found.items()]
 
@@ -113,7 +113,7 @@ def steps(runs: Mapping[str, Run], view: TableView, more: Mapping[str, Any]) -> 
         for epoch in _few(epochs, now):
             tables = (*view.tables[:place], at_epoch(base, epoch), *view.tables[place + 1 :])
             links.append((epoch, urls.table(replace(view, tables=tables, at=None, exact=False), **more), epoch == now))
-        found.append({"name": text, "links": links, "side": SIDES[place] if len(view.tables) > 1 and place < 2 else ""})
+        found.append({"name": text, "links": links, "side": side(place) if len(view.tables) > 1 else ""})
     return found
 
 

@@ -11,11 +11,12 @@ from starlette.responses import Response
 from analysis import refs, views
 from analysis.errors import BadInput, SecondguessError
 from analysis.schema import reference
+from analysis.sides import side
 from analysis.store.runs import Run, list_runs
 from analysis.tableview import TableView
 from analysis.web import table_controls as controls
 from analysis.web import urls
-from analysis.web.drawing import SIDES, Site, drawn, site, status_of
+from analysis.web.drawing import Site, drawn, site, status_of
 from analysis.web.filter_fault import FilterFault, filter_fault
 from analysis.web.panels import panels
 
@@ -126,8 +127,7 @@ def _heads(runs: Mapping[str, Run], view: TableView) -> list[dict[str, Any]]:
             entry = selection.epochs[-1] if len(selection.epochs) == 1 and view.at is None else None
         except SecondguessError:
             pass  # the page says it where the rows would be
-        side = SIDES[place] if len(view.tables) > 1 and place < len(SIDES) else ""
-        found.append({"name": table, "side": side, "entry": entry})
+        found.append({"name": table, "side": side(place) if len(view.tables) > 1 else "", "entry": entry})
     return found
 
 
