@@ -1,8 +1,12 @@
 """The contract between whoever writes prediction tables and whoever reads them: names, columns, version."""
 
+import os
 import re
 import unicodedata
+from collections.abc import Mapping
+from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
+from typing import Any
 
 from analysis.errors import BadInput
 
@@ -26,6 +30,21 @@ _SCORE = re.compile(r"score_(\d+)")
 _ENCODED = re.compile(r"""[%\\:"<>|=\[\]{}]|^\.|[. ]$|\.(?=json$)""", re.IGNORECASE)
 _LONGEST_FOLDER = 200
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+
+
+def default_store() -> Path:
+    """The folder where nobody names one: the environment's, or the usual one."""
+    return Path(os.environ.get(STORE_VARIABLE) or DEFAULT_STORE)
+
+
+# `--store` of every command, as click takes it: not all of them may import each other.
+STORE_OPTION: Mapping[str, Any] = {
+    "type": Path,
+    "default": default_store,
+    "show_default": False,
+    "metavar": "PATH",
+    "help": f"The folder that holds the runs [default: {DEFAULT_STORE}, or ${STORE_VARIABLE}].",
+}
 
 
 def score_column(index: int) -> str:

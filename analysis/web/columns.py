@@ -4,6 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from analysis.kinds import kind_of_sql
 from analysis.sides import LETTERS
 from analysis.tableview import TableView
 
@@ -126,4 +127,4 @@ def _kind(base: str, type: str) -> str:
         return "score"
     if type.endswith("[]"):
         return "ids"
-    return "number" if re.fullmatch(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL\(.*\)", type) else "text"
+    return "number" if kind_of_sql(type) == "number" else "text"
