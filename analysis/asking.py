@@ -14,7 +14,7 @@ from analysis.joins import Join
 from analysis.passages import FREE_SQL, Passage
 from analysis.questions import Question
 from analysis.refs import Selection, resolve
-from analysis.schema import WRONG
+from analysis.schema import WRONG, folded
 from analysis.scope import Relation
 from analysis.sqltext import Statement
 from analysis.store.runs import list_runs
@@ -47,7 +47,7 @@ def question(
     reports: tuple[JoinReport, ...] = ()
     sides = 1
     for name in found.relations:
-        if guard.folded(name) == "joined":
+        if folded(name) == "joined":
             if len(chosen) < 2:
                 raise BadInput(f"joined is tables side by side; name two, not {len(chosen)}")
             judged = any(found.names(f"{WRONG}_{side}") for side in joins.letters(len(chosen)))
@@ -143,7 +143,7 @@ def _inspected(con: duckdb.DuckDBPyConnection, asked: Question) -> guard.Inspect
 
 def _question_relation(name: str, chosen: Sequence[Selection], runs: Runs, judged: bool) -> Relation:
     """The relation of that name, over the tables asked about or, where none are, the whole store."""
-    kind = guard.folded(name)
+    kind = folded(name)
     if kind == "predictions":
         return scope.stacked("predictions", chosen, judged=judged, names=scope.run_names(runs, chosen))
     if kind == "examples":

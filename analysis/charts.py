@@ -11,11 +11,10 @@ from analysis.answer import Answer
 from analysis.class_order import ordered
 from analysis.errors import BadInput, MissingExtra
 from analysis.schema import WRONG, at_epoch
+from analysis.sides import colours
 from analysis.sqltext import identifier, literal
 from analysis.tableview import TableView
 
-COLOURS = ("#14764a", "#6d42c1")  # of the first and the second table; further ones are grey
-_OTHERS = "#8d8f8a"
 _VEGA = "https://vega.github.io/vega-datasets/"
 MOST_MARKS = 2_000
 Link = Callable[[TableView], str]
@@ -88,8 +87,7 @@ def _named(record: Mapping[str, Any]) -> str:
 
 
 def _scale(names: Sequence[str]) -> alt.Scale:
-    colours = [COLOURS[place] if place < len(COLOURS) else _OTHERS for place in range(len(names))]
-    return alt.Scale(domain=list(names), range=colours)
+    return alt.Scale(domain=list(names), range=colours(len(names)))
 
 
 def _text(value: Any) -> str:
@@ -139,7 +137,7 @@ def _matrix(answer: Answer, records: Sequence[Mapping[str, Any]], link: Link | N
     encoding = {
         "x": alt.X(f"{across}:N", sort=listed, axis=alt.Axis(labelAngle=0, orient="top")),
         "y": alt.Y(f"{down}:N", sort=listed),
-        "color": alt.Color("shade:Q", scale=alt.Scale(range=["#f6f6f3", COLOURS[0]]), legend=None),
+        "color": alt.Color("shade:Q", scale=alt.Scale(range=["#f6f6f3", *colours(1)]), legend=None),
         "tooltip": ["table:N", f"{down}:N", f"{across}:N", f"{count}:Q"],
     }
     if linked:

@@ -5,7 +5,6 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from importlib import import_module
-from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import click
 
 from analysis import questions
 from analysis.errors import BadInput, MissingExtra, NotFound, SecondguessError
-from analysis.options import STORE, answering, default_store
+from analysis.options import STORE, answering, store_among
 from analysis.questions import Question
 
 if TYPE_CHECKING:
@@ -55,10 +54,7 @@ class Questions(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Find the store that the arguments name, before they are parsed: it may bring questions of its own."""
-        ctx.obj = default_store()
-        for name, value in pairwise([*args, ""]):
-            if name == "--store" or name.startswith("--store="):
-                ctx.obj = Path(value if name == "--store" else name.removeprefix("--store="))
+        ctx.obj = store_among(args)
         return super().parse_args(ctx, args)
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:

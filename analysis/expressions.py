@@ -8,7 +8,7 @@ import duckdb
 from analysis import guard
 from analysis.errors import BadInput, Fault, Refused, listing, meant
 from analysis.passages import Passage
-from analysis.schema import WRONG
+from analysis.schema import WRONG, folded
 from analysis.sqltext import identifier
 
 _LONGEST, _MESSAGE = 120, 500  # characters of a text and of what is wrong with it that are repeated
@@ -42,7 +42,7 @@ def expression(
     """
     if columns is not None and text in columns:
         whole = Passage(what, text, verbatim=False)
-        return Expression(identifier(text), whole, {}, frozenset({guard.folded(text)}))
+        return Expression(identifier(text), whole, {}, frozenset({folded(text)}))
     try:
         found = guard.expression(con, text)
     except Refused as error:
@@ -51,7 +51,7 @@ def expression(
         fault = replace(error.fault or Fault(what, text, ""), what=what, text=text, reason=reason)
         raise Refused(f"in {what} {shown!r}: {reason}", fault=fault) from None
     if columns is not None:
-        known = {guard.folded(name) for name in columns}
+        known = {folded(name) for name in columns}
         if unknown := sorted(found.plain.keys() - known):
             hint = meant(unknown[0], columns)
             reason = f"there is no column {unknown[0]!r}{hint}; there are: {listing(columns, 40)}"
@@ -112,11 +112,11 @@ def column(what: str, name: str, columns: Mapping[str, object]) -> str:
     """The column that a person names, whatever the case of its letters; raises BadInput with those there are."""
     if name in columns:
         return name
-    folded = {guard.folded(held): held for held in columns}
-    if guard.folded(name) not in folded:
+    known = {folded(held): held for held in columns}
+    if folded(name) not in known:
         hint = meant(name, columns)
         raise BadInput(f"{what}: there is no column {name!r}{hint}; there are: {listing(columns, 40)}")
-    return folded[guard.folded(name)]
+    return known[folded(name)]
 
 
 def _split(text: str, separator: bytes) -> Iterator[str]:

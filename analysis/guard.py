@@ -8,13 +8,13 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 import duckdb
 
 from analysis.errors import Refused
 from analysis.passages import FREE_SQL, Passage
+from analysis.schema import folded
 from analysis.sqltext import Parameter
 
 _NO_TREE = "not implemented"  # the kind of DuckDB's error for a statement that is no SELECT
@@ -31,7 +31,6 @@ _SEVERAL = {"unnest", "unlist", "generate_subscripts"}
 # What stands without brackets and is no column.
 _WORDS = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp", "user", "current_user"}
 _CLAUSES = ("where_clause", "group_expressions", "group_sets", "having", "sample", "qualify", "modifiers")
-_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 Span = tuple[int, int]
 """The byte of a text at which something begins, and how many bytes it takes: 0 where only its beginning is known."""
 
@@ -193,11 +192,6 @@ def _outside_subqueries(node: Any) -> Iterator[dict[str, Any]]:
     elif isinstance(node, list):
         for item in node:
             yield from _outside_subqueries(item)
-
-
-def folded(name: str) -> str:
-    """A name as DuckDB compares it: without the case of the letters A to Z, and of no others."""
-    return name.translate(_LOWER)
 
 
 def _tree(con: duckdb.DuckDBPyConnection, source: _Source) -> dict[str, Any]:

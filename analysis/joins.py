@@ -2,23 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from string import ascii_lowercase
 
 import duckdb
 
 from analysis import matching
 from analysis.errors import BadInput, listing
-from analysis.guard import folded
 from analysis.join_report import JoinReport
 from analysis.kinds import Kind
 from analysis.matching import Side
 from analysis.refs import Selection
-from analysis.schema import WRONG, reference
+from analysis.schema import WRONG, folded, reference
 from analysis.scope import PLACE, Relation, RunNames, class_order, columns_of, same_labels, stacked
+from analysis.sides import LETTERS
 from analysis.sqltext import as_text, identifier
 from analysis.store.records import Epoch
 
-_MOST = 25  # tables that stand side by side, as in W&B
 _REAL = ("float", "double", "halffloat", "decimal")
 _LAST = ("run", "epoch", "examples", WRONG, PLACE)
 
@@ -49,9 +47,9 @@ class Joined:
 
 def letters(count: int) -> str:
     """The suffixes of so many tables; raises BadInput for more than can stand side by side, or fewer than two."""
-    if not 2 <= count <= _MOST:
-        raise BadInput(f"2 to {_MOST} tables can be joined, not {count}; name others, or stack them")
-    return ascii_lowercase[:count]
+    if not 2 <= count <= len(LETTERS):
+        raise BadInput(f"2 to {len(LETTERS)} tables can be joined, not {count}; name others, or stack them")
+    return LETTERS[:count]
 
 
 def joined(

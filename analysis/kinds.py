@@ -1,5 +1,6 @@
 """What a column holds, as far as a person's filter, a join or a summary needs to know."""
 
+import re
 from typing import Literal
 
 Kind = Literal["number", "text", "boolean", "date", "media", "list", "other"]
@@ -23,6 +24,9 @@ _BEGINNINGS: dict[str, Kind] = {
 }
 
 
+_NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL")
+
+
 def kind_of(arrow: str) -> Kind:
     """The kind of an Arrow type, as it writes itself."""
     return next((kind for start, kind in _BEGINNINGS.items() if arrow.startswith(start)), "other")
@@ -39,6 +43,6 @@ def kind_of_sql(type: str) -> Kind:
         return "text"
     if word == "BOOLEAN":
         return "boolean"
-    if word in {"FLOAT", "DOUBLE", "DECIMAL"} or word.endswith("INT") or word == "INTEGER" or word == "UINTEGER":
+    if _NUMBER.fullmatch(word):
         return "number"
     return "date" if word.startswith(("DATE", "TIME")) else "other"

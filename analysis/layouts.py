@@ -6,17 +6,17 @@ Values are placed and never computed.
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from string import ascii_lowercase
 from typing import Any
 
 from analysis.answer import Answer, Row, bars, brief, cell
 from analysis.class_order import ordered
 from analysis.grid import Column, Grid
 from analysis.schema import at_epoch
+from analysis.sides import LETTERS
 
 _FEW_SCORES = 4  # so many are still shown as numbers
 _SCORE = re.compile(r"score_(\d+)(_[a-z0-9])?")
-_SIDE = re.compile(r"(.+)_([a-z])")
+_SIDE = re.compile(rf"(.+)_([{LETTERS}])")
 _WIDEST_MATRIX = 20
 _LABEL = str | int | float | None
 
@@ -47,7 +47,7 @@ def _only(value: object) -> object:
 
 def under(answer: Answer, rows: Sequence[Row], same: Mapping[int, object]) -> Grid:
     """The sides of a join one below the other, so that a column of one can be compared with that of the other."""
-    letters = ascii_lowercase[: answer.sides]
+    letters = LETTERS[: answer.sides]
     columns: list[Column] = []
     sides: dict[str, dict[str, _Shown]] = {}
     for shown in _shown(answer, rows):

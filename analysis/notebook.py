@@ -6,7 +6,6 @@ import sys
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
-from importlib.resources import files
 from typing import Any
 
 import duckdb
@@ -97,7 +96,6 @@ def html(statement: Statement, relation: duckdb.DuckDBPyRelation) -> str:
     shown = columns.shown(relation.columns, [str(kind) for kind in relation.types], statement.sides, statement.classes)
     images = cells.Images()
     rows = cells.rows(shown, relation.columns, found[:_ROWS], images, 0)
-    sheet = (files("analysis.web") / "static" / "secondguess.css").read_text(encoding="utf-8")
 
     def source(key: str) -> str:
         kind, data = images.get(key) or ("image/png", b"")
@@ -108,7 +106,7 @@ def html(statement: Statement, relation: duckdb.DuckDBPyRelation) -> str:
         columns=[{"shown": column} for column in shown],
         rows=rows,
         more=len(found) > _ROWS,
-        sheet=_scoped(sheet),
+        sheet=_scoped(drawing.sheet()),
         reports=statement.reports,
         notes=statement.notes,
         image_source=source,

@@ -1,28 +1,32 @@
 """The options that commands share."""
 
-import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import click
 
-from analysis.schema import DEFAULT_STORE, STORE_VARIABLE
+from analysis.schema import STORE_OPTION, default_store
 
 
-def default_store() -> Path:
-    """The store where a command names none: the one named before it, the environment's, or the usual folder."""
+def _store_above() -> Path:
+    """The store where a command names none: the one named before it, or the default."""
     context = click.get_current_context(silent=True)
     above = context.parent.params.get("store") if context is not None and context.parent is not None else None
-    return above or Path(os.environ.get(STORE_VARIABLE) or DEFAULT_STORE)
+    return above or default_store()
 
 
-STORE = click.option(
-    "--store",
-    type=click.Path(path_type=Path),
-    default=default_store,
-    help=f"The folder that holds the runs [default: {DEFAULT_STORE}, or ${STORE_VARIABLE}].",
-)
+STORE = click.option("--store", **{**STORE_OPTION, "default": _store_above})
+
+
+def store_among(arguments: Sequence[str]) -> Path:
+    """The store that arguments name, before they are parsed."""
+    store = default_store()
+    for name, value in pairwise([*arguments, ""]):
+        if name == "--store" or name.startswith("--store="):
+            store = Path(value if name == "--store" else name.removeprefix("--store="))
+    return store
 
 
 def answering(*, rows: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:

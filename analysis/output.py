@@ -1,7 +1,6 @@
 """Where an answer goes: rows to stdout or a file, everything else to stderr."""
 
 import json
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,10 +11,9 @@ from analysis import export, pictures, render
 from analysis.answer import Answer
 from analysis.engine import Build, Rows, answered, batches, bind, page
 from analysis.errors import BadInput, MissingExtra, listing
+from analysis.kinds import kind_of_sql
 from analysis.schema import is_score
 from analysis.sqltext import Statement
-
-_NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL\(.*\)")
 
 
 @dataclass(frozen=True)
@@ -111,7 +109,7 @@ def _tell(statement: Statement, how: How, columns: Sequence[str] = ()) -> None:
 def _answer(found: Rows, statement: Statement) -> Answer:
     return Answer(
         columns=found.columns,
-        numeric=[_NUMBER.fullmatch(kind) is not None for kind in found.types],
+        numeric=[kind_of_sql(kind) == "number" for kind in found.types],
         rows=found.rows,
         drawn=statement.drawn,
         order=statement.order,

@@ -10,7 +10,6 @@ from analysis.answer import Answer, Row
 from analysis.errors import BadInput
 
 _FORMS = {"csv", "markdown"}
-_SUFFIXES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg", b"GIF8": ".gif", b"RIFF": ".webp", b"BM": ".bmp"}
 
 
 def beside(file: Path, form: str, answer: Answer) -> Answer:
@@ -41,8 +40,9 @@ def _placed(value: Any, place: Path, written: set[str]) -> Any:
     data = value.get("bytes") if isinstance(value, dict) else None
     if not isinstance(data, bytes):
         return value
-    suffix = next((suffix for start, suffix in _SUFFIXES.items() if data.startswith(start)), ".bin")
-    name = hashlib.sha256(data).hexdigest()[:16] + suffix
+    from analysis.content import suffix  # noqa: PLC0415 - it brings Pillow, which only images need
+
+    name = hashlib.sha256(data).hexdigest()[:16] + suffix(data)
     if name not in written:
         try:
             place.mkdir(exist_ok=True)

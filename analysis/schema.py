@@ -1,8 +1,12 @@
 """The contract between whoever writes prediction tables and whoever reads them: names, columns, version."""
 
+import os
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from string import ascii_lowercase, ascii_uppercase
+from typing import Any
 
 from analysis.errors import BadInput
 
@@ -27,6 +31,22 @@ _SCORE = re.compile(r"score_(\d+)")
 # `=` makes a folder a column's value (lr=0.01), for DuckDB among others; `.json` is what records are called.
 _ENCODED = re.compile(r"""[%\\:"<>|=\[\]{}]|^\.|[. ]$|\.(?=json$)""", re.IGNORECASE)
 _LONGEST_FOLDER = 200
+_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
+
+
+def default_store() -> Path:
+    """The folder where nobody names one: the environment's, or the usual one."""
+    return Path(os.environ.get(STORE_VARIABLE) or DEFAULT_STORE)
+
+
+# `--store` of every command, as click takes it: not all of them may import each other.
+STORE_OPTION: Mapping[str, Any] = {
+    "type": Path,
+    "default": default_store,
+    "show_default": False,
+    "metavar": "PATH",
+    "help": f"The folder that holds the runs [default: {DEFAULT_STORE}, or ${STORE_VARIABLE}].",
+}
 
 
 def score_column(index: int) -> str:
@@ -79,6 +99,11 @@ def whole_name(run: str, table: str, epoch: int | str | None = None) -> str:
 def at_epoch(name: str, epoch: int | str) -> str:
     """The name of a run or table at an epoch, or at the last, the best or all."""
     return f"{name}@{epoch}"
+
+
+def folded(name: str) -> str:
+    """A column's name as DuckDB compares it: without the case of the letters A to Z, and of no others."""
+    return name.translate(_LOWER)
 
 
 def checked_name(kind: str, name: object) -> str:

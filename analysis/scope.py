@@ -5,10 +5,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from analysis.errors import BadInput, Damaged
-from analysis.guard import folded
 from analysis.kinds import Kind, kind_of
 from analysis.refs import Selection, called
-from analysis.schema import WRONG, is_score, read_as, score_column, wrong
+from analysis.schema import WRONG, folded, is_score, read_as, score_column, wrong
 from analysis.sqltext import as_text, identifier, literal, read_parquet
 from analysis.store.records import Epoch
 from analysis.store.runs import Run

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from analysis.kinds import Kind
+from analysis.schema import folded
 from analysis.sqltext import identifier
 
 BINS = 10
@@ -34,7 +35,7 @@ def summary(column: str, base: str, kind: Kind) -> Summary:
     everything else the number of values.
     """
     name = identifier(column)
-    base = base.casefold()
+    base = folded(base)
     if base in {"id", "digest"}:
         return Summary(f"min({name}, {_FIRST})", name)
     if base in _LABELS or kind in {"text", "boolean"}:

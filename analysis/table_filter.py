@@ -5,12 +5,13 @@ from dataclasses import dataclass
 
 import duckdb
 
-from analysis import expressions, guard, scope
+from analysis import expressions, scope
 from analysis.errors import BadInput, SecondguessError
 from analysis.expressions import Expression
 from analysis.free_relations import free_relation
 from analysis.kinds import Kind, kind_of_sql
 from analysis.passages import FILTER, WANDB_FILTER, Marks, Passage
+from analysis.schema import folded
 from analysis.scope import Relation
 from analysis.sqltext import identifier
 from analysis.table_rows import TableRows
@@ -65,7 +66,7 @@ def filtered(con: duckdb.DuckDBPyConnection, rows: TableRows, view: TableView) -
     relations = _named_relations(rows, texts)
     source, as_read = rows.source, rows.as_read and not any(text.ordered for text in texts)
     hidden = rows.judged
-    named = {*(name for text in texts for name in text.columns), *map(guard.folded, view.group)}
+    named = {*(name for text in texts for name in text.columns), *map(folded, view.group)}
     if needed := {name: lookups[name] for name in lookups if {name, image_of(name)} & named}:
         source, as_read = _with_digests(rows, relations, needed), False
         shown |= dict.fromkeys(needed, "text")
@@ -104,9 +105,9 @@ def filtered(con: duckdb.DuckDBPyConnection, rows: TableRows, view: TableView) -
 
 def _free(view: TableView, shown: Iterable[str]) -> None:
     """Raise BadInput where a computed column is called as one that there is."""
-    taken = {guard.folded(name) for name in (*shown, *_TAKEN)}
+    taken = {folded(name) for name in (*shown, *_TAKEN)}
     for name, _ in (*view.add, *view.wandb_add):
-        if guard.folded(name) in taken:
+        if folded(name) in taken:
             raise BadInput(f"there is a column {name!r} already; call the computed one otherwise")
 
 
@@ -121,11 +122,11 @@ def _named_relations(rows: TableRows, texts: Iterable[Expression]) -> dict[str, 
     """The relations that subqueries in expressions name, but for those the view itself reads."""
     texts = list(texts)
     judged = any(text.judged for text in texts)
-    own = {guard.folded(name) for name in rows.relations}
+    own = {folded(name) for name in rows.relations}
     found: dict[str, Relation] = {}
     for text in texts:
         for name, place in text.relations.items():
-            if name not in found and guard.folded(name) not in own:
+            if name not in found and folded(name) not in own:
                 try:
                     found[name] = free_relation(name, rows.runs, judged=judged)
                 except SecondguessError as error:
@@ -163,8 +164,8 @@ def _with_digests(rows: TableRows, relations: dict[str, Relation], needed: Mappi
 
 def _unlike(name: str, names: Iterable[str]) -> str:
     """The name, or one like it that is none of these."""
-    folded = {guard.folded(each) for each in names}
-    while guard.folded(name) in folded:
+    taken = set(map(folded, names))
+    while folded(name) in taken:
         name += "'"
     return name
 

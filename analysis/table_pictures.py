@@ -8,6 +8,7 @@ import duckdb
 
 from analysis import scope
 from analysis.errors import BadInput
+from analysis.schema import folded
 from analysis.scope import PLACE, Relation
 from analysis.sqltext import identifier
 from analysis.table_rows import TableRows
@@ -47,9 +48,7 @@ class Pictures:
         is; where nobody asked there are none then.
         """
         own = set(own)
-        wanted = (
-            always if asked is None else any(name not in own and name.casefold().startswith(_NAMES) for name in asked)
-        )
+        wanted = always if asked is None else any(name not in own and folded(name).startswith(_NAMES) for name in asked)
         if not wanted or not rows.examples:
             return cls({}, {}, frozenset(own))
         if repeated := [epoch for epoch in rows.epochs if not epoch.unique and epoch.examples is not None]:
@@ -120,7 +119,7 @@ class Pictures:
 
     def _free(self, name: str) -> str:
         """The name, or one like it that no column has."""
-        while any(name.casefold() == other.casefold() for other in self.taken):
+        while any(folded(name) == folded(other) for other in self.taken):
             name += "'"
         return name
 

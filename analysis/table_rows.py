@@ -13,7 +13,7 @@ from analysis.join_report import JoinReport
 from analysis.joins import Join
 from analysis.kinds import Kind
 from analysis.refs import Selection
-from analysis.schema import WRONG, at_epoch
+from analysis.schema import WRONG, at_epoch, folded
 from analysis.scope import PLACE, Relation, RunNames
 from analysis.sqltext import identifier, literal
 from analysis.store.records import Epoch
@@ -126,7 +126,7 @@ def _stacked(
     if twice := [name for name in names if names.count(name) > 1]:
         raise BadInput(f"{twice[0]} is named twice; stacked, a table stands once")
     epochs = [epoch for selection in chosen for epoch in selection.epochs]
-    place = all(column.casefold() != PLACE for epoch in epochs for column, _ in epoch.columns)
+    place = all(folded(column) != PLACE for epoch in epochs for column, _ in epoch.columns)
     called = scope.run_names(runs, chosen)
     judged = _judged(view, [WRONG])
     relation = scope.stacked(f"{', '.join(names)}", chosen, place=place, judged=bool(judged), names=called)
@@ -160,7 +160,7 @@ def _joined(
     notes: tuple[str, ...],
 ) -> TableRows:
     epochs = [epoch for selection in chosen for epoch in selection.epochs]
-    place = all(column.casefold() != PLACE for epoch in epochs for column, _ in epoch.columns)
+    place = all(folded(column) != PLACE for epoch in epochs for column, _ in epoch.columns)
     how = Join(view.join or "inner", view.key, view.allow_duplicates)
     called = scope.run_names(runs, chosen)
     letters = joins.letters(len(chosen))

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import duckdb
 
-from analysis import guard, scope
+from analysis import scope
 from analysis.chosen import Runs
 from analysis.errors import BadInput
 from analysis.expressions import column
+from analysis.schema import folded
 from analysis.scope import Relation
 from analysis.sqltext import Page, Statement, identifier
 from analysis.summaries import range_of, summary
@@ -99,7 +100,7 @@ def _grouped(con: duckdb.DuckDBPyConnection, found: Filtered, view: TableView, u
     own = [*shown, *(name for name in others if name not in found.looked_up)]
     names = _chosen(view, own, {**dict.fromkeys([*shown, *others]), **pictures.columns}, usual)
     others = [name for name in names if name in found.columns and name not in keys and name not in found.aggregates]
-    others += [name for name in found.columns if guard.folded(name) in found.sorted_by and name not in (*others, *keys)]
+    others += [name for name in found.columns if folded(name) in found.sorted_by and name not in (*others, *keys)]
     summed = {name: summary(name, found.rows.base(name), found.columns[name]) for name in others}
     seen = {name: pictures.first(name) for name in names if name in pictures.columns}
     items = [*map(identifier, keys), f"count(*) AS {count}"]
@@ -134,21 +135,21 @@ def _chosen(view: TableView, own: Sequence[str], known: Mapping[str, object], us
 def _key(name: str, found: Filtered) -> str:
     """The column that a group is of: an image's is its digest."""
     digests = {image_of(each): each for each in ("digest", *found.looked_up) if each in found.columns}
-    return digests.get(guard.folded(name)) or column("group", name, found.columns)
+    return digests.get(folded(name)) or column("group", name, found.columns)
 
 
 def _count(found: Filtered) -> str:
     """What the number of rows in a group is called: n, unless a column is."""
-    taken = set(map(guard.folded, found.columns))
+    taken = set(map(folded, found.columns))
     names = chain(("n", "rows", "group_count"), (f"rows_{number}" for number in count(2)))
     return next(name for name in names if name not in taken)
 
 
 def _own_names(found: Filtered, keys: Sequence[str], count: str) -> None:
     """Raise BadInput where an aggregate is called as what a group has already."""
-    taken = {guard.folded(name): name for name in (*found.columns, count)}
+    taken = {folded(name): name for name in (*found.columns, count)}
     for name in found.aggregates:
-        held = taken.get(guard.folded(name))
+        held = taken.get(folded(name))
         if held is not None and (held != name or name in keys or name == count):
             raise BadInput(f"a group has {held!r} already; call the aggregate {name!r} otherwise")
 

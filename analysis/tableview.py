@@ -3,17 +3,16 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
-from string import ascii_lowercase, ascii_uppercase
 from typing import Any, Self
 
 from analysis.errors import BadInput, listing
+from analysis.schema import folded
 from analysis.sqltext import identifier, literal
 
 Named = tuple[str, str]
 """The name of a column that is computed, and the SQL expression that computes it."""
 
 _JOINS = ("inner", "outer")
-_LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)  # as DuckDB compares names
 
 
 @dataclass(frozen=True)
@@ -123,8 +122,8 @@ def _literal(how: str, column: str, value: Any) -> str:
 
 
 def _distinct(what: str, names: Any) -> None:
-    folded = [name.translate(_LOWER) for name in names]
-    if twice := [name for name, low in zip(names, folded, strict=True) if folded.count(low) > 1]:
+    low = list(map(folded, names))
+    if twice := [name for name in names if low.count(folded(name)) > 1]:
         raise BadInput(f"{what}: {twice[0]!r} stands there twice; name each once")
 
 

@@ -8,12 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import duckdb
 import pytest
 from recording import bytes_of, record
 
 from analysis import questions
-from analysis.cli import main
+from analysis.cli import cli, main
 
 COMMAND = [sys.executable, "-m", "analysis"]
 ROWS = {
@@ -248,6 +249,17 @@ def test_what_is_wrong_is_one_line_on_stderr_and_nothing_on_stdout(
     assert words in lines[0]
     assert list(tmp_path.iterdir()) == []
     assert bytes_of(store) == before
+
+
+def test_every_command_takes_the_store_in_the_same_way(monkeypatch):
+    monkeypatch.setenv("SECONDGUESS_STORE", "elsewhere")
+    context = click.Context(cli)
+    commands = {name: cli.get_command(context, name) for name in cli.list_commands(context)}
+    options = {name: [each for each in command.params if each.name == "store"] for name, command in commands.items()}
+    said = {name: [(each.opts, each.help, each.metavar) for each in found] for name, found in options.items()}
+    (told,) = {str(each) for each in said.values()}
+    assert "The folder that holds the runs [default: predictions, or $SECONDGUESS_STORE]." in told
+    assert {each.get_default(context) for found in options.values() for each in found} == {Path("elsewhere")}
 
 
 def test_a_store_that_is_not_there_is_named(run, tmp_path):

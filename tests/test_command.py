@@ -31,7 +31,7 @@ def test_the_command_says_each_epoch_on_stderr_and_nothing_on_stdout(tmp_path):
 def test_the_commands_defaults_are_the_settings_defaults(monkeypatch):
     monkeypatch.delenv("SECONDGUESS_STORE", raising=False)
     with train_command.make_context("train", []) as context:
-        assert Settings(**context.params) == Settings()
+        assert Settings(**{**context.params, "store": str(context.params["store"])}) == Settings()
 
 
 @pytest.mark.parametrize("options", ["--wandb-rows some", "--dataset cifar", "--wandb on", "--epochs two"])

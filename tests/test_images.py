@@ -17,9 +17,7 @@ from hypothesis.extra import numpy as nps
 from PIL import Image
 
 from analysis.errors import BadInput
-from trainer.images import pixels, png, sequence
-
-MODES = {1: "L", 2: "LA", 3: "RGB", 4: "RGBA"}
+from trainer.images import pixels, sequence
 
 
 def arrays(*channels: int) -> st.SearchStrategy[np.ndarray]:
@@ -42,30 +40,6 @@ def encoded(image: Image.Image, kind: str = "PNG", **how: Any) -> bytes:
 def colours() -> Image.Image:
     """12 x 10, every pixel of another colour."""
     return Image.fromarray(np.arange(10 * 12 * 3, dtype=np.uint8).reshape(10, 12, 3))
-
-
-# png()
-
-
-@given(arrays(1, 2, 3, 4))
-def test_a_png_decodes_to_the_pixels_it_was_made_of(image: np.ndarray) -> None:
-    decoded = Image.open(io.BytesIO(png(image)))
-    decoded.verify()
-    decoded = Image.open(io.BytesIO(png(image)))
-    assert (decoded.format, decoded.mode, decoded.size) == ("PNG", MODES[image.shape[2]], image.shape[1::-1])
-    assert np.array_equal(np.asarray(decoded).reshape(image.shape), image)
-
-
-@pytest.mark.parametrize("shape", [(1, 1, 1), (1, 300, 3), (300, 1, 4), (257, 255, 2), (28, 28, 1)])
-def test_a_png_may_have_any_size(shape: tuple[int, int, int]) -> None:
-    image = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
-    assert np.array_equal(np.asarray(Image.open(io.BytesIO(png(image)))).reshape(shape), image)
-
-
-def test_a_png_is_made_of_a_view_as_of_a_copy() -> None:
-    images = np.random.default_rng(0).integers(0, 256, (4, 6, 8, 3), np.uint8)
-    view = images[1, ::2, ::-1]
-    assert png(view) == png(view.copy())
 
 
 # What pixels() takes

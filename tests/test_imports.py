@@ -52,16 +52,16 @@ def test_analysis_imports_neither_the_trainer_nor_torch_nor_wandb() -> None:
     assert [pair for pair in found if pair[0] != "analysis.importers.wandb_api"] == []
 
 
-def test_the_trainer_imports_the_schema_the_store_and_the_errors_and_nothing_else_of_analysis() -> None:
+def test_the_trainer_imports_the_schema_the_store_the_content_and_the_errors_and_nothing_else_of_analysis() -> None:
     """`python -m trainer` is the command line with one word put before, and stands above both."""
-    allowed = {"analysis.schema", "analysis.errors", "analysis.store"}
+    allowed = {"analysis.schema", "analysis.errors", "analysis.store", "analysis.content"}
     inside = [arrow for arrow in arrows("trainer") if arrow[0] != "trainer.__main__"]
     found = [(name, what) for name, what in inside if what.split(".")[0] == "analysis"]
     assert [pair for pair in found if pair[1] not in allowed and not pair[1].startswith("analysis.store.")] == []
 
 
 def test_the_store_is_below_everything_else() -> None:
-    allowed = {"analysis.schema", "analysis.errors", "analysis.store"}
+    allowed = {"analysis.schema", "analysis.errors", "analysis.store", "analysis.content"}
     found = [pair for pair in arrows("analysis") if pair[0].startswith("analysis.store")]
     own = [pair for pair in found if pair[1].split(".")[0] in {"analysis", "duckdb", "click", "rich"}]
     assert [pair for pair in own if pair[1] not in allowed and not pair[1].startswith("analysis.store.")] == []

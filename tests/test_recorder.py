@@ -21,8 +21,8 @@ from stores import names, plain, read_record, record
 
 import analysis
 from analysis.cli import main
+from analysis.content import number_digests, pixel_digests, text_digests
 from analysis.errors import AlreadyThere, BadInput, Damaged, SecondguessError
-from analysis.store.content import number_digests, pixel_digests, text_digests
 from analysis.store.runs import find_epoch, find_run, list_runs
 from trainer.recorder import Recorder
 from trainer.table import TableRecorder

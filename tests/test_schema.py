@@ -6,13 +6,16 @@ import string
 import unicodedata
 from pathlib import Path
 
+import duckdb
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+import analysis
 from analysis import schema
 from analysis.errors import BadInput
 from analysis.schema import RESERVED_NAMES, checked_name, decoded, encoded, is_score, score_column
+from trainer.recorder import Recorder
 
 # Any name a person may give: no / @ * ?, no control characters.
 NAMES = st.text(
@@ -152,3 +155,32 @@ def test_what_a_table_is_called_stands_in_the_schema_alone():
                 assert not re.search(r"\}(/\{[^}]*table[^}]*\})?@\{", ast.unparse(node)), path
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value not in docstrings:
                 assert "test_predictions" not in node.value, path
+
+
+def test_names_are_one_where_duckdb_says_so():
+    """Which is where they differ in the case of A to Z alone."""
+    for one, other in [
+        ("Note", "nOTE"),
+        ("Ä", "ä"),
+        ("\u017f", "s"),
+        ("\u212a", "k"),
+        ("straße", "STRASSE"),
+        ("İ", "i"),
+    ]:
+        try:
+            same = len(duckdb.sql(f'SELECT 1 AS "{one}" UNION ALL BY NAME SELECT 2 AS "{other}"').columns) == 1
+        except duckdb.Error:
+            same = True
+        assert (schema.folded(one) == schema.folded(other)) == same, (one, other)
+
+
+def test_a_recorder_takes_the_columns_that_duckdb_tells_apart(tmp_path):
+    with Recorder(tmp_path, run="cnn", wandb="off") as recorder, recorder.table("test_predictions", epoch=1) as table:
+        table.add(ids=["a"], truth=[0], guess=[1], **{"Größe": ["small"], "GrÖße": ["large"]})
+    assert analysis.connect(tmp_path).sql('SELECT "größe", "GrÖßE" FROM cnn').fetchall() == [("small", "large")]
+
+
+def test_the_folding_of_names_stands_in_the_schema_alone():
+    root = Path(__file__).parents[1]
+    modules = [path for package in ("analysis", "trainer") for path in (root / package).rglob("*.py")]
+    assert [path.name for path in modules if "maketrans" in path.read_text()] == ["schema.py"]

@@ -14,9 +14,9 @@ import pytest
 from PIL import Image
 from stores import names, plain, record
 
+from analysis.content import text_digests
 from analysis.errors import Damaged
 from analysis.store import examples, parquet
-from analysis.store.content import text_digests
 from analysis.store.examples import Batch, ExamplesWriter
 from analysis.store.rows import read_epoch
 from analysis.store.runs import find_run

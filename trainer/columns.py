@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from analysis.errors import BadInput
-from analysis.schema import RESERVED_COLUMNS, is_score, score_column
+from analysis.schema import RESERVED_COLUMNS, folded, is_score, score_column
 
 _LABEL_TYPES = {"int64", "double", "string", "null"}
 _TOLERANCE = 1e-3  # half-precision softmax leaves [0, 1] by that much
@@ -173,10 +173,10 @@ def extras(given: Mapping[str, Any], rows: int) -> dict[str, pa.Array]:
     found: dict[str, pa.Array] = {}
     seen: set[str] = set()
     for name, values in given.items():
-        folded = name.casefold()
-        if folded in RESERVED_COLUMNS or is_score(folded) or not name.strip() or folded in seen:
+        low = folded(name)
+        if low in RESERVED_COLUMNS or is_score(low) or not name.strip() or low in seen:
             raise BadInput(f"column {name!r} cannot be added: the name is reserved, empty, or there twice; rename it")
-        seen.add(folded)
+        seen.add(low)
         values = plain(values)
         try:
             found[name] = pa.array(values.tolist() if isinstance(values, np.ndarray) and values.ndim > 1 else values)

@@ -1,12 +1,13 @@
 """`secondguess train`: options in, a recorded run out."""
 
 import importlib
+from pathlib import Path
 from typing import Any, get_args
 
 import click
 
 from analysis.errors import MissingExtra
-from analysis.schema import STORE_VARIABLE
+from analysis.schema import STORE_OPTION
 from trainer.settings import Dataset, Settings, WandbMode
 
 
@@ -34,17 +35,10 @@ def _rows(text: str) -> int | None:
     "--wandb-rows", type=_rows, metavar="N|all", default=Settings.wandb_rows, help="Rows of each table for W&B."
 )
 @click.option("--overwrite", is_flag=True, help="Replace a run of the same name.")
-@click.option(
-    "--store",
-    metavar="PATH",
-    default=Settings.store,
-    envvar=STORE_VARIABLE,
-    show_envvar=True,
-    help="The folder of all runs.",
-)
-def train(**options: Any) -> None:
+@click.option("--store", **STORE_OPTION)
+def train(store: Path, **options: Any) -> None:
     """Train the tutorial's network and record every epoch's predictions."""
-    settings = Settings(**options)
+    settings = Settings(store=str(store), **options)
     try:
         # torch takes a second to load, which `--help` and wrong options need not wait for.
         trainer = importlib.import_module("trainer.train")

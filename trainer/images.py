@@ -1,23 +1,17 @@
-"""Images as training loops have them, turned into 8-bit pixels and files."""
+"""Images as training loops have them, turned into 8-bit pixels."""
 
-import struct
-import zlib
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from analysis.content import Pixels, decoded, eight_bit
 from analysis.errors import BadInput
-from analysis.store.pictures import decoded, eight_bit
 from trainer.columns import plain
 
 _CHANNELS = (1, 2, 3, 4)
-_COLOUR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}  # PNG's numbers for grey, grey+alpha, RGB, RGBA
-
-Pixels = NDArray[np.uint8]
 
 
 def pixels(images: Any) -> list[Pixels]:
@@ -37,32 +31,6 @@ def pixels(images: Any) -> list[Pixels]:
         else:
             stretches.append([found])
     return [np.stack(stretch) for stretch in stretches]
-
-
-def png(image_HxWxC: Pixels) -> bytes:
-    """The image as a PNG file, lossless and uncompressed.
-
-    The Parquet file it goes into compresses many images at once, better and faster than each can be alone: 10,000 of
-    MNIST take 1.8 MB there, as compressed PNGs 2.0 MB and twenty times as long.
-    """
-    height, width, channels = image_HxWxC.shape
-    lines = np.zeros((height, width * channels + 1), np.uint8)  # each line begins with its filter: 0, none
-    lines[:, 1:] = image_HxWxC.reshape(height, -1)
-    return _png_head(height, width, channels) + _chunk(b"IDAT", zlib.compress(lines.data, 0)) + _PNG_END
-
-
-@cache
-def _png_head(height: int, width: int, channels: int) -> bytes:
-    """What every PNG file of one size begins with."""
-    header = struct.pack(">IIBBBBB", width, height, 8, _COLOUR_TYPE[channels], 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + _chunk(b"IHDR", header)
-
-
-def _chunk(kind: bytes, data: bytes) -> bytes:
-    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(data, zlib.crc32(kind)))
-
-
-_PNG_END = _chunk(b"IEND", b"")
 
 
 def _one(image: Any) -> Pixels:

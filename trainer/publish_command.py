@@ -7,7 +7,7 @@ from typing import Literal
 import click
 
 from analysis.errors import BadInput, SecondguessError
-from analysis.schema import DEFAULT_STORE, STORE_VARIABLE
+from analysis.schema import STORE_OPTION
 from trainer.wandb_outbox import MirrorReport
 from trainer.wandb_sink import WandbOptions
 
@@ -31,14 +31,7 @@ _START_TIMEOUT_S = 60.0  # no training waits for it, only a person
     "--wandb", "mode", type=click.Choice(["offline", "online"]), default="offline", help="Where W&B keeps the run."
 )
 @click.option("--project", default=WandbOptions.project, help="W&B's project for the run.")
-@click.option(
-    "--store",
-    type=click.Path(path_type=Path),
-    default=DEFAULT_STORE,
-    envvar=STORE_VARIABLE,
-    show_envvar=True,
-    help="The folder of all runs.",
-)
+@click.option("--store", **STORE_OPTION)
 def publish(run: str, rows: int | None, mode: Literal["offline", "online"], project: str, store: Path) -> None:
     """Send a recorded run to W&B, with all its tables and metrics."""
     options = WandbOptions(

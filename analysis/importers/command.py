@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from analysis.schema import DEFAULT_STORE, STORE_VARIABLE
+from analysis.schema import STORE_OPTION
 
 
 @click.command(name="import", short_help="Import W&B runs, tables and prediction files.")
@@ -24,14 +24,7 @@ from analysis.schema import DEFAULT_STORE, STORE_VARIABLE
 @click.option("--classes", metavar="NAMES", help="The classes' names, in the order of the scores: 'cat,dog'.")
 @click.option("--dry-run", is_flag=True, help="Say what would be imported; write nothing.")
 @click.option("--overwrite", is_flag=True, help="Replace what this source brought before, or the run named by --run.")
-@click.option(
-    "--store",
-    type=click.Path(path_type=Path),
-    envvar=STORE_VARIABLE,
-    default=DEFAULT_STORE,
-    show_default=True,
-    help="The folder that holds the runs.",
-)
+@click.option("--store", **STORE_OPTION)
 def import_(source: str, store: Path, dry_run: bool, epoch_key: str, **given: Any) -> None:
     """Import runs into the store.
 

@@ -3,20 +3,17 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from importlib import import_module
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.errors import BadInput
+from analysis.content import FileDigests
 from analysis.importers.classes import Classes, score
 from analysis.importers.label_text import as_text, is_text
 from analysis.importers.roles import Roles
-from analysis.schema import RESERVED_COLUMNS, is_score, score_column
-from analysis.store.content import pixel_digests
-from analysis.store.plain_png import decoded_together
+from analysis.schema import RESERVED_COLUMNS, folded, is_score, score_column
 
 
 @dataclass(frozen=True)
@@ -56,9 +53,9 @@ def layout(schemas: Sequence[pa.Schema], roles: Roles, classes: Classes) -> Layo
     used = {roles.id, roles.guess, roles.truth, roles.image, *roles.scores}
     for name in dict.fromkeys(name for schema in schemas for name in schema.names if name not in used):
         new = name
-        while new.casefold() in taken or new.casefold() in RESERVED_COLUMNS or is_score(new.casefold()):
+        while folded(new) in taken or folded(new) in RESERVED_COLUMNS or is_score(folded(new)):
             new = f"source_{new}"
-        taken.add(new.casefold())
+        taken.add(folded(new))
         others[name] = new
     return Layout(roles, classes, label, others)
 
@@ -72,23 +69,13 @@ class Pictures:
     broken: int
 
 
-def pictures(batch: pa.RecordBatch, column: str | None) -> Pictures:
-    """Decode a batch's images, which are checked for their claimed size before."""
+def pictures(batch: pa.RecordBatch, column: str | None, known: FileDigests) -> Pictures:
+    """Decode those of a batch's images that are not known, which are checked for their claimed size before."""
     if column not in batch.schema.names:
         return Pictures([None] * batch.num_rows, {}, 0)
     files = pc.struct_field(batch.column(column), "bytes").to_pylist()
-    digests: list[str | None] = [None] * len(files)
-    for places, pixels in decoded_together([file or b"" for file in files]):
-        for place, digest in zip(places, pixel_digests(pixels), strict=True):
-            digests[place] = digest
-    left = [place for place, file in enumerate(files) if file and digests[place] is None]
-    broken = 0
-    decoded: Any = import_module("analysis.store.pictures").decoded if left else None  # a whole decoder takes its time
-    for place in left:
-        try:
-            digests[place] = pixel_digests(decoded(files[place])[None])[0]
-        except BadInput:
-            broken += 1
+    digests = [known.of(file) if file else None for file in files]
+    broken = sum(1 for file, digest in zip(files, digests, strict=True) if file and digest is None)
     found = {digest: file for digest, file in zip(digests, files, strict=True) if digest is not None}
     return Pictures(digests, found, broken)
 

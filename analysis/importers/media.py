@@ -4,20 +4,19 @@ import base64
 import binascii
 import hashlib
 import os
-import struct
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
+from analysis.content import check_pixels
 from analysis.errors import BadInput, NotFound, SecondguessError
 from analysis.importers.opening import below, checked_name, open_regular, read_regular
 from analysis.importers.source import MediaCount
 from analysis.importers.wandb_types import LOST
 
 MEDIA_LIMIT = 16 << 20
-PIXEL_LIMIT = 16_000_000
 _ROW_LIMIT = 64 << 20
 _PIECE = 1 << 20
 _NO_NAMES = frozenset({"", ".", ".."})
@@ -206,63 +205,6 @@ class MediaCells:
         if kind == "image":
             check_pixels(path, data)
         return path, data
-
-
-def check_pixels(path: str, data: bytes) -> None:
-    """Raise BadInput where the header claims too many pixels, or is of no image that is known."""
-    try:
-        size = _claimed(data)
-    except (struct.error, IndexError):
-        raise BadInput(f"{path!r} ends within its image header") from None
-    if size is None:
-        raise BadInput(f"{path!r} is no PNG, JPEG, GIF, WebP or BMP image")
-    if size[0] * size[1] > PIXEL_LIMIT:
-        raise BadInput(f"{path!r} claims {size[0]:,} x {size[1]:,} pixels; at most {PIXEL_LIMIT:,} are taken")
-
-
-def _claimed(data: bytes) -> tuple[int, int] | None:
-    """Width and height from an image's header; None for another kind of file."""
-    if data[:8] == b"\x89PNG\r\n\x1a\n" and data[12:16] == b"IHDR":
-        return struct.unpack_from(">II", data, 16)
-    if data[:2] == b"\xff\xd8":
-        return _claimed_jpeg(data)
-    if data[:6] in {b"GIF87a", b"GIF89a"}:
-        return struct.unpack_from("<HH", data, 6)
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return _claimed_webp(data)
-    if data[:2] == b"BM":
-        old = struct.unpack_from("<I", data, 14)[0] == 12
-        width, height = struct.unpack_from("<HH" if old else "<ii", data, 18)
-        return abs(width), abs(height)
-    return None
-
-
-def _claimed_jpeg(data: bytes) -> tuple[int, int] | None:
-    at = 2
-    while data[at] == 0xFF:
-        marker = data[at + 1]
-        if marker == 0xFF:
-            at += 1
-        elif 0xC0 <= marker <= 0xCF and marker not in {0xC4, 0xC8, 0xCC}:
-            height, width = struct.unpack_from(">HH", data, at + 5)
-            return width, height
-        elif marker == 0x01 or 0xD0 <= marker <= 0xD8:
-            at += 2
-        else:
-            at += 2 + max(2, struct.unpack_from(">H", data, at + 2)[0])
-    return None
-
-
-def _claimed_webp(data: bytes) -> tuple[int, int] | None:
-    if data[12:16] == b"VP8X":
-        return 1 + int.from_bytes(data[24:27], "little"), 1 + int.from_bytes(data[27:30], "little")
-    if data[12:16] == b"VP8L":
-        bits = struct.unpack_from("<I", data, 21)[0]
-        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    if data[12:16] == b"VP8 ":
-        width, height = struct.unpack_from("<HH", data, 26)
-        return width & 0x3FFF, height & 0x3FFF
-    return None
 
 
 def _md5_hex(entry: Entry) -> str:

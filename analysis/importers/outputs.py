@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from analysis.importers.columns import Column
 from analysis.importers.unicode import whole_text
+from analysis.schema import folded
 
 
 @dataclass(frozen=True)
@@ -18,16 +19,16 @@ class Output:
 
 
 def outputs_of(told: Sequence[str], columns: Sequence[Column]) -> Iterator[Output]:
-    """The columns of the result under names that differ by more than case; what media say besides follows them."""
-    taken = {name.casefold() for name in told}
+    """The columns of the result under names that DuckDB tells apart; what media say besides follows them."""
+    taken = {folded(name) for name in told}
     used: set[str] = set()
 
     def free(name: str) -> str:
         wanted, number = name, 1
-        while name.casefold() in used or (number > 1 and name.casefold() in taken):
+        while folded(name) in used or (number > 1 and folded(name) in taken):
             number += 1
             name = f"{wanted}_{number}"
-        used.add(name.casefold())
+        used.add(folded(name))
         return name
 
     for source, (name, column) in enumerate(zip(told, columns, strict=True)):

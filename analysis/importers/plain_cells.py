@@ -19,6 +19,7 @@ from analysis.importers.columns import (
 from analysis.importers.source import MEDIA
 from analysis.importers.unicode import is_unicode, whole_text
 from analysis.importers.wandb_types import ANY, LOST, MEDIA_WORDS, WandbType, is_media
+from analysis.schema import folded
 
 _DEEPEST = 16
 _MOST_FIELDS = 256
@@ -168,7 +169,7 @@ def _values(converts: Mapping[str, Convert]) -> Convert:
 
 def _are_columns(names: Mapping[str, Any]) -> bool:
     """Whether the keys of dicts can be the fields of a struct, in DuckDB too, where case does not count."""
-    fit = 0 < len(names) <= _MOST_FIELDS and len({name.casefold() for name in names}) == len(names)
+    fit = 0 < len(names) <= _MOST_FIELDS and len(set(map(folded, names))) == len(names)
     return fit and all(name and is_unicode(name) for name in names)
 
 

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 
 from analysis.errors import BadInput, Damaged
 from analysis.importers.source import Batches, SourceRun, SourceTable, TableRows
-from analysis.schema import DEFAULT_TABLE
+from analysis.schema import DEFAULT_TABLE, folded
 
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson")
 _ROWS = 50_000
@@ -64,8 +64,8 @@ def _parquet(path: Path) -> TableRows:
 
 
 def _checked(path: Path, schema: pa.Schema, rows: int, batches: Batches) -> TableRows:
-    folded = [name.casefold() for name in schema.names]
-    if twice := {name for name in folded if folded.count(name) > 1}:
+    low = list(map(folded, schema.names))
+    if twice := {name for name in low if low.count(name) > 1}:
         raise BadInput(f"{path} has the column {min(twice)!r} more than once; rename one")
     return TableRows(schema=schema, rows=rows, batches=batches)
 

@@ -10,6 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from analysis.content import FileDigests
 from analysis.errors import AlreadyThere, BadInput
 from analysis.importers.classes import classes_of, mirrored_classes, without_classes
 from analysis.importers.foreign_rows import Layout, Pictures, layout, pictures, rows
@@ -129,11 +130,12 @@ def _written(planned: Plan, folder: Path, progress: Progress) -> list[ImportedTa
     """Write the run into a store of its own."""
     source = planned.source
     writer = RunWriter.create(folder, planned.name, _about(source, planned.layouts))
+    known = FileDigests()
     try:
         tables = []
         for version in planned.versions:
             seen = partial(progress, at_epoch(version.table, version.epoch))
-            tables.append(_commit(writer, folder, version, planned.layouts[version.table], seen))
+            tables.append(_commit(writer, folder, version, planned.layouts[version.table], known, seen))
         writer.end(list(source.metrics()), **({} if source.finished else {"status": "interrupted"}))
     finally:
         writer.close()
@@ -222,7 +224,12 @@ def _about(source: SourceRun, layouts: Mapping[str, Layout]) -> dict[str, Any]:
 
 
 def _commit(
-    writer: RunWriter, folder: Path, version: _Version, how: Layout, progress: Callable[[int], None]
+    writer: RunWriter,
+    folder: Path,
+    version: _Version,
+    how: Layout,
+    known: FileDigests,
+    progress: Callable[[int], None],
 ) -> ImportedTable:
     run, image = writer.run.name, how.roles.image
     examples = ExamplesWriter(folder, writer.incoming, version.table, "image" if image else None)
@@ -233,7 +240,7 @@ def _commit(
         nonlocal count, broken
         progress(0)
         for batch in version.found.batches():
-            seen = pictures(batch, image)
+            seen = pictures(batch, image, known)
             table = rows(batch, how, seen, (run, version.epoch, version.source.step))
             count, broken = count + batch.num_rows, broken + seen.broken
             odd.add(batch, table)

@@ -16,12 +16,12 @@ from starlette.types import ASGIApp
 from analysis import views
 from analysis.errors import SecondguessError
 from analysis.web import example_page, export_page, question_page, run_page, runs_page, sql_page, table_page, urls
-from analysis.web.drawing import Site, drawn, site, status_of
+from analysis.web.drawing import SHEET, Site, drawn, sheet, site, status_of
 from analysis.web.gate import Gate, Keys
 from analysis.web.workers import Workers
 
 _log = logging.getLogger("secondguess")
-_STATIC = {"secondguess.css": "text/css", "secondguess.js": "text/javascript", "mark.svg": "image/svg+xml"}
+_STATIC = {SHEET: "text/css", "secondguess.js": "text/javascript", "mark.svg": "image/svg+xml"}
 
 
 def application(
@@ -75,7 +75,7 @@ async def _static(request: Request) -> Response:
     name = request.path_params["name"]
     if name not in _STATIC:
         return PlainTextResponse("no such file\n", 404)
-    data = (files("analysis.web") / "static" / name).read_bytes()
+    data = sheet() if name == SHEET else (files("analysis.web") / "static" / name).read_bytes()
     return Response(data, media_type=_STATIC[name])
 
 

@@ -6,10 +6,11 @@ from typing import Any
 from analysis.class_order import ordered
 from analysis.questions import Question
 from analysis.schema import WRONG, at_epoch
+from analysis.sides import side
 from analysis.tableview import TableView
 from analysis.web import urls
 from analysis.web.class_labels import heads, is_value, text
-from analysis.web.drawing import SIDES, records
+from analysis.web.drawing import records
 from analysis.web.worker import Found
 
 IMAGES = 8  # of each guess
@@ -43,9 +44,7 @@ def butterfly(asked: Question, found: Found) -> dict[str, Any] | None:
         lines.append({"label": text(guess), "parts": parts})
     return {
         "key": key,
-        "tables": [
-            (at_epoch(run, epoch), SIDES[place] if place < 2 else "") for place, (run, epoch) in enumerate(order)
-        ],
+        "tables": [(at_epoch(run, epoch), side(place)) for place, (run, epoch) in enumerate(order)],
         "totals": [sum(row["errors"] for (table, _), row in held.items() if table == each) for each in order],
         "lines": lines,
         "most": scale["truths"],
@@ -62,7 +61,7 @@ def _part(table: tuple[str, int], place: int, key: str, guess: Any, row: Mapping
     view = TableView((name,), where=(is_value(key, guess), WRONG), sort=("-confidence", "id"))
     return {
         "table": name,
-        "side": SIDES[place] if place < len(SIDES) else "",
+        "side": side(place),
         "errors": row["errors"] if row else 0,
         "truths": dict(row["truths"] or {}) if row else {},
         "ids": list(row.get("ids") or ()) if row else [],

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from analysis.answer import cell as plain
+from analysis.content import sniffed
 from analysis.web.columns import Shown
 
 _BAR, _LINE = 44, 12  # pixels: a full score, a table's line in a joined cell
-_PICTURES = {b"\x89PNG\r\n\x1a\n": "image/png", b"\xff\xd8\xff": "image/jpeg", b"GIF8": "image/gif"}
 _MOST_BYTES = 256 << 20
 
 
@@ -65,7 +65,7 @@ class Images:
     def keep(self, data: bytes) -> str | None:
         """The key under which the image is served; None for what is no image that a page shows."""
         kind = sniffed(data)
-        if kind is None:
+        if kind is None or kind == "image/bmp":
             return None
         key = hashlib.sha256(data).hexdigest()[:32]
         if key not in self._held:
@@ -80,13 +80,6 @@ class Images:
     def get(self, key: str) -> tuple[str, bytes] | None:
         """The type and the bytes of an image, None where it is not held any more."""
         return self._held.get(key)
-
-
-def sniffed(data: bytes) -> str | None:
-    """The type that an image's first bytes say: PNG, JPEG, GIF or WebP, and of nothing else."""
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    return next((kind for start, kind in _PICTURES.items() if data.startswith(start)), None)
 
 
 @dataclass

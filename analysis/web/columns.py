@@ -3,11 +3,12 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from string import ascii_lowercase
 
+from analysis.kinds import kind_of_sql
+from analysis.sides import LETTERS
 from analysis.tableview import TableView
 
-_SIDE = re.compile(r"(.+)_([a-y])")
+_SIDE = re.compile(rf"(.+)_([{LETTERS}])")
 _SCORE = re.compile(r"score_(\d+)")
 _FIRST = ("id", "image", "content", "truth", "guess")
 _HIDDEN = {"run", "epoch", "examples", "step", "digest"}
@@ -45,7 +46,7 @@ def _base(name: str, sides: int) -> str:
 
 def _letters(sides: int) -> str:
     """The suffixes of so many tables side by side: none of one."""
-    return ascii_lowercase[:sides] if sides > 1 else ""
+    return LETTERS[:sides] if sides > 1 else ""
 
 
 @dataclass(frozen=True)
@@ -132,4 +133,4 @@ def _kind(base: str, type: str) -> str:
         return "score"
     if type.endswith("[]"):
         return "ids"
-    return "number" if re.fullmatch(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL\(.*\)", type) else "text"
+    return "number" if kind_of_sql(type) == "number" else "text"

@@ -8,10 +8,11 @@ from analysis.class_order import ordered
 from analysis.confusion import Counts, Margins
 from analysis.questions import Question
 from analysis.schema import at_epoch
+from analysis.sides import side
 from analysis.tableview import TableView
 from analysis.web import urls
 from analysis.web.class_labels import heads, is_value, text
-from analysis.web.drawing import SIDES, records
+from analysis.web.drawing import records
 from analysis.web.worker import Found
 
 MOST_CLASSES, MOST_MISTAKES = 25, 10
@@ -33,8 +34,7 @@ def matrices(asked: Question, found: Found) -> list[dict[str, Any]]:
     kept = confusion.most_mistaken(counts, labels, MOST_CLASSES)
     drawn = []
     for place, (table, held) in enumerate(zip(order, counts, strict=True)):
-        side = SIDES[place] if place < len(SIDES) else ""
-        drawn.append(_matrix(at_epoch(*table), side, (down, across), held, (labels, kept)))
+        drawn.append(_matrix(at_epoch(*table), side(place), (down, across), held, (labels, kept)))
     return drawn
 
 

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 
 from analysis.errors import AlreadyThere, BadInput, NotFound, SecondguessError
 from analysis.export import jsonable
+from analysis.sides import COLOURS, LETTERS, side
 from analysis.tableview import TableView
 from analysis.web import urls
 from analysis.web.cells import Bar, Images, Row
@@ -21,8 +23,8 @@ from analysis.web.gate import Keys
 from analysis.web.worker import Asked, Found
 from analysis.web.workers import Gone, TooSlow, Workers
 
-SIDES = ("a", "b")  # the colours of the first and the second table; further ones have none
 CHART = b"<!--chart-->"
+SHEET = "secondguess.css"
 _SHORT = 160
 
 
@@ -45,7 +47,7 @@ def _environment() -> Environment:
     found = Environment(
         loader=PackageLoader("analysis.web"), autoescape=select_autoescape(), trim_blocks=True, lstrip_blocks=True
     )
-    found.globals["sides"] = (*SIDES, *[""] * 25)
+    found.globals["sides"] = [side(place) for place in range(len(LETTERS))]
     found.filters["count"] = lambda value: f"{value:,}"
     found.globals["cell_urls"] = CellUrls
     found.globals["image_source"] = urls.image
@@ -130,6 +132,18 @@ def drawn(
 def fragment(template: str, **context: Any) -> str:
     """A part of a page, drawn without a server."""
     return _TEMPLATES.get_template(template).render(**context)
+
+
+def sheet() -> str:
+    """The style sheet: the colours of the sides, also in charts, and what the file says."""
+    root = "".join(f"  --{name}: {colour};\n" for name, colour in COLOURS.items())
+    marks = "".join(
+        f'.chart svg [{how}="{colour}"] {{ {how}: var(--{name}); }}\n'
+        for name, colour in COLOURS.items()
+        for how in ("fill", "stroke")
+    )
+    own = (files("analysis.web") / "static" / SHEET).read_text(encoding="utf-8")
+    return f":root {{\n{root}}}\n{marks}{own}"
 
 
 def with_chart(answer: Response, make: Callable[[], str]) -> Response:

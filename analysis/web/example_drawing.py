@@ -9,11 +9,12 @@ from PIL import Image
 
 from analysis import refs
 from analysis.schema import WRONG, at_epoch, is_score, reference
+from analysis.sides import side
 from analysis.sqltext import literal
 from analysis.store.runs import Run
 from analysis.tableview import TableView
 from analysis.web import cells, urls
-from analysis.web.drawing import SIDES, records
+from analysis.web.drawing import records
 from analysis.web.epochs import few
 from analysis.web.worker import Found
 
@@ -35,13 +36,12 @@ class Sides:
     def of_table(self, run: str, epoch: int) -> str:
         """The colour of a run's epoch: its table's, or else its run's."""
         place = self.tables.index((run, epoch)) if (run, epoch) in self.tables else -1
-        return SIDES[place] if 0 <= place < len(SIDES) else self.of_run(run)
+        return side(place) if place >= 0 and side(place) else self.of_run(run)
 
     def of_run(self, run: str) -> str:
         """The colour of a run: that of its first table in the view, none beyond the second."""
         names = list(dict.fromkeys(name for name, _ in self.tables))
-        place = names.index(run) if run in names else len(SIDES)
-        return SIDES[place] if place < len(SIDES) else ""
+        return side(names.index(run)) if run in names else ""
 
 
 def sides(runs: Mapping[str, Run], view: TableView) -> Sides:

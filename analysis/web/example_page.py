@@ -15,10 +15,11 @@ from analysis.errors import BadInput, NotFound, SecondguessError
 from analysis.example import Example
 from analysis.refs import parse
 from analysis.schema import DEFAULT_TABLE, WRONG, whole_name
+from analysis.sides import side
 from analysis.store.runs import list_runs
 from analysis.tableview import TableView
 from analysis.web import cells, example_drawing, urls
-from analysis.web.drawing import SIDES, Site, drawn, records, site, sql_of
+from analysis.web.drawing import Site, drawn, records, site, sql_of
 from analysis.web.table_page import chosen
 from analysis.web.worker import Found
 
@@ -76,7 +77,7 @@ def _around(view: TableView, row: int, near: Found) -> dict[str, Any]:
         "row": row + 1,
         "total": near.total,
         "back": urls.table(replace(view, offset=row - row % (view.limit or 50))),
-        "refs": [(table, SIDES[place] if place < len(SIDES) else "") for place, table in enumerate(view.tables)],
+        "refs": [(table, side(place)) for place, table in enumerate(view.tables)],
         "filters": (*view.where, *view.wandb_filter),
     }
 

@@ -10,10 +10,11 @@ from starlette.requests import Request
 from analysis import changes
 from analysis.chosen import Runs
 from analysis.errors import SecondguessError, listing
+from analysis.sides import side
 from analysis.tableview import TableView
 from analysis.web import cells, urls
 from analysis.web.columns import fits, shown
-from analysis.web.drawing import SIDES, Site, records
+from analysis.web.drawing import Site, records
 from analysis.web.heads import heads, pins
 from analysis.web.worker import Found
 
@@ -57,7 +58,7 @@ def _panel(held: Site, view: TableView, found: Found, page: tuple[TableView, Map
         "rows": cells.rows(columns, found.columns, found.rows, held.images, view.offset),
         "fits": fits(columns) and len(whole.tables) == len(view.tables),
         "view": view,
-        "side": SIDES[place] if place is not None and place < len(SIDES) else "",
+        "side": side(place) if place is not None else "",
         "name": view.tables[0] if place is not None else "",
         "total": total,
         "range": (view.offset + 1, view.offset + len(found.rows)),

@@ -15,13 +15,14 @@ from analysis.questions import Question
 from analysis.refs import Named
 from analysis.schema import at_epoch, reference
 from analysis.scope import run_names
+from analysis.sides import side
 from analysis.store.records import Epoch
 from analysis.store.runs import list_runs
 from analysis.tableview import TableView
 from analysis.web import butterfly_drawing, cells, confusion_drawing, urls
 from analysis.web.class_labels import is_value
 from analysis.web.columns import shown
-from analysis.web.drawing import SIDES, Site, drawn, records, site, sql_of, status_of, with_chart
+from analysis.web.drawing import Site, drawn, records, site, sql_of, status_of, with_chart
 from analysis.web.epochs import few
 from analysis.web.question_images import Asking, add_images, add_mistakes
 from analysis.web.worker import Found
@@ -128,8 +129,7 @@ def _steps(
         for epoch in few(epochs, [now]):
             others = (*names[:place], at_epoch(base, epoch), *names[place + 1 :])
             links.append((epoch, urls.question(asked.name, others, options), epoch == now))
-        side = SIDES[place] if place < len(SIDES) else ""
-        found.append({"name": at_epoch(base, now), "links": links, "side": side})
+        found.append({"name": at_epoch(base, now), "links": links, "side": side(place)})
     return found
 
 
@@ -188,8 +188,7 @@ def _row_sides(found: Found) -> list[str]:
         return []
     run = found.columns.index("run")
     place = {name: number for number, name in enumerate(dict.fromkeys(name for name, _ in tables))}
-    sides = [*SIDES, *["other"] * len(tables)]
-    return [sides[place.get(row[run], len(SIDES))] for row in found.rows]
+    return [side(place[row[run]]) or "other" if row[run] in place else "other" for row in found.rows]
 
 
 def _row_urls(found: Found) -> list[str]:

@@ -11,10 +11,11 @@ from analysis import charts
 from analysis.errors import NotFound, listing
 from analysis.metrics import binned
 from analysis.schema import WRONG, at_epoch, reference
+from analysis.sides import side
 from analysis.store.runs import Run, list_runs
 from analysis.tableview import TableView
 from analysis.web import run_facts, urls
-from analysis.web.drawing import SIDES, Site, drawn, fragment, records, site, with_chart
+from analysis.web.drawing import Site, drawn, fragment, records, site, with_chart
 from analysis.web.epochs import few
 from analysis.web.worker import Found
 
@@ -87,7 +88,7 @@ def _charts(measured: Sequence[Mapping[str, Any]], names: Sequence[str], metrics
                 "last": [(row["run"], row["value"]) for row in _last(points)],
             }
         )
-    sides = {name: SIDES[place] if len(names) > 1 and place < len(SIDES) else "" for place, name in enumerate(names)}
+    sides = {name: side(place) if len(names) > 1 else "" for place, name in enumerate(names)}
     return fragment("metrics.html", charts=drawn_ones, colours=sides)
 
 
@@ -124,7 +125,7 @@ def _tables(known: Mapping[str, Run], names: Sequence[str]) -> list[dict[str, An
         found.append(
             {
                 "name": table,
-                "runs": [(name, SIDES[names.index(name)] if names.index(name) < 2 else "") for name in runs],
+                "runs": [(name, side(names.index(name))) for name in runs],
                 "epochs": lines,
                 "more": len(epochs) - len(shown),
                 "over": urls.question("errors-over-time", refs),

@@ -9,13 +9,13 @@ from starlette.responses import RedirectResponse, Response
 from analysis import changes, joins
 from analysis.errors import BadInput, SecondguessError
 from analysis.schema import WRONG, at_epoch, reference
+from analysis.sides import LETTERS
 from analysis.store.records import Epoch
 from analysis.store.runs import Run, list_runs
 from analysis.tableview import TableView
 from analysis.web import run_facts, urls
 from analysis.web.drawing import Site, drawn, site
 
-_MOST_TABLES = 25
 _MOST_KEYS = 8  # columns of config; more are said
 _COUNTED = 2_000_000  # rows: of larger tables it would take too long to say on how many two epochs disagree
 
@@ -103,8 +103,8 @@ async def compare(request: Request) -> Response:
     names = list(dict.fromkeys(name for name in named if name))
     if len(names) < 2:
         raise BadInput("choose a first and a second run to compare, not the same one twice")
-    if len(names) > _MOST_TABLES:
-        raise BadInput(f"at most {_MOST_TABLES} tables are compared; {len(names)} are chosen")
+    if len(names) > len(LETTERS):
+        raise BadInput(f"at most {len(LETTERS)} tables are compared; {len(names)} are chosen")
     return RedirectResponse(_comparison(query.get("how", "differ"), names))
 
 

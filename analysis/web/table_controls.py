@@ -8,10 +8,10 @@ from analysis import changes
 from analysis.refs import Named
 from analysis.schema import WRONG, at_epoch
 from analysis.scope import columns_of
+from analysis.sides import LETTERS, side
 from analysis.sqltext import identifier
 from analysis.tableview import TableView
 from analysis.web import urls
-from analysis.web.drawing import SIDES
 
 SIZES = {"small": 28, "middle": 40, "large": 80}
 _PAGES = (25, 50, 100, 250)
@@ -85,7 +85,7 @@ def at_hand(tables: Sequence[Named], view: TableView) -> list[tuple[str, str]]:
         epochs = table.selection.epochs if table.selection is not None else ()
         for name, kind in (column for epoch in epochs[-1:] for column in columns_of(epoch)):
             keyed = view.join is None or name in view.key
-            found.setdefault(name if keyed else f"{name}_{chr(ord('a') + place)}", kind)
+            found.setdefault(name if keyed else f"{name}_{LETTERS[place : place + 1]}", kind)
     found |= {name: "computed" for name, _ in (*view.add, *view.wandb_add)}
     return [(name if _plain(name) else identifier(name), kind) for name, kind in found.items()]
 
@@ -108,7 +108,7 @@ def steps(named: Sequence[Named], view: TableView, more: Mapping[str, Any]) -> l
         for epoch in _few(epochs, now):
             tables = (*view.tables[:place], at_epoch(base, epoch), *view.tables[place + 1 :])
             links.append((epoch, urls.table(replace(view, tables=tables, at=None, exact=False), **more), epoch == now))
-        found.append({"name": text, "links": links, "side": SIDES[place] if len(view.tables) > 1 and place < 2 else ""})
+        found.append({"name": text, "links": links, "side": side(place) if len(view.tables) > 1 else ""})
     return found
 
 

@@ -13,11 +13,12 @@ from analysis.chosen import Runs
 from analysis.errors import BadInput, SecondguessError
 from analysis.refs import Named
 from analysis.schema import WRONG, reference
+from analysis.sides import side
 from analysis.store.runs import list_runs
 from analysis.tableview import TableView
 from analysis.web import table_controls as controls
 from analysis.web import urls
-from analysis.web.drawing import SIDES, Site, drawn, site, status_of
+from analysis.web.drawing import Site, drawn, site, status_of
 from analysis.web.filter_fault import FilterFault, filter_fault
 from analysis.web.panels import panels
 
@@ -126,8 +127,8 @@ def _heads(named: Sequence[Named], view: TableView) -> list[dict[str, Any]]:
     for place, table in enumerate(named):  # of one that names nothing the page says so where the rows would be
         epochs = table.selection.epochs if table.selection is not None else ()
         entry = epochs[0] if len(epochs) == 1 and view.at is None else None
-        side = SIDES[place] if len(view.tables) > 1 and place < len(SIDES) else ""
-        found.append({"name": table.text, "side": side, "entry": entry})
+        colour = side(place) if len(view.tables) > 1 else ""
+        found.append({"name": table.text, "side": colour, "entry": entry})
     return found
 
 

@@ -17,11 +17,11 @@ from analysis.chosen import Runs
 from analysis.engine import Build, answered
 from analysis.errors import SecondguessError
 from analysis.join_report import JoinReport
+from analysis.kinds import kind_of_sql
 from analysis.tableview import TableView
 from analysis.web.columns import usual
 
 _MOST_ROWS = 1_000
-_NUMBERS = {"INTEGER", "BIGINT", "FLOAT", "DOUBLE", "SMALLINT", "TINYINT"}
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def _exported(asked: Asked, memory: str) -> Found:
             count = export.write_parquet(reader, path)
     else:
         with answered(build, engine.rows, memory) as (_, rows), path.open("w", encoding="utf-8", newline="") as out:
-            numeric = [kind in _NUMBERS for kind in rows.types]
+            numeric = [kind_of_sql(kind) == "number" for kind in rows.types]
             count = export.write_text(Answer(rows.columns, numeric, rows.rows), form, out)
     return Found((), (), (), count, False, "", (), (), (), (), 0)
 

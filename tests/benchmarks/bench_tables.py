@@ -35,6 +35,7 @@ from bench_recording import likely_scores
 from timing import in_turn, machine, pairs, ratio
 
 from analysis import engine, table_sql
+from analysis.content import png
 from analysis.schema import DEFAULT_TABLE
 from analysis.sqltext import Statement
 from analysis.store import parquet
@@ -44,7 +45,6 @@ from analysis.store.files import Part
 from analysis.store.runs import list_runs
 from analysis.store.writer import RunWriter
 from analysis.tableview import TableView
-from trainer.images import png
 
 EPOCHS, BESIDE = 20, 5  # epochs side by side: ours, polars'
 PIECE = 100_000
