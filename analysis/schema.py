@@ -72,13 +72,13 @@ def read_as(columns: Sequence[str]) -> list[str]:
 
     Files that were written before the name was reserved may have one.
     """
-    taken = {name.casefold() for name in columns}
+    taken = {folded(name) for name in columns}
     if WRONG not in taken:
         return list(columns)
     new = f"source_{WRONG}"
     while new in taken:
         new = f"source_{new}"
-    return [new if name.casefold() == WRONG else name for name in columns]
+    return [new if folded(name) == WRONG else name for name in columns]
 
 
 def reference(run: str, table: str = DEFAULT_TABLE, epoch: int | str | None = None) -> str:

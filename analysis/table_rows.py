@@ -111,10 +111,10 @@ def _selected(runs: Mapping[str, Run], view: TableView, left_out: list[str]) -> 
 
 def _judged(view: TableView, names: Sequence[str]) -> frozenset[str]:
     """Those names, of columns that say which rows are errors, if the view may name one and calls no column so."""
-    computed = {name.casefold() for name, _ in (*view.add, *view.wandb_add)}
+    computed = {folded(name) for name, _ in (*view.add, *view.wandb_add)}
     texts = [*view.where, *view.group, *view.sort, *(view.columns or ())]
     texts += [text for _, text in (*view.add, *view.aggregate)]
-    if computed.union(map(str.casefold, view.key)) & set(names) or not any(WRONG in text.casefold() for text in texts):
+    if computed.union(map(folded, view.key)) & set(names) or not any(WRONG in folded(text) for text in texts):
         return frozenset()
     return frozenset(names)
 
