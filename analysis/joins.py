@@ -11,9 +11,8 @@ from analysis.join_report import JoinReport
 from analysis.kinds import Kind
 from analysis.matching import Side
 from analysis.refs import Selection
-from analysis.schema import WRONG, folded, reference
+from analysis.schema import LETTERS, WRONG, folded, reference
 from analysis.scope import PLACE, Relation, RunNames, class_order, columns_of, same_labels, stacked
-from analysis.sides import LETTERS
 from analysis.sqltext import as_text, identifier
 from analysis.store.records import Epoch
 

@@ -11,8 +11,7 @@ from typing import Any
 from analysis.answer import Answer, Row, bars, brief, cell
 from analysis.class_order import ordered
 from analysis.grid import Column, Grid
-from analysis.schema import at_epoch
-from analysis.sides import LETTERS
+from analysis.schema import LETTERS, at_epoch
 
 _FEW_SCORES = 4  # so many are still shown as numbers
 _SCORE = re.compile(r"score_(\d+)(_[a-z0-9])?")

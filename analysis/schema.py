@@ -31,6 +31,8 @@ _SCORE = re.compile(r"score_(\d+)")
 # `=` makes a folder a column's value (lr=0.01), for DuckDB among others; `.json` is what records are called.
 _ENCODED = re.compile(r"""[%\\:"<>|=\[\]{}]|^\.|[. ]$|\.(?=json$)""", re.IGNORECASE)
 _LONGEST_FOLDER = 200
+# What the columns of tables that stand side by side end in; so many do at most, as in W&B.
+LETTERS = ascii_lowercase[:25]
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 

@@ -1,8 +1,7 @@
-"""The sides of a comparison: the letters behind their columns' names, and the colours of the first two."""
+"""The colours of the sides of a comparison."""
 
-from string import ascii_lowercase
+from analysis.schema import LETTERS
 
-LETTERS = ascii_lowercase[:25]  # so many tables stand side by side at most, as in W&B
 COLOURS = {"a": "#14764a", "b": "#6d42c1"}  # on white; the page's sheet has those on black
 OTHERS = "#8d8f8a"
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from analysis.kinds import kind_of_sql
-from analysis.sides import LETTERS
+from analysis.schema import LETTERS
 from analysis.tableview import TableView
 
 _SIDE = re.compile(rf"(.+)_([{LETTERS}])")

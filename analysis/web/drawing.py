@@ -15,7 +15,8 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 
 from analysis.errors import AlreadyThere, BadInput, NotFound, SecondguessError
 from analysis.export import jsonable
-from analysis.sides import COLOURS, LETTERS, side
+from analysis.schema import LETTERS
+from analysis.sides import COLOURS, side
 from analysis.tableview import TableView
 from analysis.web import urls
 from analysis.web.cells import Bar, Images, Row

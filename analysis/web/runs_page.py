@@ -8,8 +8,7 @@ from starlette.responses import RedirectResponse, Response
 
 from analysis import changes, joins
 from analysis.errors import BadInput, SecondguessError
-from analysis.schema import WRONG, at_epoch, reference
-from analysis.sides import LETTERS
+from analysis.schema import LETTERS, WRONG, at_epoch, reference
 from analysis.store.records import Epoch
 from analysis.store.runs import Run, list_runs
 from analysis.tableview import TableView
