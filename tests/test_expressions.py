@@ -6,9 +6,8 @@ from functools import partial
 
 import duckdb
 import pytest
-import test_guard
+from hostile import HOSTILE, SECRET, filled
 from recording import bytes_of, record
-from test_guard import HOSTILE, SECRET, filled
 
 import analysis
 from analysis import expressions, table_sql
@@ -17,7 +16,8 @@ from analysis.engine import answered, rows
 from analysis.errors import BadInput, Refused, SecondguessError
 from analysis.tableview import TableView
 
-world = test_guard.world
+pytest_plugins = ["hostile"]
+
 CON = duckdb.connect()
 
 # Reading text
