@@ -69,6 +69,13 @@ def wrong(guess: str, truth: str) -> str:
     return f"CASE WHEN {truth} IS NOT NULL THEN {guess} IS DISTINCT FROM {truth} END"
 
 
+def is_wrong(guess: object, truth: object) -> bool | None:
+    """The same of two values, where an answer is drawn that has no column `wrong`; NaN is NaN, as it is in SQL."""
+    if truth is None:
+        return None
+    return guess != truth and not (guess != guess and truth != truth)
+
+
 def read_as(columns: Sequence[str]) -> list[str]:
     """What relations call the columns of a file: by their names, but for one called `wrong`, which is `source_wrong`.
 

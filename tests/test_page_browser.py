@@ -292,7 +292,7 @@ class TestTable:
         seen.page.fill("#filter", f"truth = '{CAT}'")
         seen.page.press("#filter", "Enter")
         assert seen.status() == "1–2 of 2 rows"  # rows 0 and 3
-        assert chips(seen) == ["guess <> truth", f"truth = '{CAT}'"]
+        assert chips(seen) == ["wrong", f"truth = '{CAT}'"]
         seen.page.locator(".chip").first.get_by_label("Remove this filter").click()
         assert seen.status() == "1–20 of 20 rows"
         seen.page.get_by_label("Remove this filter").click()

@@ -19,7 +19,7 @@ import analysis
 from analysis import changes, charts, table_sql
 from analysis.answer import Answer
 from analysis.errors import BadInput
-from analysis.schema import read_as, wrong
+from analysis.schema import is_wrong, read_as, wrong
 from analysis.store.runs import list_runs
 from analysis.store.tally import Tally
 from analysis.tableview import TableView
@@ -202,7 +202,7 @@ LABELS = {
 
 
 @given(st.data(), st.sampled_from(sorted(LABELS)), st.integers(0, 3))
-def test_a_record_counts_the_rows_that_are_wrong(data: st.DataObject, kind: str, cut: int) -> None:
+def test_a_record_counts_the_rows_that_are_wrong_in_sql_and_in_python(data: st.DataObject, kind: str, cut: int) -> None:
     arrow, values = LABELS[kind]
     pairs = data.draw(st.lists(st.tuples(values, values), min_size=1, max_size=12))
     guess, truth = ([pair[side] for pair in pairs] for side in (0, 1))
@@ -217,5 +217,6 @@ def test_a_record_counts_the_rows_that_are_wrong(data: st.DataObject, kind: str,
     for part in (rows.slice(0, cut), rows.slice(cut)):
         tally.add(part)
     said = duckdb.sql(f"SELECT {wrong('guess', 'truth')} AS wrong FROM rows")
+    assert [row[0] for row in said.fetchall()] == [is_wrong(*pair) for pair in pairs]
     errors = said.aggregate("CASE WHEN count(wrong) > 0 THEN count(*) FILTER (WHERE wrong) END").fetchall()
     assert [(tally.entry(1, None, True)["errors"],)] == errors

@@ -10,6 +10,7 @@ from typing import Any
 
 from analysis.answer import cell as plain
 from analysis.content import sniffed
+from analysis.schema import is_wrong
 from analysis.web.columns import Shown
 
 _BAR, _LINE = 44, 12  # pixels: a full score, a table's line in a joined cell
@@ -190,7 +191,7 @@ def _drawn(column: Shown, values: Sequence[Any], images: Images, truth: Sequence
 def _label(value: Any, truth: Sequence[Any], guess: bool) -> Label:
     if value is None:
         return Label("", None, "null")
-    return Label(text(value), (value != truth[0]) if guess and truth else None)
+    return Label(text(value), is_wrong(value, truth[0]) if guess and truth else None)
 
 
 def bar(value: Any, top: float) -> Bar:
