@@ -5,18 +5,19 @@ from pathlib import Path
 
 import duckdb
 
-from analysis import catalog, guard, joins, scope
+from analysis import catalog, joins, scope
 from analysis.chosen import Runs, listed, present, row_notes, run_notes, tables_of
+from analysis.engine import guard
+from analysis.engine.passages import FREE_SQL, Passage
+from analysis.engine.sqltext import Statement
+from analysis.engine.statement import JoinReport
 from analysis.errors import BadInput, NotFound, Refused, SecondguessError
 from analysis.free_relations import free_relation
-from analysis.join_report import JoinReport
 from analysis.joins import Join
-from analysis.passages import FREE_SQL, Passage
 from analysis.questions import Question
 from analysis.refs import Selection, resolve
 from analysis.schema import WRONG, folded
 from analysis.scope import Relation
-from analysis.sqltext import Statement
 from analysis.store.runs import list_runs
 
 _RUNS = """SELECT run, state, table_name AS "table", epochs, list_sum(rows) AS rows, errors, origin, created, config

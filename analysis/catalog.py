@@ -3,8 +3,8 @@
 import json
 from collections.abc import Iterable
 
+from analysis.engine.sqltext import literal
 from analysis.scope import Relation
-from analysis.sqltext import literal
 from analysis.store.runs import Run
 
 _COLUMNS = {

@@ -9,10 +9,10 @@ import altair as alt
 
 from analysis.answer import Answer
 from analysis.class_order import ordered
+from analysis.engine.sqltext import identifier, literal
 from analysis.errors import BadInput, MissingExtra
 from analysis.schema import WRONG, at_epoch
 from analysis.sides import colours
-from analysis.sqltext import identifier, literal
 from analysis.tableview import TableView
 
 _VEGA = "https://vega.github.io/vega-datasets/"

@@ -16,7 +16,7 @@ from analysis.options import STORE, answering, store_among
 from analysis.questions import Question
 
 if TYPE_CHECKING:
-    from analysis.engine import Build
+    from analysis.engine.duck import Build
 
 # Loaded on use: the trainer needs packages that asking does not, and importing needs no DuckDB.
 _ELSEWHERE = {

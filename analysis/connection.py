@@ -11,12 +11,12 @@ import duckdb
 
 from analysis import asking, questions, table_sql, views
 from analysis.answer import Answer
-from analysis.engine import Build, explained, starting_over
+from analysis.engine.duck import Build, explained, starting_over
+from analysis.engine.sqltext import Statement
 from analysis.errors import BadInput, MissingExtra
 from analysis.notebook import Table, remember
 from analysis.schema import DEFAULT_STORE
 from analysis.spelling import spelled
-from analysis.sqltext import Statement
 from analysis.store.runs import list_runs
 
 if TYPE_CHECKING:

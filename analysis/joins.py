@@ -6,14 +6,14 @@ from dataclasses import dataclass, replace
 import duckdb
 
 from analysis import matching
+from analysis.engine.kinds import Kind
+from analysis.engine.sqltext import as_text, identifier
+from analysis.engine.statement import JoinReport
 from analysis.errors import BadInput, listing
-from analysis.join_report import JoinReport
-from analysis.kinds import Kind
 from analysis.matching import Side
 from analysis.refs import Selection
 from analysis.schema import LETTERS, WRONG, folded, reference
 from analysis.scope import PLACE, Relation, RunNames, class_order, columns_of, same_labels, stacked
-from analysis.sqltext import as_text, identifier
 from analysis.store.records import Epoch
 
 _REAL = ("float", "double", "halffloat", "decimal")

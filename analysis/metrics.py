@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from analysis.sqltext import literal
+from analysis.engine.sqltext import literal
 
 _POINTS = 300  # of a run's metric
 _MARKS = 3_000  # of a chart

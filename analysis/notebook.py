@@ -12,8 +12,8 @@ import duckdb
 
 from analysis.answer import Answer, Row
 from analysis.class_order import COUNTED_ROWS, by_class, whole
+from analysis.engine.sqltext import Statement
 from analysis.errors import MissingExtra
-from analysis.sqltext import Statement
 from analysis.table_sql import Usual
 from analysis.tableview import TableView
 

@@ -9,11 +9,11 @@ from pathlib import Path
 
 from analysis import export, pictures, render
 from analysis.answer import Answer
-from analysis.engine import Build, Rows, answered, batches, bind, page
+from analysis.engine.duck import Build, Rows, answered, batches, bind, page
+from analysis.engine.kinds import kind_of_sql
+from analysis.engine.sqltext import Statement
 from analysis.errors import BadInput, MissingExtra, listing
-from analysis.kinds import kind_of_sql
 from analysis.schema import is_score
-from analysis.sqltext import Statement
 
 
 @dataclass(frozen=True)

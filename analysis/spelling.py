@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from analysis import expressions
+from analysis.engine import expressions
 from analysis.errors import BadInput, listing
 from analysis.tableview import TableView
 

@@ -3,9 +3,9 @@
 import re
 from dataclasses import dataclass
 
-from analysis.kinds import Kind
+from analysis.engine.kinds import Kind
+from analysis.engine.sqltext import identifier
 from analysis.schema import folded
-from analysis.sqltext import identifier
 
 BINS = 10
 _TOP = 10  # texts that are counted by name

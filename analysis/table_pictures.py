@@ -7,10 +7,10 @@ from typing import Self
 import duckdb
 
 from analysis import scope
+from analysis.engine.sqltext import identifier
 from analysis.errors import BadInput
 from analysis.schema import folded
 from analysis.scope import PLACE, Relation
-from analysis.sqltext import identifier
 from analysis.table_rows import TableRows
 
 RELATION = "examples shown"

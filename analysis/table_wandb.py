@@ -3,10 +3,10 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
+from analysis.engine.kinds import Kind
+from analysis.engine.passages import WANDB_FILTER
+from analysis.engine.sqltext import identifier
 from analysis.errors import BadInput, Fault
-from analysis.kinds import Kind
-from analysis.passages import WANDB_FILTER
-from analysis.sqltext import identifier
 from analysis.table_rows import TableRows
 from analysis.tableview import Named
 from analysis.wandb_expressions import Cell, translate

@@ -28,8 +28,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 
+from analysis.engine.sqltext import literal
 from analysis.errors import BadInput, listing
-from analysis.sqltext import literal
 from analysis.wandb_lists import OF_LISTS, item_at, of_group, of_list
 from analysis.wandb_operators import FUNCTIONS, Reader, arguments, date, operated
 from analysis.wandb_signs import combined, given, turned

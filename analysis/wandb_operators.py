@@ -7,7 +7,7 @@ import datetime
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
-from analysis.sqltext import literal
+from analysis.engine.sqltext import literal
 from analysis.wandb_signs import filled, is_null, same_kind
 from analysis.wandb_syntax import Call, Literal, Node, Unary, refused
 from analysis.wandb_values import Item, Kind, Listed, Thing, Value, described, of_kind, once, single

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from math import isfinite
 
-from analysis.sqltext import literal
+from analysis.engine.sqltext import literal
 from analysis.wandb_syntax import Binary, Literal, Node, Unary, refused, spelled
 from analysis.wandb_values import NULL, Item, Thing, Value, advice, described, of_kind, over, single
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from analysis.sqltext import literal
+from analysis.engine.sqltext import literal
 from analysis.wandb_syntax import Node, refused
 
 Kind = Literal["number", "text", "boolean", "date", "media", "list", "other"]

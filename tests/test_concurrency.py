@@ -11,7 +11,8 @@ from recording_process import ROWS, commit_slowly, guess_of, processes, race_to_
 from stores import epoch, plain, read_record, writer
 
 import analysis
-from analysis import asking, engine
+from analysis import asking
+from analysis.engine import duck
 from analysis.errors import Damaged
 from analysis.store.runs import Run, find_run, list_runs
 
@@ -97,13 +98,13 @@ def by_question(store: Path) -> list[tuple[Any, ...]]:
 
 
 def by_command(store: Path) -> list[tuple[Any, ...]]:
-    with engine.answered(lambda con: asking.sql(con, store, SQL), engine.rows) as (_, found):
+    with duck.answered(lambda con: asking.sql(con, store, SQL), duck.rows) as (_, found):
         return list(found.rows)
 
 
 def by_reference(store: Path) -> list[tuple[Any, ...]]:
     sql = SQL.replace(TABLE, '"cnn@all"')
-    with engine.answered(lambda con: asking.sql(con, store, sql), engine.rows) as (_, found):
+    with duck.answered(lambda con: asking.sql(con, store, sql), duck.rows) as (_, found):
         return list(found.rows)
 
 
@@ -166,7 +167,7 @@ def test_a_relation_made_while_files_go_is_made_again(store: Path, monkeypatch: 
         return runs
 
     monkeypatch.setattr(asking, "list_runs", list_then_compact)
-    with engine.answered(lambda con: asking.sql(con, store, f"SELECT count(*) FROM {TABLE}"), engine.rows) as (
+    with duck.answered(lambda con: asking.sql(con, store, f"SELECT count(*) FROM {TABLE}"), duck.rows) as (
         _,
         found,
     ):

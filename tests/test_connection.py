@@ -181,7 +181,7 @@ def test_an_answer_is_whole_whenever_a_run_is_compacted(tmp_path):
     thread = threading.Thread(target=finish)
     thread.start()
     from analysis import asking
-    from analysis.engine import answered, rows
+    from analysis.engine.duck import answered, rows
 
     asked = 0
     while not done.is_set() or not asked:

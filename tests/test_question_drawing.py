@@ -7,10 +7,10 @@ import duckdb
 import pytest
 
 from analysis.class_order import ordered
-from analysis.join_report import JoinReport
+from analysis.engine.sqltext import Statement
+from analysis.engine.statement import JoinReport
 from analysis.questions import Question
 from analysis.scope import Relation, ctes
-from analysis.sqltext import Statement
 from analysis.web import butterfly_drawing, class_labels, confusion_drawing
 from analysis.web.drawing import sql_of
 from analysis.web.worker import Found

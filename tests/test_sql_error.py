@@ -11,11 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recording import record
 
-from analysis import asking, engine, guard, table_sql
+from analysis import asking, table_sql
+from analysis.engine import duck, guard
+from analysis.engine.passages import FILTER, FREE_SQL, WANDB_FILTER, Passage
+from analysis.engine.sqltext import Statement
 from analysis.errors import Fault, SecondguessError
 from analysis.output import check
-from analysis.passages import FILTER, FREE_SQL, WANDB_FILTER, Passage
-from analysis.sqltext import Statement
 from analysis.tableview import TableView
 from analysis.web.filter_fault import FilterFault, filter_fault
 from analysis.web.sql_error import Place, place
@@ -99,8 +100,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def error_of(build: engine.Build) -> SecondguessError:
-    with pytest.raises(SecondguessError) as raised, engine.answered(build, engine.page) as (_, (rows, _)):
+def error_of(build: duck.Build) -> SecondguessError:
+    with pytest.raises(SecondguessError) as raised, duck.answered(build, duck.page) as (_, (rows, _)):
         list(rows.rows)
     return raised.value
 
@@ -155,13 +156,13 @@ def test_the_caret_points_at_what_is_wrong_in_sql(store: Path, wrong: Wrong):
 def reworded(monkeypatch: pytest.MonkeyPatch) -> None:
     """DuckDB says everything in other words, which name other things."""
     words = 'the column "id" and the function guess(x) at or near "FROM" (line 9, column 9)'
-    explained, why = engine.explained, guard._why
+    explained, why = duck.explained, guard._why
 
     def other(error: duckdb.Error, *rest: Any) -> SecondguessError:
         kind, _, told = str(error).partition("{")
         return explained(type(error)(kind + json.dumps({**json.loads("{" + told), "exception_message": words})), *rest)
 
-    monkeypatch.setattr(engine, "explained", other)
+    monkeypatch.setattr(duck, "explained", other)
     monkeypatch.setattr(guard, "_why", lambda tree, source: why({**tree, "error_message": words}, source))
 
 
@@ -257,7 +258,7 @@ def test_an_error_outside_of_what_a_person_wrote_is_nowhere():
     statement = Statement("x AS (SELECT 'é')", "SELECT guss", passages=(Passage(FREE_SQL, "SELECT guss", length=11),))
     (passage,) = statement.in_sql
     assert statement.sql.encode()[passage.start :][: passage.length] == b"SELECT guss"
-    con = engine.fresh()
+    con = duck.fresh()
     with pytest.raises(duckdb.Error) as raised:
         con.execute("SELECT nothing")
-    assert engine.explained(raised.value, statement.in_sql).fault is None
+    assert duck.explained(raised.value, statement.in_sql).fault is None

@@ -12,8 +12,9 @@ import pytest
 from recording import bytes_of, record
 from stores import epoch, writer
 
-from analysis import engine, table_sql
+from analysis import table_sql
 from analysis.cli import main
+from analysis.engine import duck
 from analysis.export import jsonable
 from analysis.tableview import TableView
 from trainer.recorder import Recorder
@@ -406,7 +407,7 @@ def test_the_report_is_a_file_of_its_own_with_one_entry_per_further_table(run, t
 def test_a_join_is_answered_in_little_memory_and_spills(made):
     def limit(*tables, **how):
         build = partial(table_sql.statement, store=made, view=TableView(tables, **how))
-        with engine.answered(build, lambda con, _: con.execute("SELECT current_setting('memory_limit')")) as (_, found):
+        with duck.answered(build, lambda con, _: con.execute("SELECT current_setting('memory_limit')")) as (_, found):
             return found.fetchone()[0]
 
     assert limit("cnn@1", "cnn@2", join="outer") == "953.6 MiB"  # 1,000 MB

@@ -16,8 +16,8 @@ from table_rules import Table
 from table_stores import Store, answer, plain, seen, write
 
 from analysis import table_sql
+from analysis.engine.sqltext import identifier
 from analysis.errors import BadInput
-from analysis.sqltext import identifier
 from analysis.tableview import TableView
 
 MANY = [HealthCheck.too_slow, HealthCheck.data_too_large]

@@ -14,7 +14,7 @@ from stores import epoch, writer
 
 import analysis
 from analysis import table_sql
-from analysis.engine import answered, rows
+from analysis.engine.duck import answered, rows
 from analysis.errors import BadInput, NotFound, Refused
 from analysis.tableview import TableView
 from trainer.recorder import Recorder

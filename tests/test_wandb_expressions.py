@@ -12,9 +12,9 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from analysis import guard
+from analysis.engine import guard
+from analysis.engine.sqltext import literal
 from analysis.errors import BadInput
-from analysis.sqltext import literal
 from analysis.wandb_expressions import Cell, Translated, parse, translate
 from analysis.wandb_syntax import Array, Binary, Call, Lambda, Literal, Name, Object, Pick, Unary
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from analysis.sqltext import identifier, literal
+from analysis.engine.sqltext import identifier, literal
 from analysis.web import cells
 
 

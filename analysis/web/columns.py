@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from analysis.kinds import kind_of_sql
+from analysis.engine.kinds import kind_of_sql
 from analysis.schema import LETTERS
 from analysis.tableview import TableView
 

@@ -8,9 +8,9 @@ from typing import Any
 from PIL import Image
 
 from analysis import refs
+from analysis.engine.sqltext import literal
 from analysis.schema import WRONG, at_epoch, is_score, reference
 from analysis.sides import side
-from analysis.sqltext import literal
 from analysis.store.runs import Run
 from analysis.tableview import TableView
 from analysis.web import cells, urls

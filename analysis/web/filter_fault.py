@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
+from analysis.engine.passages import FILTER, WANDB_FILTER
 from analysis.errors import SecondguessError
-from analysis.passages import FILTER, WANDB_FILTER
 from analysis.tableview import TableView
 from analysis.web.sql_error import Place, place
 

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from analysis import expressions
-from analysis.expressions import order
-from analysis.sqltext import identifier
+from analysis.engine import expressions
+from analysis.engine.expressions import order
+from analysis.engine.sqltext import identifier
 from analysis.tableview import TableView
 from analysis.web import urls
 from analysis.web.columns import Shown

@@ -7,9 +7,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
 from analysis.chosen import Runs
+from analysis.engine.sqltext import identifier
 from analysis.errors import SecondguessError
 from analysis.schema import DEFAULT_TABLE, at_epoch
-from analysis.sqltext import identifier
 from analysis.store.runs import list_runs
 from analysis.web import cells, sql_error, sql_schema
 from analysis.web.columns import shown

@@ -5,11 +5,11 @@ from dataclasses import replace
 from typing import Any
 
 from analysis import changes
+from analysis.engine.sqltext import identifier
 from analysis.refs import Named
 from analysis.schema import LETTERS, WRONG, at_epoch
 from analysis.scope import columns_of
 from analysis.sides import side
-from analysis.sqltext import identifier
 from analysis.tableview import TableView
 from analysis.web import urls
 

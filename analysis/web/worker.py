@@ -11,13 +11,14 @@ from typing import Any
 
 import duckdb
 
-from analysis import asking, engine, export, questions, table_sql
+from analysis import asking, export, questions, table_sql
 from analysis.answer import Answer
 from analysis.chosen import Runs
-from analysis.engine import Build, answered
+from analysis.engine import duck
+from analysis.engine.duck import Build, answered
+from analysis.engine.kinds import kind_of_sql
+from analysis.engine.statement import JoinReport
 from analysis.errors import SecondguessError
-from analysis.join_report import JoinReport
-from analysis.kinds import kind_of_sql
 from analysis.tableview import TableView
 from analysis.web.columns import usual
 
@@ -71,7 +72,7 @@ class Found:
 
 def serve(pipe: Connection, memory: str) -> None:
     """Answer what comes through the pipe, until it closes: a Found, or the SecondguessError that it raised."""
-    con = engine.fresh(memory)
+    con = duck.fresh(memory)
     pipe.send(None)  # it takes questions now; what it took to begin is no question's time
     while True:
         try:
@@ -86,14 +87,14 @@ def serve(pipe: Connection, memory: str) -> None:
             answer = SecondguessError(f"this takes more than {memory} of memory; filter more, or use Python")
         pipe.send(answer)
         con.close()
-        con = engine.fresh(memory)  # while nobody waits: no question finds what another left
+        con = duck.fresh(memory)  # while nobody waits: no question finds what another left
 
 
 def _answer(asked: Asked, memory: str, con: duckdb.DuckDBPyConnection) -> Found:
     if asked.how == "export":
         return _exported(asked, memory)
     began = perf_counter()
-    with answered(_build(asked), engine.page, memory, con) as (statement, (rows, total)):
+    with answered(_build(asked), duck.page, memory, con) as (statement, (rows, total)):
         found = list(islice(rows.rows, asked.most + 1))
         return Found(
             columns=tuple(rows.columns),
@@ -117,10 +118,10 @@ def _exported(asked: Asked, memory: str) -> Found:
     path, form = Path(asked.options["path"]), asked.options["form"]
     build = partial(table_sql.statement, store=asked.store, view=asked.what)
     if form == "parquet":
-        with answered(build, engine.batches, memory) as (_, reader):
+        with answered(build, duck.batches, memory) as (_, reader):
             count = export.write_parquet(reader, path)
     else:
-        with answered(build, engine.rows, memory) as (_, rows), path.open("w", encoding="utf-8", newline="") as out:
+        with answered(build, duck.rows, memory) as (_, rows), path.open("w", encoding="utf-8", newline="") as out:
             numeric = [kind_of_sql(kind) == "number" for kind in rows.types]
             count = export.write_text(Answer(rows.columns, numeric, rows.rows), form, out)
     return Found((), (), (), count, False, "", (), (), (), (), 0)

@@ -34,10 +34,11 @@ import pyarrow.compute as pc
 from bench_recording import likely_scores
 from timing import in_turn, machine, pairs, ratio
 
-from analysis import engine, table_sql
+from analysis import table_sql
 from analysis.content import png
+from analysis.engine import duck
+from analysis.engine.sqltext import Statement
 from analysis.schema import DEFAULT_TABLE
-from analysis.sqltext import Statement
 from analysis.store import parquet
 from analysis.store.commits import EpochRows
 from analysis.store.examples import IMAGE
@@ -325,7 +326,7 @@ def _polars_epochs(files: Sequence[str]) -> Rows:
 def ours(store: Path, view: TableView, *, alone: bool = False) -> tuple[Rows, float]:
     """The rows of a view, as `secondguess table` gets them, and the seconds that took; alone, once it is known how."""
     start = time.perf_counter()
-    with engine.answered(partial(table_sql.statement, store=store, view=view), _fetched) as (_, (found, known)):
+    with duck.answered(partial(table_sql.statement, store=store, view=view), _fetched) as (_, (found, known)):
         pass
     return found, time.perf_counter() - (known if alone else start)
 
@@ -397,7 +398,7 @@ def _memory(store: Path, rows: int) -> None:
 
 def _fetched(con: duckdb.DuckDBPyConnection, statement: Statement) -> tuple[Rows, float]:
     start = time.perf_counter()
-    return list(engine.rows(con, statement).rows), start
+    return list(duck.rows(con, statement).rows), start
 
 
 def _rounds(calls: dict[str, Callable[[], float]], least: int) -> dict[str, list[float]]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from table_rules import Row, Table, rank
 from table_stores import COLUMNS, TYPES, Recorded, Store, seen
 
-from analysis.sqltext import identifier
+from analysis.engine.sqltext import identifier
 from analysis.tableview import TableView
 
 # Random tables

@@ -12,10 +12,10 @@ from typing import Any
 
 import duckdb
 
+from analysis.engine.passages import FREE_SQL, Passage
+from analysis.engine.sqltext import Parameter
 from analysis.errors import Refused
-from analysis.passages import FREE_SQL, Passage
 from analysis.schema import folded
-from analysis.sqltext import Parameter
 
 _NO_TREE = "not implemented"  # the kind of DuckDB's error for a statement that is no SELECT
 _LONGEST = 65_536  # bytes: some hundred thousand brackets cost a gigabyte

@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 
 import duckdb
 
-from analysis import guard
+from analysis.engine import guard
+from analysis.engine.passages import Passage
+from analysis.engine.sqltext import identifier
 from analysis.errors import BadInput, Fault, Refused, listing, meant
-from analysis.passages import Passage
 from analysis.schema import WRONG, folded
-from analysis.sqltext import identifier
 
 _LONGEST, _MESSAGE = 120, 500  # characters of a text and of what is wrong with it that are repeated
 _OPEN, _CLOSE = b"([{", b")]}"

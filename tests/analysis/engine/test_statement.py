@@ -11,7 +11,7 @@ from recording import record
 
 from analysis import asking, questions
 from analysis.cli import main
-from analysis.engine import answered, rows
+from analysis.engine.duck import answered, rows
 from trainer.recorder import Recorder
 
 NASTY = ["it's", 'say "hi"', "a\nb", "-- x", "; drop", "😀 가", "\\", "$limit", "a\0b", " "]

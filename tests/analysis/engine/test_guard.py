@@ -8,10 +8,11 @@ import pytest
 from hostile import HOSTILE, SECRET, filled
 from recording import bytes_of, record
 
-from analysis import asking, guard
-from analysis.engine import answered, fresh, locked, rows
+from analysis import asking
+from analysis.engine import guard
+from analysis.engine.duck import answered, fresh, locked, rows
+from analysis.engine.sqltext import Statement
 from analysis.errors import SecondguessError
-from analysis.sqltext import Statement
 
 pytest_plugins = ["hostile"]
 

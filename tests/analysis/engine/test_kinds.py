@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from analysis.kinds import kind_of_sql
+from analysis.engine.kinds import kind_of_sql
 
 NUMBERS = ["TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT"]
 
@@ -25,7 +25,7 @@ def test_what_it_does_not_count_with_is_none(value: str) -> None:
 
 
 def test_what_a_number_is_stands_once() -> None:
-    modules = (Path(__file__).parents[1] / "analysis").rglob("*.py")
+    modules = (Path(__file__).parents[3] / "analysis").rglob("*.py")
     assert [path.name for path in modules if "INT(EGER)" in path.read_text() or '"TINYINT"' in path.read_text()] == [
         "kinds.py"
     ]

@@ -10,9 +10,10 @@ from hostile import HOSTILE, SECRET, filled
 from recording import bytes_of, record
 
 import analysis
-from analysis import expressions, table_sql
+from analysis import table_sql
 from analysis.cli import main
-from analysis.engine import answered, rows
+from analysis.engine import expressions
+from analysis.engine.duck import answered, rows
 from analysis.errors import BadInput, Refused, SecondguessError
 from analysis.tableview import TableView
 

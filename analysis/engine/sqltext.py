@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from analysis.engine.kinds import Kind
+from analysis.engine.passages import Passage, moved
+from analysis.engine.statement import JoinReport
 from analysis.errors import BadInput
-from analysis.join_report import JoinReport
-from analysis.kinds import Kind
-from analysis.passages import Passage, moved
 
 _WILDCARD = re.compile(r"[\[*?]")
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from analysis.engine.sqltext import Parameter, Statement, identifier, literal, pattern, read_parquet
 from analysis.errors import BadInput
-from analysis.sqltext import Parameter, Statement, identifier, literal, pattern, read_parquet
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 NASTY = [

@@ -1,0 +1,1 @@
+"""Running guarded SQL: what a person wrote, checked, put into one statement, and run."""
