@@ -6,7 +6,7 @@ from pathlib import Path
 
 from analysis.errors import AlreadyThere, BadInput, Damaged, NotFound, NotWritten, listing
 from analysis.schema import checked_name, decoded, encoded
-from analysis.store.files import put_text
+from analysis.store.disk import put_text
 from analysis.store.runs import list_runs
 from analysis.tableview import TableView
 

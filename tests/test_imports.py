@@ -41,7 +41,7 @@ def arrows(inside: str) -> list[tuple[str, str]]:
 
 
 def test_the_modules_are_found() -> None:
-    assert {"analysis", "analysis.cli", "analysis.store.files", "trainer.recorder"} <= MODULES.keys()
+    assert {"analysis", "analysis.cli", "analysis.store.disk", "trainer.recorder"} <= MODULES.keys()
     assert ("trainer.table", "analysis.store.writer") in arrows("trainer")
     assert ("analysis.cli", "analysis.asking") in arrows("analysis")
 

@@ -15,7 +15,7 @@ from PIL import Image
 from sklearn.datasets import load_digits
 
 from analysis.errors import AlreadyThere, BadInput, SecondguessError
-from analysis.store import files
+from analysis.store import disk
 from trainer.datasets import load
 from trainer.settings import Settings
 from trainer.train import train
@@ -25,8 +25,8 @@ SMALL = Settings(epochs=1, l1_size=4, l2_size=8, lr=0.01, wandb="off")
 
 
 def rows(store: Path, run: str, table: str = "test_predictions") -> list[tuple[object, ...]]:
-    files = str(store / run / table / "*.parquet")
-    return duckdb.execute("SELECT epoch, id, guess, truth FROM read_parquet(?) ORDER BY ALL", [files]).fetchall()
+    disk = str(store / run / table / "*.parquet")
+    return duckdb.execute("SELECT epoch, id, guess, truth FROM read_parquet(?) ORDER BY ALL", [disk]).fetchall()
 
 
 @pytest.fixture(scope="module")
@@ -90,13 +90,13 @@ def test_the_config_has_the_tutorials_keys(recorded):
 
 
 def test_loss_is_logged_at_each_step_and_accuracy_once_per_epoch_in_percent(recorded):
-    files = str(recorded / "by-100" / "metrics" / "*.parquet")
+    disk = str(recorded / "by-100" / "metrics" / "*.parquet")
     read = "SELECT step, epoch, value FROM read_parquet(?) WHERE name = ? ORDER BY step"
-    losses = duckdb.execute(read, [files, "loss"]).fetchall()
+    losses = duckdb.execute(read, [disk, "loss"]).fetchall()
     assert [step for step, _, _ in losses] == list(range(1, 59))
     assert losses[-1][2] < losses[0][2]
     wrong = [sum(g != t for e, _, g, t in rows(recorded, "by-100") if e == epoch) for epoch in (1, 2)]
-    accuracies = duckdb.execute(read, [files, "acc"]).fetchall()
+    accuracies = duckdb.execute(read, [disk, "acc"]).fetchall()
     assert accuracies == [
         (29, 1, pytest.approx(100 - 100 * wrong[0] / 899)),
         (58, 2, pytest.approx(100 - 100 * wrong[1] / 899)),
@@ -146,8 +146,8 @@ def test_class_names_are_recorded_and_every_class_has_a_score(tmp_path):
         ("test-00002", "Pullover"),
         ("test-00003", "Dress"),
     ]
-    files = str(tmp_path / "store" / "cnn" / "test_predictions" / "*.parquet")
-    columns = [name for name, *_ in duckdb.execute("DESCRIBE SELECT * FROM read_parquet(?)", [files]).fetchall()]
+    disk = str(tmp_path / "store" / "cnn" / "test_predictions" / "*.parquet")
+    columns = [name for name, *_ in duckdb.execute("DESCRIBE SELECT * FROM read_parquet(?)", [disk]).fetchall()]
     assert [name for name in columns if name.startswith("score_")] == [f"score_{i}" for i in range(10)]
 
 
@@ -165,7 +165,7 @@ def test_a_disk_that_is_full_during_an_epoch_costs_that_epoch_and_not_the_traini
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         return real(handle, data)
 
-    monkeypatch.setattr(files.os, "write", write)
+    monkeypatch.setattr(disk.os, "write", write)
     with pytest.raises(SecondguessError, match="not recorded: test_predictions@1; the other epochs are in"):
         train(replace(SMALL, store=str(tmp_path), run="full", epochs=2))
     assert {epoch for epoch, *_ in rows(tmp_path, "full")} == {2}

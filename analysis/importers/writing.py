@@ -22,8 +22,8 @@ from analysis.importers.source import MediaCount, SourceRun, SourceTable, TableR
 from analysis.schema import at_epoch
 from analysis.store.adoption import adopt, staging
 from analysis.store.commits import EpochRows
+from analysis.store.disk import synced_at_end
 from analysis.store.examples import Batch, ExamplesWriter
-from analysis.store.files import synced_at_end
 from analysis.store.runs import Run, list_runs
 from analysis.store.writer import RunWriter
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from analysis.errors import AlreadyThere
 from analysis.schema import encoded
-from analysis.store.files import make_folder, sync_folder
+from analysis.store.disk import make_folder, sync_folder
 from analysis.store.lock import RunLock, is_held
 from analysis.store.runs import list_runs
 from analysis.store.writer import check_twins, discard

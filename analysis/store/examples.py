@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from analysis.errors import Damaged
 from analysis.schema import encoded
 from analysis.store import parquet
-from analysis.store.files import Part, sync_folder
+from analysis.store.disk import Part, sync_folder
 from analysis.store.id_sets import id_hashes, repeated
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from analysis.errors import Damaged
 from analysis.schema import FORMAT_VERSION
-from analysis.store.files import Part, sync_folder
+from analysis.store.disk import Part, sync_folder
 
 # Measured on 3 M rows: zstd with dictionaries only where values repeat takes 42 bytes a row and a quarter of the time
 # of the default, which builds dictionaries for scores and drops them again.

@@ -17,13 +17,12 @@ import pyarrow.parquet as pq
 from analysis.errors import AlreadyThere, BadInput, Damaged, NotWritten, SecondguessError, listing
 from analysis.schema import FORMAT_VERSION, checked_name, encoded, whole_name
 from analysis.store import parquet
-from analysis.store.commits import EpochRows, Metric, check_types, now, record
-from analysis.store.compaction import compact, sweep
-from analysis.store.epoch_file import write_epoch
-from analysis.store.files import Part, make_folder, put_record, sync_folder
+from analysis.store.commits import EpochRows, Metric, check_types, now, record, write_epoch
+from analysis.store.disk import Part, make_folder, put_record, sync_folder
 from analysis.store.lock import RunLock
 from analysis.store.records import Epoch
 from analysis.store.runs import Run, find_run, list_runs, run_folder
+from analysis.store.upkeep import compact, sweep
 
 _log = logging.getLogger("secondguess")
 

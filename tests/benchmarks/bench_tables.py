@@ -41,8 +41,8 @@ from analysis.engine.sqltext import Statement
 from analysis.schema import DEFAULT_TABLE
 from analysis.store import parquet
 from analysis.store.commits import EpochRows
+from analysis.store.disk import Part
 from analysis.store.examples import IMAGE
-from analysis.store.files import Part
 from analysis.store.runs import list_runs
 from analysis.store.writer import RunWriter
 from analysis.tableview import TableView

@@ -19,7 +19,7 @@ from stores import plain
 
 from analysis.errors import Damaged
 from analysis.store import parquet
-from analysis.store.files import Part, make_folder, put_record, synced_at_end
+from analysis.store.disk import Part, make_folder, put_record, synced_at_end
 
 
 def left(folder: Path) -> list[str]:

@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from analysis.errors import Damaged
 from analysis.schema import FORMAT_VERSION, decoded, encoded
 from analysis.store import parquet
-from analysis.store.files import Part, put_record, sync_folder
+from analysis.store.disk import Part, put_record, sync_folder
 from analysis.store.runs import Run
 
 _log = logging.getLogger("secondguess")

@@ -14,10 +14,10 @@ import pyarrow.parquet as pq
 import pytest
 from stores import epoch, names, plain, read_record, writer
 
-from analysis.store import compaction
+from analysis.store import upkeep
 from analysis.store.commits import EpochRows
-from analysis.store.compaction import sweep
 from analysis.store.runs import Run, find_run
+from analysis.store.upkeep import sweep
 from analysis.store.writer import RunWriter
 
 
@@ -118,7 +118,7 @@ def test_a_file_grows_to_the_limit_and_larger_epochs_stay_alone(store: Path, mon
         run.commit(epoch(number, [str(n) for n in range(50_000 if number == 3 else 10)]))
     (small,) = store.glob("cnn/test_predictions/epoch-00001-*")
     (large,) = store.glob("cnn/test_predictions/epoch-00003-*")
-    monkeypatch.setattr(compaction, "_LARGEST_FILE", 3 * small.stat().st_size)
+    monkeypatch.setattr(upkeep, "_LARGEST_FILE", 3 * small.stat().st_size)
     assert large.stat().st_size > 3 * small.stat().st_size
     run.end()
     run.close()
@@ -185,7 +185,7 @@ def test_a_full_disk_leaves_the_epochs_in_files_of_their_own_and_the_run_finishe
     def full(*args: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(compaction, "_concatenate", full)
+    monkeypatch.setattr(upkeep, "_concatenate", full)
     with caplog.at_level(logging.WARNING, "secondguess"):
         run.end()
     assert "the epochs of cnn/test_predictions stay in separate files: [Errno 28] No space left" in caplog.text
