@@ -3,10 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from analysis.wandb_operators import Reader, arguments, slice_of, whole
-from analysis.wandb_signs import given, is_null, same_kind
-from analysis.wandb_syntax import Call, Lambda, Literal, Node, Unary, refused
-from analysis.wandb_values import (
+from analysis.language.operators import Reader, arguments, given, is_null, same_kind, slice_of, whole
+from analysis.language.syntax import Call, Lambda, Literal, Node, Unary, refused
+from analysis.language.values import (
     Group,
     Item,
     Listed,

@@ -15,8 +15,8 @@ from hypothesis import strategies as st
 from analysis.engine import guard
 from analysis.engine.sqltext import literal
 from analysis.errors import BadInput
-from analysis.wandb_expressions import Cell, Translated, parse, translate
-from analysis.wandb_syntax import Array, Binary, Call, Lambda, Literal, Name, Object, Pick, Unary
+from analysis.language.syntax import Array, Binary, Call, Lambda, Literal, Name, Object, Pick, Unary
+from analysis.language.translate import Cell, Translated, parse, translate
 
 CON = duckdb.connect()
 
@@ -446,7 +446,7 @@ def every_operator():
         with pytest.raises(BadInput) as refusal:
             translate(f"({subject}).nonsense", {})
         found |= set(str(refusal.value).partition("supported are ")[2].split(", "))
-    from analysis.wandb_lists import OF_LISTS
+    from analysis.language.lists import OF_LISTS
 
     return found | OF_LISTS
 
@@ -1054,5 +1054,5 @@ def test_an_operator_after_an_operator_does_not_multiply_the_sql():
 
 
 def test_the_grammar_comes_with_the_package():
-    settings = (Path(__file__).parents[1] / "pyproject.toml").read_text()
+    settings = (Path(__file__).parents[3] / "pyproject.toml").read_text()
     assert '"*.lark"' in settings and '"lark>=' in settings

@@ -159,7 +159,7 @@ def parse(text: str) -> Node:
 
 @cache
 def _parser() -> Lark:
-    grammar = (files("analysis") / "wandb_grammar.lark").read_text(encoding="utf-8")
+    grammar = (files("analysis.language") / "grammar.lark").read_text(encoding="utf-8")
     # The tree is built while the text is read, from the leaves up: no depth of brackets costs a stack frame.
     return Lark(grammar, parser="lalr", maybe_placeholders=False, transformer=_Builder())
 

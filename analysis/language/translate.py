@@ -30,10 +30,9 @@ from itertools import count
 
 from analysis.engine.sqltext import literal
 from analysis.errors import BadInput, listing
-from analysis.wandb_lists import OF_LISTS, item_at, of_group, of_list
-from analysis.wandb_operators import FUNCTIONS, Reader, arguments, date, operated
-from analysis.wandb_signs import combined, given, turned
-from analysis.wandb_syntax import (
+from analysis.language.lists import OF_LISTS, item_at, of_group, of_list
+from analysis.language.operators import FUNCTIONS, Reader, arguments, combined, date, given, operated, turned
+from analysis.language.syntax import (
     Array,
     Binary,
     Call,
@@ -49,7 +48,7 @@ from analysis.wandb_syntax import (
     refused,
     spelled,
 )
-from analysis.wandb_values import (
+from analysis.language.values import (
     Group,
     Item,
     Kind,

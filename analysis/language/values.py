@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from analysis.engine.sqltext import literal
-from analysis.wandb_syntax import Node, refused
+from analysis.language.syntax import Node, refused
 
 Kind = Literal["number", "text", "boolean", "date", "media", "list", "other"]
 

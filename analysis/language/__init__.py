@@ -1,0 +1,1 @@
+"""W&B's expression language: read, and written as SQL."""
