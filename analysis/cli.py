@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from analysis import questions
+from analysis.ask import questions
+from analysis.ask.questions import Question
 from analysis.errors import BadInput, MissingExtra, NotFound, SecondguessError
 from analysis.options import STORE, answering, store_among
-from analysis.questions import Question
 
 if TYPE_CHECKING:
     from analysis.engine.duck import Build
@@ -152,7 +152,7 @@ def _question_command(question: Question) -> click.Command:
 
 
 def _asking() -> Any:
-    return import_module("analysis.asking")
+    return import_module("analysis.ask.statements")
 
 
 def _answer(build: "Build", store: Path, **how: Any) -> None:

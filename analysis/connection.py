@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 
-from analysis import asking, questions, table_sql, views
+from analysis import table_sql, views
 from analysis.answer import Answer
+from analysis.ask import questions, statements
 from analysis.engine.duck import Build, explained, starting_over
 from analysis.engine.sqltext import Statement
 from analysis.errors import BadInput, MissingExtra
@@ -41,8 +42,8 @@ class Connection:
         return f"<secondguess store {self.store}>"
 
     def runs(self) -> duckdb.DuckDBPyRelation:
-        """The runs and their tables; columns as in `analysis.catalog.runs`."""
-        return self._relation(lambda con: asking.runs_statement(self.store))
+        """The runs and their tables; columns as in `analysis.ask.relations.runs_relation`."""
+        return self._relation(lambda con: statements.runs_statement(self.store))
 
     def ask(self, question: str, *tables: str, **options: object) -> duckdb.DuckDBPyRelation:
         """The answer to a question about tables: `ask("errors-by-guess", "cnn@5")`; raises SecondguessError.
@@ -83,11 +84,11 @@ class Connection:
 
     def sql(self, text: str) -> duckdb.DuckDBPyRelation:
         """One SELECT over the tables, references such as "cnn@5", examples, runs and metrics; raises Refused."""
-        return self._relation(lambda con: asking.sql(con, self.store, text))
+        return self._relation(lambda con: statements.sql(con, self.store, text))
 
     def _asked(self, question: str, tables: tuple[str, ...], options: dict[str, object]) -> Build:
         asked = questions.find(self.store, question)
-        return partial(asking.question, store=self.store, asked=asked, refs=tables, given=options)
+        return partial(statements.question, store=self.store, asked=asked, refs=tables, given=options)
 
     def _built(self, build: Build) -> Statement:
         with self.con.cursor() as cursor:

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 import duckdb
 
-from analysis import scope
+from analysis.ask import scope
+from analysis.ask.relations import free_relation
+from analysis.ask.scope import Relation
 from analysis.engine import expressions
 from analysis.engine.expressions import Expression
 from analysis.engine.kinds import Kind, kind_of_sql
 from analysis.engine.passages import FILTER, WANDB_FILTER, Marks, Passage
 from analysis.engine.sqltext import identifier
 from analysis.errors import BadInput, SecondguessError
-from analysis.free_relations import free_relation
 from analysis.schema import folded
-from analysis.scope import Relation
 from analysis.table_rows import TableRows
 from analysis.tableview import TableView
 

@@ -6,11 +6,11 @@ from typing import Self
 
 import duckdb
 
-from analysis import scope
+from analysis.ask import scope
+from analysis.ask.scope import PLACE, Relation
 from analysis.engine.sqltext import identifier
 from analysis.errors import BadInput
 from analysis.schema import folded
-from analysis.scope import PLACE, Relation
 from analysis.table_rows import TableRows
 
 RELATION = "examples shown"

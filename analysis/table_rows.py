@@ -6,16 +6,15 @@ from pathlib import Path
 
 import duckdb
 
-from analysis import joins, refs, scope
-from analysis.chosen import Runs, listed, present, row_notes, run_notes
+from analysis.ask import joins, refs, scope
+from analysis.ask.joins import Join
+from analysis.ask.refs import Runs, Selection, listed, present, row_notes, run_notes
+from analysis.ask.scope import PLACE, Relation, RunNames
 from analysis.engine.kinds import Kind
 from analysis.engine.sqltext import identifier, literal
 from analysis.engine.statement import JoinReport
 from analysis.errors import BadInput, NotFound
-from analysis.joins import Join
-from analysis.refs import Selection
 from analysis.schema import WRONG, at_epoch, folded
-from analysis.scope import PLACE, Relation, RunNames
 from analysis.store.records import Epoch
 from analysis.store.runs import Run
 from analysis.tableview import TableView

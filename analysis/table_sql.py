@@ -7,13 +7,13 @@ from pathlib import Path
 
 import duckdb
 
-from analysis import scope
-from analysis.chosen import Runs
+from analysis.ask import scope
+from analysis.ask.refs import Runs
+from analysis.ask.scope import Relation
 from analysis.engine.expressions import column
 from analysis.engine.sqltext import Page, Statement, identifier
 from analysis.errors import BadInput
 from analysis.schema import folded
-from analysis.scope import Relation
 from analysis.summaries import range_of, summary
 from analysis.table_filter import Filtered, filtered, image_of
 from analysis.table_pictures import Pictures

@@ -13,7 +13,7 @@ import duckdb
 import pytest
 from recording import bytes_of, record
 
-from analysis import questions
+from analysis.ask import questions
 from analysis.cli import cli, main
 
 COMMAND = [sys.executable, "-m", "analysis"]

@@ -180,12 +180,12 @@ def test_an_answer_is_whole_whenever_a_run_is_compacted(tmp_path):
 
     thread = threading.Thread(target=finish)
     thread.start()
-    from analysis import asking
+    from analysis.ask import statements
     from analysis.engine.duck import answered, rows
 
     asked = 0
     while not done.is_set() or not asked:
-        with answered(lambda con: asking.sql(con, tmp_path, "SELECT count(*) FROM test_predictions"), rows) as (
+        with answered(lambda con: statements.sql(con, tmp_path, "SELECT count(*) FROM test_predictions"), rows) as (
             _,
             found,
         ):

@@ -43,7 +43,7 @@ def arrows(inside: str) -> list[tuple[str, str]]:
 def test_the_modules_are_found() -> None:
     assert {"analysis", "analysis.cli", "analysis.store.disk", "trainer.recorder"} <= MODULES.keys()
     assert ("trainer.table", "analysis.store.writer") in arrows("trainer")
-    assert ("analysis.cli", "analysis.asking") in arrows("analysis")
+    assert ("analysis.cli", "analysis.ask.statements") in arrows("analysis")
 
 
 def test_analysis_imports_neither_the_trainer_nor_torch_nor_wandb() -> None:

@@ -15,7 +15,8 @@ from page_in_process import texts
 from stores import epoch
 from stores import writer as writer_of
 
-from analysis import asking, questions, refs, table_sql
+from analysis import table_sql
+from analysis.ask import questions, refs, statements
 from analysis.store.runs import list_runs
 from analysis.tableview import TableView
 from analysis.web.workers import Workers
@@ -72,7 +73,9 @@ BUILDS: Mapping[str, Any] = {
     "stacked at an epoch": lambda con, store, **how: table_sql.statement(
         con, store, TableView(("cnn", "double"), at=2), **how
     ),
-    "question": lambda con, store, **how: asking.question(con, store, questions.find(store, "errors"), PAIR, {}, **how),
+    "question": lambda con, store, **how: statements.question(
+        con, store, questions.find(store, "errors"), PAIR, {}, **how
+    ),
 }
 
 
@@ -98,5 +101,5 @@ def test_runs_that_are_known_are_listed_anew_where_a_compaction_has_removed_a_fi
     con = duckdb.connect()
     text = table_sql.statement(con, tmp_path, TableView(("cnn@1",), columns=("id",)), known=known).text
     assert con.execute(text).fetchall() == [("a",)]
-    text = asking.sql(con, tmp_path, "SELECT epoch FROM test_predictions ORDER BY 1", known).text
+    text = statements.sql(con, tmp_path, "SELECT epoch FROM test_predictions ORDER BY 1", known).text
     assert con.execute(text).fetchall() == [(1,), (2,)]

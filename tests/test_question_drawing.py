@@ -6,11 +6,11 @@ from typing import Any
 import duckdb
 import pytest
 
+from analysis.ask.questions import Question
+from analysis.ask.scope import Relation, ctes
 from analysis.class_order import ordered
 from analysis.engine.sqltext import Statement
 from analysis.engine.statement import JoinReport
-from analysis.questions import Question
-from analysis.scope import Relation, ctes
 from analysis.web import butterfly_drawing, class_labels, confusion_drawing
 from analysis.web.drawing import sql_of
 from analysis.web.worker import Found

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recording import record
 
-from analysis import asking, table_sql
+from analysis import table_sql
+from analysis.ask import statements
 from analysis.engine import duck, guard
 from analysis.engine.passages import FILTER, FREE_SQL, WANDB_FILTER, Passage
 from analysis.engine.sqltext import Statement
@@ -107,7 +108,7 @@ def error_of(build: duck.Build) -> SecondguessError:
 
 
 def of_sql(store: Path, text: str) -> SecondguessError:
-    return error_of(lambda con: asking.sql(con, store, text))
+    return error_of(lambda con: statements.sql(con, store, text))
 
 
 def of_view(store: Path, view: TableView) -> SecondguessError:
@@ -205,7 +206,7 @@ def test_a_row_that_only_the_count_meets_is_the_filters_fault(store: Path):
 
 def test_the_place_is_the_same_where_a_statement_is_only_looked_at(store: Path):
     with pytest.raises(SecondguessError) as raised:
-        check(lambda con: asking.sql(con, store, "SELECT 'é', upper(id, id) FROM cnn"))
+        check(lambda con: statements.sql(con, store, "SELECT 'é', upper(id, id) FROM cnn"))
     assert raised.value.fault is not None
     assert (raised.value.fault.start, raised.value.fault.length) == (12, 5)
 

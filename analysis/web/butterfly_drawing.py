@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from analysis.ask.questions import Question
 from analysis.class_order import ordered
-from analysis.questions import Question
 from analysis.schema import WRONG, at_epoch
 from analysis.sides import side
 from analysis.tableview import TableView

@@ -3,10 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis import confusion
+from analysis.ask import confusion
+from analysis.ask.confusion import Counts, Margins
+from analysis.ask.questions import Question
 from analysis.class_order import ordered
-from analysis.confusion import Counts, Margins
-from analysis.questions import Question
 from analysis.schema import at_epoch
 from analysis.sides import side
 from analysis.tableview import TableView

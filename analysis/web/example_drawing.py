@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image
 
-from analysis import refs
+from analysis.ask import refs
 from analysis.engine.sqltext import literal
 from analysis.schema import WRONG, at_epoch, is_score, reference
 from analysis.sides import side

@@ -9,11 +9,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from analysis import example
-from analysis.chosen import Runs
+from analysis.ask import example
+from analysis.ask.example import Example
+from analysis.ask.refs import Runs, parse
 from analysis.errors import BadInput, NotFound, SecondguessError
-from analysis.example import Example
-from analysis.refs import parse
 from analysis.schema import DEFAULT_TABLE, WRONG, whole_name
 from analysis.sides import side
 from analysis.store.runs import list_runs

@@ -8,7 +8,7 @@ from typing import Any
 from starlette.requests import Request
 
 from analysis import changes
-from analysis.chosen import Runs
+from analysis.ask.refs import Runs
 from analysis.errors import SecondguessError, listing
 from analysis.sides import side
 from analysis.tableview import TableView

@@ -6,8 +6,8 @@ from typing import Any
 
 from starlette.requests import Request
 
-from analysis import example
-from analysis.chosen import Runs
+from analysis.ask import example
+from analysis.ask.refs import Runs
 from analysis.errors import SecondguessError
 from analysis.store.records import Epoch
 from analysis.web import urls

@@ -7,14 +7,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from analysis import charts, questions, refs
+from analysis import charts
 from analysis.answer import Answer
-from analysis.chosen import Runs
+from analysis.ask import questions, refs
+from analysis.ask.questions import Question
+from analysis.ask.refs import Named, Runs
+from analysis.ask.scope import run_names
 from analysis.errors import SecondguessError
-from analysis.questions import Question
-from analysis.refs import Named
 from analysis.schema import at_epoch, reference
-from analysis.scope import run_names
 from analysis.sides import side
 from analysis.store.records import Epoch
 from analysis.store.runs import list_runs

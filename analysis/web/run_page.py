@@ -8,8 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from analysis import charts
+from analysis.ask.metrics import binned
 from analysis.errors import NotFound, listing
-from analysis.metrics import binned
 from analysis.schema import WRONG, at_epoch, reference
 from analysis.sides import side
 from analysis.store.runs import Run, list_runs

@@ -6,7 +6,8 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from analysis import changes, joins
+from analysis import changes
+from analysis.ask import joins
 from analysis.errors import BadInput, SecondguessError
 from analysis.schema import LETTERS, WRONG, at_epoch, reference
 from analysis.store.records import Epoch

@@ -6,7 +6,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from analysis.chosen import Runs
+from analysis.ask.refs import Runs
 from analysis.engine.sqltext import identifier
 from analysis.errors import SecondguessError
 from analysis.schema import DEFAULT_TABLE, at_epoch

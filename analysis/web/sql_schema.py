@@ -4,9 +4,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from analysis.ask.scope import columns_of
 from analysis.engine.sqltext import identifier
 from analysis.schema import is_score
-from analysis.scope import columns_of
 from analysis.store.runs import Run
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")

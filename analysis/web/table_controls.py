@@ -5,10 +5,10 @@ from dataclasses import replace
 from typing import Any
 
 from analysis import changes
+from analysis.ask.refs import Named
+from analysis.ask.scope import columns_of
 from analysis.engine.sqltext import identifier
-from analysis.refs import Named
 from analysis.schema import LETTERS, WRONG, at_epoch
-from analysis.scope import columns_of
 from analysis.sides import side
 from analysis.tableview import TableView
 from analysis.web import urls

@@ -8,10 +8,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from analysis import refs, views
-from analysis.chosen import Runs
+from analysis import views
+from analysis.ask import refs
+from analysis.ask.refs import Named, Runs
 from analysis.errors import BadInput, SecondguessError
-from analysis.refs import Named
 from analysis.schema import WRONG, reference
 from analysis.sides import side
 from analysis.store.runs import list_runs

@@ -11,9 +11,10 @@ from typing import Any
 
 import duckdb
 
-from analysis import asking, export, questions, table_sql
+from analysis import export, table_sql
 from analysis.answer import Answer
-from analysis.chosen import Runs
+from analysis.ask import questions, statements
+from analysis.ask.refs import Runs
 from analysis.engine import duck
 from analysis.engine.duck import Build, answered
 from analysis.engine.kinds import kind_of_sql
@@ -134,6 +135,6 @@ def _build(asked: Asked) -> Build:
         return partial(table_sql.statement, store=asked.store, view=view, usual=chosen, known=asked.runs)
     if asked.how == "question":
         question = questions.find(asked.store, asked.what)
-        build = partial(asking.question, store=asked.store, asked=question, known=asked.runs)
+        build = partial(statements.question, store=asked.store, asked=question, known=asked.runs)
         return partial(build, refs=asked.refs, given=asked.options)
-    return partial(asking.sql, store=asked.store, text=asked.what, known=asked.runs)
+    return partial(statements.sql, store=asked.store, text=asked.what, known=asked.runs)

@@ -8,7 +8,7 @@ import pytest
 from hostile import HOSTILE, SECRET, filled
 from recording import bytes_of, record
 
-from analysis import asking
+from analysis.ask import statements
 from analysis.engine import guard
 from analysis.engine.duck import answered, fresh, locked, rows
 from analysis.engine.sqltext import Statement
@@ -19,7 +19,7 @@ pytest_plugins = ["hostile"]
 
 def run(world, text):
     """The rows of a person's SQL, as the command line runs it."""
-    with answered(lambda con: asking.sql(con, world / "store", text), rows) as (_, found):
+    with answered(lambda con: statements.sql(con, world / "store", text), rows) as (_, found):
         return list(found.rows)
 
 

@@ -9,7 +9,7 @@ import duckdb
 import pytest
 from recording import record
 
-from analysis import asking, questions
+from analysis.ask import questions, statements
 from analysis.cli import main
 from analysis.engine.duck import answered, rows
 from trainer.recorder import Recorder
@@ -106,7 +106,7 @@ def test_every_question_is_tried_here(store):
 
 @pytest.mark.parametrize(("name", "tables"), [(name, refs) for name, held in TABLES.items() for refs in held])
 def test_a_question_gives_the_same_rows_when_its_sql_is_pasted(store, session, capsys, name, tables):
-    build = partial(asking.question, store=store, asked=questions.find(store, name), refs=tables, given={})
+    build = partial(statements.question, store=store, asked=questions.find(store, name), refs=tables, given={})
     expected = given(build)
     assert session(shown(capsys, store, "ask", name, *tables)) == expected
     assert expected != "[]" or name == "disagreements"
@@ -116,7 +116,7 @@ def test_a_question_gives_the_same_rows_when_its_sql_is_pasted(store, session, c
 def test_text_is_written_as_the_value_it_is(store, session, capsys, value):
     options = [] if value is None else ["--name", value]
     build = partial(
-        asking.question, store=store, asked=questions.find(store, "own"), refs=[ONE, TWO], given={"name": value}
+        statements.question, store=store, asked=questions.find(store, "own"), refs=[ONE, TWO], given={"name": value}
     )
     expected = given(build)
     assert session(shown(capsys, store, "ask", "own", ONE, TWO, *options)) == expected
@@ -133,7 +133,9 @@ def test_text_is_written_as_the_value_it_is(store, session, capsys, value):
     ],
 )
 def test_numbers_and_dates_are_written_as_the_values_they_are(store, session, capsys, option, value):
-    build = partial(asking.question, store=store, asked=questions.find(store, "own"), refs=[ONE], given={option: value})
+    build = partial(
+        statements.question, store=store, asked=questions.find(store, "own"), refs=[ONE], given={option: value}
+    )
     assert session(shown(capsys, store, "ask", "own", ONE, f"--{option}={value}")) == given(build)
 
 
@@ -153,11 +155,11 @@ def test_numbers_and_dates_are_written_as_the_values_they_are(store, session, ca
     ],
 )
 def test_free_sql_gives_the_same_rows_when_it_is_pasted(store, session, capsys, text):
-    assert session(shown(capsys, store, "sql", text)) == given(lambda con: asking.sql(con, store, text))
+    assert session(shown(capsys, store, "sql", text)) == given(lambda con: statements.sql(con, store, text))
 
 
 def test_the_list_of_runs_gives_the_same_rows_when_its_sql_is_pasted(store, session, capsys):
-    assert session(shown(capsys, store, "runs")) == given(lambda con: asking.runs_statement(store))
+    assert session(shown(capsys, store, "runs")) == given(lambda con: statements.runs_statement(store))
 
 
 def test_all_of_stderr_can_be_pasted_notes_and_all(tmp_path, session, capsys):

@@ -11,7 +11,7 @@ from recording_process import ROWS, commit_slowly, guess_of, processes, race_to_
 from stores import epoch, plain, read_record, writer
 
 import analysis
-from analysis import asking
+from analysis.ask import statements
 from analysis.engine import duck
 from analysis.errors import Damaged
 from analysis.store.runs import Run, find_run, list_runs
@@ -98,13 +98,13 @@ def by_question(store: Path) -> list[tuple[Any, ...]]:
 
 
 def by_command(store: Path) -> list[tuple[Any, ...]]:
-    with duck.answered(lambda con: asking.sql(con, store, SQL), duck.rows) as (_, found):
+    with duck.answered(lambda con: statements.sql(con, store, SQL), duck.rows) as (_, found):
         return list(found.rows)
 
 
 def by_reference(store: Path) -> list[tuple[Any, ...]]:
     sql = SQL.replace(TABLE, '"cnn@all"')
-    with duck.answered(lambda con: asking.sql(con, store, sql), duck.rows) as (_, found):
+    with duck.answered(lambda con: statements.sql(con, store, sql), duck.rows) as (_, found):
         return list(found.rows)
 
 
@@ -155,7 +155,7 @@ def test_a_relation_made_while_files_go_is_made_again(store: Path, monkeypatch: 
     run = writer(store)
     for number in (1, 2):
         run.commit(epoch(number, ["a"]))
-    listed, again = asking.list_runs, []
+    listed, again = statements.list_runs, []
 
     def list_then_compact(path: Path) -> dict[str, Run]:
         runs = listed(path)
@@ -166,8 +166,8 @@ def test_a_relation_made_while_files_go_is_made_again(store: Path, monkeypatch: 
             run.end()
         return runs
 
-    monkeypatch.setattr(asking, "list_runs", list_then_compact)
-    with duck.answered(lambda con: asking.sql(con, store, f"SELECT count(*) FROM {TABLE}"), duck.rows) as (
+    monkeypatch.setattr(statements, "list_runs", list_then_compact)
+    with duck.answered(lambda con: statements.sql(con, store, f"SELECT count(*) FROM {TABLE}"), duck.rows) as (
         _,
         found,
     ):

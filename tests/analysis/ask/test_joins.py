@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from recording import Row, record
 
 import analysis
-from analysis import joins
+from analysis.ask import joins
+from analysis.ask.joins import Join
+from analysis.ask.refs import resolve
 from analysis.errors import BadInput
-from analysis.joins import Join
-from analysis.refs import resolve
 from analysis.store.commits import EpochRows
 from analysis.store.runs import list_runs
 from analysis.store.writer import RunWriter

@@ -12,9 +12,9 @@ from recording import bytes_of, record
 from sklearn.metrics import accuracy_score, confusion_matrix
 
 import analysis
-from analysis import questions
+from analysis.ask import questions
+from analysis.ask.questions import Option, read
 from analysis.errors import BadInput, NotFound, Refused
-from analysis.questions import Option, read
 
 NAN = math.nan
 # id, truth, scores. By hand: a right, b and c wrong (as confident), d wrong, e unlabelled, f without a guess (NaN).

@@ -5,8 +5,8 @@ import unicodedata
 import pytest
 from recording import record
 
+from analysis.ask.refs import TableRef, parse, resolve
 from analysis.errors import BadInput, NotFound
-from analysis.refs import TableRef, parse, resolve
 from analysis.store.runs import list_runs
 
 RIGHT, WRONG = [0.9, 0.1], [0.1, 0.9]  # of two classes, where the truth is 0

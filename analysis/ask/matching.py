@@ -6,11 +6,11 @@ from typing import Any
 
 import duckdb
 
+from analysis.ask.scope import Relation, ctes, examples
 from analysis.engine.sqltext import identifier
 from analysis.engine.statement import JoinReport
 from analysis.errors import BadInput
 from analysis.schema import reference
-from analysis.scope import Relation, ctes, examples
 from analysis.store.records import Epoch
 
 # What each side has per key: how many rows, and the least and greatest truth among them.

@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from analysis.ask.refs import Selection, called
 from analysis.engine.kinds import Kind, kind_of
 from analysis.engine.sqltext import as_text, identifier, literal, read_parquet
 from analysis.errors import BadInput, Damaged
-from analysis.refs import Selection, called
 from analysis.schema import WRONG, folded, is_score, read_as, score_column, wrong
 from analysis.store.records import Epoch
 from analysis.store.runs import Run

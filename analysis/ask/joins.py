@@ -5,15 +5,15 @@ from dataclasses import dataclass, replace
 
 import duckdb
 
-from analysis import matching
+from analysis.ask import matching
+from analysis.ask.matching import Side
+from analysis.ask.refs import Selection
+from analysis.ask.scope import PLACE, Relation, RunNames, class_order, columns_of, same_labels, stacked
 from analysis.engine.kinds import Kind
 from analysis.engine.sqltext import as_text, identifier
 from analysis.engine.statement import JoinReport
 from analysis.errors import BadInput, listing
-from analysis.matching import Side
-from analysis.refs import Selection
 from analysis.schema import LETTERS, WRONG, folded, reference
-from analysis.scope import PLACE, Relation, RunNames, class_order, columns_of, same_labels, stacked
 from analysis.store.records import Epoch
 
 _REAL = ("float", "double", "halffloat", "decimal")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 import analysis
-from analysis.metrics import binned
+from analysis.ask.metrics import binned
 from trainer.recorder import Recorder
 
 

@@ -5,19 +5,18 @@ from pathlib import Path
 
 import duckdb
 
-from analysis import catalog, joins, scope
-from analysis.chosen import Runs, listed, present, row_notes, run_notes, tables_of
+from analysis.ask import joins, scope
+from analysis.ask.joins import Join
+from analysis.ask.questions import Question
+from analysis.ask.refs import Runs, Selection, listed, present, resolve, row_notes, run_notes, tables_of
+from analysis.ask.relations import free_relation, runs_relation
+from analysis.ask.scope import Relation
 from analysis.engine import guard
 from analysis.engine.passages import FREE_SQL, Passage
 from analysis.engine.sqltext import Statement
 from analysis.engine.statement import JoinReport
 from analysis.errors import BadInput, NotFound, Refused, SecondguessError
-from analysis.free_relations import free_relation
-from analysis.joins import Join
-from analysis.questions import Question
-from analysis.refs import Selection, resolve
 from analysis.schema import WRONG, folded
-from analysis.scope import Relation
 from analysis.store.runs import list_runs
 
 _RUNS = """SELECT run, state, table_name AS "table", epochs, list_sum(rows) AS rows, errors, origin, created, config
@@ -108,7 +107,7 @@ def _free(name: str, runs: Runs, text: str, found: guard.Inspected) -> Relation:
 def runs_statement(store: Path) -> Statement:
     """The statement that lists the runs."""
     runs = list_runs(store)
-    relation = {"runs": catalog.runs(runs.values())}
+    relation = {"runs": runs_relation(runs.values())}
     return Statement(scope.ctes(relation), _RUNS, notes=tuple(run_notes(runs.values())))
 
 
@@ -150,7 +149,7 @@ def _question_relation(name: str, chosen: Sequence[Selection], runs: Runs, judge
     if kind == "examples":
         return scope.examples(epoch for selection in chosen for epoch in selection.epochs)
     if kind == "runs":
-        return catalog.runs(runs.values())
+        return runs_relation(runs.values())
     if kind == "metrics":
         asked = dict.fromkeys(selection.run for selection in chosen) or runs
         return scope.metrics(runs[run] for run in asked)

@@ -7,8 +7,8 @@ import pytest
 from recording import record
 
 import analysis
-from analysis import example
-from analysis.example import Example
+from analysis.ask import example
+from analysis.ask.example import Example
 
 ODD = 'it\'s "x"\0'
 

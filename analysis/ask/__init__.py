@@ -1,0 +1,1 @@
+"""From table references and a question to the one statement that answers it."""

@@ -1,0 +1,90 @@
+"""The relation `runs`: what the records say of each table of each run."""
+
+import json
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+from analysis.ask import scope
+from analysis.ask.refs import parse, present, select, tables_of, whole
+from analysis.ask.scope import Relation
+from analysis.engine.sqltext import literal
+from analysis.errors import NotFound, listing
+from analysis.store.runs import Run
+
+_COLUMNS = {
+    "run": "VARCHAR",
+    "state": "VARCHAR",
+    "table_name": "VARCHAR",
+    "epochs": "INTEGER[]",
+    "rows": "BIGINT[]",
+    "errors": "BIGINT[]",
+    "nan_scores": "BIGINT",
+    "unlabelled": "BIGINT",
+    "origin": "VARCHAR",
+    "created": "TIMESTAMPTZ",
+    "config": "JSON",
+}
+
+
+def runs_relation(known: Iterable[Run]) -> Relation:
+    """One row per run and table, with the columns above; rows and errors are lists, in the order of epochs.
+
+    A run without a table has one row with no table_name.
+    """
+    rows = [row for run in known for row in _rows(run)]
+    casts = ", ".join(f"TRY_CAST({name} AS {kind}) AS {name}" for name, kind in _COLUMNS.items())
+    empty = f"({', '.join(['NULL'] * len(_COLUMNS))})"
+    values = ",\n  ".join(f"({', '.join(literal(value) for value in row)})" for row in rows) or empty
+    where = "" if rows else "\nWHERE false"
+    return Relation(f"SELECT {casts}\nFROM (VALUES\n  {values}\n) found({', '.join(_COLUMNS)}){where}", frozenset())
+
+
+def _rows(run: Run) -> list[list[object]]:
+    about = run.about
+    origin, created = (None if about.get(key) is None else str(about[key]) for key in ("origin", "created"))
+    config = json.dumps(about.get("config", {}), ensure_ascii=False)
+    tables = [
+        [
+            *(table, list(epochs), [epoch.rows for epoch in epochs.values()]),
+            [epoch.errors for epoch in epochs.values()],
+            sum(epoch.nan_scores for epoch in epochs.values()),
+            sum(epoch.unlabelled for epoch in epochs.values()),
+        ]
+        for table, epochs in run.tables.items()
+    ]
+    return [[run.name, run.state, *table, origin, created, config] for table in tables or [[None, [], [], [], 0, 0]]]
+
+
+def free_relation(name: str, runs: Mapping[str, Run], *, judged: bool = False) -> Relation:
+    """A relation of free SQL: a table's name over all runs, a reference, or one of the store's own.
+
+    Where it is judged, a table has the column that says which rows are errors.
+    """
+    folded = unicodedata.normalize("NFC", name).casefold()
+    if folded == "runs":
+        return runs_relation(runs.values())
+    if folded == "metrics":
+        return scope.metrics(runs.values())
+    held = [selection for run in runs.values() for selection in tables_of(run)]
+    if folded == "examples":
+        return scope.examples(epoch for selection in held for epoch in selection.epochs)
+    if named := [selection for selection in held if selection.table.casefold() == folded]:
+        there = [selection for selection in map(whole, named) if selection.epochs]
+        return scope.stacked(name, there or map(present, named), judged=judged)
+    known = {run.casefold(): run for run in runs}
+    if folded.partition("@")[0].partition("/")[0] in known:
+        ref = parse(name)
+        run = runs[ref.run if ref.run in runs else known[ref.run.casefold()]]
+        table = next((table for table in run.tables if table.casefold() == (ref.table or "").casefold()), ref.table)
+        selection = present(select(run, replace(ref, table=table), "all"))
+        return scope.stacked(name, [selection], judged=judged)
+    raise NotFound(_no_relation(name, runs, sorted({selection.table for selection in held})))
+
+
+def _no_relation(name: str, runs: Mapping[str, Run], tables: Sequence[str]) -> str:
+    has = "the store has no runs yet"
+    if runs:
+        one = next(iter(runs))
+        has = f'the tables are: {listing(tables) or "none yet"}; the runs, as in FROM "{one}@last": {listing(runs)}'
+    return f"no relation named {name!r}; {has}; besides there are examples, runs and metrics"
