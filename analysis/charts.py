@@ -13,7 +13,7 @@ from analysis.engine.sqltext import identifier, literal
 from analysis.errors import BadInput, MissingExtra
 from analysis.schema import WRONG, at_epoch
 from analysis.sides import colours
-from analysis.tableview import TableView
+from analysis.tables.view import TableView
 
 _VEGA = "https://vega.github.io/vega-datasets/"
 MOST_MARKS = 2_000

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 
-from analysis import table_sql, views
 from analysis.answer import Answer
 from analysis.ask import questions, statements
 from analysis.engine.duck import Build, explained, starting_over
@@ -17,8 +16,10 @@ from analysis.engine.sqltext import Statement
 from analysis.errors import BadInput, MissingExtra
 from analysis.notebook import Table, remember
 from analysis.schema import DEFAULT_STORE
-from analysis.spelling import spelled
 from analysis.store.runs import list_runs
+from analysis.tables import saved as views
+from analysis.tables import select
+from analysis.tables.spelling import spelled
 
 if TYPE_CHECKING:
     import altair as alt
@@ -42,7 +43,7 @@ class Connection:
         return f"<secondguess store {self.store}>"
 
     def runs(self) -> duckdb.DuckDBPyRelation:
-        """The runs and their tables; columns as in `analysis.ask.relations.runs_relation`."""
+        """The runs and their tables; columns as in `ask.relations.runs_relation`."""
         return self._relation(lambda con: statements.runs_statement(self.store))
 
     def ask(self, question: str, *tables: str, **options: object) -> duckdb.DuckDBPyRelation:
@@ -73,13 +74,12 @@ class Connection:
     def table(self, *tables: str, **how: object) -> Table:
         """Tables as W&B's table panel shows them: `table("cnn@5", where="guess <> truth", group="guess", sort="-n")`.
 
-        Keywords are the fields of `analysis.tableview.TableView`, spelled as `analysis.spelling` says, and saved, the
-        name of a saved view. What joins did is logged, and in the answer's `statement.reports`. Raises
-        SecondguessError.
+        Keywords are the fields of `tables.view.TableView`, spelled as `tables.spelling` says, and saved, the name of a
+        saved view. What joins did is logged, and in the answer's `statement.reports`. Raises SecondguessError.
         """
         saved = how.pop("saved", None)
         view = spelled({**how, "tables": tables}, views.load(self.store, str(saved)) if saved is not None else None)
-        build = partial(table_sql.statement, store=self.store, view=view)
+        build = partial(select.statement, store=self.store, view=view)
         return Table(*self._asked_for(build), view, lambda usual: self._found(partial(build, usual=usual)))
 
     def sql(self, text: str) -> duckdb.DuckDBPyRelation:

@@ -14,8 +14,8 @@ from analysis.answer import Answer, Row
 from analysis.class_order import COUNTED_ROWS, by_class, whole
 from analysis.engine.sqltext import Statement
 from analysis.errors import MissingExtra
-from analysis.table_sql import Usual
-from analysis.tableview import TableView
+from analysis.tables.select import Usual
+from analysis.tables.view import TableView
 
 Drawn = Callable[[Usual], tuple[Statement, duckdb.DuckDBPyRelation]]
 """From what chooses a view's columns to its answer with them."""

@@ -8,9 +8,11 @@ from typing import Any
 
 import click
 
-from analysis import output, table_sql, views
+from analysis import output
 from analysis.options import STORE, answering
-from analysis.spelling import spelled
+from analysis.tables import saved as views
+from analysis.tables import select
+from analysis.tables.spelling import spelled
 
 _PAGE = 50  # rows of a table on the terminal
 
@@ -72,7 +74,7 @@ def table(store: Path, saved: str | None, report: Path | None, **given: Any) -> 
     drawn = how["form"] in (None, "table") and how["file"] is None
     if view.limit is None and drawn:
         view = replace(view, limit=_PAGE)
-    build = partial(table_sql.statement, store=store.absolute(), view=view)
+    build = partial(select.statement, store=store.absolute(), view=view)
     output.give(build, store, output.How(**how, rows=_PAGE if view.limit is None else view.limit, report=report))
 
 
@@ -84,6 +86,6 @@ def table(store: Path, saved: str | None, report: Path | None, **given: Any) -> 
 def save(name: str, store: Path, overwrite: bool, **given: Any) -> None:
     """Save a view under NAME: a small file in the store, which `secondguess table --saved NAME` shows."""
     view = spelled(given)
-    output.check(partial(table_sql.statement, store=store.absolute(), view=view))
+    output.check(partial(select.statement, store=store.absolute(), view=view))
     path = views.save(store.absolute(), name, view, overwrite=overwrite)
     click.echo(f"saved in {path}")

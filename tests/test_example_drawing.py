@@ -7,7 +7,7 @@ from typing import Any
 from page import make_store
 
 from analysis.store.runs import list_runs
-from analysis.tableview import TableView
+from analysis.tables.view import TableView
 from analysis.web import example_drawing
 from analysis.web.example_drawing import Sides
 from analysis.web.worker import Found

@@ -27,7 +27,7 @@ from page import (
     wait,
 )
 
-from analysis import views
+from analysis.tables import saved
 from trainer.recorder import Recorder
 
 pytest_plugins = ["page"]
@@ -761,11 +761,11 @@ class TestFiles:
         seen.page.fill("details[open] input[name=name]", name)
         seen.page.click("details[open] button:text('Save')")
         assert seen.status() == "1–3 of 3 groups"
-        view = views.load(server.store, name)
+        view = saved.load(server.store, name)
         assert (view.tables, view.where, view.group) == (("cnn@3",), ("guess <> truth",), ("guess",))
 
     def test_a_name_that_is_taken_is_said(self, seen: Visit, server: Server) -> None:
-        if "twice" not in views.names(server.store):
+        if "twice" not in saved.names(server.store):
             assert server.post("/save", {"t": "cnn@3", "name": "twice"}).status == 303
         seen.open(CNN)
         seen.expected = 409
@@ -775,7 +775,7 @@ class TestFiles:
         assert "exists already" in seen.main()
 
     def test_a_saved_view_is_found_again(self, seen: Visit, server: Server) -> None:
-        if "found again" not in views.names(server.store):
+        if "found again" not in saved.names(server.store):
             assert server.post("/save", {"t": "cnn@3", "where": "guess <> truth", "name": "found again"}).status == 303
         seen.open("/table")
         seen.page.get_by_role("link", name="found again").click(timeout=1000)

@@ -15,10 +15,10 @@ from page_in_process import texts
 from stores import epoch
 from stores import writer as writer_of
 
-from analysis import table_sql
 from analysis.ask import questions, refs, statements
 from analysis.store.runs import list_runs
-from analysis.tableview import TableView
+from analysis.tables import select
+from analysis.tables.view import TableView
 from analysis.web.workers import Workers
 
 pytest_plugins = ["page"]
@@ -69,8 +69,8 @@ def test_a_page_lists_the_store_once_and_looks_each_table_up_once(shared_store: 
 
 
 BUILDS: Mapping[str, Any] = {
-    "table": lambda con, store, **how: table_sql.statement(con, store, TableView(PAIR, "inner"), **how),
-    "stacked at an epoch": lambda con, store, **how: table_sql.statement(
+    "table": lambda con, store, **how: select.statement(con, store, TableView(PAIR, "inner"), **how),
+    "stacked at an epoch": lambda con, store, **how: select.statement(
         con, store, TableView(("cnn", "double"), at=2), **how
     ),
     "question": lambda con, store, **how: statements.question(
@@ -99,7 +99,7 @@ def test_runs_that_are_known_are_listed_anew_where_a_compaction_has_removed_a_fi
     writer.end()
     writer.close()
     con = duckdb.connect()
-    text = table_sql.statement(con, tmp_path, TableView(("cnn@1",), columns=("id",)), known=known).text
+    text = select.statement(con, tmp_path, TableView(("cnn@1",), columns=("id",)), known=known).text
     assert con.execute(text).fetchall() == [("a",)]
     text = statements.sql(con, tmp_path, "SELECT epoch FROM test_predictions ORDER BY 1", known).text
     assert con.execute(text).fetchall() == [(1,), (2,)]

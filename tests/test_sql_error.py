@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recording import record
 
-from analysis import table_sql
 from analysis.ask import statements
 from analysis.engine import duck, guard
 from analysis.engine.passages import FILTER, FREE_SQL, WANDB_FILTER, Passage
 from analysis.engine.sqltext import Statement
 from analysis.errors import Fault, SecondguessError
 from analysis.output import check
-from analysis.tableview import TableView
+from analysis.tables import select
+from analysis.tables.view import TableView
 from analysis.web.filter_fault import FilterFault, filter_fault
 from analysis.web.sql_error import Place, place
 
@@ -112,7 +112,7 @@ def of_sql(store: Path, text: str) -> SecondguessError:
 
 
 def of_view(store: Path, view: TableView) -> SecondguessError:
-    return error_of(lambda con: table_sql.statement(con, store, view))
+    return error_of(lambda con: select.statement(con, store, view))
 
 
 def at(wrong: Wrong) -> Place:

@@ -12,11 +12,11 @@ import pytest
 from recording import bytes_of, record
 from stores import epoch, writer
 
-from analysis import table_sql
 from analysis.cli import main
 from analysis.engine import duck
 from analysis.export import jsonable
-from analysis.tableview import TableView
+from analysis.tables import select
+from analysis.tables.view import TableView
 from trainer.recorder import Recorder
 
 # id, truth, scores. By hand: a right, b and c wrong, d unlabelled, e wrong; in the second epoch b is right.
@@ -406,7 +406,7 @@ def test_the_report_is_a_file_of_its_own_with_one_entry_per_further_table(run, t
 
 def test_a_join_is_answered_in_little_memory_and_spills(made):
     def limit(*tables, **how):
-        build = partial(table_sql.statement, store=made, view=TableView(tables, **how))
+        build = partial(select.statement, store=made, view=TableView(tables, **how))
         with duck.answered(build, lambda con, _: con.execute("SELECT current_setting('memory_limit')")) as (_, found):
             return found.fetchone()[0]
 

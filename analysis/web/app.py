@@ -13,8 +13,8 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from analysis import views
 from analysis.errors import SecondguessError
+from analysis.tables import saved
 from analysis.web import example_page, export_page, question_page, run_page, runs_page, sql_page, table_page, urls
 from analysis.web.drawing import SHEET, Site, drawn, sheet, site, status_of
 from analysis.web.gate import Gate, Keys
@@ -88,7 +88,7 @@ async def _save(request: Request) -> Response:
         return PlainTextResponse("this form is not of this page; reload it and send it again\n", 403)
     given = QueryParams([(key, str(value)) for key, value in form.multi_items() if key not in {"csrf", "name"}])
     view = urls.read_table(given)
-    views.save(held.store, str(form.get("name", "")), view)
+    saved.save(held.store, str(form.get("name", "")), view)
     return RedirectResponse(urls.table(view), 303)
 
 

@@ -7,7 +7,7 @@ from analysis.ask.questions import Question
 from analysis.class_order import ordered
 from analysis.schema import WRONG, at_epoch
 from analysis.sides import side
-from analysis.tableview import TableView
+from analysis.tables.view import TableView
 from analysis.web import urls
 from analysis.web.class_labels import heads, is_value, text
 from analysis.web.drawing import records

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from analysis.engine.kinds import kind_of_sql
 from analysis.schema import LETTERS
-from analysis.tableview import TableView
+from analysis.tables.view import TableView
 
 _SIDE = re.compile(rf"(.+)_([{LETTERS}])")
 _SCORE = re.compile(r"score_(\d+)")

@@ -17,7 +17,7 @@ from analysis.errors import AlreadyThere, BadInput, NotFound, SecondguessError
 from analysis.export import jsonable
 from analysis.schema import LETTERS
 from analysis.sides import COLOURS, side
-from analysis.tableview import TableView
+from analysis.tables.view import TableView
 from analysis.web import urls
 from analysis.web.cells import Bar, Images, Row
 from analysis.web.gate import Keys

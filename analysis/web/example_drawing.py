@@ -12,7 +12,7 @@ from analysis.engine.sqltext import literal
 from analysis.schema import WRONG, at_epoch, is_score, reference
 from analysis.sides import side
 from analysis.store.runs import Run
-from analysis.tableview import TableView
+from analysis.tables.view import TableView
 from analysis.web import cells, urls
 from analysis.web.drawing import records
 from analysis.web.epochs import few

@@ -16,7 +16,7 @@ from analysis.errors import BadInput, NotFound, SecondguessError
 from analysis.schema import DEFAULT_TABLE, WRONG, whole_name
 from analysis.sides import side
 from analysis.store.runs import list_runs
-from analysis.tableview import TableView
+from analysis.tables.view import TableView
 from analysis.web import cells, example_drawing, urls
 from analysis.web.drawing import Site, drawn, records, site, sql_of
 from analysis.web.table_page import chosen

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 
 from analysis.engine.passages import FILTER, WANDB_FILTER
 from analysis.errors import SecondguessError
-from analysis.tableview import TableView
+from analysis.tables.view import TableView
 from analysis.web.sql_error import Place, place
 
 

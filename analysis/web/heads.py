@@ -7,7 +7,7 @@ from typing import Any
 from analysis.engine import expressions
 from analysis.engine.expressions import order
 from analysis.engine.sqltext import identifier
-from analysis.tableview import TableView
+from analysis.tables.view import TableView
 from analysis.web import urls
 from analysis.web.columns import Shown
 from analysis.web.table_controls import grouped

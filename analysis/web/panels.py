@@ -7,11 +7,11 @@ from typing import Any
 
 from starlette.requests import Request
 
-from analysis import changes
 from analysis.ask.refs import Runs
 from analysis.errors import SecondguessError, listing
 from analysis.sides import side
-from analysis.tableview import TableView
+from analysis.tables import changes
+from analysis.tables.view import TableView
 from analysis.web import cells, urls
 from analysis.web.columns import fits, shown
 from analysis.web.drawing import Site, records

@@ -18,7 +18,7 @@ from analysis.schema import at_epoch, reference
 from analysis.sides import side
 from analysis.store.records import Epoch
 from analysis.store.runs import list_runs
-from analysis.tableview import TableView
+from analysis.tables.view import TableView
 from analysis.web import butterfly_drawing, cells, confusion_drawing, urls
 from analysis.web.class_labels import is_value
 from analysis.web.columns import shown

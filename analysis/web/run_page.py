@@ -13,7 +13,7 @@ from analysis.errors import NotFound, listing
 from analysis.schema import WRONG, at_epoch, reference
 from analysis.sides import side
 from analysis.store.runs import Run, list_runs
-from analysis.tableview import TableView
+from analysis.tables.view import TableView
 from analysis.web import run_facts, urls
 from analysis.web.drawing import Site, drawn, fragment, records, site, with_chart
 from analysis.web.epochs import few

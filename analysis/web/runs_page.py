@@ -6,13 +6,13 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from analysis import changes
 from analysis.ask import joins
 from analysis.errors import BadInput, SecondguessError
 from analysis.schema import LETTERS, WRONG, at_epoch, reference
 from analysis.store.records import Epoch
 from analysis.store.runs import Run, list_runs
-from analysis.tableview import TableView
+from analysis.tables import changes
+from analysis.tables.view import TableView
 from analysis.web import run_facts, urls
 from analysis.web.drawing import Site, drawn, site
 

@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from analysis import changes
 from analysis.ask.refs import Named
 from analysis.ask.scope import columns_of
 from analysis.engine.sqltext import identifier
 from analysis.schema import LETTERS, WRONG, at_epoch
 from analysis.sides import side
-from analysis.tableview import TableView
+from analysis.tables import changes
+from analysis.tables.view import TableView
 from analysis.web import urls
 
 SIZES = {"small": 28, "middle": 40, "large": 80}

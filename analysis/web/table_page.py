@@ -8,14 +8,14 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from analysis import views
 from analysis.ask import refs
 from analysis.ask.refs import Named, Runs
 from analysis.errors import BadInput, SecondguessError
 from analysis.schema import WRONG, reference
 from analysis.sides import side
 from analysis.store.runs import list_runs
-from analysis.tableview import TableView
+from analysis.tables import saved as views
+from analysis.tables.view import TableView
 from analysis.web import table_controls as controls
 from analysis.web import urls
 from analysis.web.drawing import Site, drawn, site, status_of

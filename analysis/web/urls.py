@@ -6,8 +6,8 @@ from urllib.parse import urlencode
 from starlette.datastructures import QueryParams
 
 from analysis.errors import BadInput
-from analysis.spelling import spelled
-from analysis.tableview import TableView
+from analysis.tables.spelling import spelled
+from analysis.tables.view import TableView
 
 _MANY = ("where", "wandb_filter")
 _COMPUTED = ("add", "wandb_add", "aggregate", "wandb_aggregate")

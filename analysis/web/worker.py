@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from analysis import export, table_sql
+from analysis import export
 from analysis.answer import Answer
 from analysis.ask import questions, statements
 from analysis.ask.refs import Runs
@@ -20,7 +20,8 @@ from analysis.engine.duck import Build, answered
 from analysis.engine.kinds import kind_of_sql
 from analysis.engine.statement import JoinReport
 from analysis.errors import SecondguessError
-from analysis.tableview import TableView
+from analysis.tables import select
+from analysis.tables.view import TableView
 from analysis.web.columns import usual
 
 _MOST_ROWS = 1_000
@@ -117,7 +118,7 @@ def _answer(asked: Asked, memory: str, con: duckdb.DuckDBPyConnection) -> Found:
 def _exported(asked: Asked, memory: str) -> Found:
     """Write every row of a view to a file; of images, text formats get none."""
     path, form = Path(asked.options["path"]), asked.options["form"]
-    build = partial(table_sql.statement, store=asked.store, view=asked.what)
+    build = partial(select.statement, store=asked.store, view=asked.what)
     if form == "parquet":
         with answered(build, duck.batches, memory) as (_, reader):
             count = export.write_parquet(reader, path)
@@ -132,7 +133,7 @@ def _build(asked: Asked) -> Build:
     if asked.how == "table":
         view: TableView = asked.what
         chosen = partial(usual, view, scores=asked.options.get("scores", True))
-        return partial(table_sql.statement, store=asked.store, view=view, usual=chosen, known=asked.runs)
+        return partial(select.statement, store=asked.store, view=view, usual=chosen, known=asked.runs)
     if asked.how == "question":
         question = questions.find(asked.store, asked.what)
         build = partial(statements.question, store=asked.store, asked=question, known=asked.runs)

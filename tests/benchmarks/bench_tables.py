@@ -34,7 +34,6 @@ import pyarrow.compute as pc
 from bench_recording import likely_scores
 from timing import in_turn, machine, pairs, ratio
 
-from analysis import table_sql
 from analysis.content import png
 from analysis.engine import duck
 from analysis.engine.sqltext import Statement
@@ -45,7 +44,8 @@ from analysis.store.disk import Part
 from analysis.store.examples import IMAGE
 from analysis.store.runs import list_runs
 from analysis.store.writer import RunWriter
-from analysis.tableview import TableView
+from analysis.tables import select
+from analysis.tables.view import TableView
 
 EPOCHS, BESIDE = 20, 5  # epochs side by side: ours, polars'
 PIECE = 100_000
@@ -326,7 +326,7 @@ def _polars_epochs(files: Sequence[str]) -> Rows:
 def ours(store: Path, view: TableView, *, alone: bool = False) -> tuple[Rows, float]:
     """The rows of a view, as `secondguess table` gets them, and the seconds that took; alone, once it is known how."""
     start = time.perf_counter()
-    with duck.answered(partial(table_sql.statement, store=store, view=view), _fetched) as (_, (found, known)):
+    with duck.answered(partial(select.statement, store=store, view=view), _fetched) as (_, (found, known)):
         pass
     return found, time.perf_counter() - (known if alone else start)
 

@@ -11,7 +11,7 @@ from table_rules import Row, Table, rank
 from table_stores import COLUMNS, TYPES, Recorded, Store, seen
 
 from analysis.engine.sqltext import identifier
-from analysis.tableview import TableView
+from analysis.tables.view import TableView
 
 # Random tables
 

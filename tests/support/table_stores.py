@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 from table_rules import Row, Shown, Table
 
-from analysis import table_sql
 from analysis.store.commits import EpochRows
 from analysis.store.writer import RunWriter
-from analysis.tableview import TableView
+from analysis.tables import select
+from analysis.tables.view import TableView
 
 NAN, INF = math.nan, math.inf
 
@@ -109,7 +109,7 @@ def seen(tables: Store, view: TableView) -> dict[str, Table]:
 
 def answer(con: duckdb.DuckDBPyConnection, store: Path, view: TableView) -> Shown:
     """What a view shows of the store."""
-    statement = table_sql.statement(con, store, view)
+    statement = select.statement(con, store, view)
     rows = con.execute(statement.sql).fetchall()
     columns = [column[0] for column in con.description or ()]
     (total,) = con.execute(statement.total).fetchone() or (0,)

@@ -16,13 +16,14 @@ from starlette.datastructures import QueryParams
 from stores import epoch, writer
 
 import analysis
-from analysis import changes, charts, table_sql
+from analysis import charts
 from analysis.answer import Answer
 from analysis.errors import BadInput
 from analysis.schema import is_wrong, read_as, wrong
 from analysis.store.runs import list_runs
 from analysis.store.tally import Tally
-from analysis.tableview import TableView
+from analysis.tables import changes, select
+from analysis.tables.view import TableView
 from analysis.web import table_controls, urls
 
 NAN = math.nan
@@ -47,7 +48,7 @@ def fetched(store: Path, sql: str) -> list[tuple[Any, ...]]:
 def shown(store: Path, view: TableView) -> list[tuple[Any, ...]]:
     """The rows of a view's statement, as any DuckDB session gives them."""
     con = analysis.connect(store).con
-    return con.execute(table_sql.statement(con, store, view).text).fetchall()
+    return con.execute(select.statement(con, store, view).text).fetchall()
 
 
 def test_a_guess_of_null_is_an_error_in_the_record_the_question_and_behind_the_pages_link(diverged: Path) -> None:

@@ -10,12 +10,12 @@ from hostile import HOSTILE, SECRET, filled
 from recording import bytes_of, record
 
 import analysis
-from analysis import table_sql
 from analysis.cli import main
 from analysis.engine import expressions
 from analysis.engine.duck import answered, rows
 from analysis.errors import BadInput, Refused, SecondguessError
-from analysis.tableview import TableView
+from analysis.tables import select
+from analysis.tables.view import TableView
 
 pytest_plugins = ["hostile"]
 
@@ -201,7 +201,7 @@ OPTIONS = ("where", "add", "sort", "aggregate")
 def ask(store, option, text):
     """The rows of a view with the text as one of its expressions."""
     value = (("x", text),) if option in {"add", "aggregate"} else (text,)
-    build = partial(table_sql.statement, store=store, view=TableView(("cnn@1",), **{option: value}))
+    build = partial(select.statement, store=store, view=TableView(("cnn@1",), **{option: value}))
     with suppress(duckdb.Error):  # which `answered` puts into words
         build(CON)
     with answered(build, rows) as (_, found):
@@ -231,7 +231,7 @@ def test_hostile_text_as_a_name_is_a_column_that_is_not_there(world, option):
     for text in [*(text for text in MORE[:-2:5] if len(text) < 1_000), *HOSTILE[::40]]:
         more = {"join": "inner"} if option == "key" else {}
         with pytest.raises(BadInput, match="column"):
-            table_sql.statement(
+            select.statement(
                 CON, world / "store", TableView(("cnn@1", "cnn 2@1"), **more, **{option: (filled(text, world),)})
             )
     assert bytes_of(world) == before

@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 from table_stores import commit
 
-from analysis import table_sql
 from analysis.store.writer import RunWriter
-from analysis.tableview import TableView
+from analysis.tables import select
+from analysis.tables.view import TableView
 
 ROWS = 130_000  # more than a row group, so that several threads read a file
 IDS = [f"example {number}" for number in range(ROWS)]
@@ -82,7 +82,7 @@ def shown(con: duckdb.DuckDBPyConnection, store: Path, names: Sequence[str], **v
     """The rows of a view of the joined tables, which are as many as it says."""
     sides = [f"{column}_{letter}" for letter in "abc"[: len(names)] for column in ("guess", "place")]
     asked = TableView(tuple(names), **{"columns": ("id", *sides), **view})
-    statement = table_sql.statement(con, store, asked)
+    statement = select.statement(con, store, asked)
     by_position = [report.by_position for report in statement.reports]
     assert ("POSITIONAL JOIN" in statement.sql) == any(by_position) or "other@1" in names
     rows = con.execute(statement.sql).fetchall()
@@ -110,7 +110,7 @@ def test_all_rows_are_those_that_belong_together(con, store, names, how):
 def test_equal_ids_in_equal_order_are_joined_by_position_and_others_are_not(con, store):
     def how(*names: str) -> list[bool]:
         view = TableView(names, join="inner", allow_duplicates=True)
-        return [report.by_position for report in table_sql.statement(con, store, view).reports]
+        return [report.by_position for report in select.statement(con, store, view).reports]
 
     assert how("ended@2", "running@1", "other@1", "repeated@1") == [True, False, False]
     assert how("repeated@1", "repeated@1") == [False]

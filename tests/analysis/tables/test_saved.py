@@ -7,10 +7,10 @@ import pytest
 from recording import bytes_of, record
 
 import analysis
-from analysis import views
 from analysis.cli import main
 from analysis.errors import AlreadyThere, BadInput, Damaged, NotFound
-from analysis.tableview import TableView
+from analysis.tables import saved as views
+from analysis.tables.view import TableView
 
 # Every field with a value of its own; the texts are nasty.
 FULL = TableView(

@@ -11,7 +11,7 @@ from analysis.ask.scope import PLACE, Relation
 from analysis.engine.sqltext import identifier
 from analysis.errors import BadInput
 from analysis.schema import folded
-from analysis.table_rows import TableRows
+from analysis.tables.rows import TableRows
 
 RELATION = "examples shown"
 _FIRST = 3  # images that a group shows

@@ -6,13 +6,13 @@ from typing import Any
 from recording import record
 
 import analysis
-from analysis import changes, table_sql
-from analysis.tableview import TableView
+from analysis.tables import changes, select
+from analysis.tables.view import TableView
 
 
 def shown(store: Path, view: TableView) -> list[tuple[Any, ...]]:
     con = analysis.connect(store).con
-    return con.execute(table_sql.statement(con, store, view).text).fetchall()
+    return con.execute(select.statement(con, store, view).text).fetchall()
 
 
 def test_guesses_that_differ_errors_that_went_and_came_and_those_of_both(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from analysis.errors import BadInput, NotFound
 from analysis.schema import WRONG, at_epoch, folded
 from analysis.store.records import Epoch
 from analysis.store.runs import Run
-from analysis.tableview import TableView
+from analysis.tables.view import TableView
 
 
 @dataclass(frozen=True)

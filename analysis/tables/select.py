@@ -14,11 +14,11 @@ from analysis.engine.expressions import column
 from analysis.engine.sqltext import Page, Statement, identifier
 from analysis.errors import BadInput
 from analysis.schema import folded
-from analysis.summaries import range_of, summary
-from analysis.table_filter import Filtered, filtered, image_of
-from analysis.table_pictures import Pictures
-from analysis.table_rows import table_rows
-from analysis.tableview import TableView
+from analysis.tables.filter import Filtered, filtered, image_of
+from analysis.tables.pictures import Pictures
+from analysis.tables.rows import table_rows
+from analysis.tables.summaries import range_of, summary
+from analysis.tables.view import TableView
 
 _FILTERED, _PLACE = "filtered rows", "group in page"
 

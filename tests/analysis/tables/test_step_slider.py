@@ -13,9 +13,9 @@ from recording import record
 from table_rules import Table
 from table_stores import Recorded, answer, shown, write
 
-from analysis import table_sql
 from analysis.errors import BadInput, NotFound
-from analysis.tableview import TableView
+from analysis.tables import select
+from analysis.tables.view import TableView
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +34,7 @@ def at(con: duckdb.DuckDBPyConnection, store: Path, tables: str, **view: Any) ->
     """The run, epoch and guess of the example x in each table, and the notes."""
     names = tuple(tables.split())
     rows = shown(con, store, names, "run epoch guess", where=("id = 'x'",), **view)
-    return rows, table_sql.statement(con, store, TableView(names, **view)).notes
+    return rows, select.statement(con, store, TableView(names, **view)).notes
 
 
 def test_a_run_without_the_epoch_shows_its_last_one_before(tmp_path, con):
@@ -100,7 +100,7 @@ def test_tables_are_joined_at_a_step(tmp_path, con):
     view = {"join": "inner", "columns": ("id", "guess_a", "guess_b", "epoch_a", "epoch_b")}
     found = answer(con, tmp_path, TableView(("short", "long"), at=7, **view))
     assert [tuple(row.values()) for row in found.rows] == [("x", 3, 7, 3, 7), ("y", 3, 7, 3, 7)]
-    (report,) = table_sql.statement(con, tmp_path, TableView(("short", "long"), at=7, **view)).reports
+    (report,) = select.statement(con, tmp_path, TableView(("short", "long"), at=7, **view)).reports
     assert (report.left, report.right, report.matched) == ("short@3", "long@7", 2)
 
 
@@ -150,7 +150,7 @@ def test_every_step_of_any_runs_shows_what_the_rules_say(tmp_path_factory, con, 
             ]
             if expected:
                 assert shown(con, store, names, "run guess", at=step, exact=exact) == expected
-                notes = table_sql.statement(con, store, TableView(names, at=step, exact=exact)).notes
+                notes = select.statement(con, store, TableView(names, at=step, exact=exact)).notes
                 assert len(notes) == held.count(None)
             else:
                 with pytest.raises(NotFound, match=f"nothing to show at epoch {step}"):

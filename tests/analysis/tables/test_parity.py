@@ -15,10 +15,10 @@ from recording import record
 from table_rules import Table
 from table_stores import Store, answer, plain, seen, write
 
-from analysis import table_sql
 from analysis.engine.sqltext import identifier
 from analysis.errors import BadInput
-from analysis.tableview import TableView
+from analysis.tables import select
+from analysis.tables.view import TableView
 
 MANY = [HealthCheck.too_slow, HealthCheck.data_too_large]
 
@@ -33,7 +33,7 @@ def check(con: duckdb.DuckDBPyConnection, store: Path, asked: Asked) -> None:
     """Compare the product's answer with the interpreter's, rows in order."""
     if asked.table is None:
         with pytest.raises(BadInput, match="so the join would multiply rows"):
-            table_sql.statement(con, store, asked.view)
+            select.statement(con, store, asked.view)
         return
     expected = rules.shown(asked.view, asked.table, asked.added, asked.twins)
     found = answer(con, store, asked.view)
@@ -135,7 +135,7 @@ def check_reports(tmp_path_factory, con, drawn):
     for view in views:
         held = seen(tables, view)
         first, *others = view.tables
-        found = table_sql.statement(con, store, replace(view, allow_duplicates=True)).reports
+        found = select.statement(con, store, replace(view, allow_duplicates=True)).reports
         assert len(found) == len(others)
         for report, other in zip(found, others, strict=True):
             left, right = held[first], held[other]

@@ -7,7 +7,7 @@ from typing import Any
 
 from analysis.engine import expressions
 from analysis.errors import BadInput, listing
-from analysis.tableview import TableView
+from analysis.tables.view import TableView
 
 _LISTS: Mapping[str, Callable[[str], tuple[str, ...]]] = {
     "key": expressions.names,

@@ -13,10 +13,10 @@ from recording import record
 from stores import epoch, writer
 
 import analysis
-from analysis import table_sql
 from analysis.engine.duck import answered, rows
 from analysis.errors import BadInput, NotFound, Refused
-from analysis.tableview import TableView
+from analysis.tables import select
+from analysis.tables.view import TableView
 from trainer.recorder import Recorder
 
 NAN = math.nan
@@ -367,7 +367,7 @@ def test_only_a_value_and_without_a_value_take_null_for_a_value(store, column, v
 
 def viewed(store, view):
     """The rows of a view as a value."""
-    with answered(lambda con: table_sql.statement(con, store.store, view), rows) as (_, found):
+    with answered(lambda con: select.statement(con, store.store, view), rows) as (_, found):
         return list(found.rows)
 
 

@@ -10,9 +10,9 @@ import table_rules as rules
 from recording import record
 from table_stores import answer, put, shown, table
 
-from analysis import table_sql
 from analysis.errors import BadInput
-from analysis.tableview import TableView
+from analysis.tables import select
+from analysis.tables.view import TableView
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def test_a_number_that_becomes_text_is_written_as_a_key_is(tmp_path, con):
 def test_columns_without_a_common_type_are_shown_or_refused_by_name(tmp_path, con, cells):
     put(tmp_path, a={"k": cells}, b={"k": [datetime.time(1, 2)]})
     try:
-        statement = table_sql.statement(con, tmp_path, TableView(AB, columns=("id", "k")))
+        statement = select.statement(con, tmp_path, TableView(AB, columns=("id", "k")))
     except BadInput as error:
         assert "k" in str(error)
     else:
@@ -67,7 +67,7 @@ def test_columns_without_a_common_type_are_shown_or_refused_by_name(tmp_path, co
 def test_a_number_that_equals_two_others_does_not_multiply_rows_in_silence(tmp_path, con):
     put(tmp_path, a={"k": [LARGE, LARGE + 1]}, b={"k": [float(LARGE), 0.0]})
     try:
-        statement = table_sql.statement(con, tmp_path, TableView(AB, join="inner", key=("k",)))
+        statement = select.statement(con, tmp_path, TableView(AB, join="inner", key=("k",)))
     except BadInput:
         return
     (report,) = statement.reports
@@ -93,7 +93,7 @@ def test_ids_of_other_content_are_refused_whatever_the_case_of_the_key(tmp_path,
     refused = []
     for key in ("id", "ID"):
         try:
-            table_sql.statement(con, tmp_path, TableView(AB, join="inner", key=(key,)))
+            select.statement(con, tmp_path, TableView(AB, join="inner", key=(key,)))
         except BadInput as error:
             refused.append((key, "means another example" in str(error)))
     assert refused == [("id", True), ("ID", True)]

@@ -8,8 +8,8 @@ from analysis.engine.passages import WANDB_FILTER
 from analysis.engine.sqltext import identifier
 from analysis.errors import BadInput, Fault
 from analysis.language.translate import Cell, translate
-from analysis.table_rows import TableRows
-from analysis.tableview import Named
+from analysis.tables.rows import TableRows
+from analysis.tables.view import Named
 
 
 def values(rows: TableRows, columns: Mapping[str, Kind], computed: Iterable[Named]) -> dict[str, tuple[str, Kind]]:

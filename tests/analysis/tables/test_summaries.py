@@ -13,7 +13,7 @@ from recording import record
 import analysis
 from analysis.answer import cell
 from analysis.cli import main
-from analysis.summaries import BINS, summary
+from analysis.tables.summaries import BINS, summary
 from trainer.recorder import Recorder
 
 NAN, INF = math.nan, math.inf

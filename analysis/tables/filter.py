@@ -15,8 +15,8 @@ from analysis.engine.passages import FILTER, WANDB_FILTER, Marks, Passage
 from analysis.engine.sqltext import identifier
 from analysis.errors import BadInput, SecondguessError
 from analysis.schema import folded
-from analysis.table_rows import TableRows
-from analysis.tableview import TableView
+from analysis.tables.rows import TableRows
+from analysis.tables.view import TableView
 
 _TAKEN = ("image", "content", "digest")
 
@@ -79,16 +79,16 @@ def filtered(con: duckdb.DuckDBPyConnection, rows: TableRows, view: TableView) -
     conditions = [marks.put(text.sql, text.passage) for text in where]
     aggregates = {name: marks.put(text.sql, text.passage) for name, text in counted.items()}
     if view.wandb_add or view.wandb_filter or view.wandb_aggregate:
-        from analysis import table_wandb  # noqa: PLC0415 - a parser that only this needs
+        from analysis.tables import wandb  # noqa: PLC0415 - a parser that only this needs
 
-        computed = table_wandb.values(rows, shown, view.wandb_add)
+        computed = wandb.values(rows, shown, view.wandb_add)
         if computed:
             source = _computed(source, {name: sql for name, (sql, _) in computed.items()})
             shown |= {name: kind for name, (_, kind) in computed.items()}
-        translated = table_wandb.conditions(rows, shown, view.wandb_filter)
+        translated = wandb.conditions(rows, shown, view.wandb_filter)
         passages = [Passage(WANDB_FILTER, text, verbatim=False) for text in view.wandb_filter]
         conditions += map(marks.put, translated, passages)
-        aggregates |= table_wandb.aggregates(rows, shown, view.wandb_aggregate)
+        aggregates |= wandb.aggregates(rows, shown, view.wandb_aggregate)
     return Filtered(
         rows=rows,
         source=source,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from analysis.tableview import TableView
+from analysis.tables.view import TableView
 
 _COUNTS = (
     ("differ", "count(*) FILTER (WHERE guess_a IS DISTINCT FROM guess_b)"),

@@ -13,7 +13,7 @@ from table_stores import Columns, answer, put, shown, table
 
 from analysis import answer as drawn
 from analysis.errors import BadInput
-from analysis.tableview import TableView
+from analysis.tables.view import TableView
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from analysis.errors import AlreadyThere, BadInput, Damaged, NotFound, NotWritte
 from analysis.schema import checked_name, decoded, encoded
 from analysis.store.disk import put_text
 from analysis.store.runs import list_runs
-from analysis.tableview import TableView
+from analysis.tables.view import TableView
 
 
 def save(store: Path, name: str, view: TableView, *, overwrite: bool = False) -> Path:

@@ -1,0 +1,1 @@
+"""W&B's table panel as a value that turns into SQL."""
