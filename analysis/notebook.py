@@ -10,8 +10,8 @@ from typing import Any
 
 import duckdb
 
-from analysis.answer import Answer, Row
-from analysis.class_order import COUNTED_ROWS, by_class, whole
+from analysis.answers.answer import Answer, Row
+from analysis.answers.classes import COUNTED_ROWS, by_class, whole
 from analysis.engine.sqltext import Statement
 from analysis.errors import MissingExtra
 from analysis.tables.select import Usual
@@ -52,7 +52,7 @@ class Table:
         return self.statement.text
 
     def _repr_html_(self) -> str:
-        from analysis.web.columns import usual  # noqa: PLC0415 - what only drawing needs
+        from analysis.tables.usual import usual  # noqa: PLC0415 - what only drawing needs
 
         statement, relation = self._drawn(partial(usual, self._view))
         return html(statement, relation)
@@ -89,7 +89,8 @@ def _drawn(relation: duckdb.DuckDBPyRelation) -> str | None:
 def html(statement: Statement, relation: duckdb.DuckDBPyRelation) -> str:
     """The first rows of an answer as HTML; raises MissingExtra without the drawing."""
     try:
-        from analysis.web import cells, columns, drawing  # noqa: PLC0415 - what only drawing needs
+        from analysis.answers import cells, columns  # noqa: PLC0415 - what only drawing needs
+        from analysis.answers.html import fragment, sheet  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise MissingExtra(f"{error.name}, which drawing needs,", "view") from None
     found = _first(statement, relation)
@@ -101,12 +102,12 @@ def html(statement: Statement, relation: duckdb.DuckDBPyRelation) -> str:
         kind, data = images.get(key) or ("image/png", b"")
         return f"data:{kind};base64,{base64.b64encode(data).decode()}"
 
-    return drawing.fragment(
+    return fragment(
         "notebook.html",
         columns=[{"shown": column} for column in shown],
         rows=rows,
         more=len(found) > _ROWS,
-        sheet=_scoped(drawing.sheet()),
+        sheet=_scoped(sheet()),
         reports=statement.reports,
         notes=statement.notes,
         image_source=source,

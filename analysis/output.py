@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 
-from analysis import export, pictures, render
-from analysis.answer import Answer
+from analysis.answers import files, terminal
+from analysis.answers.answer import Answer
 from analysis.engine.duck import Build, Rows, answered, batches, bind, page
 from analysis.engine.kinds import kind_of_sql
 from analysis.engine.sqltext import Statement
 from analysis.errors import BadInput, MissingExtra, listing
-from analysis.schema import is_score
+from analysis.schema import is_score, own_name
 
 
 @dataclass(frozen=True)
@@ -33,21 +33,21 @@ class How:
 
 def give(build: Build, store: Path, how: How) -> None:
     """Answer on stdout, or in a file; the SQL, notes and what was left out go to stderr. Raises SecondguessError."""
-    form = export.format_of(how.file, how.form) if how.file is not None else how.form or "table"
+    form = files.format_of(how.file, how.form) if how.file is not None else how.form or "table"
     if form == "parquet" and how.file is None:
         raise BadInput("Parquet is no text; name a file for it, as in -o answer.parquet")
     given = [file for file in (how.file, how.report, how.chart) if file is not None]
     if len({file.resolve() for file in given}) < len(given):
         raise BadInput(f"{given[0]} would be written twice; give each thing a file of its own")
-    beside = [pictures.folder(how.file)] if how.file is not None else []
+    beside = [files.folder(how.file)] if how.file is not None else []
     for file in (*given, *beside):
         if file.resolve().is_relative_to(store.resolve()):
             raise BadInput(f"{file} lies in the store, which only recording writes to; name a file outside {store}")
     if form == "parquet" and how.file is not None:
         with answered(build, batches) as (statement, reader):
             _tell(statement, how)
-            with export.replaced(how.file) as part:
-                count = export.write_parquet(reader, part)
+            with files.replaced(how.file) as part:
+                count = files.write_parquet(reader, part)
             _say(f"{_comment(how)}wrote {_rows(count)} to {how.file}")
         return
     with answered(build, page) as (statement, (found, total)):
@@ -56,14 +56,14 @@ def give(build: Build, store: Path, how: How) -> None:
             answer = _charted(answer, how.chart)
         _tell(statement, how, answer.columns)
         if how.file is not None:
-            with export.replaced(how.file) as part, part.open("w", encoding="utf-8", newline="") as out:
-                count = export.write_text(pictures.beside(how.file, form, answer), form, out)
+            with files.replaced(how.file) as part, part.open("w", encoding="utf-8", newline="") as out:
+                count = files.write_text(files.beside(how.file, form, answer), form, out)
             some = "" if total is None or total == count else f" ({_part(count, total, statement)})"
             _say(f"{_comment(how)}wrote {_rows(count)} to {how.file}{some}")
         elif form == "table":
             _to_terminal(answer, how, total, statement)
         else:
-            count = export.write_text(answer, form, sys.stdout)
+            count = files.write_text(answer, form, sys.stdout)
             if total is not None and total > count:
                 _say(_comment(how) + _part(count, total, statement))
 
@@ -71,7 +71,7 @@ def give(build: Build, store: Path, how: How) -> None:
 def _charted(answer: Answer, path: Path) -> Answer:
     """Draw the answer's chart into a file; the rows, which were read for it, are given back."""
     try:
-        from analysis import charts  # noqa: PLC0415 - a second that only this needs
+        from analysis.answers import charts  # noqa: PLC0415 - a second that only this needs
     except ModuleNotFoundError as error:
         raise MissingExtra(f"{error.name}, which charts need,", "view") from None
     rows = iter(answer.rows)
@@ -79,7 +79,7 @@ def _charted(answer: Answer, path: Path) -> Answer:
     made = charts.chart(replace(answer, rows=first))
     if made is None:
         raise BadInput("this answer has no chart; confusion, errors-by-guess and errors-over-time have one")
-    with export.replaced(path) as part:
+    with files.replaced(path) as part:
         charts.write(made, part, path.suffix)
     _say(f"drew {path}")
     return replace(answer, rows=chain(first, rows))
@@ -94,14 +94,16 @@ def check(build: Build) -> None:
 def _tell(statement: Statement, how: How, columns: Sequence[str] = ()) -> None:
     """Say what the reader of the answer should know; as comments where SQL is shown, which can be pasted with them."""
     notes = list(dict.fromkeys(statement.remarks))
-    if any(is_score(name.removesuffix("_a")) for name in columns) and not all(map(str.isdigit, statement.classes)):
+    if any(is_score(own_name(name, statement.sides)[0]) for name in columns) and not all(
+        map(str.isdigit, statement.classes)
+    ):
         notes.append(f"score_0, score_1, … are the scores of: {listing(statement.classes)}")
     if how.show_sql:
         _say(statement.text + ";")
     for note in notes:
         _say(_comment(how) + " ".join(note.splitlines()))
     if how.report is not None:
-        with export.replaced(how.report) as part:
+        with files.replaced(how.report) as part:
             reports = [report.as_dict() for report in statement.reports]
             part.write_text(json.dumps(reports, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
@@ -124,7 +126,7 @@ def _comment(how: How) -> str:
 
 
 def _to_terminal(answer: Answer, how: How, total: int | None, statement: Statement) -> None:
-    drawn = render.terminal(answer, sys.stdout, how.rows)
+    drawn = terminal.terminal(answer, sys.stdout, how.rows)
     before = _comment(how)
     if drawn.hidden and drawn.total:
         left_out = f"{len(drawn.hidden)} column{'' if len(drawn.hidden) == 1 else 's'}"

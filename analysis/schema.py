@@ -61,6 +61,19 @@ def is_score(column: str) -> bool:
     return _SCORE.fullmatch(column) is not None
 
 
+def score_index(column: str) -> int | None:
+    """The class, counted from 0, whose score column is called so; None where it is no score's name."""
+    found = _SCORE.fullmatch(column)
+    return int(found[1]) if found is not None else None
+
+
+def own_name(column: str, sides: int) -> tuple[str, int | None]:
+    """A column's name in its own table, and which of so many tables side by side that is; None: of none of them."""
+    base, _, letter = column.rpartition("_")
+    place = LETTERS[:sides].find(letter) if sides > 1 and base and len(letter) == 1 else -1
+    return (base, place) if place >= 0 else (column, None)
+
+
 def wrong(guess: str, truth: str) -> str:
     """Whether a labelled row is an error, as SQL over its guess and its truth; NULL where the truth is.
 

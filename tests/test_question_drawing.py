@@ -6,12 +6,13 @@ from typing import Any
 import duckdb
 import pytest
 
+from analysis.answers import classes as class_labels
+from analysis.answers.classes import ordered
 from analysis.ask.questions import Question
 from analysis.ask.scope import Relation, ctes
-from analysis.class_order import ordered
 from analysis.engine.sqltext import Statement
 from analysis.engine.statement import JoinReport
-from analysis.web import butterfly_drawing, class_labels, confusion_drawing
+from analysis.web import butterfly_drawing, confusion_drawing
 from analysis.web.drawing import sql_of
 from analysis.web.worker import Found
 

@@ -12,9 +12,9 @@ import pytest
 from recording import bytes_of, record
 from stores import epoch, writer
 
+from analysis.answers.files import jsonable
 from analysis.cli import main
 from analysis.engine import duck
-from analysis.export import jsonable
 from analysis.tables import select
 from analysis.tables.view import TableView
 from trainer.recorder import Recorder

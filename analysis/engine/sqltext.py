@@ -192,3 +192,8 @@ class Statement:
     def _wrapped(self, body: str) -> str:
         # The line breaks keep a comment at the body's end from swallowing the bracket.
         return f"{self._head}{body}\n)"
+
+
+def is_value(column: str, value: Any) -> str:
+    """The condition that a column has this value; NULL is one too."""
+    return f"{identifier(column)} IS NOT DISTINCT FROM {literal(value)}"

@@ -13,10 +13,11 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from analysis.answers.html import SHEET, sheet
 from analysis.errors import SecondguessError
 from analysis.tables import saved
 from analysis.web import example_page, export_page, question_page, run_page, runs_page, sql_page, table_page, urls
-from analysis.web.drawing import SHEET, Site, drawn, sheet, site, status_of
+from analysis.web.drawing import Site, drawn, site, status_of
 from analysis.web.gate import Gate, Keys
 from analysis.web.workers import Workers
 

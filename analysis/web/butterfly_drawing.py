@@ -3,14 +3,14 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from analysis.answers.answer import records
+from analysis.answers.classes import heads, label_text, ordered
+from analysis.answers.sides import side
 from analysis.ask.questions import Question
-from analysis.class_order import ordered
+from analysis.engine.sqltext import is_value
 from analysis.schema import WRONG, at_epoch
-from analysis.sides import side
 from analysis.tables.view import TableView
 from analysis.web import urls
-from analysis.web.class_labels import heads, is_value, text
-from analysis.web.drawing import records
 from analysis.web.worker import Found
 
 IMAGES = 8  # of each guess
@@ -41,7 +41,7 @@ def butterfly(asked: Question, found: Found) -> dict[str, Any] | None:
         parts = [_part(table, place, key, guess, held.get((table, guess))) for place, table in enumerate(order)]
         for part in parts:
             _scaled(part, guess, bars, scale)
-        lines.append({"label": text(guess), "parts": parts})
+        lines.append({"label": label_text(guess), "parts": parts})
     return {
         "key": key,
         "tables": [(at_epoch(run, epoch), side(place)) for place, (run, epoch) in enumerate(order)],
@@ -50,7 +50,7 @@ def butterfly(asked: Question, found: Found) -> dict[str, Any] | None:
         "most": scale["truths"],
         "most_errors": scale["errors"],
         "listed": listed if bars else [],
-        "named": any(len(text(guess)) > _LONGEST_HEAD for guess in guesses),
+        "named": any(len(label_text(guess)) > _LONGEST_HEAD for guess in guesses),
         "wide": _STEP * len(bars),
     }
 
@@ -80,7 +80,7 @@ def _scaled(part: dict[str, Any], guess: Any, bars: Sequence[tuple[Any, str]], s
         {
             "x": place * _STEP,
             "head": "·" if label == guess else head,
-            "name": text(label),
+            "name": label_text(label),
             "count": truths.get(label, 0),
             "height": round(truths.get(label, 0) / scale["truths"] * _HIGH, 1),
             "most": bool(largest) and truths.get(label, 0) == largest,
@@ -88,7 +88,7 @@ def _scaled(part: dict[str, Any], guess: Any, bars: Sequence[tuple[Any, str]], s
         }
         for place, (label, head) in enumerate(bars)
     ]
-    words = sorted(truths.items(), key=lambda item: (-item[1], text(item[0])))
-    part["said"] = ", ".join(f"{text(label)}: {count:,}" for label, count in words)
-    part["words"] = [(text(label), count) for label, count in words[:4]]
+    words = sorted(truths.items(), key=lambda item: (-item[1], label_text(item[0])))
+    part["said"] = ", ".join(f"{label_text(label)}: {count:,}" for label, count in words)
+    part["words"] = [(label_text(label), count) for label, count in words[:4]]
     part["more_words"] = max(0, len(words) - 4)

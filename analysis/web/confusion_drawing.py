@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from analysis.answers.answer import records
+from analysis.answers.classes import heads, label_text, ordered
+from analysis.answers.sides import side
 from analysis.ask import confusion
 from analysis.ask.confusion import Counts, Margins
 from analysis.ask.questions import Question
-from analysis.class_order import ordered
+from analysis.engine.sqltext import is_value
 from analysis.schema import at_epoch
-from analysis.sides import side
 from analysis.tables.view import TableView
 from analysis.web import urls
-from analysis.web.class_labels import heads, is_value, text
-from analysis.web.drawing import records
 from analysis.web.worker import Found
 
 MOST_CLASSES, MOST_MISTAKES = 25, 10
@@ -57,7 +57,7 @@ def _matrix(
         "side": side,
         "down": named[0],
         "across": named[1],
-        "heads": [(head, text(label)) for head, label in zip(short, kept, strict=True)],
+        "heads": [(head, label_text(label)) for head, label in zip(short, kept, strict=True)],
         "listed": listed,
         "lines": lines,
         "errors": [counted.guessed[label] - counted.right[label] for label in kept],
@@ -84,7 +84,7 @@ def _line(
     kept, held, most = drawn
     return {
         "label": head,
-        "name": text(label),
+        "name": label_text(label),
         "cells": [_cell(table, named, label, other, held.get((label, other), 0), most) for other in kept],
         "errors": counted.all[label] - counted.right[label],
         "all": counted.all[label],
@@ -107,21 +107,23 @@ def _cell(table: str, named: tuple[str, str], label: Any, other: Any, value: int
         "url": urls.table(view) if value else "",
         "shade": 0 if label == other or not most else -(-value * _SHADES // most),
         "right": label == other,
-        "title": f"{down} {text(label)}, {across} {text(other)}: {value:,}",
+        "title": f"{down} {label_text(label)}, {across} {label_text(other)}: {value:,}",
     }
 
 
 def _mistakes(table: str, named: tuple[str, str], held: Counts) -> list[dict[str, Any]]:
     """The most common mistakes, the most frequent first."""
     down, across = named
-    wrong = sorted(confusion.mistakes(held), key=lambda mistake: (-mistake[0], text(mistake[1]), text(mistake[2])))
+    wrong = sorted(
+        confusion.mistakes(held), key=lambda mistake: (-mistake[0], label_text(mistake[1]), label_text(mistake[2]))
+    )
     found = []
     for value, one, other in wrong[:MOST_MISTAKES]:
         view = TableView((table,), where=(is_value(down, one), is_value(across, other)), sort=("-confidence", "id"))
         found.append(
             {
-                "truth": text(one),
-                "guess": text(other),
+                "truth": label_text(one),
+                "guess": label_text(other),
                 "count": value,
                 "key": (table, one, other),
                 "view": view,

@@ -4,28 +4,24 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
+from analysis.answers.cells import Bar, Images, Row
+from analysis.answers.files import jsonable
+from analysis.answers.html import environment
 from analysis.errors import AlreadyThere, BadInput, NotFound, SecondguessError
-from analysis.export import jsonable
-from analysis.schema import LETTERS
-from analysis.sides import COLOURS, side
 from analysis.tables.view import TableView
 from analysis.web import urls
-from analysis.web.cells import Bar, Images, Row
 from analysis.web.gate import Keys
 from analysis.web.worker import Asked, Found
 from analysis.web.workers import Gone, TooSlow, Workers
 
 CHART = b"<!--chart-->"
-SHEET = "secondguess.css"
 _SHORT = 160
 
 
@@ -42,18 +38,6 @@ class Site:
     async def ask(self, request: Request, how: str, what: Any = None, **more: Any) -> Found:
         """The answer to a question of a page; raises SecondguessError."""
         return await self.workers.ask(Asked(how, self.store, what, **more), request.is_disconnected)
-
-
-def _environment() -> Environment:
-    found = Environment(
-        loader=PackageLoader("analysis.web"), autoescape=select_autoescape(), trim_blocks=True, lstrip_blocks=True
-    )
-    found.globals["sides"] = [side(place) for place in range(len(LETTERS))]
-    found.filters["count"] = lambda value: f"{value:,}"
-    found.globals["cell_urls"] = CellUrls
-    found.globals["image_source"] = urls.image
-    found.globals["score_cell"] = _score
-    return found
 
 
 @lru_cache(4_096)
@@ -108,7 +92,8 @@ def _filtered(view: TableView, how: str, name: str, value: Any) -> TableView:
         return view
 
 
-_TEMPLATES = _environment()
+_TEMPLATES = environment("analysis.web")
+_TEMPLATES.globals |= {"cell_urls": CellUrls, "image_source": urls.image, "score_cell": _score}
 
 
 def site(request: Request) -> Site:
@@ -131,20 +116,8 @@ def drawn(
 
 
 def fragment(template: str, **context: Any) -> str:
-    """A part of a page, drawn without a server."""
+    """A part of a page."""
     return _TEMPLATES.get_template(template).render(**context)
-
-
-def sheet() -> str:
-    """The style sheet: the colours of the sides, also in charts, and what the file says."""
-    root = "".join(f"  --{name}: {colour};\n" for name, colour in COLOURS.items())
-    marks = "".join(
-        f'.chart svg [{how}="{colour}"] {{ {how}: var(--{name}); }}\n'
-        for name, colour in COLOURS.items()
-        for how in ("fill", "stroke")
-    )
-    own = (files("analysis.web") / "static" / SHEET).read_text(encoding="utf-8")
-    return f":root {{\n{root}}}\n{marks}{own}"
 
 
 def with_chart(answer: Response, make: Callable[[], str]) -> Response:
@@ -176,8 +149,3 @@ def sql_of(found: Found) -> dict[str, str]:
     """An answer's statement in full, and its own part in one line."""
     line = " ".join(found.own.split())
     return {"text": found.sql, "short": line if len(line) <= _SHORT else f"{line[: _SHORT - 1]}…"}
-
-
-def records(columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> list[dict[str, Any]]:
-    """Rows as objects, for JSON."""
-    return [dict(zip(columns, row, strict=True)) for row in rows]

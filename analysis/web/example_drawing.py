@@ -7,14 +7,15 @@ from typing import Any
 
 from PIL import Image
 
+from analysis.answers import cells
+from analysis.answers.answer import records, text
+from analysis.answers.sides import side
 from analysis.ask import refs
 from analysis.engine.sqltext import literal
 from analysis.schema import WRONG, at_epoch, is_score, reference
-from analysis.sides import side
 from analysis.store.runs import Run
 from analysis.tables.view import TableView
-from analysis.web import cells, urls
-from analysis.web.drawing import records
+from analysis.web import urls
 from analysis.web.epochs import few
 from analysis.web.worker import Found
 
@@ -47,8 +48,8 @@ class Sides:
 def sides(runs: Mapping[str, Run], view: TableView) -> Sides:
     """The view's tables at the epochs that it shows; those that name nothing are left out."""
     found = []
-    for text in view.tables:
-        table = refs.named(runs, text, "last")
+    for name in view.tables:
+        table = refs.named(runs, name, "last")
         if table.selection is None:
             continue
         there = table.selection.epochs if view.at is None else table.epochs
@@ -79,7 +80,7 @@ def spoken(said: Found, table: str, colours: Sides, runs: Mapping[str, Run]) -> 
     truth = next((row["truth"] for row in _rows(by_run) if row["truth"] is not None), None)
     last = {name: held[max(held)][0] for name, held in by_run.items()}
     return {
-        "truth": None if truth is None else cells.text(truth),
+        "truth": None if truth is None else text(truth),
         "runs": [_line(name, by_run[name], shown, table, colours, runs.get(name)) for name in names],
         "more_runs": len(by_run) - len(names),
         "epochs": shown,
@@ -130,7 +131,7 @@ def _line(
 def _label(row: Mapping[str, Any]) -> cells.Label:
     if row["guess"] is None:
         return cells.Label("", None, "null")
-    return cells.Label(cells.text(row["guess"]), row[WRONG])
+    return cells.Label(text(row["guess"]), row[WRONG])
 
 
 def _three(value: float | None) -> str | None:
@@ -175,7 +176,7 @@ def _point(row: Mapping[str, Any], first: int, wide: int) -> dict[str, Any]:
         "x": _across(row["epoch"], first, wide),
         "y": round(_BOTTOM - score * (_BOTTOM - _TOP), 1),
         "wrong": row[WRONG],
-        "text": f"{at_epoch(row['run'], row['epoch'])}: {row['truth_score']:.3f}, guess {cells.text(row['guess'])}",
+        "text": f"{at_epoch(row['run'], row['epoch'])}: {row['truth_score']:.3f}, guess {text(row['guess'])}",
     }
 
 
@@ -201,7 +202,7 @@ def scores(found: Found, colours: Sides) -> dict[str, Any] | None:
     if not known:
         return None
     labels = {name: _class(name, found.classes) for name in names}
-    truth = next((cells.text(row["truth"]) for row, _ in known if row["truth"] is not None), None)
+    truth = next((text(row["truth"]) for row, _ in known if row["truth"] is not None), None)
     largest = {name: max((row[name] or 0 for row, _ in known), default=0) for name in names}
     order = sorted(names, key=lambda name: (labels[name] != truth, -largest[name]))
     kept = set(order[:MOST_CLASSES])
@@ -230,7 +231,7 @@ def _class_line(
     parts = []
     for place, (row, (run, epoch)) in enumerate(known):
         value = row[name]
-        guessed = row["guess"] is not None and cells.text(row["guess"]) == label
+        guessed = row["guess"] is not None and text(row["guess"]) == label
         parts.append(
             {
                 "y": 1 + place * 8,
@@ -250,7 +251,7 @@ def extras(found: Found) -> list[tuple[str, str]]:
         return []
     row = records(found.columns, found.rows)[0]
     return [
-        (name, cells.text(value))
+        (name, text(value))
         for name, value in row.items()
         if name not in _STANDARD and not is_score(name) and value is not None and not isinstance(value, dict | bytes)
     ]

@@ -9,16 +9,17 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from analysis.answers.answer import records, text
+from analysis.answers.sides import side
 from analysis.ask import example
 from analysis.ask.example import Example
 from analysis.ask.refs import Runs, parse
 from analysis.errors import BadInput, NotFound, SecondguessError
 from analysis.schema import DEFAULT_TABLE, WRONG, whole_name
-from analysis.sides import side
 from analysis.store.runs import list_runs
 from analysis.tables.view import TableView
-from analysis.web import cells, example_drawing, urls
-from analysis.web.drawing import Site, drawn, records, site, sql_of
+from analysis.web import example_drawing, urls
+from analysis.web.drawing import Site, drawn, site, sql_of
 from analysis.web.table_page import chosen
 from analysis.web.worker import Found
 
@@ -158,4 +159,4 @@ async def _seen(request: Request, held: Site, runs: Runs, own: Example) -> dict[
 
 def _whole(content: Any) -> str:
     """A text in full: it is what the page is about."""
-    return content[:_LONGEST] if isinstance(content, str) else cells.text(content)
+    return content[:_LONGEST] if isinstance(content, str) else text(content)

@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from analysis.answers.columns import Shown
 from analysis.engine import expressions
 from analysis.engine.expressions import order
 from analysis.engine.sqltext import identifier
 from analysis.tables.view import TableView
 from analysis.web import urls
-from analysis.web.columns import Shown
 from analysis.web.table_controls import grouped
 
 _UNSORTED = {"picture", "bins", "counts", "ids"}

@@ -7,14 +7,16 @@ from typing import Any
 
 from starlette.requests import Request
 
+from analysis.answers import cells
+from analysis.answers.answer import records
+from analysis.answers.columns import fits, shown
+from analysis.answers.sides import side
 from analysis.ask.refs import Runs
 from analysis.errors import SecondguessError, listing
-from analysis.sides import side
 from analysis.tables import changes
 from analysis.tables.view import TableView
-from analysis.web import cells, urls
-from analysis.web.columns import fits, shown
-from analysis.web.drawing import Site, records
+from analysis.web import urls
+from analysis.web.drawing import Site
 from analysis.web.heads import heads, pins
 from analysis.web.worker import Found
 

@@ -7,22 +7,22 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from analysis import charts
-from analysis.answer import Answer
+from analysis.answers import cells, charts
+from analysis.answers.answer import Answer, records
+from analysis.answers.columns import shown
+from analysis.answers.sides import side
 from analysis.ask import questions, refs
 from analysis.ask.questions import Question
 from analysis.ask.refs import Named, Runs
 from analysis.ask.scope import run_names
+from analysis.engine.sqltext import is_value
 from analysis.errors import SecondguessError
 from analysis.schema import at_epoch, reference
-from analysis.sides import side
 from analysis.store.records import Epoch
 from analysis.store.runs import list_runs
 from analysis.tables.view import TableView
-from analysis.web import butterfly_drawing, cells, confusion_drawing, urls
-from analysis.web.class_labels import is_value
-from analysis.web.columns import shown
-from analysis.web.drawing import Site, drawn, records, site, sql_of, status_of, with_chart
+from analysis.web import butterfly_drawing, confusion_drawing, urls
+from analysis.web.drawing import Site, drawn, site, sql_of, status_of, with_chart
 from analysis.web.epochs import few
 from analysis.web.question_images import Asking, add_images, add_mistakes
 from analysis.web.worker import Found

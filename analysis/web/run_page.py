@@ -7,15 +7,16 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from analysis import charts
+from analysis.answers import charts
+from analysis.answers.answer import records
+from analysis.answers.sides import side
 from analysis.ask.metrics import binned
 from analysis.errors import NotFound, listing
 from analysis.schema import WRONG, at_epoch, reference
-from analysis.sides import side
 from analysis.store.runs import Run, list_runs
 from analysis.tables.view import TableView
 from analysis.web import run_facts, urls
-from analysis.web.drawing import Site, drawn, fragment, records, site, with_chart
+from analysis.web.drawing import Site, drawn, fragment, site, with_chart
 from analysis.web.epochs import few
 from analysis.web.worker import Found
 

@@ -6,14 +6,16 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
+from analysis.answers import cells
+from analysis.answers.answer import records
+from analysis.answers.columns import shown
 from analysis.ask.refs import Runs
 from analysis.engine.sqltext import identifier
 from analysis.errors import SecondguessError
 from analysis.schema import DEFAULT_TABLE, at_epoch
 from analysis.store.runs import list_runs
-from analysis.web import cells, sql_error, sql_schema
-from analysis.web.columns import shown
-from analysis.web.drawing import Site, drawn, records, site, sql_of, status_of
+from analysis.web import sql_error, sql_schema
+from analysis.web.drawing import Site, drawn, site, sql_of, status_of
 from analysis.web.worker import Found
 from analysis.web.workers import TooSlow
 

@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from analysis.answers.sides import side
 from analysis.ask.refs import Named
 from analysis.ask.scope import columns_of
 from analysis.engine.sqltext import identifier
 from analysis.schema import LETTERS, WRONG, at_epoch
-from analysis.sides import side
 from analysis.tables import changes
 from analysis.tables.view import TableView
 from analysis.web import urls

@@ -8,11 +8,11 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
+from analysis.answers.sides import side
 from analysis.ask import refs
 from analysis.ask.refs import Named, Runs
 from analysis.errors import BadInput, SecondguessError
 from analysis.schema import WRONG, reference
-from analysis.sides import side
 from analysis.store.runs import list_runs
 from analysis.tables import saved as views
 from analysis.tables.view import TableView

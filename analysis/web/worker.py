@@ -11,8 +11,8 @@ from typing import Any
 
 import duckdb
 
-from analysis import export
-from analysis.answer import Answer
+from analysis.answers import files
+from analysis.answers.answer import Answer
 from analysis.ask import questions, statements
 from analysis.ask.refs import Runs
 from analysis.engine import duck
@@ -21,8 +21,8 @@ from analysis.engine.kinds import kind_of_sql
 from analysis.engine.statement import JoinReport
 from analysis.errors import SecondguessError
 from analysis.tables import select
+from analysis.tables.usual import usual
 from analysis.tables.view import TableView
-from analysis.web.columns import usual
 
 _MOST_ROWS = 1_000
 
@@ -121,11 +121,11 @@ def _exported(asked: Asked, memory: str) -> Found:
     build = partial(select.statement, store=asked.store, view=asked.what)
     if form == "parquet":
         with answered(build, duck.batches, memory) as (_, reader):
-            count = export.write_parquet(reader, path)
+            count = files.write_parquet(reader, path)
     else:
         with answered(build, duck.rows, memory) as (_, rows), path.open("w", encoding="utf-8", newline="") as out:
             numeric = [kind_of_sql(kind) == "number" for kind in rows.types]
-            count = export.write_text(Answer(rows.columns, numeric, rows.rows), form, out)
+            count = files.write_text(Answer(rows.columns, numeric, rows.rows), form, out)
     return Found((), (), (), count, False, "", (), (), (), (), 0)
 
 

@@ -16,8 +16,8 @@ from starlette.datastructures import QueryParams
 from stores import epoch, writer
 
 import analysis
-from analysis import charts
-from analysis.answer import Answer
+from analysis.answers import charts
+from analysis.answers.answer import Answer
 from analysis.errors import BadInput
 from analysis.schema import is_wrong, read_as, wrong
 from analysis.store.runs import list_runs

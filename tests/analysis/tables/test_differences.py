@@ -11,7 +11,7 @@ import table_rules as rules
 from table_rules import OURS, WANDB, Table
 from table_stores import Columns, answer, put, shown, table
 
-from analysis import answer as drawn
+from analysis.answers import answer as drawn
 from analysis.errors import BadInput
 from analysis.tables.view import TableView
 

@@ -11,7 +11,7 @@ import pytest
 from recording import record
 
 import analysis
-from analysis.answer import cell
+from analysis.answers.answer import cell
 from analysis.cli import main
 from analysis.tables.summaries import BINS, summary
 from trainer.recorder import Recorder

@@ -1,6 +1,5 @@
 """An answer's values as a page draws them: labels, bars, images, and what is missing as a word."""
 
-import datetime
 import hashlib
 import math
 from collections import OrderedDict
@@ -8,10 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from analysis.answer import cell as plain
+from analysis.answers.answer import cell as plain
+from analysis.answers.answer import text
+from analysis.answers.columns import Shown
 from analysis.content import sniffed
 from analysis.schema import is_wrong
-from analysis.web.columns import Shown
 
 _BAR, _LINE = 44, 12  # pixels: a full score, a table's line in a joined cell
 _MOST_BYTES = 256 << 20
@@ -221,14 +221,6 @@ def number(value: Any) -> str | None:
     if isinstance(value, int):
         return f"{value:,}".replace("-", "−")
     return plain(float(value)).replace("-", "−") if _finite(value) else str(value)
-
-
-def text(value: Any) -> str:
-    """Anything as text, not longer than a cell bears."""
-    if isinstance(value, datetime.datetime):
-        return value.isoformat(sep=" ", timespec="seconds")
-    shown = plain(value)
-    return shown if len(shown) <= 200 else f"{shown[:199]}…"
 
 
 def _pictures(value: Any, images: Images) -> tuple[str | None, ...]:

@@ -9,8 +9,8 @@ from recording import record
 
 import analysis
 from analysis import notebook
+from analysis.answers import cells, columns
 from analysis.cli import main
-from analysis.web import cells, columns
 
 NUMBERS, COUNTS = "DOUBLE", 'STRUCT("values" STRUCT("value" BIGINT, "rows" BIGINT)[], distinct BIGINT)'
 

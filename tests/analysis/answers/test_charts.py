@@ -9,8 +9,8 @@ import pytest
 from page import CAT, DOG, SCRIPT
 from PIL import Image
 
-from analysis import charts
-from analysis.answer import Answer
+from analysis.answers import charts
+from analysis.answers.answer import Answer
 from analysis.errors import BadInput
 from analysis.web import urls
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from analysis import sides
-from analysis.web.drawing import sheet
+from analysis.answers import sides
+from analysis.answers.html import sheet
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[3]
 SOURCES = [
     path
     for package in ("analysis", "trainer")

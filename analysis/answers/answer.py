@@ -10,7 +10,7 @@ from typing import Any
 # What a terminal would obey, and what turns the reading direction.
 _UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _BARS = "▁▂▃▄▅▆▇█"
-_LONGEST_TEXT, _LONGEST_LIST = 400, 12
+_LONGEST_TEXT, _LONGEST_CELL, _LONGEST_LIST = 400, 200, 12
 
 Row = tuple[Any, ...]
 
@@ -30,6 +30,11 @@ class Answer:
     order: Sequence[tuple[str, int]] = ()
     classes: Sequence[str] = ()
     sides: int = 1
+
+
+def records(columns: Sequence[str], rows: Iterable[Row]) -> list[dict[str, Any]]:
+    """Rows as objects, by the columns' names."""
+    return [dict(zip(columns, row, strict=True)) for row in rows]
 
 
 def cell(value: object) -> str:
@@ -87,3 +92,9 @@ def brief(value: object) -> str:
         return f"{cell(value[:6])}, … {len(value) - 8:,} more …, {cell(value[-2:])}"
     text = cell(value)
     return text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT // 2]} … {len(text):,} characters"
+
+
+def text(value: object) -> str:
+    """A value as text, not longer than a cell of the page bears."""
+    shown = cell(value)
+    return shown if len(shown) <= _LONGEST_CELL else f"{shown[: _LONGEST_CELL - 1]}…"

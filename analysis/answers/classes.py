@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from analysis.answer import Answer, Row
+from analysis.answers.answer import Answer, Row, text
 
 COUNTED_ROWS = 2_000  # the most that is put into order: a row per class, or per pair of them
 _Key = tuple[bool, int, float, str]
@@ -42,3 +42,17 @@ def _key(classes: Sequence[str]) -> Callable[[Any], _Key]:
         return label is None, place.get(str(label), len(place)), number, str(label)
 
     return key
+
+
+def label_text(label: Any) -> str:
+    """A guess or truth as a person reads it."""
+    return "null" if label is None else text(label)
+
+
+def heads(labels: Sequence[Any], longest: int) -> tuple[list[str], list[tuple[str, str]]]:
+    """What stands at each label's row or column, and where one is longer than that: numbers, with the list of them."""
+    names = [label_text(label) for label in labels]
+    if all(len(name) <= longest for name in names):
+        return names, []
+    numbers = [str(number) for number in range(1, len(names) + 1)]
+    return numbers, list(zip(numbers, names, strict=True))

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from recording import record
 from rich.cells import cell_len
 
-from analysis.answer import Answer, brief, cell
+from analysis.answers.answer import Answer, brief, cell
+from analysis.answers.grid import Column, Grid
+from analysis.answers.terminal import markdown, terminal
 from analysis.cli import main
-from analysis.grid import Column, Grid
-from analysis.render import markdown, terminal
 
 NAN = math.nan
 

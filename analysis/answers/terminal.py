@@ -1,21 +1,18 @@
-"""How an answer's columns and rows are arranged in grids: as they are, side by side, one below the other, a matrix.
-
-Values are placed and never computed.
-"""
+"""Answers for a person: drawn in a terminal, or as Markdown."""
 
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import islice
+from typing import IO, Any
 
-from analysis.answer import Answer, Row, bars, brief, cell
-from analysis.class_order import ordered
-from analysis.grid import Column, Grid
-from analysis.schema import LETTERS, at_epoch
+from analysis.answers.answer import Answer, Row, bars, brief, cell
+from analysis.answers.classes import COUNTED_ROWS, ordered, whole
+from analysis.answers.grid import Column, Grid
+from analysis.schema import at_epoch, is_score, own_name, score_index
 
 _FEW_SCORES = 4  # so many are still shown as numbers
-_SCORE = re.compile(r"score_(\d+)(_[a-z0-9])?")
-_SIDE = re.compile(rf"(.+)_([{LETTERS}])")
 _WIDEST_MATRIX = 20
 _LABEL = str | int | float | None
 
@@ -46,16 +43,16 @@ def _only(value: object) -> object:
 
 def under(answer: Answer, rows: Sequence[Row], same: Mapping[int, object]) -> Grid:
     """The sides of a join one below the other, so that a column of one can be compared with that of the other."""
-    letters = LETTERS[: answer.sides]
+    places = range(answer.sides)
     columns: list[Column] = []
-    sides: dict[str, dict[str, _Shown]] = {}
+    sides: dict[str, dict[int, _Shown]] = {}
     for shown in _shown(answer, rows):
-        found = _SIDE.fullmatch(shown.name)
-        if found is None or found[2] not in letters:
-            below = [""] * (len(letters) - 1)
+        base, place = own_name(shown.name, answer.sides)
+        if place is None:
+            below = [""] * (len(places) - 1)
             columns.append(Column(shown.head, [line for text in shown.cells for line in (text, *below)], shown.right))
-        elif found[1] not in {"run", "epoch"}:
-            sides.setdefault(shown.head.replace(shown.name, found[1], 1), {})[found[2]] = shown
+        elif base not in {"run", "epoch"}:
+            sides.setdefault(shown.head.replace(shown.name, base, 1), {})[place] = shown
     examples = {str(value) for index, value in same.items() if answer.columns[index].startswith("examples_")}
     if len(examples) == 1:
         sides.pop("examples", None)
@@ -64,7 +61,7 @@ def under(answer: Answer, rows: Sequence[Row], same: Mapping[int, object]) -> Gr
     for head in sorted(sides, key=lambda head: head not in {"guess", "truth"} and not head.startswith("scores ")):
         held = sides[head]
         blank = [""] * len(rows)
-        lines = zip(*(held[letter].cells if letter in held else blank for letter in letters), strict=True)
+        lines = zip(*(held[place].cells if place in held else blank for place in places), strict=True)
         right = all(shown.right for shown in held.values())
         columns.append(Column(head, [text for row in lines for text in row], right))
     return Grid(columns, f"examples {cell(min(examples))}" if len(examples) == 1 else "")
@@ -150,15 +147,76 @@ def _shown(answer: Answer, rows: Sequence[Row], without: Iterable[int] = ()) -> 
     """The columns to draw: the scores of a table as bars, in the place of the first."""
     scores: dict[str, list[int]] = {}
     for index, name in enumerate(answer.columns):
-        if (found := _SCORE.fullmatch(name)) and answer.numeric[index]:
-            scores.setdefault(found[2] or "", []).append(index)
+        base, _ = own_name(name, answer.sides)
+        if is_score(base) and answer.numeric[index]:
+            scores.setdefault(name.removeprefix(base), []).append(index)
     folded = {held[0]: (side, held) for side, held in scores.items() if len(held) > _FEW_SCORES}
     skipped = {*without, *(index for _, held in folded.values() for index in held[1:])}
     for index, name in enumerate(answer.columns):
         if index in folded:
             side, held = folded[index]
-            first, last = (answer.columns[end].split("_")[1] for end in (held[0], held[-1]))
+            first, last = (score_index(own_name(answer.columns[end], answer.sides)[0]) for end in (held[0], held[-1]))
             cells = [bars([row[score] for score in held], 1) for row in rows]
             yield _Shown(f"scores{side}", f"scores{side} {first}…{last}", cells, False)
         elif index not in skipped:
             yield _Shown(cell(name), cell(name), [brief(row[index]) for row in rows], answer.numeric[index])
+
+
+_ORIGIN = {"run", "epoch", "examples"}  # what many rows have in common
+_MARKS = re.compile(r"([\\|<>*`\[\]]|(?<![^\W_])_|_(?![^\W_]))")  # what Markdown would read as more than itself
+_DRAWN_WHOLE = {"beside": beside, "matrix": matrices}
+_WIDTH = 160  # of what is no terminal: a file, a pipe
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """What of an answer was drawn: so many rows of so many, in so many characters; hidden are the columns left out."""
+
+    shown: int
+    total: int
+    width: int
+    hidden: tuple[str, ...]
+
+
+def markdown(answer: Answer) -> Iterable[str]:
+    """The lines of a Markdown table."""
+    yield "| " + " | ".join(_escaped(name) for name in answer.columns) + " |"
+    yield "|" + "|".join("--:" if number else "---" for number in answer.numeric) + "|"
+    for row in answer.rows:
+        yield "| " + " | ".join(_escaped(value) for value in row) + " |"
+
+
+def _escaped(value: object) -> str:
+    lines = value.splitlines() if isinstance(value, str) else [value]
+    return "<br>".join(_MARKS.sub(r"\\\1", cell(line)) for line in lines)
+
+
+def terminal(answer: Answer, out: IO[str], limit: int) -> Drawn:
+    """Draw an answer as wide as the terminal is, at most `limit` of its rows; one drawn as a whole is not cut."""
+    width = shutil.get_terminal_size((_WIDTH, 24)).columns
+    how = answer.drawn[0] if answer.drawn is not None else ""
+    drawing = _DRAWN_WHOLE[how] if whole(answer) else None
+    rows = iter(answer.rows)
+    shown = list(islice(rows, limit if drawing is None else max(limit, COUNTED_ROWS)))
+    total, same = _rest(answer, shown, rows)
+    grids = drawing(answer, shown, width) if drawing is not None and total == len(shown) else []
+    if not grids:
+        shown = shown[:limit]
+        arranged = under if how == "under" and answer.sides > 1 else plain
+        grids = [arranged(answer, shown, same)]
+    hidden = dict.fromkeys(name for grid in grids for name in grid.print(out, width))
+    return Drawn(len(shown), total, width, tuple(hidden))
+
+
+def _rest(answer: Answer, shown: Sequence[Row], rows: Iterable[Row]) -> tuple[int, dict[int, object]]:
+    """How many rows there are, and what the columns of origin hold, by index, where they hold the same in all."""
+    if not shown:
+        return 0, {}
+    first = shown[0]
+    same = {index for index, name in enumerate(answer.columns) if own_name(name, answer.sides)[0] in _ORIGIN}
+    total = len(shown)
+    same = {index for index in same if all(row[index] == first[index] for row in shown)}
+    for row in rows:
+        total += 1
+        same = {index for index in same if row[index] == first[index]}
+    return total, {index: first[index] for index in sorted(same)} if total > 1 or "id" in answer.columns else {}

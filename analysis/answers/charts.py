@@ -7,12 +7,12 @@ from typing import Any
 
 import altair as alt
 
-from analysis.answer import Answer
-from analysis.class_order import ordered
-from analysis.engine.sqltext import identifier, literal
+from analysis.answers.answer import Answer
+from analysis.answers.classes import ordered
+from analysis.answers.sides import colours
+from analysis.engine.sqltext import is_value
 from analysis.errors import BadInput, MissingExtra
 from analysis.schema import WRONG, at_epoch
-from analysis.sides import colours
 from analysis.tables.view import TableView
 
 _VEGA = "https://vega.github.io/vega-datasets/"
@@ -102,10 +102,6 @@ def _linked(data: list[dict[str, Any]], link: Link | None, view: Callable[[dict[
     return link is not None
 
 
-def _is(column: str, value: Any) -> str:
-    return f"{identifier(column)} IS NOT DISTINCT FROM {literal(value)}"
-
-
 def _plain(made: Any) -> Any:
     return made.configure_view(stroke=None).configure_axis(grid=False, domain=False)
 
@@ -129,7 +125,7 @@ def _matrix(answer: Answer, records: Sequence[Mapping[str, Any]], link: Link | N
         data,
         link,
         lambda record: TableView(
-            (record["table"],), where=(_is(down, record["_down"]), _is(across, record["_across"]))
+            (record["table"],), where=(is_value(down, record["_down"]), is_value(across, record["_across"]))
         ),
     )
     values = [{key: value for key, value in record.items() if not key.startswith("_")} for record in data]
@@ -158,7 +154,9 @@ def _bars(answer: Answer, records: Sequence[Mapping[str, Any]], link: Link | Non
         {"table": _named(record), key: _text(record[key]), "errors": record["errors"], "_key": record[key]}
         for record in records
     ]
-    linked = _linked(data, link, lambda record: TableView((record["table"],), where=(_is(key, record["_key"]), WRONG)))
+    linked = _linked(
+        data, link, lambda record: TableView((record["table"],), where=(is_value(key, record["_key"]), WRONG))
+    )
     values = [{name: value for name, value in record.items() if name != "_key"} for record in data]
     labels = ordered((record[key] for record in records), answer.classes)
     encoding = {

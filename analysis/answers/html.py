@@ -1,0 +1,44 @@
+"""Answers as HTML: the templates and the sheet that the page and notebooks share, with no address in them."""
+
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import ChoiceLoader, Environment, PackageLoader, select_autoescape
+
+from analysis.answers.sides import COLOURS, side
+from analysis.schema import LETTERS
+
+SHEET = "secondguess.css"
+
+
+def environment(*packages: str) -> Environment:
+    """The templates of these packages and of this one; what they are given is text, and no markup."""
+    found = Environment(
+        loader=ChoiceLoader([PackageLoader(name) for name in (*packages, "analysis.answers")]),
+        autoescape=select_autoescape(),
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.globals["sides"] = [side(place) for place in range(len(LETTERS))]
+    found.filters["count"] = lambda value: f"{value:,}"
+    return found
+
+
+def fragment(template: str, **context: Any) -> str:
+    """A template of this package, drawn without a server."""
+    return _TEMPLATES.get_template(template).render(**context)
+
+
+def sheet() -> str:
+    """The style sheet: the colours of the sides, also in charts, and what the file says."""
+    root = "".join(f"  --{name}: {colour};\n" for name, colour in COLOURS.items())
+    marks = "".join(
+        f'.chart svg [{how}="{colour}"] {{ {how}: var(--{name}); }}\n'
+        for name, colour in COLOURS.items()
+        for how in ("fill", "stroke")
+    )
+    own = (files("analysis.answers") / SHEET).read_text(encoding="utf-8")
+    return f":root {{\n{root}}}\n{marks}{own}"
+
+
+_TEMPLATES = environment()
