@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from analysis.web.app import application
-from analysis.web.gate import Keys
+from analysis.page.app import application
+from analysis.page.gate import Keys
 
 _PORT = 80
 

@@ -19,12 +19,13 @@ import analysis
 from analysis.answers import charts
 from analysis.answers.answer import Answer
 from analysis.errors import BadInput
+from analysis.page import urls
+from analysis.page.pages import controls
 from analysis.schema import is_wrong, read_as, wrong
 from analysis.store.runs import list_runs
 from analysis.store.tally import Tally
 from analysis.tables import changes, select
 from analysis.tables.view import TableView
-from analysis.web import table_controls, urls
 
 NAN = math.nan
 # Of a model that diverges after its first epoch: a guess of NULL where the scores are NaN. z is unlabelled.
@@ -53,7 +54,7 @@ def shown(store: Path, view: TableView) -> list[tuple[Any, ...]]:
 
 def test_a_guess_of_null_is_an_error_in_the_record_the_question_and_behind_the_pages_link(diverged: Path) -> None:
     view = TableView(("cnn@2",), columns=("id",))
-    link = urls.read_table(QueryParams(parse_qsl(urlsplit(table_controls.links(view, {})["wrong"]).query)))
+    link = urls.read_table(QueryParams(parse_qsl(urlsplit(controls.links(view, {})["wrong"]).query)))
     assert list_runs(diverged)["cnn"].tables["test_predictions"][2].errors == 2
     assert sorted(row[2] for row in analysis.connect(diverged).ask("errors", "cnn@2").fetchall()) == ["u", "v"]
     assert sorted(shown(diverged, link)) == [("u",), ("v",)]

@@ -12,15 +12,15 @@ from analysis.answers.sides import side
 from analysis.ask import refs
 from analysis.ask.refs import Named, Runs
 from analysis.errors import BadInput, SecondguessError
+from analysis.page import urls
+from analysis.page.pages import controls
+from analysis.page.pages.faults import FilterFault, filter_fault
+from analysis.page.pages.panels import panels
+from analysis.page.site import Site, drawn, site, status_of
 from analysis.schema import WRONG, reference
 from analysis.store.runs import list_runs
 from analysis.tables import saved as views
 from analysis.tables.view import TableView
-from analysis.web import table_controls as controls
-from analysis.web import urls
-from analysis.web.drawing import Site, drawn, site, status_of
-from analysis.web.filter_fault import FilterFault, filter_fault
-from analysis.web.panels import panels
 
 _ROWS = 50
 

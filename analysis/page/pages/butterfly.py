@@ -8,10 +8,10 @@ from analysis.answers.classes import heads, label_text, ordered
 from analysis.answers.sides import side
 from analysis.ask.questions import Question
 from analysis.engine.sqltext import is_value
+from analysis.page import urls
+from analysis.page.worker import Found
 from analysis.schema import WRONG, at_epoch
 from analysis.tables.view import TableView
-from analysis.web import urls
-from analysis.web.worker import Found
 
 IMAGES = 8  # of each guess
 _MOST_BARS = 12  # classes that have a bar each

@@ -3,9 +3,27 @@
 from dataclasses import dataclass, replace
 
 from analysis.engine.passages import FILTER, WANDB_FILTER
-from analysis.errors import SecondguessError
+from analysis.errors import Fault, SecondguessError
 from analysis.tables.view import TableView
-from analysis.web.sql_error import Place, place
+
+
+@dataclass(frozen=True)
+class Place:
+    """A line of a text, its number from 1, and the signs below it that point at what is wrong."""
+
+    number: int
+    line: str
+    carets: str
+
+
+def place(fault: Fault | None) -> Place | None:
+    """Where a fault is; None where that is not known."""
+    if fault is None or fault.start is None:
+        return None
+    before = fault.text[: fault.start].split("\n")
+    line = fault.text.split("\n")[len(before) - 1]
+    space = "".join("\t" if sign == "\t" else " " for sign in before[-1])
+    return Place(len(before), line, space + "^" * max(1, min(fault.length, len(line) - len(before[-1]))))
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ import click
 import uvicorn
 
 from analysis.errors import BadInput
-from analysis.web.app import application
-from analysis.web.gate import OPEN, Keys
+from analysis.page.app import application
+from analysis.page.gate import OPEN, Keys
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 

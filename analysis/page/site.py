@@ -15,11 +15,11 @@ from analysis.answers.cells import Bar, Images, Row
 from analysis.answers.files import jsonable
 from analysis.answers.html import environment
 from analysis.errors import AlreadyThere, BadInput, NotFound, SecondguessError
+from analysis.page import urls
+from analysis.page.gate import Keys
+from analysis.page.pool import Gone, TooSlow, Workers
+from analysis.page.worker import Asked, Found
 from analysis.tables.view import TableView
-from analysis.web import urls
-from analysis.web.gate import Keys
-from analysis.web.worker import Asked, Found
-from analysis.web.workers import Gone, TooSlow, Workers
 
 CHART = b"<!--chart-->"
 _SHORT = 160
@@ -92,7 +92,7 @@ def _filtered(view: TableView, how: str, name: str, value: Any) -> TableView:
         return view
 
 
-_TEMPLATES = environment("analysis.web")
+_TEMPLATES = environment("analysis.page")
 _TEMPLATES.globals |= {"cell_urls": CellUrls, "image_source": urls.image, "score_cell": _score}
 
 

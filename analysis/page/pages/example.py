@@ -15,13 +15,14 @@ from analysis.ask import example
 from analysis.ask.example import Example
 from analysis.ask.refs import Runs, parse
 from analysis.errors import BadInput, NotFound, SecondguessError
+from analysis.page import urls
+from analysis.page.pages import example_drawing
+from analysis.page.pages.table import chosen
+from analysis.page.site import Site, drawn, site, sql_of
+from analysis.page.worker import Found
 from analysis.schema import DEFAULT_TABLE, WRONG, whole_name
 from analysis.store.runs import list_runs
 from analysis.tables.view import TableView
-from analysis.web import example_drawing, urls
-from analysis.web.drawing import Site, drawn, site, sql_of
-from analysis.web.table_page import chosen
-from analysis.web.worker import Found
 
 _MOST = 20_000  # rows about one example: of 100 runs with 200 epochs each
 _LONGEST = 20_000  # characters of a text

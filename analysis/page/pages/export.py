@@ -9,8 +9,8 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
 from analysis.errors import BadInput
-from analysis.web import urls
-from analysis.web.drawing import site
+from analysis.page import urls
+from analysis.page.site import site
 
 _TYPES = {
     "csv": (".csv", "text/csv"),

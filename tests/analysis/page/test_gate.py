@@ -13,9 +13,9 @@ import pytest
 from page import CAT, HTML, PICTURES, SVG, TYPES, Answer, Server, children, read_process, serving, table_url, wait
 from starlette.routing import Route
 
+from analysis.page.app import application
+from analysis.page.gate import Keys
 from analysis.store.runs import list_runs
-from analysis.web.app import application
-from analysis.web.gate import Keys
 
 pytest_plugins = ["page"]
 

@@ -17,10 +17,9 @@ from analysis.engine.passages import FILTER, FREE_SQL, WANDB_FILTER, Passage
 from analysis.engine.sqltext import Statement
 from analysis.errors import Fault, SecondguessError
 from analysis.output import check
+from analysis.page.pages.faults import FilterFault, Place, filter_fault, place
 from analysis.tables import select
 from analysis.tables.view import TableView
-from analysis.web.filter_fault import FilterFault, filter_fault
-from analysis.web.sql_error import Place, place
 
 # What is wrong, between the signs that stand for the caret's first and last.
 SAID = [

@@ -9,9 +9,9 @@ from starlette.requests import Request
 from analysis.ask import example
 from analysis.ask.refs import Runs
 from analysis.errors import SecondguessError
+from analysis.page import urls
+from analysis.page.site import Site
 from analysis.store.records import Epoch
-from analysis.web import urls
-from analysis.web.drawing import Site
 
 IMAGES = 9  # of each mistake
 _MOST_ROWS = 2_000_000  # of the tables: of larger ones a second reading would keep the page waiting

@@ -12,12 +12,12 @@ from analysis.answers.answer import records, text
 from analysis.answers.sides import side
 from analysis.ask import refs
 from analysis.engine.sqltext import literal
+from analysis.page import urls
+from analysis.page.pages.controls import few
+from analysis.page.worker import Found
 from analysis.schema import WRONG, at_epoch, is_score, reference
 from analysis.store.runs import Run
 from analysis.tables.view import TableView
-from analysis.web import urls
-from analysis.web.epochs import few
-from analysis.web.worker import Found
 
 MOST_RUNS, MOST_CLASSES, MOST_TABLES = 12, 12, 6
 _STANDARD = {"run", "epoch", "id", "guess", "truth", "confidence", "truth_score", "examples", WRONG}

@@ -12,13 +12,14 @@ from analysis.answers.answer import records
 from analysis.answers.sides import side
 from analysis.ask.metrics import binned
 from analysis.errors import NotFound, listing
+from analysis.page import urls
+from analysis.page.pages import facts
+from analysis.page.pages.controls import few
+from analysis.page.site import Site, drawn, fragment, site, with_chart
+from analysis.page.worker import Found
 from analysis.schema import WRONG, at_epoch, reference
 from analysis.store.runs import Run, list_runs
 from analysis.tables.view import TableView
-from analysis.web import run_facts, urls
-from analysis.web.drawing import Site, drawn, fragment, site, with_chart
-from analysis.web.epochs import few
-from analysis.web.worker import Found
 
 MOST_EPOCHS, MOST_METRICS = 20, 12
 
@@ -30,11 +31,11 @@ async def run(request: Request) -> Response:
     names = list(dict.fromkeys(request.query_params.getlist("run"))) or list(known)[:1]
     if missing := [name for name in names if name not in known]:
         raise NotFound(f"no run named {missing[0]!r}; the store has: {listing(known) or 'none yet'}")
-    rows = [run_facts.facts(known[name]) for name in names]
+    rows = [facts.facts(known[name]) for name in names]
     found = await _measured(request, held, known, names)
     measured = records(found.columns, found.rows) if found is not None else []
     chosen, others = _chosen_metrics(measured, request.query_params.getlist("metric"))
-    origins = [run_facts.came_from(row) for row in rows]
+    origins = [facts.came_from(row) for row in rows]
     context = {
         "title": " and ".join(names),
         "here": "Runs",
@@ -47,7 +48,7 @@ async def run(request: Request) -> Response:
         "all_metrics": urls.run(*names) if names else None,
     }
     data = {
-        "runs": [{key: row[key] for key in run_facts.DATA} for row in rows],
+        "runs": [{key: row[key] for key in facts.DATA} for row in rows],
         "metrics": measured,
         "more": found is not None and found.more,
     }
@@ -100,13 +101,13 @@ def _last(points: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def _settings(settings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """One line per key, those that differ first; a value is bold where it is not as in the first run."""
-    same, keys = run_facts.compared(settings)
+    same, keys = facts.compared(settings)
     order = [*keys, *(key for key, _ in same)]
     return [
         {
             "key": key,
             "values": [
-                (None if each.get(key) is None else run_facts.shown(each[key]), each.get(key) != settings[0].get(key))
+                (None if each.get(key) is None else facts.shown(each[key]), each.get(key) != settings[0].get(key))
                 for each in settings
             ],
         }

@@ -6,11 +6,11 @@ from typing import Any
 
 from page import make_store
 
+from analysis.page.pages import example_drawing
+from analysis.page.pages.example_drawing import Sides
+from analysis.page.worker import Found
 from analysis.store.runs import list_runs
 from analysis.tables.view import TableView
-from analysis.web import example_drawing
-from analysis.web.example_drawing import Sides
-from analysis.web.worker import Found
 
 NARROW = ("run", "epoch", "id", "guess", "truth", "confidence", "truth_score", "wrong")
 

@@ -8,13 +8,14 @@ from starlette.responses import RedirectResponse, Response
 
 from analysis.ask import joins
 from analysis.errors import BadInput, SecondguessError
+from analysis.page import urls
+from analysis.page.pages import facts
+from analysis.page.site import Site, drawn, site
 from analysis.schema import LETTERS, WRONG, at_epoch, reference
 from analysis.store.records import Epoch
 from analysis.store.runs import Run, list_runs
 from analysis.tables import changes
 from analysis.tables.view import TableView
-from analysis.web import run_facts, urls
-from analysis.web.drawing import Site, drawn, site
 
 _MOST_KEYS = 8  # columns of config; more are said
 _COUNTED = 2_000_000  # rows: of larger tables it would take too long to say on how many two epochs disagree
@@ -24,33 +25,33 @@ async def runs(request: Request) -> Response:
     """All runs: state, errors by epoch, the config that differs, where to begin."""
     held = site(request)
     known = list_runs(held.store)
-    rows = [run_facts.facts(run) for run in known.values()]
+    rows = [facts.facts(run) for run in known.values()]
     most = max((error for row in rows for error in row["errors"] if error is not None), default=0)
     for row in rows:
-        row["line"] = run_facts.sparkline(row["errors"], most)
-    same, keys = run_facts.compared([row["config"] for row in rows])
+        row["line"] = facts.sparkline(row["errors"], most)
+    same, keys = facts.compared([row["config"] for row in rows])
     starts = await _starts(request, held, known)
     context = {
         "title": "Runs",
         "here": "Runs",
         "rows": rows,
         "most": most,
-        "least": run_facts.least(rows),
+        "least": facts.least(rows),
         "same": same,
         "keys": keys[:_MOST_KEYS],
         "more_keys": keys[_MOST_KEYS:],
         "starts": starts,
-        "size": run_facts.readable(sum(row["bytes"] for row in rows)),
-        "shown": run_facts.shown,
+        "size": facts.readable(sum(row["bytes"] for row in rows)),
+        "shown": facts.shown,
     }
-    data = {"runs": [{key: row[key] for key in run_facts.DATA} for row in rows], "starts": starts}
+    data = {"runs": [{key: row[key] for key in facts.DATA} for row in rows], "starts": starts}
     return drawn(request, "runs.html", context, data)
 
 
 async def _starts(request: Request, held: Site, known: Mapping[str, Run]) -> list[dict[str, Any]]:
     """The tutorial's three comparisons, as far as the store has what they compare."""
     found: list[dict[str, Any]] = []
-    ready = {run.name: table for run in known.values() if (table := run_facts.judged(run))}
+    ready = {run.name: table for run in known.values() if (table := facts.judged(run))}
     several = next((table for table in ready.values() if len(table) > 1), None)
     if several is not None:
         first, *_, last = several

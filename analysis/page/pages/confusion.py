@@ -10,10 +10,10 @@ from analysis.ask import confusion
 from analysis.ask.confusion import Counts, Margins
 from analysis.ask.questions import Question
 from analysis.engine.sqltext import is_value
+from analysis.page import urls
+from analysis.page.worker import Found
 from analysis.schema import at_epoch
 from analysis.tables.view import TableView
-from analysis.web import urls
-from analysis.web.worker import Found
 
 MOST_CLASSES, MOST_MISTAKES = 25, 10
 _LONGEST_HEAD = 4  # letters above a column

@@ -9,7 +9,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Self
 
 from analysis.errors import SecondguessError
-from analysis.web.worker import Asked, Found, serve
+from analysis.page.worker import Asked, Found, serve
 
 _AT_ONCE = 2
 _LOOK = 0.02  # seconds between looks at the pipe

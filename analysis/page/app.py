@@ -15,11 +15,12 @@ from starlette.types import ASGIApp
 
 from analysis.answers.html import SHEET, sheet
 from analysis.errors import SecondguessError
+from analysis.page import urls
+from analysis.page.gate import Gate, Keys
+from analysis.page.pages import example, export, question, run, runs, sql, table
+from analysis.page.pool import Workers
+from analysis.page.site import Site, drawn, site, status_of
 from analysis.tables import saved
-from analysis.web import example_page, export_page, question_page, run_page, runs_page, sql_page, table_page, urls
-from analysis.web.drawing import Site, drawn, site, status_of
-from analysis.web.gate import Gate, Keys
-from analysis.web.workers import Workers
 
 _log = logging.getLogger("secondguess")
 _STATIC = {SHEET: "text/css", "secondguess.js": "text/javascript", "mark.svg": "image/svg+xml"}
@@ -40,21 +41,21 @@ def application(
             yield
 
     pages = {
-        "/runs": runs_page.runs,
-        "/run": run_page.run,
-        "/table": table_page.page,
-        "/example": example_page.page,
-        "/questions": question_page.page,
-        "/sql": sql_page.page,
+        "/runs": runs.runs,
+        "/run": run.run,
+        "/table": table.page,
+        "/example": example.page,
+        "/questions": question.page,
+        "/sql": sql.page,
     }
     routes = [Route("/image/{key}", _image)]  # first, since a page asks for fifty
     routes += [Route(path + twin, page) for path, page in pages.items() for twin in ("", ".json")]
     routes += [
         Route("/", lambda request: RedirectResponse(urls.runs())),
-        *(Route(f"/sql{twin}", sql_page.run, methods=["POST"]) for twin in ("", ".json")),
+        *(Route(f"/sql{twin}", sql.run, methods=["POST"]) for twin in ("", ".json")),
         Route("/save", _save, methods=["POST"]),
-        Route("/export", export_page.export),
-        Route("/compare", runs_page.compare),
+        Route("/export", export.export),
+        Route("/compare", runs.compare),
         Route("/help", _help),
         Route("/static/{name}", _static),
     ]
@@ -76,16 +77,16 @@ async def _static(request: Request) -> Response:
     name = request.path_params["name"]
     if name not in _STATIC:
         return PlainTextResponse("no such file\n", 404)
-    data = sheet() if name == SHEET else (files("analysis.web") / "static" / name).read_bytes()
+    data = sheet() if name == SHEET else (files("analysis.page") / "static" / name).read_bytes()
     return Response(data, media_type=_STATIC[name])
 
 
 async def _save(request: Request) -> Response:
     held = site(request)
-    if sql_page.too_large(request):
+    if sql.too_large(request):
         return PlainTextResponse("the form is larger than 128 KB; use the command line\n", 413)
     form = await request.form(max_files=0, max_fields=200)
-    if not sql_page.allowed(held, str(form.get("csrf", ""))):
+    if not sql.allowed(held, str(form.get("csrf", ""))):
         return PlainTextResponse("this form is not of this page; reload it and send it again\n", 403)
     given = QueryParams([(key, str(value)) for key, value in form.multi_items() if key not in {"csrf", "name"}])
     view = urls.read_table(given)

@@ -16,10 +16,10 @@ from stores import epoch
 from stores import writer as writer_of
 
 from analysis.ask import questions, refs, statements
+from analysis.page.pool import Workers
 from analysis.store.runs import list_runs
 from analysis.tables import select
 from analysis.tables.view import TableView
-from analysis.web.workers import Workers
 
 pytest_plugins = ["page"]
 

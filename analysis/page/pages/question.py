@@ -17,15 +17,16 @@ from analysis.ask.refs import Named, Runs
 from analysis.ask.scope import run_names
 from analysis.engine.sqltext import is_value
 from analysis.errors import SecondguessError
+from analysis.page import urls
+from analysis.page.pages import butterfly, confusion
+from analysis.page.pages.controls import few
+from analysis.page.pages.images import Asking, add_images, add_mistakes
+from analysis.page.site import Site, drawn, site, sql_of, status_of, with_chart
+from analysis.page.worker import Found
 from analysis.schema import at_epoch, reference
 from analysis.store.records import Epoch
 from analysis.store.runs import list_runs
 from analysis.tables.view import TableView
-from analysis.web import butterfly_drawing, confusion_drawing, urls
-from analysis.web.drawing import Site, drawn, site, sql_of, status_of, with_chart
-from analysis.web.epochs import few
-from analysis.web.question_images import Asking, add_images, add_mistakes
-from analysis.web.worker import Found
 
 _MOST_SCORES = 12  # columns; of more classes none is shown
 _MOST_CELLS = 20_000  # of matrices: more rows than those of a table that is read
@@ -48,7 +49,7 @@ async def _one(request: Request, held: Site, asked: Question) -> Response:
     names = tuple(text for text in query.getlist("t") if text.strip())
     options = {key[2:]: value for key, value in query.items() if key.startswith("o.") and value.strip()}
     if _is(asked, "beside") and any(option.name == "ids" for option in asked.options):
-        options = {"ids": str(butterfly_drawing.IMAGES), **options}
+        options = {"ids": str(butterfly.IMAGES), **options}
     least, most = asked.tables
     runs = list_runs(held.store)
     tables = [reference(run.name, table) for run in runs.values() for table in run.tables]
@@ -161,8 +162,8 @@ def _answered(held: Site, asked: Question, found: Found, entries: Mapping[str, E
     scores = sum(column.kind == "score" for column in columns)
     if scores > _MOST_SCORES:
         columns = [column for column in columns if column.kind != "score"]
-    squares = confusion_drawing.matrices(asked, found)
-    wings = butterfly_drawing.butterfly(asked, found)
+    squares = confusion.matrices(asked, found)
+    wings = butterfly.butterfly(asked, found)
     plain = not squares and wings is None
     return {
         "found": found,
@@ -171,7 +172,7 @@ def _answered(held: Site, asked: Question, found: Found, entries: Mapping[str, E
         "left_scores": scores if scores > _MOST_SCORES else 0,
         "sql": sql_of(found),
         "matrices": squares,
-        "tied": [confusion_drawing.tied(matrix["mistakes"]) for matrix in squares],
+        "tied": [confusion.tied(matrix["mistakes"]) for matrix in squares],
         "butterfly": wings,
         "chart": plain,  # the others are charts themselves
         "row_sides": _row_sides(found) if plain else [],

@@ -12,9 +12,10 @@ from analysis.ask.questions import Question
 from analysis.ask.scope import Relation, ctes
 from analysis.engine.sqltext import Statement
 from analysis.engine.statement import JoinReport
-from analysis.web import butterfly_drawing, confusion_drawing
-from analysis.web.drawing import sql_of
-from analysis.web.worker import Found
+from analysis.page.pages import butterfly
+from analysis.page.pages import confusion as confusion_drawing
+from analysis.page.site import sql_of
+from analysis.page.worker import Found
 
 
 def found(columns: Any, rows: Any, order: Any, classes: Any = ()) -> Found:
@@ -34,7 +35,7 @@ def confusion(rows: Any, classes: Any = ()) -> Any:
 
 def by_guess(rows: Any, order: Any = (("cnn", 1), ("double", 2))) -> Any:
     made = found(("run", "epoch", "guess", "errors", "truths", "ids"), rows, order)
-    return butterfly_drawing.butterfly(asked("beside", "guess"), made)
+    return butterfly.butterfly(asked("beside", "guess"), made)
 
 
 def test_a_matrix_has_its_margins() -> None:
@@ -112,7 +113,7 @@ def test_of_many_classes_the_true_labels_are_said_in_words() -> None:
 
 @pytest.mark.parametrize("drawn", [("under", "id"), ("matrix", "a", "b", "n")])
 def test_other_answers_are_no_butterfly(drawn: tuple[str, ...]) -> None:
-    assert butterfly_drawing.butterfly(asked(*drawn), found(("run", "epoch"), [], ())) is None
+    assert butterfly.butterfly(asked(*drawn), found(("run", "epoch"), [], ())) is None
 
 
 def test_an_answers_own_part_is_known_and_not_looked_for() -> None:

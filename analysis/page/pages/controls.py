@@ -8,10 +8,22 @@ from analysis.answers.sides import side
 from analysis.ask.refs import Named
 from analysis.ask.scope import columns_of
 from analysis.engine.sqltext import identifier
+from analysis.page import urls
 from analysis.schema import LETTERS, WRONG, at_epoch
 from analysis.tables import changes
 from analysis.tables.view import TableView
-from analysis.web import urls
+
+MOST = 12
+
+
+def few(epochs: Sequence[int], kept: Sequence[int] = (), most: int = MOST) -> list[int]:
+    """All epochs, or of many the first, the last and evenly some between, with those that must be there."""
+    if len(epochs) <= most:
+        return list(epochs)
+    must = {epochs[0], epochs[-1], *(epoch for epoch in kept if epoch in epochs)}
+    parts = max(1, most - len(must) + 1)
+    return sorted(must | {epochs[place * (len(epochs) - 1) // parts] for place in range(1, parts)})
+
 
 SIZES = {"small": 28, "middle": 40, "large": 80}
 _PAGES = (25, 50, 100, 250)

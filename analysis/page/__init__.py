@@ -1,0 +1,1 @@
+"""The local web page: it parses, calls and shows."""

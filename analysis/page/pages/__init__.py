@@ -1,0 +1,1 @@
+"""The pages, one file each, and how their parts are drawn."""

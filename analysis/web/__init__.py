@@ -1,1 +1,0 @@
-"""The local page: what the command line answers, drawn."""
