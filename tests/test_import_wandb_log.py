@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 from wandb.proto import wandb_internal_pb2 as pb
 from wandb_scripts import framed, real_run
 
+from analysis import log_frames
 from analysis.errors import BadInput, Damaged
-from analysis.importers import log_frames, wandb_log, wire
-from analysis.importers.log_frames import frames
+from analysis.importers import wandb_log, wire
 from analysis.importers.media import Entry
 from analysis.importers.wandb_log import Artifact, ConfigChange, Exit, HistoryRow, RunInfo, SummaryChange, WandbLog
+from analysis.log_frames import frames
 
 HEADER = b":W&B" + struct.pack("<HB", 0xBEE1, 0)
 

@@ -1,12 +1,13 @@
 """Runs out of W&B's run folders: what the real SDK logged comes back cell by cell, pixel by pixel."""
 
+import hashlib
 import io
 import json
 import math
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -359,6 +360,17 @@ def test_a_runs_own_table_that_was_changed_is_left_out_and_named(logged: Logged,
     rows = next(table for table in run.tables if table.key == "fixed").read()
     assert rows_of(rows) == [{"a": 1}]  # the artifact's
     assert any(f"{path} is not what was logged: its sha256 differs" in note for note in rows.notes)
+
+
+@pytest.mark.parametrize("spelled", [str.lower, str.upper])
+def test_a_sha256_is_the_same_in_small_and_in_large_letters(spelled: Callable[[str], str], tmp_path: Path) -> None:
+    data = b'{"columns": ["a"], "data": [[8]]}'
+    told = {"_type": "table-file", "path": "media/t.table.json", "nrows": 1}
+    run = write_run(tmp_path / "run-1", [(0, {"t": told | {"sha256": spelled(hashlib.sha256(data).hexdigest())}})])
+    (run / "files" / "media").mkdir(parents=True, exist_ok=True)
+    (run / "files" / "media" / "t.table.json").write_bytes(data)
+    ((table,),) = (one.tables for one in offline_runs(run))
+    assert rows_of(table.read()) == [{"a": 8}]
 
 
 def test_links_in_a_run_folder_are_not_followed(logged: Logged, tmp_path: Path) -> None:

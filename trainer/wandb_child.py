@@ -21,6 +21,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from analysis.child import Events, private_pipes
 from trainer.wandb_outbox import ALLOWANCE_S, EpochTable, HistoryRow, RowCount, describe
 from trainer.wandb_start import RunStart
 
@@ -28,25 +29,20 @@ _NICENESS = 10
 _ORPHAN_CHECK_S = 1.0
 
 
-class Events:
-    """The way back to the training, and the account that the delivery is told; nobody listening is no fault."""
+class Account(Events):
+    """The way back to the training, which the delivery tells what became of the messages."""
 
     stopped = False
 
     def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._lock = threading.Lock()
+        super().__init__(descriptor)
         self._last = time.monotonic()
         self._rows_ahead = 0
 
-    def send(self, event: str, *values: object) -> None:
+    def send(self, name: str, *values: object) -> None:
         """Writes one event."""
-        with self._lock:
-            self._last = time.monotonic()
-            try:
-                os.write(self._descriptor, json.dumps([event, *values]).encode() + b"\n")
-            except OSError:
-                return
+        self._last = time.monotonic()
+        super().send(name, *values)
 
     def sign(self, rows_ahead: int = 0, note: str = "") -> None:
         """Tells of progress."""
@@ -77,7 +73,8 @@ def main() -> None:
     # Raises SystemExit wherever this process is, so that a W&B that hangs may still write its log's end.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     parent = os.getppid()
-    inbox, events = _private_pipes()
+    inbox, outbox = private_pipes()
+    events = Account(outbox)
     lines = _lines(inbox, parent)
     first = next(lines, None)
     if first is None:
@@ -88,15 +85,6 @@ def main() -> None:
         _serve(start, lines, events)
     finally:
         shutil.rmtree(start.temporary, ignore_errors=True)
-
-
-def _private_pipes() -> tuple[int, Events]:
-    """Moves both pipes out of the reach of what W&B prints, asks and starts."""
-    inbox, events = os.dup(0), Events(os.dup(1))
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        os.dup2(nothing, standard)
-    return inbox, events
 
 
 def _lines(inbox: int, parent: int) -> Iterator[bytes]:
@@ -114,7 +102,7 @@ def _lines(inbox: int, parent: int) -> Iterator[bytes]:
         yield from whole
 
 
-def _end_with_the_training(parent: int, patience_s: float, events: Events) -> None:
+def _end_with_the_training(parent: int, patience_s: float, events: Account) -> None:
     """Kills this process if the training is gone, so that nobody else can, and W&B hangs."""
     while True:
         time.sleep(_ORPHAN_CHECK_S)
@@ -122,7 +110,7 @@ def _end_with_the_training(parent: int, patience_s: float, events: Events) -> No
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _serve(start: RunStart, lines: Iterator[bytes], events: Events) -> None:
+def _serve(start: RunStart, lines: Iterator[bytes], events: Account) -> None:
     opened = _open(start, events)
     if opened is None:
         return
@@ -147,7 +135,7 @@ def _serve(start: RunStart, lines: Iterator[bytes], events: Events) -> None:
     events.send("finished")
 
 
-def _open(start: RunStart, events: Events) -> tuple[Any, Any, Any] | None:
+def _open(start: RunStart, events: Account) -> tuple[Any, Any, Any] | None:
     """Returns the modules that use W&B and the started run; None if that failed, which is told."""
     stage = "import"
     try:

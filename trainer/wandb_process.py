@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import shutil
 import signal
-import subprocess
 import sys
 import threading
 import uuid
@@ -17,13 +15,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
+from analysis import child
 from trainer.wandb_outbox import EpochTable, HistoryRow, Outbox, RowCount
 from trainer.wandb_start import RunStart
 
 _JOIN_S = 5.0
 _GRACE_S = 1.5
-# Left in, the first would put the run into the training's own W&B process, the others into the training's own run.
-_NOT_INHERITED = ("WANDB_SERVICE", "WANDB_RUN_ID", "WANDB_RESUME", "WANDB_MODE", "WANDB_NAME", "WANDB_DISABLED")
 
 
 class ProcessFeed:
@@ -106,22 +103,14 @@ class Child:
     def __init__(self, start: RunStart, outbox: Outbox) -> None:
         self._outbox = outbox
         self._temporary = f"{start.temporary}-{uuid.uuid4().hex}"
-        first = _line({**vars(start), "config": dict(start.config), "temporary": self._temporary})
+        first = {**vars(start), "config": dict(start.config), "temporary": self._temporary}
         self._failure = self.stage = ""
         self.opened = self.finished = False
         self.settled = threading.Event()
-        self._process = subprocess.Popen(
-            # Its own process group: a terminal's Ctrl-C is the training's to answer. -P: no `trainer/` of the user's.
-            [sys.executable, "-P", "-m", "trainer.wandb_child"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=child_environment(os.environ, Path(start.store)),
-            process_group=0,
-        )
+        self._process = child.start("trainer.wandb_child", _environment(os.environ, Path(start.store)))
         self._listener = threading.Thread(target=self._listen, name="secondguess-wandb-events", daemon=True)
         self._listener.start()
-        self._write(first)
+        self.send(first)
 
     def verdict(self) -> str:
         """Returns why it ended, in its own words if it had any."""
@@ -129,12 +118,9 @@ class Child:
 
     def send(self, message: Mapping[str, object]) -> bool:
         """Writes one message, however long that takes; returns whether the process was there to take it."""
-        return self._write(_line(message))
-
-    def _write(self, line: bytes) -> bool:
         assert self._process.stdin is not None
         try:
-            self._process.stdin.write(line)
+            self._process.stdin.write(child.line(message, _plain))
             self._process.stdin.flush()
         except OSError:
             return False
@@ -162,9 +148,8 @@ class Child:
         assert self._process.stdout is not None
         with self._process.stdout as lines:
             for line in lines:
-                # Whatever is not ours comes from what Python runs at its start.
-                if line.startswith(b'["'):
-                    self._hear(*json.loads(line))
+                if (event := child.event(line)) is not None:
+                    self._hear(*event)
         self._process.wait()
         self.settled.set()
 
@@ -190,24 +175,16 @@ class Child:
                 self.finished = True
 
 
-def child_environment(environment: Mapping[str, str], store: Path) -> dict[str, str]:
-    """Returns the environment in which W&B writes below `store/wandb` only, asks nothing and shares nothing."""
-    root = Path(__file__).resolve().parents[1]
-    path = [entry for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    if root.name not in ("site-packages", "dist-packages"):
-        path.append(str(root))
-    return {
-        **{name: value for name, value in environment.items() if name not in _NOT_INHERITED},
-        "PYTHONPATH": os.pathsep.join(path),
+def _environment(inherited: Mapping[str, str], store: Path) -> dict[str, str]:
+    """Returns the environment in which W&B writes below `store/wandb` only."""
+    own = {
         "WANDB_DIR": str(store),
         "WANDB_DATA_DIR": str(store / "wandb" / "data"),
         "WANDB_CACHE_DIR": str(store / "wandb" / "cache"),
         "WANDB_ARTIFACT_DIR": str(store / "wandb" / "artifacts"),
-        "WANDB_PROGRAM": environment.get("WANDB_PROGRAM", (sys.argv or [""])[0]),
-        "WANDB_CONSOLE": "off",
-        "WANDB_SILENT": "true",
-        "WANDB_ERROR_REPORTING": "false",
+        "WANDB_PROGRAM": inherited.get("WANDB_PROGRAM", (sys.argv or [""])[0]),
     }
+    return child.environment(inherited, own)
 
 
 def _messages(batch: Iterable[HistoryRow | EpochTable]) -> Iterator[dict[str, object]]:
@@ -217,10 +194,6 @@ def _messages(batch: Iterable[HistoryRow | EpochTable]) -> Iterator[dict[str, ob
             yield {"rows": [vars(message) for message in group]}
         else:
             yield from (vars(message) for message in group)
-
-
-def _line(message: Mapping[str, object]) -> bytes:
-    return json.dumps(message, default=_plain).encode() + b"\n"
 
 
 def _plain(value: Any) -> object:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import struct
-import zlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,11 +10,9 @@ from typing import Any
 import wandb
 from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]  # made at run time
 
+from analysis.errors import Damaged
+from analysis.log_frames import check_header, frames
 from trainer.wandb_start import RunStart
-
-_BLOCK = 1 << 15
-_HEADER = struct.Struct("<IHB")
-_LAST_PARTS = (1, 4)
 
 
 def open_run(start: RunStart) -> wandb.Run:
@@ -49,22 +45,17 @@ def finish(run: wandb.Run, exit_code: int, sign: Callable[[str], None]) -> None:
 def log_is_whole(folder: Path) -> bool:
     """Returns whether every checksum in the run's log is right and the log tells how the run ended.
 
-    wandb-core says nothing when it cannot write. The log has the framing of LevelDB's.
+    wandb-core says nothing when it cannot write.
     """
-    data = b"".join(log.read_bytes() for log in folder.glob("run-*.wandb"))
-    at, record, ended = 7, b"", False
-    while at + _HEADER.size <= len(data):
-        if _BLOCK - at % _BLOCK < _HEADER.size:
-            at += _BLOCK - at % _BLOCK
-            continue
-        checksum, length, kind = _HEADER.unpack_from(data, at)
-        part = data[at + _HEADER.size : at + _HEADER.size + length]
-        if zlib.crc32(part, zlib.crc32(bytes([kind]))) != checksum:
+    ended = False
+    for log in folder.glob("run-*.wandb"):
+        try:
+            with log.open("rb") as file:
+                if check_header(file, log.name):
+                    for frame in frames(file, log.name):
+                        ended |= Record.FromString(frame.payload).HasField("exit")
+        except Damaged:
             return False
-        record += part
-        at += _HEADER.size + length
-        if kind in _LAST_PARTS:
-            ended, record = Record.FromString(record).HasField("exit") or ended, b""
     return ended
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +11,7 @@ from typing import Literal, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from analysis.errors import MissingExtra
+from analysis.child import require_wandb
 from analysis.schema import CLASSES, MIRROR
 from trainer.wandb_live import LiveFeed
 from trainer.wandb_outbox import HISTORY_LIMIT, MirrorReport, Outbox
@@ -40,12 +39,6 @@ class WandbOptions:
     start_timeout_s: float = 15.0
     patience_s: float = 60.0
     history_limit: int = HISTORY_LIMIT
-
-
-def require_wandb() -> None:
-    """Raises MissingExtra if the package `wandb` is not installed."""
-    if importlib.util.find_spec("wandb") is None:
-        raise MissingExtra("wandb", "wandb")
 
 
 class _Feed(Protocol):

@@ -1,8 +1,5 @@
 """The files behind W&B's media cells: found, checked against their digests, never decoded."""
 
-import base64
-import binascii
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -12,13 +9,13 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 
 from analysis.content import check_pixels
 from analysis.errors import BadInput, NotFound, SecondguessError
+from analysis.importers import checksums
 from analysis.importers.opening import below, checked_name, open_regular, read_regular
 from analysis.importers.source import MediaCount
 from analysis.importers.wandb_types import LOST
 
 MEDIA_LIMIT = 16 << 20
 _ROW_LIMIT = 64 << 20
-_PIECE = 1 << 20
 _NO_NAMES = frozenset({"", ".", ".."})
 
 T = TypeVar("T")
@@ -141,7 +138,7 @@ class StagedFiles:
             for data in self._folders.data:
                 yield str(data / "artifacts" / "staging" / name)
         for cache in self._folders.cache:
-            yield str(cache / "artifacts" / "obj" / "md5" / md5[:2] / md5[2:])
+            yield str(checksums.object_file(cache, md5))
 
     def _is_staged(self, place: str) -> bool:
         """Whether the path is absolute and of a file right in a staging folder."""
@@ -200,7 +197,7 @@ class MediaCells:
             raise BadInput(f"{path!r} is left out: one row has more than {_ROW_LIMIT:,} bytes of media")
         data = self._files.read(path)
         digest = cell.get("sha256")
-        if isinstance(digest, str) and digest and hashlib.sha256(data).hexdigest() != digest.lower():
+        if isinstance(digest, str) and digest and not checksums.is_sha256(data, digest):
             raise BadInput(f"{path!r} is not the file that the table means: its sha256 differs")
         if kind == "image":
             check_pixels(path, data)
@@ -208,30 +205,23 @@ class MediaCells:
 
 
 def _md5_hex(entry: Entry) -> str:
-    try:
-        md5 = base64.b64decode(entry.md5, validate=True)
-    except (binascii.Error, ValueError):
-        md5 = b""
-    if len(md5) != 16:
+    md5 = checksums.md5_hex(entry.md5)
+    if md5 is None:
         raise BadInput(f"{entry.path!r} has no MD5 in the artifact's manifest, so no file can be taken for it")
-    return md5.hex()
+    return md5
 
 
 def _read_same(place: str, entry: Entry) -> bytes:
     data = read_regular(place, MEDIA_LIMIT)
-    _check_md5(hashlib.md5(data, usedforsecurity=False).digest(), place, entry)
+    _check_md5(checksums.md5(data), place, entry)
     return data
 
 
 def _find_same(place: str, entry: Entry) -> Path:
-    found = hashlib.md5(usedforsecurity=False)
-    with open_regular(Path(place)) as file:
-        while piece := file.read(_PIECE):
-            found.update(piece)
-    _check_md5(found.digest(), place, entry)
+    _check_md5(checksums.md5_of(Path(place)), place, entry)
     return Path(place)
 
 
-def _check_md5(found: bytes, place: str, entry: Entry) -> None:
-    if binascii.b2a_base64(found, newline=False) != entry.md5.encode() and found.hex() != _md5_hex(entry):
+def _check_md5(found: str, place: str, entry: Entry) -> None:
+    if found != _md5_hex(entry):
         raise BadInput(f"{place} is not {entry.path!r}: its MD5 differs from the manifest's")

@@ -4,8 +4,8 @@ import errno
 import os
 import re
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from analysis.errors import BadInput, NotFound
 
@@ -18,7 +18,7 @@ _NO_NAMES = frozenset({"", ".", ".."})
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 
 
-def open_regular(path: Path, *, links: bool = False) -> BinaryIO:
+def open_regular(path: Path, *, links: bool = False) -> BufferedReader:
     """Open a regular file for reading; raises NotFound, or BadInput for a device, a pipe or (unless `links`) a link."""
     return os.fdopen(_opened(path, links)[0], "rb")
 

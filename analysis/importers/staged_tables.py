@@ -1,6 +1,5 @@
 """The files behind a table that a run logged: its own in the run folder, the artifact's where W&B staged them."""
 
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.errors import BadInput, NotFound, SecondguessError
+from analysis.importers.checksums import is_sha256_of
 from analysis.importers.media import Entry, StagedFiles, WandbFolders
 from analysis.importers.opening import below, open_regular
 from analysis.importers.source import TableRows
@@ -17,7 +17,6 @@ from analysis.importers.wandb_log import Artifact, WandbLog
 
 _CLIENT = re.compile(r"wandb-client-artifact://([^/]+)/(.+)", re.DOTALL)
 _TEXTS = ("path", "sha256", "artifact_path", "log_mode")
-_PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -105,17 +104,10 @@ class Staged:
             return None
         try:
             found = below(self.folder, f"files/{table.own}")
-            _check(found, table.sha256)
+            open_regular(found).close()
+            if table.sha256 and not is_sha256_of(found, table.sha256):
+                raise BadInput(f"{found} is not what was logged: its sha256 differs")
         except SecondguessError as error:
             notes.append(f"the run's own file of the table is left out: {error}")
             return None
         return found
-
-
-def _check(path: Path, sha256: str) -> None:
-    found = hashlib.sha256()
-    with open_regular(path) as file:
-        while piece := file.read(_PIECE):
-            found.update(piece)
-    if sha256 and found.hexdigest() != sha256:
-        raise BadInput(f"{path} is not what was logged: its sha256 differs")

@@ -9,17 +9,17 @@ import base64
 import importlib
 import json
 import os
-import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from analysis.child import Events, private_pipes
 from analysis.errors import BadInput, Damaged, SecondguessError
 from analysis.importers.opening import below, checked_name
 from analysis.importers.wandb_cache import RunFolder, md5_hex, object_file, same_md5, same_sha256, write_json
-from analysis.importers.wandb_events import Events, watched
+from analysis.importers.wandb_events import watched
 
 MOST_ENTRIES = 1_000_000
 MOST_BYTES = 256 << 30
@@ -29,11 +29,10 @@ _NO_KEY = "W&B asks for an API key: set WANDB_API_KEY, or run `wandb login`"
 
 def main() -> None:
     """Serve one request and end."""
-    request = json.loads(sys.stdin.readline())
-    events = Events(os.dup(1))
-    nothing = os.open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):  # out of the reach of what the SDK prints and asks
-        os.dup2(nothing, standard)
+    inbox, outbox = private_pipes()
+    with open(inbox, "rb") as asked:
+        request = json.loads(asked.readline())
+    events = Events(outbox)
     try:
         # Imported here, so that an SDK that is broken is told in one line.
         wandb = importlib.import_module("wandb")

@@ -7,9 +7,6 @@ runs/<entity>/<project>/<run>/files/…         the run's own table files
 artifacts/obj/md5/…                           the artifacts' files, as the SDK's own cache has them
 """
 
-import base64
-import binascii
-import hashlib
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -18,11 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from analysis.errors import BadInput, Damaged, NotFound
+from analysis.importers import checksums
 from analysis.importers.media import Entry
-from analysis.importers.opening import below, open_regular
+from analysis.importers.opening import below
 from analysis.schema import encoded
-
-_PIECE = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -83,29 +79,32 @@ class RunFolder:
 
 def object_file(cache: Path, md5: str) -> Path:
     """Where the SDK's cache keeps a file of that MD5 (base64); raises BadInput for what is none."""
-    digits = md5_hex(md5)
-    return cache / "artifacts" / "obj" / "md5" / digits[:2] / digits[2:]
+    return checksums.object_file(cache, md5_hex(md5))
 
 
 def md5_hex(md5: str) -> str:
     """An MD5 in hexadecimal digits, from base64; raises BadInput for what is none."""
-    try:
-        found = base64.b64decode(md5, validate=True)
-    except (binascii.Error, ValueError):
-        found = b""
-    if len(found) != 16:
+    found = checksums.md5_hex(md5)
+    if found is None:
         raise BadInput(f"the manifest has no MD5 for a file, so it cannot be checked: {md5!r:.40}")
-    return found.hex()
+    return found
 
 
 def same_md5(path: Path, md5: str) -> bool:
     """Whether a file is there and has that MD5, in base64."""
-    return _digest(path, "md5") == md5_hex(md5)
+    told = md5_hex(md5)
+    try:
+        return checksums.md5_of(path) == told
+    except (NotFound, BadInput):
+        return False
 
 
 def same_sha256(path: Path, sha256: str) -> bool:
     """Whether a file is there and has that sha256."""
-    return _digest(path, "sha256") == sha256.lower()
+    try:
+        return checksums.is_sha256_of(path, sha256)
+    except (NotFound, BadInput):
+        return False
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -118,17 +117,6 @@ def write_json(path: Path, value: Any) -> None:
 
 def _elsewhere(ref: str) -> str:
     return "" if ref.startswith("wandb-artifact://") else ref
-
-
-def _digest(path: Path, kind: str) -> str:
-    found = hashlib.new(kind, usedforsecurity=False)
-    try:
-        with open_regular(path) as file:
-            while piece := file.read(_PIECE):
-                found.update(piece)
-    except (NotFound, BadInput):
-        return ""
-    return found.hexdigest()
 
 
 def _read(path: Path) -> dict[str, Any] | None:

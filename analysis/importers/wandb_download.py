@@ -1,14 +1,10 @@
 """Requests to W&B's server through a process of its own, which is killed when it makes no progress."""
 
 import contextlib
-import importlib.util
-import json
 import os
 import queue
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -16,19 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from analysis import errors
-from analysis.errors import MissingExtra, SecondguessError
+from analysis import child, errors
+from analysis.child import Event
+from analysis.errors import SecondguessError
 
-# Left in, they would take the SDK into the caller's own process, or another place than the one that was named.
-_NOT_INHERITED = ("WANDB_SERVICE", "WANDB_RUN_ID", "WANDB_ENTITY", "WANDB_PROJECT", "WANDB_MODE", "WANDB_DISABLED")
-
-Event = list[Any]
-
-
-def require_wandb() -> None:
-    """Raise MissingExtra if the package `wandb` is not installed."""
-    if importlib.util.find_spec("wandb") is None:
-        raise MissingExtra("wandb", "wandb")
+# Left in, they would name another place than the one that was asked for.
+_NOT_INHERITED = ("WANDB_ENTITY", "WANDB_PROJECT")
 
 
 @dataclass(frozen=True)
@@ -46,7 +35,7 @@ class Downloader:
 
     def ask(self, request: Mapping[str, Any]) -> list[Event]:
         """What came of a request; raises what went wrong as one of our own errors."""
-        require_wandb()
+        child.require_wandb()
         self.cache.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.cache, prefix="tmp", ignore_cleanup_errors=True) as place:
             told = list(self._told(request, Path(place)))
@@ -61,30 +50,22 @@ class Downloader:
         return [event for event in told if event[0] in {"run", "lost"}]
 
     def _told(self, request: Mapping[str, Any], place: Path) -> Iterator[Event]:
-        line = json.dumps({**request, "cache": str(self.cache.absolute()), "timeout_s": self.timeout_s})
-        with subprocess.Popen(
-            # Its own process group: the SDK's helper is to go with it. -P: no `analysis/` of the user's.
-            [sys.executable, "-P", "-m", "analysis.importers.wandb_api"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=_environment(os.environ, self.cache.absolute(), place.absolute()),
-            process_group=0,
-            text=True,
-        ) as process:
+        own = _environment(os.environ, self.cache.absolute(), place.absolute())
+        asked = {**request, "cache": str(self.cache.absolute()), "timeout_s": self.timeout_s}
+        with child.start("analysis.importers.wandb_api", own) as process:
             try:
                 assert process.stdin is not None and process.stdout is not None
                 with contextlib.suppress(BrokenPipeError):
-                    process.stdin.write(line + "\n")
+                    process.stdin.write(child.line(asked))
                     process.stdin.flush()
                 yield from self._heard(process.stdout)
             finally:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
 
-    def _heard(self, lines: IO[str]) -> Iterator[Event]:
+    def _heard(self, lines: IO[bytes]) -> Iterator[Event]:
         """Yield events until the last; raises where nothing comes for too long."""
-        heard: queue.Queue[str] = queue.Queue()
+        heard: queue.Queue[bytes] = queue.Queue()
         threading.Thread(target=_listen, args=(lines, heard), daemon=True).start()
         while True:
             try:
@@ -95,9 +76,8 @@ class Downloader:
                 ) from None
             if not line:
                 return
-            if line.startswith('["'):  # whatever is not ours comes from what Python runs at its start
+            if (event := child.event(line)) is not None:
                 self.progress()
-                event: Event = json.loads(line)
                 yield event
                 if event[0] in {"failed", "done"}:
                     return
@@ -110,27 +90,19 @@ def error_of(kind: str, text: str) -> SecondguessError:
     return error
 
 
-def _listen(lines: IO[str], heard: "queue.Queue[str]") -> None:
+def _listen(lines: IO[bytes], heard: "queue.Queue[bytes]") -> None:
     with contextlib.suppress(ValueError):  # closed meanwhile
         for line in lines:
             heard.put(line)
-    heard.put("")
+    heard.put(b"")
 
 
-def _environment(environment: Mapping[str, str], cache: Path, place: Path) -> dict[str, str]:
-    """The environment in which the SDK keeps to our folder, asks nothing and shares nothing."""
-    root = Path(__file__).resolve().parents[2]
-    path = [entry for entry in environment.get("PYTHONPATH", "").split(os.pathsep) if entry]
-    if root.name not in ("site-packages", "dist-packages"):
-        path.append(str(root))
-    return {
-        **{name: value for name, value in environment.items() if name not in _NOT_INHERITED},
-        "PYTHONPATH": os.pathsep.join(path),
+def _environment(inherited: Mapping[str, str], cache: Path, place: Path) -> dict[str, str]:
+    """The environment in which the SDK keeps to our folder."""
+    folders = {
         "WANDB_CACHE_DIR": str(cache),
         "WANDB_DIR": str(place),
         "WANDB_DATA_DIR": str(place),
         "WANDB_ARTIFACT_DIR": str(place / "artifacts"),
-        "WANDB_CONSOLE": "off",
-        "WANDB_SILENT": "true",
-        "WANDB_ERROR_REPORTING": "false",
     }
+    return child.environment(inherited, folders, _NOT_INHERITED)

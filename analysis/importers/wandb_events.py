@@ -1,28 +1,16 @@
-"""What the process that asks W&B tells of its progress."""
+"""What the process that asks W&B tells of its downloads."""
 
 import contextlib
-import json
 import os
 import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
+from analysis.child import Events
+
 _WATCH_S = 1.0
 _SPARE_BYTES = 64 << 20  # what the SDK may write besides the files themselves
-
-
-class Events:
-    """The way to whoever asked; nobody listening is no fault."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-        self._lock = threading.Lock()
-
-    def send(self, *event: object) -> None:
-        """Write one event."""
-        with self._lock, contextlib.suppress(OSError):
-            os.write(self._descriptor, json.dumps(event).encode() + b"\n")
 
 
 @contextlib.contextmanager

@@ -11,10 +11,10 @@ from typing import Any
 
 from analysis.errors import BadInput, Damaged
 from analysis.importers import wire
-from analysis.importers.log_frames import Frame, check_header, frames
 from analysis.importers.media import Entry, is_staging
 from analysis.importers.opening import open_regular
 from analysis.importers.unicode import whole_text
+from analysis.log_frames import Frame, check_header, frames
 
 _ARTIFACT = 8
 _RUN_TEXTS = {1: "id", 2: "entity", 3: "project", 6: "group", 7: "job_type", 8: "name", 9: "notes", 12: "sweep"}
