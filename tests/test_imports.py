@@ -49,13 +49,13 @@ def test_the_modules_are_found() -> None:
 def test_analysis_imports_neither_the_trainer_nor_torch_nor_wandb() -> None:
     banned = {"trainer", "torch", "torchvision", "wandb"}
     found = [(name, what) for name, what in arrows("analysis") if what.split(".")[0] in banned]
-    assert [pair for pair in found if pair[0] != "analysis.importers.wandb_api"] == []
+    assert [pair for pair in found if pair[0] != "analysis.importers.wandb.server.api"] == []
 
 
 def test_the_trainer_imports_the_schema_the_store_the_content_and_the_errors_and_nothing_else_of_analysis() -> None:
     """`python -m trainer` is the command line with one word put before, and stands above both."""
     allowed = {"analysis.schema", "analysis.errors", "analysis.store", "analysis.content", "analysis.child"}
-    allowed |= {"analysis.log_frames"}
+    allowed |= {"analysis.frames"}
     inside = [arrow for arrow in arrows("trainer") if arrow[0] != "trainer.__main__"]
     found = [(name, what) for name, what in inside if what.split(".")[0] == "analysis"]
     assert [pair for pair in found if pair[1] not in allowed and not pair[1].startswith("analysis.store.")] == []

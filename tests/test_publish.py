@@ -15,8 +15,8 @@ from wandb_server import WandbServer, environment, wandb_server
 import analysis
 from analysis.cli import main
 from analysis.errors import MissingExtra, NotFound, SecondguessError
-from analysis.importers.wandb_download import Downloader
-from analysis.importers.wandb_project import read_project
+from analysis.importers.wandb.project import read_project
+from analysis.importers.wandb.server.download import Downloader
 from analysis.store.rows import read_epoch
 from analysis.store.runs import find_run
 from trainer.publish import HistoryRow, history

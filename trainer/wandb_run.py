@@ -11,7 +11,7 @@ import wandb
 from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]  # made at run time
 
 from analysis.errors import Damaged
-from analysis.log_frames import check_header, frames
+from analysis.frames import check_header, frames
 from trainer.wandb_start import RunStart
 
 

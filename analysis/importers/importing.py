@@ -3,22 +3,47 @@
 import os
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 import click
 
+from analysis.content import FileDigests
 from analysis.errors import AlreadyThere, BadInput, Damaged, NotFound
-from analysis.importers.artifact_folder import artifact_folder, table_file
 from analysis.importers.classes import given_classes
-from analysis.importers.media import WandbFolders
-from analysis.importers.progress import bar
+from analysis.importers.oddities import Oddities
+from analysis.importers.progress import Progress, bar, unseen
 from analysis.importers.roles import Given
+from analysis.importers.rows import pictures, rows
 from analysis.importers.source import SourceRun
-from analysis.importers.surveying import surveyed
-from analysis.importers.wandb_offline import logs, offline_run
-from analysis.importers.writing import How, described, plan, write
+from analysis.importers.wandb.artifact import artifact_folder, table_file
+from analysis.importers.wandb.media import WandbFolders
+from analysis.importers.wandb.offline import logs, offline_run
+from analysis.importers.writing import How, ImportedRun, Plan, described, image_notes, plan, write
+from analysis.schema import at_epoch
+
+
+def surveyed(planned: Plan, progress: Progress = unseen) -> ImportedRun:
+    """The run as importing would leave it; raises Damaged where a file cannot be read to its end."""
+    promised = planned.promised
+    known = FileDigests()
+    tables = []
+    for table, version in zip(promised.tables, planned.versions, strict=True):
+        progress(at_epoch(table.table, table.epoch), 0)
+        how = planned.layouts[table.table]
+        odd, broken = Oddities(how), 0
+        for batch in version.found.batches():
+            seen = pictures(batch, how.roles.image, known)
+            broken += seen.broken
+            odd.add(batch, rows(batch, how, seen, (promised.run, table.epoch, version.source.step)))
+            progress(at_epoch(table.table, table.epoch), batch.num_rows)
+        media = version.found.media
+        notes = (*table.notes, *odd.notes(), *image_notes(media, broken))
+        tables.append(replace(table, images=media.found, missing=media.missing + media.refused, notes=notes))
+    return replace(promised, tables=tuple(tables))
+
 
 _PROJECT = re.compile(r"(https://[^/]+/)?[^/.][^/]*/[^/]+(/runs)?(/[^/]+)?/?")
 
@@ -77,8 +102,8 @@ def _elsewhere(source: str, store: Path, how: How, epoch_key: str) -> Sequence[S
     """The runs of a project on W&B's server, where the source looks like one; what is downloaded stays in the store."""
     if not _PROJECT.fullmatch(source):
         raise BadInput(f"no file or folder {source}; on W&B's server, write ENTITY/PROJECT or ENTITY/PROJECT/RUN")
-    download: Any = import_module("analysis.importers.wandb_download")
-    project: Any = import_module("analysis.importers.wandb_project")
+    download: Any = import_module("analysis.importers.wandb.server.download")
+    project: Any = import_module("analysis.importers.wandb.project")
     with bar("W&B") as progress:
         downloader = download.Downloader(store / ".incoming" / "wandb", progress=lambda: progress("asking", 0))
         found: Sequence[SourceRun] = project.read_project(source, how.table, downloader=downloader, epoch_key=epoch_key)
@@ -88,7 +113,7 @@ def _elsewhere(source: str, store: Path, how: How, epoch_key: str) -> Sequence[S
 def _sources(source: Path, how: How, epoch_key: str) -> Sequence[SourceRun]:
     """The runs that the path holds; raises BadInput where it is nothing that can be imported."""
     if source.is_file():
-        plain_files: Any = import_module("analysis.importers.plain_files")
+        plain_files: Any = import_module("analysis.importers.files")
         if source.suffix.lower() in plain_files.SUFFIXES:
             return [plain_files.read_file(source, how.epoch)]
         if source.name.endswith(".json"):

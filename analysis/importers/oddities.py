@@ -10,9 +10,8 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from analysis.errors import listing
-from analysis.importers.classes import scores_of
-from analysis.importers.foreign_rows import Layout, places
-from analysis.importers.label_text import EXACT, is_json, is_text
+from analysis.importers.classes import EXACT, is_json, is_text, scores_of
+from analysis.importers.rows import Layout, places
 
 _SLACK = 0.05  # scores of ten classes, rounded to two digits, still add up to 1 within that
 

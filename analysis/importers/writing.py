@@ -13,11 +13,11 @@ import pyarrow.compute as pc
 from analysis.content import FileDigests
 from analysis.errors import AlreadyThere, BadInput
 from analysis.importers.classes import classes_of, mirrored_classes, without_classes
-from analysis.importers.foreign_rows import Layout, Pictures, layout, pictures, rows
 from analysis.importers.names import free_name, table_names
 from analysis.importers.oddities import Oddities
 from analysis.importers.progress import Progress, unseen
 from analysis.importers.roles import Given, recognise
+from analysis.importers.rows import Layout, Pictures, layout, pictures, rows
 from analysis.importers.source import MediaCount, SourceRun, SourceTable, TableRows
 from analysis.schema import at_epoch
 from analysis.store.adoption import adopt, staging

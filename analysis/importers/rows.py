@@ -1,0 +1,141 @@
+"""A foreign table's rows turned into rows of our schema."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from analysis.content import FileDigests
+from analysis.importers.classes import Classes, as_text, is_text, score
+from analysis.importers.roles import Roles
+from analysis.schema import RESERVED_COLUMNS, folded, is_score, score_column
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How the columns of all versions of one table become ours: roles, classes, label type, the others' new names."""
+
+    roles: Roles
+    classes: Classes
+    label: pa.DataType
+    others: Mapping[str, str]
+
+    @property
+    def line(self) -> str:
+        """What the columns and the scores are taken for, as one line of text."""
+        return ", ".join(filter(None, (self.roles.line, self.classes.line)))
+
+    @property
+    def renamed(self) -> list[str]:
+        """The columns that could not keep their name, as `old is called new`."""
+        return [f"column {old!r} is called {new!r}" for old, new in self.others.items() if old != new]
+
+
+def layout(schemas: Sequence[pa.Schema], roles: Roles, classes: Classes) -> Layout:
+    """The layout that fits all versions: guess and truth are text if any is, else float64 if any is, else int64.
+
+    Where they are places among classes that have names, they become these names.
+    """
+    kinds = {
+        schema.field(name).type for schema in schemas for name in (roles.guess, roles.truth) if name in schema.names
+    }
+    whole = all(pa.types.is_integer(kind) or pa.types.is_boolean(kind) or pa.types.is_null(kind) for kind in kinds)
+    numbers = all(pa.types.is_floating(kind) for kind in kinds if not pa.types.is_integer(kind))
+    label = pa.int64() if whole else pa.float64() if numbers else pa.string()
+    label = pa.string() if classes.by_number else label
+    taken = {"step"}
+    others: dict[str, str] = {}
+    used = {roles.id, roles.guess, roles.truth, roles.image, *roles.scores}
+    for name in dict.fromkeys(name for schema in schemas for name in schema.names if name not in used):
+        new = name
+        while folded(new) in taken or folded(new) in RESERVED_COLUMNS or is_score(folded(new)):
+            new = f"source_{new}"
+        taken.add(folded(new))
+        others[name] = new
+    return Layout(roles, classes, label, others)
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The images of a batch: each row's digest, None where it has none or cannot be decoded; the files by digest."""
+
+    digests: list[str | None]
+    files: dict[str, bytes]
+    broken: int
+
+
+def pictures(batch: pa.RecordBatch, column: str | None, known: FileDigests) -> Pictures:
+    """Decode those of a batch's images that are not known, which are checked for their claimed size before."""
+    if column not in batch.schema.names:
+        return Pictures([None] * batch.num_rows, {}, 0)
+    files = pc.struct_field(batch.column(column), "bytes").to_pylist()
+    digests = [known.of(file) if file else None for file in files]
+    broken = sum(1 for file, digest in zip(files, digests, strict=True) if file and digest is None)
+    found = {digest: file for digest, file in zip(digests, files, strict=True) if digest is not None}
+    return Pictures(digests, found, broken)
+
+
+def rows(batch: pa.RecordBatch, how: Layout, seen: Pictures, place: tuple[str, int, int | None]) -> pa.Table:
+    """The batch in our schema's columns; place is (run, epoch, step).
+
+    Without an id column the image's digest is the id, and where there is none the id is NULL.
+    """
+    run, epoch, step = place
+    count, roles = batch.num_rows, how.roles
+    columns: dict[str, Any] = {
+        "run": pa.DictionaryArray.from_arrays(pa.repeat(pa.scalar(0, pa.int32()), count), [run]),
+        "epoch": pa.repeat(pa.scalar(epoch, pa.int32()), count),
+        "id": _ids(batch, roles.id) if roles.id is not None else pa.array(seen.digests, pa.string()),
+    }
+    for role in ("guess", "truth"):
+        name = getattr(roles, role)
+        if name is not None and name in batch.schema.names:
+            columns[role] = _label(batch, name, how)
+    columns.update(_scores(batch, how, columns))
+    columns["step"] = pa.repeat(pa.scalar(step, pa.int64()), count)
+    for name, new in how.others.items():
+        if name in batch.schema.names:
+            columns[new] = batch.column(name)
+    return pa.table(columns)
+
+
+def _ids(batch: pa.RecordBatch, name: str) -> pa.Array:
+    if name not in batch.schema.names:
+        return pa.nulls(batch.num_rows, pa.string())
+    return as_text(batch.column(name), batch.schema.field(name))
+
+
+def _scores(batch: pa.RecordBatch, how: Layout, found: Mapping[str, Any]) -> dict[str, pa.Array]:
+    if not how.roles.scores:
+        return {}
+    filled = [score(batch, name).fill_null(np.nan) for name in how.roles.scores]
+    broken = reduce(pc.or_, map(pc.is_nan, filled))
+    picked = {}
+    for role, name in (("guess", "confidence"), ("truth", "truth_score")):
+        if role in found:
+            own = pc.choose(places(found[role], how.classes.labels), *filled)
+            picked[name] = pc.if_else(broken if role == "guess" else pc.is_nan(own), None, own)
+    return {**picked, **{score_column(at): score(batch, name) for at, name in enumerate(how.roles.scores)}}
+
+
+def places(labels: pa.Array | pa.ChunkedArray, classes: Sequence[str]) -> pa.Array | pa.ChunkedArray:
+    """Each label's place among the classes, from 0; NULL where it is none of them, or NULL itself."""
+    return pc.index_in(labels.cast(pa.string()), pa.array(classes, pa.string()))
+
+
+def _label(batch: pa.RecordBatch, name: str, how: Layout) -> pa.Array:
+    values, field = batch.column(name), batch.schema.field(name)
+    if pa.types.is_floating(values.type):
+        values = pc.if_else(pc.is_nan(values), None, values)  # NaN is how many a table says: no label
+    if not pa.types.is_string(how.label):
+        return values.cast(how.label)
+    if not how.classes.by_number or is_text(field):
+        return as_text(values, field)
+    texts = as_text(values.cast(pa.int64()) if pa.types.is_boolean(values.type) else values, field)
+    classes = pa.array(how.classes.labels, pa.string())
+    numbers = pa.array(map(str, range(len(classes))), pa.string())
+    return pc.coalesce(classes.take(pc.index_in(texts, numbers)), texts)

@@ -1,0 +1,1 @@
+"""What W&B holds of a run: its folders, its artifacts, its history."""

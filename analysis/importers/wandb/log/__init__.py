@@ -1,0 +1,1 @@
+"""W&B's run log, read without W&B."""

@@ -1,0 +1,1 @@
+"""W&B's table files, read value by value."""
