@@ -12,8 +12,8 @@ import click
 
 from analysis.ask import questions
 from analysis.ask.questions import Question
+from analysis.commands.options import STORE, answering, store_among
 from analysis.errors import BadInput, MissingExtra, NotFound, SecondguessError
-from analysis.options import STORE, answering, store_among
 
 if TYPE_CHECKING:
     from analysis.engine.duck import Build
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 # Loaded on use: the trainer needs packages that asking does not, and importing needs no DuckDB.
 _ELSEWHERE = {
     "train": ("trainer.command:train", "train"),
-    "import": ("analysis.importers.command:import_", "wandb"),
+    "import": ("analysis.commands.import_:import_", "wandb"),
     "publish": ("trainer.publish_command:publish", "wandb"),
-    "table": ("analysis.table_command:table", ""),
-    "save": ("analysis.table_command:save", ""),
-    "view": ("analysis.web.command:view", "view"),
+    "table": ("analysis.commands.table:table", ""),
+    "save": ("analysis.commands.table:save", ""),
+    "view": ("analysis.commands.view:view", "view"),
 }
 _ORDER = ("train", "import", "publish", "runs", "ask", "table", "save", "sql", "view")
 
@@ -156,7 +156,7 @@ def _asking() -> Any:
 
 
 def _answer(build: "Build", store: Path, **how: Any) -> None:
-    output: Any = import_module("analysis.output")
+    output: Any = import_module("analysis.commands.output")
     output.give(build, store, output.How(**how))
 
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from recording import record
 
 from analysis.ask import statements
+from analysis.commands.output import check
 from analysis.engine import duck, guard
 from analysis.engine.passages import FILTER, FREE_SQL, WANDB_FILTER, Passage
 from analysis.engine.sqltext import Statement
 from analysis.errors import Fault, SecondguessError
-from analysis.output import check
 from analysis.page.pages.faults import FilterFault, Place, filter_fault, place
 from analysis.tables import select
 from analysis.tables.view import TableView

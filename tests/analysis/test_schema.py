@@ -144,7 +144,7 @@ def test_a_reference_leaves_the_default_table_out_and_a_message_leaves_nothing_o
 
 def test_what_a_table_is_called_stands_in_the_schema_alone():
     """No other module puts run, table and epoch together, or names the default table but in words about it."""
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     modules = {path for package in ("analysis", "trainer") for path in (root / package).rglob("*.py")}
     for path in modules - {root / "analysis" / "schema.py"}:
         docstrings = set()
@@ -181,6 +181,6 @@ def test_a_recorder_takes_the_columns_that_duckdb_tells_apart(tmp_path):
 
 
 def test_the_folding_of_names_stands_in_the_schema_alone():
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     modules = [path for package in ("analysis", "trainer") for path in (root / package).rglob("*.py")]
     assert [path.name for path in modules if "maketrans" in path.read_text()] == ["schema.py"]

@@ -174,7 +174,7 @@ def test_a_png_is_made_of_a_view_as_of_a_copy() -> None:
 
 
 def test_the_limit_and_the_first_bytes_of_images_are_written_once() -> None:
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[2]
     modules = [path for package in ("analysis", "trainer") for path in (root / package).rglob("*.py")]
     for fact in ("16_000_000", r"\x89PNG", r"\xff\xd8"):
         assert [path.name for path in modules if fact in path.read_text()] == ["content.py"], fact

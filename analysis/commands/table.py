@@ -8,8 +8,8 @@ from typing import Any
 
 import click
 
-from analysis import output
-from analysis.options import STORE, answering
+from analysis.commands import output
+from analysis.commands.options import STORE, answering
 from analysis.tables import saved as views
 from analysis.tables import select
 from analysis.tables.spelling import spelled

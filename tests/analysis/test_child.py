@@ -9,7 +9,7 @@ import pytest
 
 from analysis import child
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MODULES = [path for package in ("analysis", "trainer") for path in (ROOT / package).rglob("*.py")]
 
 LOUD = """

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import click
 
+from analysis.commands.options import STORE
 from analysis.errors import MissingExtra
-from analysis.options import STORE
 from analysis.store.runs import list_runs
 
 
