@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _ELSEWHERE = {
     "train": ("trainer.command:train", "train"),
     "import": ("analysis.commands.import_:import_", "wandb"),
-    "publish": ("trainer.publish_command:publish", "wandb"),
+    "publish": ("trainer.mirror.command:publish", "wandb"),
     "table": ("analysis.commands.table:table", ""),
     "save": ("analysis.commands.table:save", ""),
     "view": ("analysis.commands.view:view", "view"),

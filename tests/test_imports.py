@@ -42,7 +42,7 @@ def arrows(inside: str) -> list[tuple[str, str]]:
 
 def test_the_modules_are_found() -> None:
     assert {"analysis", "analysis.cli", "analysis.store.disk", "trainer.recorder"} <= MODULES.keys()
-    assert ("trainer.table", "analysis.store.writer") in arrows("trainer")
+    assert ("trainer.recording.table", "analysis.store.writer") in arrows("trainer")
     assert ("analysis.cli", "analysis.ask.statements") in arrows("analysis")
 
 
@@ -77,7 +77,12 @@ def test_the_schema_and_the_errors_are_plain_values() -> None:
 
 def test_torch_is_imported_where_networks_are_trained_and_by_no_recorder() -> None:
     with_torch = {name for name, what in arrows("trainer") if what.split(".")[0] in {"torch", "torchvision"}}
-    assert with_torch <= {"trainer.datasets", "trainer.model", "trainer.train", "trainer.training"}
+    assert with_torch <= {
+        "trainer.reference.datasets",
+        "trainer.reference.model",
+        "trainer.reference.train",
+        "trainer.reference.training",
+    }
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:

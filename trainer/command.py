@@ -8,7 +8,7 @@ import click
 
 from analysis.errors import MissingExtra
 from analysis.schema import STORE_OPTION
-from trainer.settings import Dataset, Settings, WandbMode
+from trainer.reference.settings import Dataset, Settings, WandbMode
 
 
 def _rows(text: str) -> int | None:
@@ -41,9 +41,9 @@ def train(store: Path, **options: Any) -> None:
     settings = Settings(store=str(store), **options)
     try:
         # torch takes a second to load, which `--help` and wrong options need not wait for.
-        trainer = importlib.import_module("trainer.train")
+        trainer = importlib.import_module("trainer.reference.train")
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise MissingExtra("torch", "train") from error
-    trainer.train(settings)
+    trainer.reference.train(settings)

@@ -14,9 +14,9 @@ from analysis.schema import DEFAULT_STORE, checked_name
 from analysis.store.commits import Metric
 from analysis.store.runs import run_folder
 from analysis.store.writer import RunWriter
-from trainer import provenance
-from trainer.table import Examples, TableRecorder
-from trainer.wandb_sink import MirrorReport, WandbMirror, WandbOptions, require_wandb
+from trainer.mirror.mirror import MirrorReport, WandbMirror, WandbOptions, require_wandb
+from trainer.recording import provenance
+from trainer.recording.table import Examples, TableRecorder
 
 _LAST_EPOCH = 2**31 - 1  # epochs are int32 in the files
 

@@ -18,8 +18,8 @@ from bench_recording import likely_scores
 from timing import in_turn, machine, ratio
 
 import analysis
-from trainer.datasets import load
 from trainer.recorder import Recorder
+from trainer.reference.datasets import load
 
 BARE = "import duckdb, sys; print(duckdb.connect().execute(sys.argv[1]).fetchall())"
 

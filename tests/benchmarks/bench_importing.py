@@ -25,7 +25,7 @@ import numpy as np
 from bench_recording import likely_scores
 from timing import machine, ratio
 
-from trainer.datasets import load
+from trainer.reference.datasets import load
 
 LOG = """
 import sys, time

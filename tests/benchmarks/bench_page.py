@@ -24,8 +24,8 @@ from bench_recording import BATCH, likely_scores
 from bench_tables import write_examples, write_run
 from timing import machine
 
-from trainer.datasets import load
 from trainer.recorder import Recorder
+from trainer.reference.datasets import load
 
 WRONG = ("where", "guess <> truth")
 PAIR = (("t", "cnn@1"), ("t", "cnn@5"))

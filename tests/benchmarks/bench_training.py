@@ -20,9 +20,9 @@ import torchvision
 from timing import in_turn, machine, ratio
 from torch import nn
 
-from trainer.datasets import load
-from trainer.settings import Settings
-from trainer.training import READ_EVERY, Training
+from trainer.reference.datasets import load
+from trainer.reference.settings import Settings
+from trainer.reference.training import READ_EVERY, Training
 
 WARM_UP = 20  # steps
 

@@ -16,8 +16,8 @@ import analysis
 from analysis.cli import main
 from analysis.errors import BadInput
 from analysis.importers.classes import given_classes, mirrored_classes, without_classes
+from trainer.mirror.mirror import WandbOptions
 from trainer.recorder import Recorder
-from trainer.wandb_sink import WandbOptions
 
 __all__ = ["wandb_server"]  # the fixture
 

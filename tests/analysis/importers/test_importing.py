@@ -24,8 +24,8 @@ from analysis.importers.names import free_name, table_names
 from analysis.importers.roles import Given, Roles, recognise
 from analysis.importers.writing import How, ImportedRun, ImportedTable, described, plan, write
 from analysis.store.adoption import staging
+from trainer.mirror.mirror import WandbOptions
 from trainer.recorder import Recorder
-from trainer.wandb_sink import WandbOptions
 
 IMAGES = np.arange(6 * 16, dtype=np.uint8).reshape(6, 4, 4) * 2
 SCORES = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.5, 0.3, 0.2], [np.nan] * 3, [0.1, 0.1, 0.8]])

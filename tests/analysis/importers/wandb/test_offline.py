@@ -487,8 +487,8 @@ def test_a_manifest_in_a_file_of_its_own_is_read(large: Logged) -> None:
 def test_the_mirror_of_our_own_recorder_equals_the_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import pyarrow.dataset as ds
 
+    from trainer.mirror.mirror import WandbOptions
     from trainer.recorder import Recorder
-    from trainer.wandb_sink import WandbOptions
 
     for name, value in environment(tmp_path).items():
         if name.startswith("WANDB_") or name == "HOME":

@@ -12,8 +12,8 @@ from wandb_scripts import real_run
 import analysis
 from analysis.cli import main
 from analysis.errors import BadInput
-from trainer.datasets import load
 from trainer.recorder import Recorder
+from trainer.reference.datasets import load
 
 COUNT = 1_200
 # As in the tutorial: an image's place in its batch, then the batch's number; the guess here is the image's true place.

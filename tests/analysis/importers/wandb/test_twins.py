@@ -18,8 +18,8 @@ from wandb_scripts import environment, real_run
 
 from analysis.cli import main
 from analysis.store.runs import find_epoch
+from trainer.mirror.mirror import WandbOptions
 from trainer.recorder import Recorder
-from trainer.wandb_sink import WandbOptions
 
 SEOUL = timezone(timedelta(hours=9))
 SHAPES = [(4, 5), (4, 5, 3), (4, 5, 4), (4, 5), (4, 5, 3), (4, 5, 4)]

@@ -22,8 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis.child import Events, private_pipes
-from trainer.wandb_outbox import ALLOWANCE_S, EpochTable, HistoryRow, RowCount, describe
-from trainer.wandb_start import RunStart
+from trainer.mirror.outbox import ALLOWANCE_S, EpochTable, HistoryRow, RowCount, RunStart, describe
 
 _NICENESS = 10
 _ORPHAN_CHECK_S = 1.0
@@ -143,8 +142,8 @@ def _open(start: RunStart, events: Account) -> tuple[Any, Any, Any] | None:
         # Not through TMPDIR: wandb-core would put its socket there, and a socket's path has 107 characters at most.
         tempfile.tempdir = start.temporary
         # Imported this late so that a broken or hanging W&B is reported, and finds the pipes out of its reach.
-        wandb_run: Any = importlib.import_module("trainer.wandb_run")
-        delivery = importlib.import_module("trainer.wandb_delivery")
+        wandb_run: Any = importlib.import_module("trainer.mirror.run")
+        delivery = importlib.import_module("trainer.mirror.delivery")
         # Not before: beside a busy training a start of 2 s would take 20 s.
         os.nice(_NICENESS)
         stage = "start"

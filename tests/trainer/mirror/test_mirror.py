@@ -28,10 +28,10 @@ from wandb_server import WandbServer
 
 from analysis.errors import MissingExtra
 from analysis.store.rows import CommittedRows
+from trainer.mirror.mirror import WandbMirror, WandbOptions, require_wandb
+from trainer.mirror.outbox import MirrorReport, Outbox, RowCount
+from trainer.mirror.table import to_wandb_table
 from trainer.recorder import Recorder
-from trainer.wandb_outbox import MirrorReport, Outbox, RowCount
-from trainer.wandb_sink import WandbMirror, WandbOptions, require_wandb
-from trainer.wandb_table import to_wandb_table
 
 ROWS, CLASSES = 12, 3
 IMAGES = np.random.default_rng(0).integers(0, 256, (ROWS, 8, 8), dtype=np.uint8)

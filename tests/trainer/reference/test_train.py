@@ -16,10 +16,10 @@ from sklearn.datasets import load_digits
 
 from analysis.errors import AlreadyThere, BadInput, SecondguessError
 from analysis.store import disk
-from trainer.datasets import load
-from trainer.settings import Settings
-from trainer.train import train
-from trainer.training import Training
+from trainer.reference.datasets import load
+from trainer.reference.settings import Settings
+from trainer.reference.train import train
+from trainer.reference.training import Training
 
 SMALL = Settings(epochs=1, l1_size=4, l2_size=8, lr=0.01, wandb="off")
 

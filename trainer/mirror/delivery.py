@@ -12,8 +12,8 @@ import wandb
 
 from analysis.schema import at_epoch
 from analysis.store.rows import read_epoch
-from trainer.wandb_outbox import EpochTable, HistoryRow, RowCount, describe
-from trainer.wandb_table import to_wandb_table
+from trainer.mirror.outbox import EpochTable, HistoryRow, RowCount, describe
+from trainer.mirror.table import to_wandb_table
 
 _SIGN_EVERY_S = 0.2
 

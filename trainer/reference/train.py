@@ -9,11 +9,11 @@ from rich.progress import Progress
 
 from analysis.errors import NotWritten, SecondguessError, listing
 from analysis.schema import DEFAULT_TABLE, at_epoch
-from trainer.datasets import Examples, load
+from trainer.mirror.mirror import WandbOptions
 from trainer.recorder import Recorder
-from trainer.settings import Settings
-from trainer.training import READ_EVERY, Training
-from trainer.wandb_sink import WandbOptions
+from trainer.reference.datasets import Examples, load
+from trainer.reference.settings import Settings
+from trainer.reference.training import READ_EVERY, Training
 
 PROJECT = "table-quickstart"
 TUTORIAL_ROWS = 10_000  # what the tutorial calls img_count is at most this

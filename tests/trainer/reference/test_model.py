@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from analysis.errors import BadInput
-from trainer.model import ConvNet
+from trainer.reference.model import ConvNet
 
 
 class TutorialNet(nn.Module):

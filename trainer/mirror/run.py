@@ -12,7 +12,7 @@ from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined] 
 
 from analysis.errors import Damaged
 from analysis.frames import check_header, frames
-from trainer.wandb_start import RunStart
+from trainer.mirror.outbox import RunStart
 
 
 def open_run(start: RunStart) -> wandb.Run:

@@ -25,7 +25,7 @@ from analysis.content import number_digests, pixel_digests, text_digests
 from analysis.errors import AlreadyThere, BadInput, Damaged, SecondguessError
 from analysis.store.runs import find_epoch, find_run, list_runs
 from trainer.recorder import Recorder
-from trainer.table import TableRecorder
+from trainer.recording.table import TableRecorder
 
 TABLE = "test_predictions"
 SCORES = [[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]]

@@ -9,7 +9,7 @@ from PIL import Image
 
 from analysis.content import Pixels, decoded, eight_bit
 from analysis.errors import BadInput
-from trainer.columns import plain
+from trainer.recording.columns import plain
 
 _CHANNELS = (1, 2, 3, 4)
 

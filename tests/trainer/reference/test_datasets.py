@@ -11,7 +11,7 @@ import torchvision
 from sklearn.datasets import load_digits
 
 from analysis.errors import BadInput
-from trainer.datasets import load
+from trainer.reference.datasets import load
 
 FILES = {
     "train-images-idx3-ubyte": struct.pack(">4i", 2051, 3, 4, 5) + bytes(range(60)),

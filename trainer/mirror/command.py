@@ -8,8 +8,8 @@ import click
 
 from analysis.errors import BadInput, SecondguessError
 from analysis.schema import STORE_OPTION
-from trainer.wandb_outbox import MirrorReport
-from trainer.wandb_sink import WandbOptions
+from trainer.mirror.mirror import WandbOptions
+from trainer.mirror.outbox import MirrorReport
 
 
 def _rows(_: click.Context, __: click.Parameter, text: str) -> int | None:
@@ -38,7 +38,7 @@ def publish(run: str, rows: int | None, mode: Literal["offline", "online"], proj
         mode=mode, project=project, rows=rows, history_limit=1 << 62, start_timeout_s=_START_TIMEOUT_S
     )
     # Half a second of Arrow, which `--help` need not wait for.
-    published = importlib.import_module("trainer.publish").publish(store.absolute(), run, options)
+    published = importlib.import_module("trainer.mirror.publish").publish(store.absolute(), run, options)
     report: MirrorReport = published.report
     for line in summary(report, published.history_rows):
         click.echo(line, err=True)

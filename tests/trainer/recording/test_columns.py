@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
 from analysis.errors import BadInput
-from trainer import columns
+from trainer.recording import columns
 
 NAN = math.nan
 

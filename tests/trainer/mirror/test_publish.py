@@ -19,11 +19,11 @@ from analysis.importers.wandb.project import read_project
 from analysis.importers.wandb.server.download import Downloader
 from analysis.store.rows import read_epoch
 from analysis.store.runs import find_run
-from trainer.publish import HistoryRow, history
-from trainer.publish import publish as send
-from trainer.publish_command import publish
+from trainer.mirror.command import publish
+from trainer.mirror.mirror import WandbOptions
+from trainer.mirror.publish import HistoryRow, history
+from trainer.mirror.publish import publish as send
 from trainer.recorder import Recorder
-from trainer.wandb_sink import WandbOptions
 
 __all__ = ["wandb_server"]  # the fixture
 

@@ -12,7 +12,7 @@ from analysis.store.commits import Metric
 from analysis.store.lock import RunLock
 from analysis.store.runs import Run, find_run
 from analysis.store.writer import RunWriter
-from trainer.wandb_sink import MirrorReport, WandbMirror, WandbOptions, require_wandb
+from trainer.mirror.mirror import MirrorReport, WandbMirror, WandbOptions, require_wandb
 
 
 @dataclass(frozen=True)

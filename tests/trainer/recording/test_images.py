@@ -17,7 +17,7 @@ from hypothesis.extra import numpy as nps
 from PIL import Image
 
 from analysis.errors import BadInput
-from trainer.images import pixels, sequence
+from trainer.recording.images import pixels, sequence
 
 
 def arrays(*channels: int) -> st.SearchStrategy[np.ndarray]:

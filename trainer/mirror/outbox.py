@@ -15,6 +15,22 @@ from typing import Literal
 
 from analysis.schema import at_epoch
 
+
+@dataclass(frozen=True)
+class RunStart:
+    """What the child is told first; paths are absolute, `temporary` is a folder of its own, times are seconds."""
+
+    store: str
+    run: str
+    project: str
+    config: Mapping[str, object]
+    rows: int | None
+    mode: Literal["offline", "online"]
+    temporary: str
+    start_timeout_s: float
+    patience_s: float
+
+
 HISTORY_LIMIT = 50_000
 """History rows that may wait; those that come while so many wait are dropped and counted. Tables are never dropped."""
 

@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from analysis.errors import MissingExtra
 from trainer.command import train as train_command
-from trainer.settings import Settings
+from trainer.reference.settings import Settings
 
 
 def test_the_command_says_each_epoch_on_stderr_and_nothing_on_stdout(tmp_path):
@@ -40,7 +40,7 @@ def test_options_that_are_no_options_are_usage_errors(options):
 
 
 def test_a_missing_torch_is_named_with_its_extra(monkeypatch):
-    monkeypatch.delitem(sys.modules, "trainer.train", raising=False)
+    monkeypatch.delitem(sys.modules, "trainer.reference.train", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
     result = CliRunner().invoke(train_command, [])
     assert isinstance(result.exception, MissingExtra)

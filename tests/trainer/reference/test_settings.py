@@ -3,7 +3,7 @@
 import pytest
 
 from analysis.errors import BadInput
-from trainer.settings import Settings
+from trainer.reference.settings import Settings
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
 
 
 def test_hashing_in_pieces_and_md5_stand_once() -> None:
-    root = Path(__file__).parents[1]
+    root = Path(__file__).parents[3]
     modules = {
         path.name: path.read_text() for package in ("analysis", "trainer") for path in (root / package).rglob("*.py")
     }

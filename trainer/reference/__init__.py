@@ -1,0 +1,1 @@
+"""The tutorial's network, its data and its training."""
