@@ -2,9 +2,8 @@
 
 import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +17,8 @@ from analysis.errors import BadInput, MissingExtra, NotFound, SecondguessError
 if TYPE_CHECKING:
     from analysis.engine.duck import Build
 
-# Loaded on use: the trainer needs packages that asking does not, and importing needs no DuckDB.
-_ELSEWHERE = {
-    "train": ("trainer.command:train", "train"),
-    "import": ("analysis.commands.import_:import_", "wandb"),
-    "publish": ("trainer.mirror.command:publish", "wandb"),
-    "table": ("analysis.commands.table:table", ""),
-    "save": ("analysis.commands.table:save", ""),
-    "view": ("analysis.commands.view:view", "view"),
-}
+# Which extra brings what a command needs that is loaded on use.
+_EXTRAS = {"train": "train", "import": "wandb", "publish": "wandb", "table": "", "save": "", "view": "view"}
 _ORDER = ("train", "import", "publish", "runs", "ask", "table", "save", "sql", "view")
 
 
@@ -35,18 +27,39 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """The commands' names, in the order a person meets them."""
-        return [*_ORDER, *(name for name in (*_ELSEWHERE, *self.commands) if name not in _ORDER)]
+        return [*_ORDER, *(name for name in (*_EXTRAS, *self.commands) if name not in _ORDER)]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """The command of that name."""
-        if cmd_name not in _ELSEWHERE:
+        if cmd_name not in _EXTRAS:
             return super().get_command(ctx, cmd_name)
-        place, extra = _ELSEWHERE[cmd_name]
-        module, _, name = place.partition(":")
         try:
-            return getattr(import_module(module), name)  # type: ignore[no-any-return]
+            return _elsewhere(cmd_name)
         except ModuleNotFoundError as error:
-            raise MissingExtra(f"{error.name}, which `secondguess {cmd_name}` needs,", extra) from None
+            raise MissingExtra(f"{error.name}, which `secondguess {cmd_name}` needs,", _EXTRAS[cmd_name]) from None
+
+
+def _elsewhere(name: str) -> click.Command:
+    """A command that is loaded on use: the trainer needs packages that asking does not, importing needs no DuckDB."""
+    if name == "train":
+        from trainer.command import train
+
+        return train
+    if name == "publish":
+        from trainer.mirror.command import publish
+
+        return publish
+    if name == "import":
+        from analysis.commands.import_ import import_
+
+        return import_
+    if name == "view":
+        from analysis.commands.view import view
+
+        return view
+    from analysis.commands import table
+
+    return table.save if name == "save" else table.table
 
 
 class Questions(click.Group):
@@ -90,7 +103,9 @@ def cli(ctx: click.Context) -> None:
 @answering()
 def runs(store: Path, **how: Any) -> None:
     """List the runs: state, tables and epochs, rows, errors per epoch."""
-    _answer(lambda con: _asking().runs_statement(store.absolute()), store, **how)
+    from analysis.ask.statements import runs_statement
+
+    _answer(lambda con: runs_statement(store.absolute()), store, **how)
 
 
 @cli.group(
@@ -119,15 +134,16 @@ def sql(select: str, store: Path, **how: Any) -> None:
     FROM takes the tables by name (test_predictions: all runs and epochs), references such as "cnn@5", examples, runs
     and metrics.
     """
-    _answer(lambda con: _asking().sql(con, store.absolute(), select), store, **how)
+    from analysis.ask import statements
+
+    _answer(lambda con: statements.sql(con, store.absolute(), select), store, **how)
 
 
 def _question_command(question: Question) -> click.Command:
     def run(tables: tuple[str, ...], store: Path, **given: Any) -> None:
         how = {name: given.pop(name) for name in ("form", "file", "show_sql", "rows", "chart")}
         options = {name.removeprefix("option_"): value for name, value in given.items()}
-        build = partial(_asking().question, store=store.absolute(), asked=question, refs=tables, given=options)
-        _answer(build, store, **how)
+        _answer(_asked(question, store.absolute(), tables, options), store, **how)
 
     run = click.option(
         "--chart",
@@ -151,13 +167,16 @@ def _question_command(question: Question) -> click.Command:
     return click.command(question.name, short_help=question.help, help=f"{question.help}.\n\n{how}")(run)
 
 
-def _asking() -> Any:
-    return import_module("analysis.ask.statements")
+def _asked(question: Question, store: Path, refs: Sequence[str], given: Mapping[str, object]) -> "Build":
+    from analysis.ask import statements
+
+    return partial(statements.question, store=store, asked=question, refs=refs, given=given)
 
 
 def _answer(build: "Build", store: Path, **how: Any) -> None:
-    output: Any = import_module("analysis.commands.output")
-    output.give(build, store, output.How(**how))
+    from analysis.commands.output import How, give
+
+    give(build, store, How(**how))
 
 
 def main(args: Sequence[str] | None = None) -> None:

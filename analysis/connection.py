@@ -60,7 +60,7 @@ class Connection:
     def chart(self, question: str, *tables: str, **options: object) -> "alt.Chart":
         """The chart of a question's answer, as Altair's object; raises SecondguessError, BadInput where it has none."""
         try:
-            from analysis.answers import charts  # noqa: PLC0415 - a second that only this needs
+            from analysis.answers import charts
         except ModuleNotFoundError as error:
             raise MissingExtra(f"{error.name}, which charts need,", "view") from None
         statement, found = self._asked_for(self._asked(question, tables, options))

@@ -81,7 +81,7 @@ def claimed(data: bytes) -> tuple[int, int] | None:
 
 def _size(data: bytes) -> tuple[int, int]:
     """Width and height as imagesize reads them, negative where it cannot."""
-    import imagesize  # noqa: PLC0415 - it brings urllib, which only images of an import need
+    import imagesize
 
     width, height = imagesize.get(io.BytesIO(data), exif_rotation=False)
     return int(width), int(height)

@@ -52,7 +52,7 @@ class Table:
         return self.statement.text
 
     def _repr_html_(self) -> str:
-        from analysis.tables.usual import usual  # noqa: PLC0415 - what only drawing needs
+        from analysis.tables.usual import usual
 
         statement, relation = self._drawn(partial(usual, self._view))
         return html(statement, relation)
@@ -60,7 +60,7 @@ class Table:
     def show(self) -> None:
         """Draw the first rows: in a notebook as HTML, with images and bars, elsewhere as text."""
         if "IPython" in sys.modules:
-            from IPython.display import display  # noqa: PLC0415 - there only in a notebook
+            from IPython.display import display
 
             display(self)  # type: ignore[no-untyped-call]
         else:
@@ -89,8 +89,8 @@ def _drawn(relation: duckdb.DuckDBPyRelation) -> str | None:
 def html(statement: Statement, relation: duckdb.DuckDBPyRelation) -> str:
     """The first rows of an answer as HTML; raises MissingExtra without the drawing."""
     try:
-        from analysis.answers import cells, columns  # noqa: PLC0415 - what only drawing needs
-        from analysis.answers.html import fragment, sheet  # noqa: PLC0415
+        from analysis.answers import cells, columns
+        from analysis.answers.html import fragment, sheet
     except ModuleNotFoundError as error:
         raise MissingExtra(f"{error.name}, which drawing needs,", "view") from None
     found = _first(statement, relation)

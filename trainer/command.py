@@ -1,6 +1,5 @@
 """`secondguess train`: options in, a recorded run out."""
 
-import importlib
 from pathlib import Path
 from typing import Any, get_args
 
@@ -41,9 +40,9 @@ def train(store: Path, **options: Any) -> None:
     settings = Settings(store=str(store), **options)
     try:
         # torch takes a second to load, which `--help` and wrong options need not wait for.
-        trainer = importlib.import_module("trainer.reference.train")
+        from trainer.reference import train as reference
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise
         raise MissingExtra("torch", "train") from error
-    trainer.reference.train(settings)
+    reference.train(settings)

@@ -64,7 +64,7 @@ def metric(rows: Sequence[Mapping[str, Any]], names: Sequence[str], axis: str) -
 
 def svg(made: Any) -> str:
     """A chart as SVG."""
-    import vl_convert  # noqa: PLC0415 - half a second that only this needs
+    import vl_convert
 
     # Without a background the page's own shows, light or dark. An address without a host is put behind one of Vega's.
     return str(vl_convert.vegalite_to_svg({**made.to_dict(), "background": None})).replace(_VEGA, "")

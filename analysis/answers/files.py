@@ -56,7 +56,7 @@ def _placed(value: Any, place: Path, written: set[str]) -> Any:
     data = value.get("bytes") if isinstance(value, dict) else None
     if not isinstance(data, bytes):
         return value
-    from analysis.content import suffix  # noqa: PLC0415 - it brings Pillow, which only images need
+    from analysis.content import suffix
 
     name = hashlib.sha256(data).hexdigest()[:16] + suffix(data)
     if name not in written:
@@ -101,8 +101,8 @@ def write_parquet(reader: "pa.RecordBatchReader", path: Path) -> int:
     Raises BadInput for a type that Parquet has no place for.
     """
     # Half a second that only this needs.
-    import pyarrow as pa  # noqa: PLC0415
-    import pyarrow.parquet as pq  # noqa: PLC0415
+    import pyarrow as pa
+    import pyarrow.parquet as pq
 
     rows = 0
     try:

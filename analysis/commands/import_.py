@@ -1,7 +1,6 @@
 """`secondguess import`: options in, runs in the store out."""
 
 import gc
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,10 @@ def import_(source: str, store: Path, dry_run: bool, epoch_key: str, **given: An
     """
     gc.set_threshold(100_000)  # cells come by the million, and none is in a cycle that would have to be found
     # A quarter of a second of Arrow, which `--help` need not wait for.
-    importlib.import_module("analysis.importers.unseen_pandas").keep_pandas_unseen()
-    importing = importlib.import_module("analysis.importers.importing")
+    from analysis.importers.unseen_pandas import keep_pandas_unseen
+
+    keep_pandas_unseen()
+    from analysis.importers import importing
+
     given["id"] = given.pop("id_")
     importing.bring(source, store.absolute(), importing.how(**given), epoch_key, dry_run)

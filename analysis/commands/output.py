@@ -71,7 +71,7 @@ def give(build: Build, store: Path, how: How) -> None:
 def _charted(answer: Answer, path: Path) -> Answer:
     """Draw the answer's chart into a file; the rows, which were read for it, are given back."""
     try:
-        from analysis.answers import charts  # noqa: PLC0415 - a second that only this needs
+        from analysis.answers import charts
     except ModuleNotFoundError as error:
         raise MissingExtra(f"{error.name}, which charts need,", "view") from None
     rows = iter(answer.rows)

@@ -22,7 +22,7 @@ def view(store: Path, host: str, port: int, no_browser: bool, seconds: float, me
     """Look at the predictions in a browser: a page of this machine's own, with nothing from elsewhere."""
     list_runs(store.absolute())
     try:
-        from analysis.page import server  # noqa: PLC0415 - a second that only the page needs
+        from analysis.page import server
     except ModuleNotFoundError as error:
         raise MissingExtra(f"{error.name}, which `secondguess view` needs,", "view") from None
     server.serve(store.absolute(), (host, port), browser=not no_browser, seconds=seconds, memory=memory)

@@ -4,9 +4,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import replace
-from importlib import import_module
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -102,8 +100,9 @@ def _elsewhere(source: str, store: Path, how: How, epoch_key: str) -> Sequence[S
     """The runs of a project on W&B's server, where the source looks like one; what is downloaded stays in the store."""
     if not _PROJECT.fullmatch(source):
         raise BadInput(f"no file or folder {source}; on W&B's server, write ENTITY/PROJECT or ENTITY/PROJECT/RUN")
-    download: Any = import_module("analysis.importers.wandb.server.download")
-    project: Any = import_module("analysis.importers.wandb.project")
+    from analysis.importers.wandb import project
+    from analysis.importers.wandb.server import download
+
     with bar("W&B") as progress:
         downloader = download.Downloader(store / ".incoming" / "wandb", progress=lambda: progress("asking", 0))
         found: Sequence[SourceRun] = project.read_project(source, how.table, downloader=downloader, epoch_key=epoch_key)
@@ -113,12 +112,13 @@ def _elsewhere(source: str, store: Path, how: How, epoch_key: str) -> Sequence[S
 def _sources(source: Path, how: How, epoch_key: str) -> Sequence[SourceRun]:
     """The runs that the path holds; raises BadInput where it is nothing that can be imported."""
     if source.is_file():
-        plain_files: Any = import_module("analysis.importers.files")
-        if source.suffix.lower() in plain_files.SUFFIXES:
-            return [plain_files.read_file(source, how.epoch)]
+        from analysis.importers import files
+
+        if source.suffix.lower() in files.SUFFIXES:
+            return [files.read_file(source, how.epoch)]
         if source.name.endswith(".json"):
             return [table_file(source)]
-        raise BadInput(f"{source} is none of .table.json, {', '.join(plain_files.SUFFIXES)}")
+        raise BadInput(f"{source} is none of .table.json, {', '.join(files.SUFFIXES)}")
     try:
         found = logs(source)
     except NotFound:

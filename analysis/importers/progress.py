@@ -3,8 +3,6 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib import import_module
-from typing import Any
 
 Progress = Callable[[str, int], None]
 """Is told what is being read, and how many rows of it came since it was last told."""
@@ -20,7 +18,9 @@ def bar(title: str, rows: int | None = None) -> Iterator[Progress]:
     if not sys.stderr.isatty():
         yield unseen
         return
-    rich: Any = import_module("rich.progress")
-    with rich.Progress(console=rich.Console(stderr=True), transient=True) as progress:
+    from rich.console import Console
+    from rich.progress import Progress as Bar
+
+    with Bar(console=Console(stderr=True), transient=True) as progress:
         task = progress.add_task(title, total=rows or None)
         yield lambda text, more: progress.update(task, advance=more, description=f"{title}: {text}")

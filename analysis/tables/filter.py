@@ -79,7 +79,7 @@ def filtered(con: duckdb.DuckDBPyConnection, rows: TableRows, view: TableView) -
     conditions = [marks.put(text.sql, text.passage) for text in where]
     aggregates = {name: marks.put(text.sql, text.passage) for name, text in counted.items()}
     if view.wandb_add or view.wandb_filter or view.wandb_aggregate:
-        from analysis.tables import wandb  # noqa: PLC0415 - a parser that only this needs
+        from analysis.tables import wandb
 
         computed = wandb.values(rows, shown, view.wandb_add)
         if computed:

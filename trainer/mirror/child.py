@@ -7,7 +7,6 @@ Out: `failed`, `opened`, `rows_sent`, `table_sent`, `fault`, `sign`, `finished`;
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import os
 import select
@@ -142,8 +141,9 @@ def _open(start: RunStart, events: Account) -> tuple[Any, Any, Any] | None:
         # Not through TMPDIR: wandb-core would put its socket there, and a socket's path has 107 characters at most.
         tempfile.tempdir = start.temporary
         # Imported this late so that a broken or hanging W&B is reported, and finds the pipes out of its reach.
-        wandb_run: Any = importlib.import_module("trainer.mirror.run")
-        delivery = importlib.import_module("trainer.mirror.delivery")
+        from trainer.mirror import delivery
+        from trainer.mirror import run as wandb_run
+
         # Not before: beside a busy training a start of 2 s would take 20 s.
         os.nice(_NICENESS)
         stage = "start"

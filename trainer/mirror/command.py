@@ -1,6 +1,5 @@
 """`secondguess publish`: a run of the store to W&B, and what of it arrived."""
 
-import importlib
 from pathlib import Path
 from typing import Literal
 
@@ -38,8 +37,10 @@ def publish(run: str, rows: int | None, mode: Literal["offline", "online"], proj
         mode=mode, project=project, rows=rows, history_limit=1 << 62, start_timeout_s=_START_TIMEOUT_S
     )
     # Half a second of Arrow, which `--help` need not wait for.
-    published = importlib.import_module("trainer.mirror.publish").publish(store.absolute(), run, options)
-    report: MirrorReport = published.report
+    from trainer.mirror import publish as sending
+
+    published = sending.publish(store.absolute(), run, options)
+    report = published.report
     for line in summary(report, published.history_rows):
         click.echo(line, err=True)
     if published.not_noted:

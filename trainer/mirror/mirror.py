@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -173,7 +172,8 @@ class LiveFeed:
             run_id, folder = getattr(self._live_run, "id", None), getattr(self._live_run, "dir", None)
             outbox.opened("live", run_id, Path(folder).parent if isinstance(folder, str) else None)
             # Imported here, in the thread, since it takes W&B's import with it.
-            delivery: Any = importlib.import_module("trainer.mirror.delivery")
+            from trainer.mirror import delivery
+
             committed = delivery.Committed(*self._source)
             while (batch := outbox.take()) is not None:
                 delivery.deliver(batch, self._live_run, committed, outbox)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -65,7 +64,8 @@ def _watch_uploads(sign: Callable[[str], None]) -> None:
     The SDK has no public way to ask; where its drawing class has changed, the uploads only show no progress.
     """
     try:
-        drawing = importlib.import_module("wandb.sdk.lib.progress").ProgressPrinter
+        from wandb.sdk.lib.progress import ProgressPrinter as drawing
+
         draw = drawing.update
     except (ImportError, AttributeError):
         return
@@ -78,7 +78,7 @@ def _watch_uploads(sign: Callable[[str], None]) -> None:
             sign(now.partition(";")[0])
         draw(self, stats)
 
-    drawing.update = update
+    drawing.update = update  # type: ignore[method-assign, assignment]
 
 
 def _work_left(stats: Any) -> str:

@@ -96,7 +96,7 @@ class TableRecorder:
         """Add a batch of rows; nothing of a batch that is refused is kept.
 
         scores: probabilities, B x C; the guess is the largest, ties to the lowest class. guess may be given instead or
-        besides. truth: class numbers or names, None where unlabelled. images: see `trainer.recording.images.pixels`. content:
+        besides. truth: class numbers or names, None where unlabelled. images: see `recording.images.pixels`. content:
         texts or B x K numbers, for examples that are no images. ids: text or integers; left out, the digest of the
         image or content is the id, `-2`, `-3` for repeats. Raises BadInput.
         """

@@ -2,14 +2,13 @@
 
 import contextlib
 import gzip
-import importlib
 import math
 import os
 import sys
 import zlib
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -58,7 +57,9 @@ def load(dataset: str, data: str | Path) -> tuple[Examples, Examples]:
 
 
 def _digits() -> tuple[Examples, Examples]:
-    digits = _extra("sklearn.datasets").load_digits()
+    with _extra():
+        from sklearn.datasets import load_digits  # a second, which whoever trains on MNIST need not wait for
+    digits = load_digits()
     # Values are 0 to 16.
     images = torch.from_numpy(np.rint(digits.images * (255 / 16)).astype(np.uint8))
     labels = torch.from_numpy(digits.target.astype(np.int64))
@@ -105,7 +106,9 @@ def _plain_or_gz(path: Path) -> Path | None:
 
 
 def _download(folder: str, data: Path, names: tuple[str, str]) -> None:
-    source = getattr(_extra("torchvision.datasets"), folder)
+    with _extra():
+        from torchvision import datasets
+    source = getattr(datasets, folder)
     try:
         # torchvision reports on stdout, which is for data.
         with contextlib.redirect_stdout(sys.stderr):
@@ -134,9 +137,10 @@ def _read_idx(path: Path, dimensions: int) -> torch.Tensor:
     return torch.from_numpy(np.frombuffer(content, np.uint8, offset=start).reshape(shape).copy())
 
 
-def _extra(module: str) -> Any:
-    """A module that only some data sets need, loaded on use: each takes a second."""
+@contextlib.contextmanager
+def _extra() -> Iterator[None]:
+    """Where something is imported that is not always installed: raises MissingExtra, which says what brings it."""
     try:
-        return importlib.import_module(module)
+        yield
     except ModuleNotFoundError as error:
-        raise MissingExtra(module.partition(".")[0], "train") from error
+        raise MissingExtra((error.name or "").partition(".")[0], "train") from error

@@ -7,7 +7,6 @@ come lists: `["sign"]` whenever something moved, `["run", folder]`, `["lost", ar
 
 import base64
 import contextlib
-import importlib
 import json
 import os
 import shutil
@@ -76,7 +75,8 @@ def main() -> None:
     events = Events(outbox)
     try:
         # Imported here, so that an SDK that is broken is told in one line.
-        wandb = importlib.import_module("wandb")
+        import wandb
+
         events.send("sign")
         api = wandb.Api(timeout=request["timeout_s"])
         events.send("sign")
