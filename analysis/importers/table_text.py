@@ -1,4 +1,7 @@
-"""One of W&B's table files, checked as it is read: its columns and types first, then row by row."""
+"""One of W&B's table files, checked as it is read: its columns and types first, then row by row.
+
+Weighed against `wandb.Table` itself, which holds a whole table, and Arrow's JSON reader, which takes lines of objects.
+"""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
