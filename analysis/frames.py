@@ -1,4 +1,8 @@
-"""The records of a W&B log file: LevelDB's framing with ordinary CRC-32."""
+"""The records of a W&B log file: LevelDB's framing with ordinary CRC-32.
+
+Weighed against plyvel and other readers of LevelDB, which open databases, not a log alone, and want CRC-32C, masked.
+W&B's own reader is inside its program wandb-core.
+"""
 
 import struct
 import zlib

@@ -1,4 +1,8 @@
-"""Columns of text in the width there is: words are kept whole, numbers never wrap, what does not fit is left out."""
+"""Columns of text in the width there is: words are kept whole, numbers never wrap, what does not fit is left out.
+
+Weighed against rich's Table, which makes columns narrower until letters stand alone, and leaves none out by name. Of
+rich it takes how wide a text is.
+"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,7 @@
-"""Named questions: one SQL file each, whose comments say what it answers and what it takes."""
+"""Named questions: one SQL file each, whose comments say what it answers and what it takes.
+
+Weighed against aiosql, which has the idea: it knows no options with types and defaults.
+"""
 
 import datetime
 import re

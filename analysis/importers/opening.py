@@ -1,4 +1,7 @@
-"""Opening files whose names somebody else chose: regular files only, below one folder only, through no link."""
+"""Opening files whose names somebody else chose: regular files only, below one folder only, through no link.
+
+Weighed against openat2's RESOLVE_BENEATH, which does it all in the kernel: neither Python nor macOS has it.
+"""
 
 import errno
 import os

@@ -1,4 +1,7 @@
-"""The one gate that every request passes: whose it is, where it comes from, and the headers of every answer."""
+"""The one gate that every request passes: whose it is, where it comes from, and the headers of every answer.
+
+Weighed against Starlette's TrustedHostMiddleware, which looks at the host's name and at no port, origin or token.
+"""
 
 import hmac
 import secrets

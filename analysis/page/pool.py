@@ -1,4 +1,7 @@
-"""The page's worker processes: warm, few, killed when a question takes too long or nobody waits for it."""
+"""The page's worker processes: warm, few, killed when a question takes too long or nobody waits for it.
+
+Weighed against `concurrent.futures.ProcessPoolExecutor`, which cannot end the one process that a question keeps busy.
+"""
 
 import asyncio
 import multiprocessing

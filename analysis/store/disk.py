@@ -1,4 +1,7 @@
-"""Files that are either whole and durable or not there, and are never overwritten."""
+"""Files that are either whole and durable or not there, and are never overwritten.
+
+Weighed against atomicwrites, which its author gave up in 2022.
+"""
 
 import contextlib
 import errno

@@ -1,4 +1,7 @@
-"""Who is recording a run: whoever holds the lock on its folder."""
+"""Who is recording a run: whoever holds the lock on its folder.
+
+Weighed against filelock, which opens the lock's file for writing even to look: a store may be there to be read only.
+"""
 
 import fcntl
 import os

@@ -1,4 +1,8 @@
-"""Commit records: the only thing that says which files count, and for which epochs."""
+"""Commit records: the only thing that says which files count, and for which epochs.
+
+Weighed against Delta Lake, whose log does the same for many writers: after a compaction its old files stay, so that a
+plain glob would read each row twice.
+"""
 
 import json
 from dataclasses import dataclass

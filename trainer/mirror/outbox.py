@@ -1,4 +1,7 @@
-"""What waits for W&B, and the account of what became of it."""
+"""What waits for W&B, and the account of what became of it.
+
+Weighed against `queue.Queue`, which wakes the other thread with every row, in a training's every step.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""What the pages of runs say of a run: its state, errors by epoch, size, config, and where it comes from."""
+"""What the pages of runs say of a run: its state, errors by epoch, size, config, and where it comes from.
+
+Their sparklines are lines of SVG: Altair, which draws the charts, takes a tenth of a second for each.
+"""
 
 import json
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,8 @@
-"""Protobuf's wire format without its schema: field numbers and raw values."""
+"""Protobuf's wire format without its schema: field numbers and raw values.
+
+Weighed against protobuf, which wants W&B's generated messages: they come with the package wandb, which an import does
+without, and know no field of a later W&B.
+"""
 
 import struct
 from collections.abc import Iterator

@@ -1,4 +1,8 @@
-"""Reading a JSON file of any size value by value, so that no more than one value is ever held."""
+"""Reading a JSON file of any size value by value, so that no more than one value is ever held.
+
+Weighed against ijson, which streams JSON too, but refuses NaN and Infinity, which Python's json writes and W&B's files
+have.
+"""
 
 import codecs
 import json
