@@ -21,7 +21,6 @@ from trainer.wandb_outbox import EpochTable, HistoryRow, Outbox, RowCount
 from trainer.wandb_start import RunStart
 
 _JOIN_S = 5.0
-_GRACE_S = 1.5
 # Left in, the first would put the run into the training's own W&B process, the others into the training's own run.
 _NOT_INHERITED = ("WANDB_SERVICE", "WANDB_RUN_ID", "WANDB_RESUME", "WANDB_MODE", "WANDB_NAME", "WANDB_DISABLED")
 
@@ -71,7 +70,7 @@ class ProcessFeed:
             if self._outbox.stopped:
                 return None
             reason = child.verdict() if settled else f"no answer in {limit_s:g} s"
-            if child.stage == "import" or mode == "offline":
+            if (settled and child.stage == "import") or mode == "offline":
                 self._outbox.fault("start", f"W&B did not start ({reason}): the run is kept in Parquet only")
                 return None
             self._outbox.fault("online", f"W&B could not be reached ({reason}): its run is kept offline")
@@ -105,6 +104,7 @@ class Child:
 
     def __init__(self, start: RunStart, outbox: Outbox) -> None:
         self._outbox = outbox
+        self._grace_s = start.grace_s
         self._temporary = f"{start.temporary}-{uuid.uuid4().hex}"
         first = _line({**vars(start), "config": dict(start.config), "temporary": self._temporary})
         self._failure = self.stage = ""
@@ -146,7 +146,7 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 if self._process.poll() is None:
                     os.killpg(self._process.pid, sent)
-            self._listener.join(_GRACE_S)
+            self._listener.join(self._grace_s)
 
     def end(self, *, kill: bool = True) -> None:
         """Waits for the process to end, after killing it if asked to, and closes everything."""

@@ -18,3 +18,4 @@ class RunStart:
     temporary: str
     start_timeout_s: float
     patience_s: float
+    grace_s: float
