@@ -17,14 +17,14 @@ _PATIENCE_S = 1.0  # a reader that looks whether a run goes on holds the lock fo
 class RunLock:
     """The exclusive lock on a run's folder; the operating system frees it when the process ends.
 
-    Raises BlockingIOError where another holds it, FileNotFoundError where there is no folder.
+    Raises BlockingIOError where another holds it for more than patience_s, FileNotFoundError where there is no folder.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, patience_s: float = _PATIENCE_S) -> None:
         self._path = folder / _NAME
         self._handle = -1
         _held_here().add(self)
-        deadline = time.monotonic() + _PATIENCE_S
+        deadline = time.monotonic() + patience_s
         while not self._taken():
             if time.monotonic() > deadline:
                 raise BlockingIOError(f"{self._path} is held by another process")

@@ -15,7 +15,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -28,6 +27,7 @@ import numpy as np
 import pytest
 from PIL import Image
 from recording import record
+from waiting import HANG_S
 
 from trainer.recorder import Recorder
 
@@ -185,7 +185,7 @@ class Server:
         return found[1]
 
     def ask(
-        self, path: str, method: str = "GET", *, body: bytes | None = None, timeout: float = 60, **headers: Any
+        self, path: str, method: str = "GET", *, body: bytes | None = None, timeout: float = HANG_S, **headers: Any
     ) -> Answer:
         """Ask as the page's own links do; a header that is None is left out, one that is a list sent more than once.
 
@@ -283,7 +283,7 @@ def serving(
     finally:
         process.send_signal(signal.SIGINT)
         try:
-            process.wait(10)
+            process.wait(HANG_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
@@ -293,19 +293,11 @@ def serving(
 
 def _answers_at_once(port: int) -> bool:
     with socket.socket() as one:
-        one.settimeout(60)
+        one.settimeout(HANG_S)
         if one.connect_ex(("127.0.0.1", port)):
             return False
         one.sendall(b"GET / HTTP/1.0\r\n\r\n")
         return bool(one.recv(1))
-
-
-def wait(ready: Callable[[], object], seconds: float = 20) -> None:
-    """Wait until something is so."""
-    until = time.monotonic() + seconds
-    while not ready():
-        assert time.monotonic() < until, f"it was not so within {seconds:g} seconds"
-        time.sleep(0.05)
 
 
 @pytest.fixture(scope="session")
@@ -426,7 +418,7 @@ def profiles(browser: Any, server: Server) -> Iterator[Callable[..., Any]]:
             context = browser.new_context(
                 viewport={"width": width, "height": 900}, java_script_enabled=script, accept_downloads=True, **more
             )
-            context.set_default_timeout(5_000)
+            context.set_default_timeout(HANG_S * 1_000)
             page = context.new_page()
             page.goto(server.url)
             page.wait_for_url(f"{server.base}/runs")  # where the page with the token leads on

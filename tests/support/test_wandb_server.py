@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import HANG_S
 from wandb_server import Fault, WandbServer, environment, live_run, wandb_server
 
 __all__ = ["wandb_server"]  # the fixture
@@ -87,7 +88,7 @@ def test_an_offline_run_that_is_synced_comes_back_too(wandb_server: WandbServer,
 def graphql(server: WandbServer, query: str, **variables: Any) -> bytes:
     body = json.dumps({"query": query, "variables": variables}).encode()
     asked = urllib.request.Request(f"{server.url}/graphql", body, {"Authorization": "Basic eA=="})
-    with urllib.request.urlopen(asked, timeout=5) as answer:
+    with urllib.request.urlopen(asked, timeout=HANG_S) as answer:
         found: bytes = answer.read()
         return found
 
@@ -109,4 +110,6 @@ def test_faults_are_as_many_as_asked_for_and_only_where_asked_for(wandb_server: 
 
 def test_a_request_without_a_key_is_refused(wandb_server: WandbServer) -> None:
     with pytest.raises(urllib.error.HTTPError, match="401"):
-        urllib.request.urlopen(f"{wandb_server.url}/graphql", b'{"query": "query Viewer { viewer { id } }"}', timeout=5)
+        urllib.request.urlopen(
+            f"{wandb_server.url}/graphql", b'{"query": "query Viewer { viewer { id } }"}', timeout=HANG_S
+        )

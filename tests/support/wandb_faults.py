@@ -1,4 +1,7 @@
-"""For tests of what W&B gets: a reader of what it wrote, and a saboteur inside the process that holds it."""
+"""For tests of what W&B gets: a reader of what it wrote, and a saboteur inside the process that holds it.
+
+The saboteur makes the file `reached` in its folder once it acts, and with `await_go` acts when there is a file `go`.
+"""
 
 import json
 import struct
@@ -75,8 +78,19 @@ def _row(items: Any) -> dict[str, Any]:
     return row
 
 
+_SIGNS = """
+import os, signal, time
+def reached():
+    open({reached!r}, "w").close()
+def await_go():
+    while not os.path.exists({go!r}):
+        time.sleep(0.02)
+"""
+
+
 def sabotage(folder: Path, code: str) -> str:
     """Writes code that every Python started with the returned PYTHONPATH runs first."""
     folder.mkdir()
-    (folder / "sitecustomize.py").write_text(code)
+    signs = _SIGNS.format(reached=str(folder / "reached"), go=str(folder / "go"))
+    (folder / "sitecustomize.py").write_text(signs + code)
     return str(folder)

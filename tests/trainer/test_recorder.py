@@ -18,6 +18,7 @@ import pytest
 import torch
 from PIL import Image
 from stores import names, plain, read_record, record
+from waiting import HANG_S
 
 import analysis
 from analysis.cli import main
@@ -759,7 +760,7 @@ def in_child(store: Path, leave: Callable[[Recorder, TableRecorder], None]) -> i
         table.add(ids=["a"], images=images(1), guess=[0])
         child = multiprocessing.get_context("fork").Process(target=leave, args=(recorder, table))
         child.start()
-        child.join(60)
+        child.join(HANG_S)
         table.add(ids=["b"], images=images(2), guess=[0])
     return child.exitcode or 0
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ class WandbOptions:
     `history_limit`: history rows that may wait; those that come while so many wait are dropped and counted.
     `start_timeout_s`: an online start that is not ready by then goes offline.
     `patience_s`: how long `close` waits without any sign of progress before it gives up; a table in work gets more.
+    `grace_s`: how long a W&B that was given up may take to write its log's end before it is killed.
+    `clock`: what patience is measured by, in seconds.
     """
 
     mode: Literal["offline", "online"] = "offline"
@@ -37,7 +40,9 @@ class WandbOptions:
     rows: int | None = 320
     start_timeout_s: float = 15.0
     patience_s: float = 60.0
+    grace_s: float = 1.5
     history_limit: int = HISTORY_LIMIT
+    clock: Callable[[], float] = time.monotonic
 
 
 class _Feed(Protocol):
@@ -68,7 +73,7 @@ class WandbMirror:
             options: Rows and patience for a run of the user's.
         """
         self._options = target if isinstance(target, WandbOptions) else options or WandbOptions()
-        self._outbox = Outbox(self._options.history_limit)
+        self._outbox = Outbox(self._options.history_limit, self._options.clock)
         self._report: MirrorReport | None = None
         self._feed: _Feed
         if isinstance(target, WandbOptions):
@@ -145,6 +150,7 @@ def _run_start(options: WandbOptions, store: Path, run: str, config: Mapping[str
         temporary=str(store / "wandb" / "tmp"),
         start_timeout_s=options.start_timeout_s,
         patience_s=options.patience_s,
+        grace_s=options.grace_s,
     )
 
 

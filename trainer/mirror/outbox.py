@@ -11,7 +11,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -32,6 +32,7 @@ class RunStart:
     temporary: str
     start_timeout_s: float
     patience_s: float
+    grace_s: float
 
 
 HISTORY_LIMIT = 50_000
@@ -112,14 +113,15 @@ def describe(fault: BaseException) -> str:
 class Outbox:
     """The queue between a training and W&B, safe between threads; no call on the training's side waits for W&B."""
 
-    def __init__(self, limit: int = HISTORY_LIMIT) -> None:
+    def __init__(self, limit: int = HISTORY_LIMIT, clock: Callable[[], float] = time.monotonic) -> None:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._limit = limit
         self._waiting: deque[HistoryRow | EpochTable] = deque()
         self._exit_code: int | None = None
         self._stopped = False
-        self._last_sign = time.monotonic()
+        self._clock = clock
+        self._last_sign = clock()
         self._rows_ahead = 0
         self._note = ""
         self._opened: tuple[Mode, str | None, Path | None] | None = None
@@ -151,7 +153,7 @@ class Outbox:
         """Says that nothing more comes; patience is counted anew from here."""
         with self._lock:
             self._exit_code = exit_code
-            self._last_sign = time.monotonic()
+            self._last_sign = self._clock()
         self._wake.set()
 
     def stop(self) -> None:
@@ -195,7 +197,7 @@ class Outbox:
     def sign(self, rows_ahead: int = 0, note: str = "") -> None:
         """Notes a sign of progress, with the rows of the table in work and what W&B says it is doing."""
         with self._lock:
-            self._last_sign = time.monotonic()
+            self._last_sign = self._clock()
             self._rows_ahead = rows_ahead
             self._note = note
 
@@ -216,7 +218,7 @@ class Outbox:
         with self._lock:
             first, times = self._faults.get(kind, (text, 0))
             self._faults[kind] = (first, times + 1)
-            self._last_sign = time.monotonic()
+            self._last_sign = self._clock()
         if not times:
             _log.warning("%s", text)
 
@@ -228,7 +230,7 @@ class Outbox:
         with self._lock:
             if self._opened is None:
                 return math.inf
-            return self._last_sign + patience_s + self._rows_ahead * ALLOWANCE_S - time.monotonic()
+            return self._last_sign + patience_s + self._rows_ahead * ALLOWANCE_S - self._clock()
 
     def progress(self) -> tuple[int, int, str]:
         """Returns tables sent, tables asked and what W&B says it is doing."""

@@ -19,7 +19,6 @@ from analysis import child
 from trainer.mirror.outbox import EpochTable, HistoryRow, Outbox, RowCount, RunStart
 
 _JOIN_S = 5.0
-_GRACE_S = 1.5
 
 
 class ProcessFeed:
@@ -67,7 +66,7 @@ class ProcessFeed:
             if self._outbox.stopped:
                 return None
             reason = child.verdict() if settled else f"no answer in {limit_s:g} s"
-            if child.stage == "import" or mode == "offline":
+            if (settled and child.stage == "import") or mode == "offline":
                 self._outbox.fault("start", f"W&B did not start ({reason}): the run is kept in Parquet only")
                 return None
             self._outbox.fault("online", f"W&B could not be reached ({reason}): its run is kept offline")
@@ -101,6 +100,7 @@ class Child:
 
     def __init__(self, start: RunStart, outbox: Outbox) -> None:
         self._outbox = outbox
+        self._grace_s = start.grace_s
         self._temporary = f"{start.temporary}-{uuid.uuid4().hex}"
         first = {**vars(start), "config": dict(start.config), "temporary": self._temporary}
         self._failure = self.stage = ""
@@ -131,7 +131,7 @@ class Child:
             with contextlib.suppress(ProcessLookupError):
                 if self._process.poll() is None:
                     os.killpg(self._process.pid, sent)
-            self._listener.join(_GRACE_S)
+            self._listener.join(self._grace_s)
 
     def end(self, *, kill: bool = True) -> None:
         """Waits for the process to end, after killing it if asked to, and closes everything."""

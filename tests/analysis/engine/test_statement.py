@@ -8,6 +8,7 @@ from functools import partial
 import duckdb
 import pytest
 from recording import record
+from waiting import HANG_S
 
 from analysis.ask import questions, statements
 from analysis.cli import main
@@ -74,7 +75,7 @@ def session():
     yield run
     process.stdin.close()
     process.stdout.close()
-    process.wait(timeout=10)
+    process.wait(timeout=HANG_S)
 
 
 def shown(capsys, store, *args):

@@ -24,8 +24,8 @@ from page import (
     Visit,
     add_epoch,
     table_url,
-    wait,
 )
+from waiting import until
 
 from analysis.tables import saved
 from trainer.recorder import Recorder
@@ -778,7 +778,7 @@ class TestFiles:
         if "found again" not in saved.names(server.store):
             assert server.post("/save", {"t": "cnn@3", "where": "guess <> truth", "name": "found again"}).status == 303
         seen.open("/table")
-        seen.page.get_by_role("link", name="found again").click(timeout=1000)
+        seen.page.get_by_role("link", name="found again").click()
         assert seen.status() == "1–6 of 6 rows"
 
 
@@ -882,7 +882,7 @@ class TestQuestions:
     def test_errors_over_time_are_a_chart_whose_marks_lead_to_their_rows(self, seen: Visit) -> None:
         self.asked(seen, "errors-over-time", "cnn", "double")
         marks = seen.page.locator("figure.chart svg a")
-        marks.first.wait_for(timeout=2000)  # it is sent last
+        marks.first.wait_for()  # it is sent last
         assert marks.count() == 6
         assert not seen.wide()
         marks.nth(3).click()
@@ -1008,14 +1008,16 @@ class TestSql:
         seen.page.evaluate(
             """() => {
               const cancel = document.querySelector("[data-cancel]");
-              setTimeout(() => { window.offered = !cancel.hidden; cancel.click(); }, 1500);
+              const look = setInterval(() => {
+                if (!cancel.hidden) { clearInterval(look); window.offered = true; cancel.click(); }
+              }, 20);
               document.getElementById("sqlform").requestSubmit();
             }"""
         )
         said = seen.tab.locator("[data-elapsed]")
-        said.get_by_text("cancelled; the store is as it was").wait_for(timeout=15_000)
+        said.get_by_text("cancelled; the store is as it was").wait_for()
         assert seen.page.evaluate("window.offered")
-        wait(lambda: set(server.workers()) != before)  # the one that computed was killed
+        until(lambda: set(server.workers()) != before)  # the one that computed was killed
         seen.page.fill("textarea", "SELECT 4200 + 42 AS n")
         seen.page.click("button:text-is('Run')")
         assert "4,242" in seen.main()

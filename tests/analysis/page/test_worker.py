@@ -1,16 +1,20 @@
 """Questions of the page that take too long, too much, or whose process dies: the page and the next question go on."""
 
+import asyncio
 import os
 import signal
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from page import Server, children, read_process, serving, table_url, wait
+from analysis.web.worker import Asked, Found
+from analysis.web.workers import Workers
+from page import Server, children, read_process, serving, table_url
+from waiting import HANG_S, until
 
 pytest_plugins = ["page"]
 
@@ -22,51 +26,79 @@ CNN = table_url("cnn@3")
 
 @pytest.fixture(scope="module")
 def quick(page_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
-    """A page whose questions may take a second and 200 MB, ready to answer."""
+    """A page whose questions may take a second and 200 MB."""
     log = tmp_path_factory.mktemp("quick") / "stderr"
     with serving(page_store, log, "--seconds", "1", "--memory", "200MB") as found:
-        answers(found)
+        yield found
+
+
+@pytest.fixture(scope="module")
+def patient(page_store: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """A page whose questions may take a day."""
+    with serving(page_store, tmp_path_factory.mktemp("patient") / "stderr", "--seconds", "86400") as found:
         yield found
 
 
 def answers(server: Server) -> bool:
-    """Whether the next questions are answered, by each of the workers, once both have begun."""
-    wait(lambda: len(server.workers()) == 2)
-    spent_last = -1.0
-    while (now := spent(server)) > spent_last:  # a process that begins still computes
-        spent_last = now
-        time.sleep(0.5)
+    """Wait until questions are answered again, two at once; on a busy machine some take longer than they may."""
+
+    def answered(number: int) -> bool:
+        answer = server.sql(f"SELECT 4200 + {number} AS n")
+        assert answer.status in {200, 503}, answer.text
+        return answer.status == 200 and f"4,2{number}" in answer.text
+
     with ThreadPoolExecutor(2) as both:
-        found = list(both.map(server.sql, ["SELECT 4200 + 42 AS n", "SELECT 4200 + 43 AS n"]))
-    assert [answer.status for answer in found] == [200, 200]
-    assert "4,242" in found[0].text
-    assert "4,243" in found[1].text
+        until(lambda: all(both.map(answered, [42, 43])))
     return True
 
 
-def test_the_time_to_begin_is_no_questions_time(page_store: Path, tmp_path: Path) -> None:
-    """A process is made to need 6 seconds to begin, where a question may take 4."""
-    slow = tmp_path / "slow"
-    slow.mkdir()
-    (slow / "sitecustomize.py").write_text(
-        "import sys, time\nif 'spawn_main' in ' '.join(sys.orig_argv):\n    time.sleep(6)\n"
-    )
-    path = os.pathsep.join([str(slow), os.environ.get("PYTHONPATH", "")])
-    with serving(page_store, tmp_path / "stderr", "--seconds", "4", PYTHONPATH=path) as server:
-        began = time.monotonic()
-        assert server.sql("SELECT 1").status == 200
-        assert time.monotonic() - began > 4
+def computing(server: Server, since: Mapping[int, float]) -> list[int]:
+    """The workers that have computed for a tenth of a second since they had computed for as long."""
+    return [pid for pid in server.workers() if pid in since and seconds(pid) > since[pid] + 0.1]
+
+
+def settled(server: Server) -> dict[int, float]:
+    """The CPU time of each worker once both have begun and nobody asks them anything."""
+    answers(server)
+    until(lambda: len(server.workers()) == 2)
+    return {pid: seconds(pid) for pid in server.workers()}
+
+
+class Clock(asyncio.SelectorEventLoop):
+    """An event loop whose clock can be put forward."""
+
+    ahead = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.ahead
+
+
+def test_the_time_to_begin_is_no_questions_time(
+    page_store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The processes begin when there is a file `go`, an hour after the question, which may take a minute or so."""
+    held = "import os, sys, time\nwhile 'spawn_main' in ' '.join(sys.orig_argv) and not os.path.exists({!r}):\n"
+    (tmp_path / "sitecustomize.py").write_text(held.format(str(tmp_path / "go")) + "    time.sleep(0.02)\n")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
+    loop = Clock()
+
+    async def asked() -> Found:
+        async with Workers(HANG_S, "1GB") as workers:
+            question = asyncio.create_task(workers.ask(Asked("sql", page_store, "SELECT 42 AS n")))
+            for _ in range(10):
+                await asyncio.sleep(0)  # until it waits for the process
+            loop.ahead = 3_600
+            (tmp_path / "go").touch()
+            return await question
+
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        assert runner.run(asked()).rows == [(42,)]
 
 
 def seconds(pid: int) -> float:
     """The CPU time a process has taken."""
     parts = read_process(pid, "stat").decode().rpartition(")")[2].split()
     return sum(map(int, parts[11:13])) / os.sysconf("SC_CLK_TCK") if parts else 0.0
-
-
-def spent(server: Server) -> float:
-    """The CPU time of all workers."""
-    return sum(map(seconds, server.workers()))
 
 
 def megabytes(pid: int) -> float:
@@ -77,9 +109,7 @@ def megabytes(pid: int) -> float:
 
 @pytest.mark.parametrize("text", [ENDLESS, IN_ONE_CALL])
 def test_a_question_that_takes_too_long_is_stopped_and_said(quick: Server, text: str) -> None:
-    began = time.monotonic()
     answer = quick.sql(text)
-    assert time.monotonic() - began < 6
     assert answer.status == 503
     assert "stopped after 1 seconds" in answer.text
     assert text.split("'")[0] in answer.text.replace("&#39;", "'")  # what was typed is still in its box
@@ -96,24 +126,31 @@ def test_what_an_address_asks_is_stopped_too(quick: Server, name: str) -> None:
     assert answers(quick)
 
 
-def test_the_process_that_was_stopped_is_gone_and_another_is_there(quick: Server) -> None:
-    before = quick.workers()
-    assert quick.sql(ENDLESS).status == 503
-    assert answers(quick)
-    after = quick.workers()
-    assert (len(before), len(after)) == (2, 2)
-    assert len(set(before) & set(after)) == 1
+def test_the_process_that_was_stopped_is_gone_and_another_is_there(patient: Server) -> None:
+    before = settled(patient)
+    one = asking(patient, "POST /sql", urlencode({"csrf": patient.csrf, "sql": ENDLESS}))
+    until(lambda: computing(patient, before))
+    one.close()
+    until(lambda: len(set(before) - set(patient.workers())) == 1)
+    until(lambda: len(patient.workers()) == 2)
+    assert answers(patient)
+    assert len(set(before) & set(patient.workers())) == 1
 
 
-def test_two_slow_questions_hold_up_others_no_longer_than_their_limit(quick: Server) -> None:
-    with ThreadPoolExecutor(5) as people:
-        slow = [people.submit(quick.sql, ENDLESS) for _ in range(4)]
-        time.sleep(0.3)
-        began = time.monotonic()
-        assert quick.ask("/help").status == 200
-        assert time.monotonic() - began < 1.5  # what asks nothing is answered at once
-        assert [one.result().status for one in slow] == [503] * 4
-    assert time.monotonic() - began < 12  # four of a second each, two at once, and two processes that begin
+def test_what_asks_nothing_is_answered_while_all_processes_compute(patient: Server) -> None:
+    before = settled(patient)
+    form = urlencode({"csrf": patient.csrf, "sql": ENDLESS})
+    slow = [asking(patient, "POST /sql", form) for _ in range(4)]
+    until(lambda: len(computing(patient, before)) == 2)
+    assert patient.ask("/help").status == 200
+    for one in slow:
+        one.close()
+    assert answers(patient)
+
+
+def test_slow_questions_hold_up_others_no_longer_than_their_limit(quick: Server) -> None:
+    with ThreadPoolExecutor(4) as people:
+        assert [answer.status for answer in people.map(quick.sql, [ENDLESS] * 4)] == [503] * 4
     assert answers(quick)
 
 
@@ -149,36 +186,44 @@ def test_no_question_makes_its_process_large(quick: Server, text: str) -> None:
     assert answers(quick)
 
 
-def test_a_question_whose_process_is_killed_is_said_and_the_next_is_answered(server: Server) -> None:
+def test_a_question_whose_process_is_killed_is_said_and_the_next_is_answered(patient: Server) -> None:
+    before = settled(patient)
     with ThreadPoolExecutor(1) as one:
-        asked = one.submit(server.sql, ENDLESS)
-        busy: list[int] = []
-        wait(lambda: busy.extend(pid for pid in server.workers() if seconds(pid) > 1) or busy)
-        os.kill(busy[0], signal.SIGKILL)
+        asked = one.submit(patient.sql, ENDLESS)
+        until(lambda: computing(patient, before))
+        os.kill(computing(patient, before)[0], signal.SIGKILL)
         answer = asked.result()
     assert answer.status in {400, 503}
     assert "the process that answers stopped; ask again" in answer.text
-    assert answers(server)
+    assert answers(patient)
 
 
-def test_processes_killed_while_nobody_asks_are_not_noticed(server: Server) -> None:
-    for pid in server.workers():
+def kill_all(server: Server) -> None:
+    """Kill the processes that answer, and wait until they are dead."""
+    dead = server.workers()
+    for pid in dead:
         os.kill(pid, signal.SIGKILL)
-    time.sleep(0.2)
-    assert [server.sql("SELECT 1").status for _ in range(2)] == [200, 200]
+    until(lambda: not set(dead) & set(server.workers()))
 
 
-def test_processes_killed_while_nobody_asks_are_replaced_at_last(server: Server) -> None:
-    for pid in server.workers():
+def test_processes_killed_while_nobody_asks_are_not_noticed(patient: Server) -> None:
+    settled(patient)
+    kill_all(patient)
+    assert [patient.sql("SELECT 1").status for _ in range(2)] == [200, 200]
+
+
+def test_processes_killed_while_nobody_asks_are_replaced_at_last(patient: Server) -> None:
+    settled(patient)
+    for pid in patient.workers():
         os.kill(pid, signal.SIGKILL)
-    wait(lambda: server.sql("SELECT 1").status == 200, 10)
-    wait(lambda: all(server.sql("SELECT 1").status == 200 for _ in range(4)), 10)
-    assert answers(server)
+    until(lambda: patient.sql("SELECT 1").status == 200)
+    until(lambda: all(patient.sql("SELECT 1").status == 200 for _ in range(4)))
+    assert answers(patient)
 
 
 def asking(server: Server, head: str, body: str = "") -> socket.socket:
     """A connection that has asked and not been answered yet."""
-    one = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+    one = socket.create_connection(("127.0.0.1", server.port), timeout=HANG_S)
     lines = (
         f"{head} HTTP/1.1",
         f"Host: 127.0.0.1:{server.port}",
@@ -194,27 +239,24 @@ def asking(server: Server, head: str, body: str = "") -> socket.socket:
 
 
 @pytest.mark.parametrize("how", ["sql", "question"])
-def test_what_nobody_waits_for_any_more_is_stopped(server: Server, how: str) -> None:
-    """Leaving the page closes its connection; two seconds later nothing computes for it."""
-    answers(server)
-    folder = server.store / "questions"
+def test_what_nobody_waits_for_any_more_is_stopped(patient: Server, how: str) -> None:
+    """Leaving the page closes its connection; what computes for it is ended."""
+    folder = patient.store / "questions"
     folder.mkdir(exist_ok=True)
     (folder / "endless.sql").write_text(f"-- Never answered\n{ENDLESS.replace('SELECT', 'SELECT 1 + ', 1)}\n")
-    before = spent(server)
-    form = urlencode({"csrf": server.csrf, "sql": ENDLESS})
-    one = asking(server, "POST /sql", form) if how == "sql" else asking(server, "GET /questions?q=endless&t=cnn%403")
-    wait(lambda: spent(server) > before + 0.5)
+    before = settled(patient)
+    form = urlencode({"csrf": patient.csrf, "sql": ENDLESS})
+    one = asking(patient, "POST /sql", form) if how == "sql" else asking(patient, "GET /questions?q=endless&t=cnn%403")
+    until(lambda: computing(patient, before))
+    busy = computing(patient, before)
     one.close()
-    time.sleep(2)
-    held = spent(server)
-    time.sleep(1)
-    assert spent(server) - held < 0.4  # what a new process needs to begin is over
-    assert answers(server)
+    until(lambda: not set(busy) & set(patient.workers()))
+    assert answers(patient)
     (folder / "endless.sql").unlink()
 
 
-def test_a_question_that_is_left_is_no_fault_of_the_servers(server: Server) -> None:
-    said = server.said.read_text()
+def test_a_question_that_is_left_is_no_fault_of_the_servers(patient: Server) -> None:
+    said = patient.said.read_text()
     assert "Traceback" not in said
     assert "Exception" not in said
 
@@ -258,11 +300,11 @@ def test_the_guard_reads_every_text_of_an_address(server: Server) -> None:
 
 def test_an_export_leaves_no_file_behind(page_store: Path, tmp_path: Path) -> None:
     with serving(page_store, tmp_path / "stderr", "--seconds", "1", TMPDIR=str(tmp_path)) as server:
-        assert server.ask(table_url("cnn@3", path="/export", format="csv")).status == 200
-        assert server.ask(table_url("cnn@3", path="/export", where="guss = 1")).status == 400
+        until(lambda: server.ask(table_url("cnn@3", path="/export", format="csv")).status == 200)
+        until(lambda: server.ask(table_url("cnn@3", path="/export", where="guss = 1")).status == 400)
         slow = f"(SELECT count(*) FROM {_ROWS} WHERE (a.range + b.range * c.range) % 7 = epoch) = 0"
         assert server.ask(table_url("cnn@3", path="/export", where=slow)).status in {400, 503}
-        wait(lambda: not list(tmp_path.glob("secondguess-*")), 5)
+        until(lambda: not list(tmp_path.glob("secondguess-*")))
     assert not children(server.process.pid)
 
 

@@ -9,6 +9,7 @@ import duckdb
 import pytest
 from recording_process import ROWS, commit_slowly, guess_of, processes, race_to_begin, race_to_commit, run
 from stores import epoch, plain, read_record, writer
+from waiting import HANG_S
 
 import analysis
 from analysis.ask import statements
@@ -30,8 +31,8 @@ def raced(target: Any, store: Path, rounds: int) -> list[tuple[str, str]]:
     (left, one), (right, other) = (run(target, store, rounds, rows, barrier) for rows in ("left", "right"))
     with one, other:
         said = [(one.recv(), other.recv()) for _ in range(rounds)]
-    left.join(60)
-    right.join(60)
+    left.join(HANG_S)
+    right.join(HANG_S)
     return said
 
 

@@ -8,7 +8,6 @@ import os
 import random
 import shutil
 import signal
-import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -21,6 +20,7 @@ import pytest
 import recording_process
 from recording_process import ROWS, add_epoch, guess_of, interrupted_at, raising, sent
 from stores import plain, writer
+from waiting import HANG_S
 
 from analysis.errors import BadInput
 from analysis.store.runs import find_run, list_runs
@@ -87,15 +87,19 @@ def after_a_kill(store: Path, said: bytes) -> None:
         assert list((store / "cnn" / ".incoming").iterdir()) == []
 
 
-def killed(store: Path, with_signal: signal.Signals, after_s: float) -> bytes:
+def killed(store: Path, with_signal: signal.Signals, after: int, more_s: float) -> bytes:
+    """Kill a recording that has said as many bytes, somewhere in what it does next."""
     child, pipe = recording_process.run(recording_process.to_be_killed, store, 4)
     with pipe:
-        child.join(after_s)
+        said = os.read(pipe.fileno(), after) if after else b""
+        while len(said) < after:
+            said += os.read(pipe.fileno(), after - len(said))
+        child.join(more_s)
         with contextlib.suppress(ProcessLookupError):  # it got through
             os.kill(child.pid, with_signal)
-        child.join(60)
+        child.join(HANG_S)
         assert child.exitcode is not None
-        return everything(pipe.fileno())
+        return said + everything(pipe.fileno())
 
 
 def everything(handle: int) -> bytes:
@@ -105,13 +109,11 @@ def everything(handle: int) -> bytes:
 def kill_at_random(store: Path, rounds: int, seed: int) -> Counter[int]:
     rng = random.Random(seed)
     reached: Counter[int] = Counter()
-    began = time.monotonic()
-    assert killed(store / "whole", signal.SIGKILL, 60) == b"\1\2\3\4\xff"
-    whole_s = time.monotonic() - began
+    assert killed(store / "whole", signal.SIGKILL, 5, HANG_S) == b"\1\2\3\4\xff"
     for number in range(rounds):
         place = store / str(number)
         kind = rng.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-        said = killed(place, kind, rng.uniform(0, whole_s))
+        said = killed(place, kind, rng.randrange(5), rng.uniform(0, 0.02))
         after_a_kill(place, said)
         reached[len(said)] += 1
     return reached
@@ -131,7 +133,7 @@ def test_what_was_acknowledged_is_there_after_each_of_100_kills(store: Path) -> 
 def kill_at(store: Path, call: int) -> bytes:
     child, pipe = recording_process.run(recording_process.killed_at, store, 2, call)
     with pipe:
-        child.join(60)
+        child.join(HANG_S)
         assert child.exitcode in {0, -signal.SIGKILL}
         return everything(pipe.fileno())
 
@@ -263,7 +265,7 @@ def test_a_disk_that_fails_at_any_operation_of_ending_a_run_loses_nothing(
 def test_a_file_that_may_not_grow_loses_its_epoch_and_no_other(store: Path) -> None:
     child, pipe = recording_process.run(recording_process.with_small_files, store, 40_000)
     assert sent(pipe) == ["kept", "EFBIG", "kept"]
-    child.join(60)
+    child.join(HANG_S)
     assert child.exitcode == 0
     assert plain(store / "cnn" / TABLE / "*.parquet", "DISTINCT epoch") == [(1,), (3,)]
     assert find_run(store, "cnn").state == "finished"

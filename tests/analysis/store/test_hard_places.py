@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import recording_process
 from recording_process import sent
+from waiting import HANG_S
 
 import analysis
 from analysis.cli import main
@@ -132,9 +133,9 @@ def test_a_store_that_may_only_be_read_answers_and_refuses_to_record(shared_stor
         ["ask", "errors", "cnn@1", *where],
         ["sql", "SELECT count(*) AS n FROM examples", *where],
     ]
-    child, pipe = recording_process.run(recording_process.as_nobody, shared_store, commands)
+    child, pipe = recording_process.run(recording_process.as_reader, shared_store, commands)
     *answers, refusal = sent(pipe)
-    child.join(60)
+    child.join(HANG_S)
     assert [(code, err) for code, _, err in answers if code] == []
     runs, errors, count = (json.loads(out) for _, out, _ in answers)
     assert [(row["run"], row["state"], row["epochs"]) for row in runs] == [("cnn", "finished", [1, 2])]

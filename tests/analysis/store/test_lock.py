@@ -2,10 +2,11 @@
 
 import fcntl
 import threading
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from waiting import HANG_S
 
 from analysis.store.lock import RunLock, is_held
 
@@ -16,7 +17,7 @@ def test_a_run_is_held_by_one_until_it_is_let_go(tmp_path: Path) -> None:
     assert lock.holds()
     assert is_held(tmp_path)
     with pytest.raises(BlockingIOError, match="is held by another process"):
-        RunLock(tmp_path)
+        RunLock(tmp_path, patience_s=0)
     lock.release()
     lock.release()
     assert not lock.holds()
@@ -24,34 +25,60 @@ def test_a_run_is_held_by_one_until_it_is_let_go(tmp_path: Path) -> None:
     RunLock(tmp_path).release()
 
 
-def test_somebody_who_looks_for_a_moment_is_waited_for(tmp_path: Path) -> None:
+@pytest.fixture
+def once_refused(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], threading.Thread]:
+    """Does something, in a thread of its own, once somebody was refused a lock."""
+    refused, flock = threading.Event(), fcntl.flock
+
+    def telling(handle: int, how: int) -> None:
+        try:
+            flock(handle, how)
+        except BlockingIOError:
+            refused.set()
+            raise
+
+    def start(then: Callable[[], object]) -> threading.Thread:
+        def act() -> None:
+            assert refused.wait(HANG_S)
+            then()
+
+        thread = threading.Thread(target=act)
+        thread.start()
+        return thread
+
+    monkeypatch.setattr(fcntl, "flock", telling)
+    return start
+
+
+def test_somebody_who_looks_for_a_moment_is_waited_for(
+    tmp_path: Path, once_refused: Callable[[Callable[[], object]], threading.Thread]
+) -> None:
     first = RunLock(tmp_path)
-    threading.Timer(0.2, first.release).start()
-    RunLock(tmp_path).release()
+    released = once_refused(first.release)
+    RunLock(tmp_path, patience_s=HANG_S).release()
+    released.join()
 
 
-def test_who_waited_for_a_run_that_was_replaced_does_not_get_the_new_one(tmp_path: Path) -> None:
+def test_who_waited_for_a_run_that_was_replaced_does_not_get_the_new_one(
+    tmp_path: Path, once_refused: Callable[[Callable[[], object]], threading.Thread]
+) -> None:
     """The lock of a folder that was renamed away is worth nothing: the folder of its name is another's."""
     old = tmp_path / "run"
     old.mkdir()
     first = RunLock(old)
-    got: list[RunLock | BaseException] = []
+    others: list[RunLock] = []
 
-    def wait() -> None:
-        try:
-            got.append(RunLock(old))
-        except BlockingIOError as error:
-            got.append(error)
+    def replace() -> None:
+        old.rename(tmp_path / "gone")
+        old.mkdir()
+        others.append(RunLock(old))
+        first.release()
 
-    waiting = threading.Thread(target=wait)
-    waiting.start()
-    time.sleep(0.1)
-    old.rename(tmp_path / "gone")
-    old.mkdir()
-    second = RunLock(old)
-    first.release()
-    waiting.join()
-    assert [type(result) for result in got] == [BlockingIOError]
+    replaced = once_refused(replace)
+    with pytest.raises(BlockingIOError):
+        RunLock(old)
+    replaced.join()
+    (second,) = others
     assert second.holds()
     second.release()
 

@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 from recording_process import interrupted_at, raising
 from stores import ABOUT, epoch, names, plain, read_record, writer
+from waiting import HANG_S
 
 from analysis.errors import AlreadyThere, BadInput, Damaged, NotFound, NotWritten, SecondguessError
 from analysis.store import parquet, tally
@@ -520,7 +521,7 @@ def test_a_forked_child_never_commits_and_does_not_hold_the_run(store: Path) -> 
     with parent.stdin, parent.stdout:
         said = parent.stdout.read().splitlines()
         assert said == ["run 'cnn' was opened by another process; only that one writes to it"] * 3
-        assert parent.wait(timeout=60) == 0
+        assert parent.wait(timeout=HANG_S) == 0
         assert find_run(store, "cnn").state == "interrupted"
     assert list(find_run(store, "cnn").tables["test_predictions"]) == [1, 2]
 

@@ -6,6 +6,7 @@ import json
 import logging
 import os
 import random
+import signal
 import socket
 import subprocess
 import sys
@@ -23,6 +24,7 @@ import pyarrow.parquet as pq
 import pytest
 import wandb
 from PIL import Image
+from waiting import HANG_S, until
 from wandb_faults import OfflineRun, sabotage
 from wandb_server import WandbServer
 
@@ -37,18 +39,21 @@ ROWS, CLASSES = 12, 3
 IMAGES = np.random.default_rng(0).integers(0, 256, (ROWS, 8, 8), dtype=np.uint8)
 CONFIG = {"epochs": 2, "batch_size": 32, "lr": 0.001, "l1_size": 32, "l2_size": 64, "conv_kernel": 5, "img_count": 12}
 TUTORIAL = ["id", "image", "guess", "truth", "score_0", "score_1", "score_2"]
-QUICK = WandbOptions(patience_s=2)
+PATIENT: dict[str, Any] = {"start_timeout_s": HANG_S, "patience_s": HANG_S}
+OFFLINE, ONLINE = WandbOptions(**PATIENT), WandbOptions("online", **PATIENT)
+# For what was seen to hang before patience counts.
+BRIEF = WandbOptions(**PATIENT | {"patience_s": 1})
 
-FOREVER = "time.sleep(1e6)"
-STOPPED = "os.kill(os.getpid(), signal.SIGSTOP)"
-DEAD = "os._exit(3)"
+FOREVER = "reached(); time.sleep(1e6)"
+STOPPED = "reached(); os.kill(os.getpid(), signal.SIGSTOP)"
+DEAD = "await_go(); os._exit(3)"
 RAISES = "raise RuntimeError('no more')"
 
 
 def at_log_of(epoch: int, what: str) -> str:
     """Sabotage: from this epoch's table on, W&B's log does `what`."""
     return f"""
-import os, signal, time, wandb
+import wandb
 log = wandb.Run.log
 def sabotaged(self, data, *args, **options):
     if data.get("epoch", 0) >= {epoch}:
@@ -95,24 +100,30 @@ def add(recorder: Recorder, epoch: int, name: str = "test_predictions", **extra:
         table.add(ids=ids, images=IMAGES, truth=truth(), scores=scores(epoch), **extra)
 
 
-def train(store: Path, wandb: Any, epochs: int = 2, run: str = "cnn") -> MirrorReport:
+def nothing(_: Recorder) -> None:
+    """What most trainings wait for before their end."""
+
+
+def train(
+    store: Path, wandb: Any, epochs: int = 2, run: str = "cnn", at_end: Callable[[Recorder], object] = nothing
+) -> MirrorReport:
     """Records a training and returns what W&B got of it."""
-    report = record(store, wandb, epochs, run).report
+    report = record(store, wandb, epochs, run, at_end).report
     assert report is not None
     assert local_epochs(store, run) == list(range(1, epochs + 1))
     return report
 
 
-def record(store: Path, wandb: Any, epochs: int = 2, run: str = "cnn") -> Recorder:
-    """A training of three steps an epoch; fails if W&B holds it up."""
-    begin = time.monotonic()
-    recorder = Recorder(store, run=run, config=CONFIG, wandb=wandb)
-    with recorder:
+def record(
+    store: Path, wandb: Any, epochs: int = 2, run: str = "cnn", at_end: Callable[[Recorder], object] = nothing
+) -> Recorder:
+    """A training of three steps an epoch; fails if a W&B that hangs holds it up."""
+    with Recorder(store, run=run, config=CONFIG, wandb=wandb) as recorder:
         for epoch in range(1, epochs + 1):
             for step in range(3):
                 recorder.log(loss=1 / (epoch + step))
             add(recorder, epoch)
-        assert time.monotonic() - begin < 8  # 0.1 s without W&B, where the machine is quiet; a hang is for ever
+        at_end(recorder)
     return recorder
 
 
@@ -135,7 +146,7 @@ class Recorded:
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory, environment: pytest.MonkeyPatch) -> Recorded:
     store = tmp_path_factory.mktemp("recorded") / "store"
-    report = train(store, WandbOptions(rows=10))
+    report = train(store, WandbOptions(rows=10, **PATIENT))
     assert report.folder is not None
     return Recorded(store, report, OfflineRun(report.folder))
 
@@ -194,7 +205,7 @@ def test_what_wandb_stages_lies_in_the_store(recorded: Recorded, home: Path) -> 
 
 
 def test_two_mirrors_in_one_process_are_two_wandb_runs(tmp_path: Path) -> None:
-    with Recorder(tmp_path, run="one", wandb="offline") as one, Recorder(tmp_path, run="two", wandb="offline") as two:
+    with Recorder(tmp_path, run="one", wandb=OFFLINE) as one, Recorder(tmp_path, run="two", wandb=OFFLINE) as two:
         add(one, 1)
         add(two, 1)
     assert one.report is not None and two.report is not None
@@ -206,12 +217,12 @@ def test_two_mirrors_in_one_process_are_two_wandb_runs(tmp_path: Path) -> None:
 LIVE = """
 import sys, wandb
 from pathlib import Path
-from test_wandb_sink import train, Recorder, add
+from test_wandb_sink import OFFLINE, Recorder, add, train
 store = Path(sys.argv[1])
 live = wandb.init(project="mine", mode="offline", settings=wandb.Settings(console="off", x_disable_stats=True))
 report = train(store, live)
 assert report.mode == "live" and report.tables_sent == 2, report
-with Recorder(store, run="own", wandb="offline") as own:
+with Recorder(store, run="own", wandb=OFFLINE) as own:
     add(own, 1)
 assert own.report.wandb_id != live.id and own.report.tables_sent == 1, own.report
 live.log({"after": 1})
@@ -243,7 +254,7 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbServer]:
 
 
 def test_an_online_run_arrives_at_the_server(tmp_path: Path, server: WandbServer, home: Path) -> None:
-    report = train(tmp_path, "online")
+    report = train(tmp_path, ONLINE)
     assert (report.mode, report.tables_sent, report.faults) == ("online", 2, ())
     assert [row["epoch"] for row in server.run.rows if "test_predictions" in row] == [1, 2]
     assert server.run.exit_code == 0
@@ -254,35 +265,44 @@ def test_an_online_run_arrives_at_the_server(tmp_path: Path, server: WandbServer
 
 
 @pytest.mark.slow
-def test_a_slow_server_is_waited_for(tmp_path: Path, server: WandbServer) -> None:
+def test_a_slow_server_is_waited_for_as_long_as_uploads_go_on(
+    tmp_path: Path, server: WandbServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signs: list[str] = []
+    sign = Outbox.sign
+
+    def counted(outbox: Outbox, rows_ahead: int = 0, note: str = "") -> None:
+        signs.append(note)
+        sign(outbox, rows_ahead, note)
+
+    monkeypatch.setattr(Outbox, "sign", counted)
     server.delay_s = 0.6
-    report = train(tmp_path, WandbOptions("online", patience_s=3))
+    report = train(tmp_path, ONLINE)
     assert (report.mode, report.tables_sent, report.faults) == ("online", 2, ())
     assert server.run.exit_code == 0
+    assert len({note for note in signs if note}) > 1  # each a sign of progress
 
 
 def test_a_server_that_falls_silent_is_left(tmp_path: Path, server: WandbServer) -> None:
-    recorder = Recorder(tmp_path, run="cnn", wandb=WandbOptions("online", patience_s=2))
+    recorder = Recorder(tmp_path, run="cnn", wandb=WandbOptions("online", **PATIENT | {"patience_s": 1}))
     with recorder:
-        wait_until(lambda: mode_of(recorder) == "online")
+        until(lambda: mode_of(recorder) == "online")
         server.mute.set()
         add(recorder, 1)
     assert recorder.report is not None
     assert recorder.report.mode == "online"
-    assert "gave no sign of progress for 2 s" in recorder.report.faults[0]
+    assert "gave no sign of progress for 1 s" in recorder.report.faults[0]
     assert "wandb sync" in recorder.report.faults[0]
 
 
-def mode_of(recorder: Recorder) -> str | None:
+def so_far(recorder: Recorder) -> MirrorReport:
+    """What W&B has got."""
     assert recorder._mirror is not None
-    return recorder._mirror._outbox.report().mode
+    return recorder._mirror._outbox.report()
 
 
-def wait_until(true: Callable[[], object], limit_s: float = 30) -> None:
-    begin = time.monotonic()
-    while not true():
-        assert time.monotonic() - begin < limit_s
-        time.sleep(0.05)
+def mode_of(recorder: Recorder) -> str | None:
+    return so_far(recorder).mode
 
 
 def test_n1_refused_connections_make_an_offline_run(
@@ -291,7 +311,7 @@ def test_n1_refused_connections_make_an_offline_run(
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: refuses
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
-        report = train(tmp_path, WandbOptions("online", start_timeout_s=4))
+        report = train(tmp_path, WandbOptions("online", **PATIENT | {"start_timeout_s": 3}))
     assert (report.mode, report.tables_sent) == ("offline", 2)
     assert ["could not be reached" in fault for fault in report.faults] == [True]
     assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 1
@@ -299,7 +319,7 @@ def test_n1_refused_connections_make_an_offline_run(
 
 def test_n1_no_key_makes_an_offline_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WANDB_API_KEY")
-    report = train(tmp_path, "online")
+    report = train(tmp_path, ONLINE)
     assert (report.mode, report.tables_sent) == ("offline", 2)
     assert "No API key" in report.faults[0]
 
@@ -307,50 +327,57 @@ def test_n1_no_key_makes_an_offline_run(tmp_path: Path, monkeypatch: pytest.Monk
 def test_n2_a_server_that_never_answers_makes_an_offline_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as hole:
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{hole.getsockname()[1]}")
-        report = train(tmp_path, WandbOptions("online", start_timeout_s=4))
+        report = train(tmp_path, WandbOptions("online", **PATIENT | {"start_timeout_s": 3}))
     assert (report.mode, report.tables_sent) == ("offline", 2)
     assert ["could not be reached" in fault for fault in report.faults] == [True]
 
 
 @pytest.mark.parametrize(
-    ("what", "sent", "fault"),
+    ("what", "options", "fault"),
     [
-        (STOPPED, 1, "gave no sign of progress for 2 s; not in W&B: test_predictions@2, test_predictions@3"),
-        (DEAD, 1, "process died (exit code 3); not in W&B: test_predictions@2, test_predictions@3"),
-        (RAISES, 1, "did not take test_predictions@2: RuntimeError: no more (2 times)"),
+        (STOPPED, BRIEF, "gave no sign of progress for 1 s; not in W&B: test_predictions@2, test_predictions@3"),
+        (DEAD, OFFLINE, "process died (exit code 3); not in W&B: test_predictions@2, test_predictions@3"),
+        (RAISES, OFFLINE, "did not take test_predictions@2: RuntimeError: no more (2 times)"),
     ],
     ids=["stopped", "dies", "raises"],
 )
 def test_n3_a_wandb_that_fails_from_epoch_2_on(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, sent: int, fault: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, options: WandbOptions, fault: str
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", sabotage(tmp_path / "sabotage", at_log_of(2, what)))
-    report = train(tmp_path / "store", QUICK, epochs=3)
-    assert report.tables_sent == sent
+    folder = tmp_path / "sabotage"
+    monkeypatch.setenv("PYTHONPATH", sabotage(folder, at_log_of(2, what)))
+
+    def at_end(recorder: Recorder) -> None:
+        until(lambda: so_far(recorder).tables_sent == 1)
+        (folder / "go").touch()
+        if what == STOPPED:
+            until((folder / "reached").exists)
+
+    report = train(tmp_path / "store", options, epochs=3, at_end=at_end)
+    assert report.tables_sent == 1
     assert fault in report.faults[0]
 
 
 def test_n3_a_training_is_not_held_up_by_a_full_pipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", sabotage(tmp_path / "sabotage", at_log_of(1, STOPPED)))
-    with Recorder(tmp_path / "store", run="cnn", wandb=QUICK) as recorder:
+    with Recorder(tmp_path / "store", run="cnn", wandb=BRIEF) as recorder:
         add(recorder, 1)
-        wait_until(lambda: mode_of(recorder) == "offline")
-        time.sleep(1)
-        begin = time.monotonic()
+        until((tmp_path / "sabotage" / "reached").exists)
         for _ in range(20_000):  # 1.5 MB; a pipe takes 64 KB
             recorder.log(loss=0.5, some_other_metric=0.25)
-        assert time.monotonic() - begin < 4
     assert recorder.report is not None
     assert recorder.report.history_dropped == 20_000
     assert "20,000 history rows" in recorder.report.faults[0]
 
 
 def test_n4_a_finish_that_never_returns_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    code = "import time, wandb\nwandb.Run.finish = lambda *a, **k: time.sleep(1e6)"
+    code = "import wandb\nwandb.Run.finish = lambda *a, **k: time.sleep(1e6)"
     monkeypatch.setenv("PYTHONPATH", sabotage(tmp_path / "sabotage", code))
-    begin = time.monotonic()
-    report = train(tmp_path / "store", QUICK)
-    assert time.monotonic() - begin < 30
+
+    def at_end(recorder: Recorder) -> None:
+        until(lambda: so_far(recorder).tables_sent == 2)
+
+    report = train(tmp_path / "store", BRIEF, at_end=at_end)
     assert report.tables_sent == 2
     assert "not in W&B: the end of the run; the local Parquet has everything" in report.faults[0]
 
@@ -358,7 +385,7 @@ def test_n4_a_finish_that_never_returns_is_left(tmp_path: Path, monkeypatch: pyt
 def test_n5_a_full_disk_under_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     code = "import resource\nresource.setrlimit(resource.RLIMIT_FSIZE, (900, 900))"
     monkeypatch.setenv("PYTHONPATH", sabotage(tmp_path / "sabotage", code))
-    report = train(tmp_path / "store", QUICK)
+    report = train(tmp_path / "store", OFFLINE)
     assert report.tables_sent == 0
     assert "did not take test_predictions@1: OSError: [Errno 27] File too large (2 times)" in report.faults[0]
     assert "own log of the run is damaged" in report.faults[-1]
@@ -366,7 +393,7 @@ def test_n5_a_full_disk_under_wandb(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
 def test_n5_a_folder_that_wandb_cannot_use(tmp_path: Path) -> None:
     (tmp_path / "wandb").write_text("a file in the folder's place")
-    report = train(tmp_path, QUICK)
+    report = train(tmp_path, OFFLINE)
     assert report.mode is None
     assert (
         "did not start (FileExistsError" in report.faults[0] or "did not start (NotADirectoryError" in report.faults[0]
@@ -423,23 +450,27 @@ def test_n6_a_live_run_that_asks_to_stop_stops_the_mirror_only(tmp_path: Path, l
 
 def test_a_live_run_that_hangs_is_left(tmp_path: Path) -> None:
     over = threading.Event()
-    mirror = WandbMirror(FakeRun(lambda _: over.wait()), store=tmp_path, run="cnn", config={}, options=QUICK)
+    mirror = WandbMirror(FakeRun(lambda _: over.wait()), store=tmp_path, run="cnn", config={}, options=BRIEF)
     mirror.log({"loss": 0.5})
     report = mirror.close()
     over.set()
     assert (report.mode, report.history_dropped) == ("live", 1)
-    assert "gave no sign of progress for 2 s; not in W&B: 1 history row;" in report.faults[0]
+    assert "gave no sign of progress for 1 s; not in W&B: 1 history row;" in report.faults[0]
 
 
 def test_a_slow_live_run_is_waited_for(tmp_path: Path) -> None:
+    """Nine rows take 0.9 s each by the clock that patience goes by, which is 1 s."""
     rows: list[dict[str, Any]] = []
+    now = [0.0]
 
     def log(row: dict[str, Any]) -> None:
-        time.sleep(0.25)
+        now[0] += 0.9
+        time.sleep(0.21)  # after as long a time each row is told
         rows.append(row)
 
     record(tmp_path, "off")
-    mirror = WandbMirror(FakeRun(log), store=tmp_path, run="cnn", config={}, options=WandbOptions(patience_s=1))
+    options = WandbOptions(patience_s=1, clock=lambda: now[0])
+    mirror = WandbMirror(FakeRun(log), store=tmp_path, run="cnn", config={}, options=options)
     for step in range(8):
         mirror.log({"loss": float(step)})
     mirror.table("test_predictions", 1, {"acc": 91.0})
@@ -448,6 +479,34 @@ def test_a_slow_live_run_is_waited_for(tmp_path: Path) -> None:
     assert [row["loss"] for row in rows[:8]] == list(range(8))
     assert rows[8].keys() == {"test_predictions", "epoch", "acc"}
     assert mirror.close() == report
+
+
+SLOW_IMPORT = """
+import sys
+class Slow:
+    @staticmethod
+    def find_spec(name, *_):
+        if name == "wandb":
+            await_go()
+sys.meta_path.insert(0, Slow)
+"""
+
+
+def test_n7_a_wandb_that_is_slow_to_import_makes_an_offline_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its import ends once the online start was given up."""
+    folder = tmp_path / "sabotage"
+    monkeypatch.setenv("PYTHONPATH", sabotage(folder, SLOW_IMPORT))
+
+    def at_end(recorder: Recorder) -> None:
+        until(lambda: so_far(recorder).faults)
+        (folder / "go").touch()
+
+    options = WandbOptions("online", **PATIENT | {"start_timeout_s": 1})
+    report = train(tmp_path / "store", options, at_end=at_end)
+    assert (report.mode, report.tables_sent) == ("offline", 2)
+    assert ["could not be reached (no answer in 1 s)" in fault for fault in report.faults] == [True]
 
 
 BROKEN = {
@@ -465,7 +524,7 @@ def test_n7_a_wandb_that_cannot_be_imported(
     (tmp_path / "path").mkdir()
     (tmp_path / "path" / "wandb.py").write_text(BROKEN[kind])
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "path"))
-    report = train(tmp_path / "store", "online")
+    report = train(tmp_path / "store", ONLINE)
     assert (report.wandb_id, report.mode, report.tables_sent, report.history_dropped) == (None, None, 0, 6)
     assert "did not start" in report.faults[-1]
     assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) <= 2
@@ -481,11 +540,11 @@ def test_wandb_asked_for_and_not_installed_is_named_at_once(monkeypatch: pytest.
 TRAINING = """
 import sys, time
 from pathlib import Path
-from test_wandb_sink import Recorder, add, mode_of, wait_until
-with Recorder(Path(sys.argv[1]), run="cnn", wandb="offline") as recorder:
+from test_wandb_sink import OFFLINE, Recorder, add, so_far, until
+with Recorder(Path(sys.argv[1]), run="cnn", wandb=OFFLINE) as recorder:
     recorder.log(loss=0.5)
     add(recorder, 1)
-    wait_until(lambda: recorder._mirror._outbox.report().tables_sent == 1)
+    until(lambda: so_far(recorder).tables_sent == 1)
     print(recorder.store, flush=True)
     time.sleep(1000)
 """
@@ -503,19 +562,42 @@ def test_a_killed_training_leaves_a_failed_run_and_no_process(tmp_path: Path) ->
         finally:
             training.kill()
     (folder,) = (tmp_path / "wandb").glob("offline-run-*")
-    wait_until(lambda: OfflineRun(folder).exit_code is not None)
+    until(lambda: OfflineRun(folder).exit_code is not None)
     assert OfflineRun(folder).exit_code == 1
     assert [row["epoch"] for row in OfflineRun(folder).history if "test_predictions" in row] == [1]
-    wait_until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
+    until(lambda: not any(Path(f"/proc/{child}").exists() for child in children))
     assert list((tmp_path / "wandb").glob("tmp*")) == []
 
 
+@pytest.fixture
+def a_terminal() -> Iterator[None]:
+    """Ctrl-C interrupts, also where the tests run in a shell's background, which ignores it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def waits_for_wandb(thread: int) -> bool:
+    """Whether a thread is within the mirror's wait."""
+    frame = sys._current_frames().get(thread)
+    while frame is not None and frame.f_code is not WandbMirror._wait.__code__:
+        frame = frame.f_back
+    return frame is not None
+
+
+@pytest.mark.usefixtures("a_terminal")
 def test_ctrl_c_leaves_the_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", sabotage(tmp_path / "sabotage", at_log_of(1, FOREVER)))
-    recorder = Recorder(tmp_path / "store", run="cnn", wandb="offline")
+    recorder = Recorder(tmp_path / "store", run="cnn", wandb=WandbOptions(**PATIENT, grace_s=HANG_S))
     add(recorder, 1)
-    wait_until(lambda: mode_of(recorder) == "offline")
-    presser = threading.Timer(1.0, _thread.interrupt_main)
+    until((tmp_path / "sabotage" / "reached").exists)
+    main = threading.get_ident()
+
+    def press() -> None:
+        until(lambda: waits_for_wandb(main))
+        _thread.interrupt_main()
+
+    presser = threading.Thread(target=press)
     presser.start()
     recorder.close()
     presser.join()
@@ -526,7 +608,7 @@ def test_ctrl_c_leaves_the_wait(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_a_table_that_wandb_refuses_does_not_harm_the_next(tmp_path: Path) -> None:
-    with Recorder(tmp_path, run="cnn", wandb="offline") as recorder:
+    with Recorder(tmp_path, run="cnn", wandb=OFFLINE) as recorder:
         add(recorder, 1, "a:b")
         add(recorder, 1, "good")
     report = recorder.report

@@ -1,7 +1,7 @@
 """Reading a JSON file of any size value by value, so that no more than one value is ever held.
 
 Weighed against ijson, which streams JSON too, but refuses NaN and Infinity, which Python's json writes and W&B's files
-have.
+have. Nor is a table read by `wandb.Table`, which holds all of it, or by Arrow's JSON reader, which takes lines.
 """
 
 import codecs

@@ -6,7 +6,6 @@ import json
 import math
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from decimal import Decimal
@@ -650,10 +649,9 @@ def test_a_log_cannot_have_other_files_read(value: dict[str, Any], why: str, tmp
     os.symlink(tmp_path, media / "out")
     (run,) = offline_runs(place)
     (table,) = run.tables
-    begin = time.monotonic()
     with pytest.raises(NotFound) as raised:
-        table.read()
-    assert why in str(raised.value) and time.monotonic() - begin < 5
+        table.read()  # a pipe and /dev/zero never end
+    assert why in str(raised.value)
     assert "\n" not in str(raised.value)
 
 

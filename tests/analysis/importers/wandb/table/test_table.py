@@ -6,7 +6,6 @@ import random
 import resource
 import subprocess
 import sys
-import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
@@ -726,11 +725,11 @@ def test_a_joined_table_cannot_name_a_file_outside(put: Callable[..., Path], tmp
 
 
 READ = """
-import re, sys, time
+import re, sys
 from pathlib import Path
 from analysis.errors import SecondguessError
 from analysis.importers.artifact_folder import table_file
-begin, rows = time.process_time(), 0
+rows = 0
 try:
     (table,) = table_file(Path(sys.argv[1])).tables
     found = table.read()
@@ -739,12 +738,13 @@ except SecondguessError as error:
     print(error)
 # Not getrusage: its peak includes that of the process that was forked.
 peak = int(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1]) * 1024
-print(rows, peak, time.process_time() - begin)
+taken = int(re.search(r"rchar: (\\d+)", Path("/proc/self/io").read_text())[1])
+print(rows, peak, taken)
 """
 
 
-def read_apart(path: Path) -> tuple[list[str], int, int, float]:
-    """What a process of its own says, how many rows it read, its peak of memory, and its CPU seconds."""
+def read_apart(path: Path) -> tuple[list[str], int, int, int]:
+    """What a process of its own says, how many rows it read, its peak of memory, and the bytes it read of all files."""
 
     def limit() -> None:
         resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
@@ -754,8 +754,8 @@ def read_apart(path: Path) -> tuple[list[str], int, int, float]:
     )
     path.unlink()  # it may be large, and pytest keeps what tests leave
     *said, last = done.stdout.splitlines()
-    rows, peak, seconds = last.split()
-    return said, int(rows), int(peak), float(seconds)
+    rows, peak, taken = last.split()
+    return said, int(rows), int(peak), int(taken)
 
 
 def fill(path: Path, begin: str, piece: str, size: int, end: str = "") -> Path:
@@ -789,10 +789,9 @@ def test_a_hostile_file_is_refused_early_in_little_memory(begin: str, piece: str
 @pytest.mark.parametrize("begin", ["", '{"columns": ["a"], "data": '])
 def test_two_gigabytes_of_brackets_are_refused_at_once(begin: str, tmp_path: Path) -> None:
     path = fill(tmp_path / "x.table.json", begin, "[" * (1 << 20), 2 << 30)
-    start = time.monotonic()
-    said, _, peak, _ = read_apart(path)
-    assert time.monotonic() - start < 10 and len(said) == 1 and str(path) in said[0]
-    assert peak < 300 << 20
+    said, _, peak, taken = read_apart(path)
+    assert len(said) == 1 and str(path) in said[0]
+    assert peak < 300 << 20 and taken < 300 << 20
 
 
 @pytest.mark.slow
@@ -802,9 +801,6 @@ def test_a_large_table_is_read_in_little_memory(tmp_path: Path) -> None:
     piece = ",".join(json.dumps(row) for row in rows)
     columns = json.dumps(["id", "guess", "truth", *(f"score_{i}" for i in range(10))])
     path = fill(tmp_path / "x.table.json", f'{{"columns":{columns},"data":[{piece}', f",{piece}", 300 << 20, "]}")
-    megabytes = path.stat().st_size / 1e6
-    said, count, peak, seconds = read_apart(path)
+    said, count, peak, _ = read_apart(path)
     assert said == [] and count > 1_000_000
-    speed = count / seconds
-    print(f"{megabytes:.0f} MB, {count:,} rows, {speed:,.0f} rows per CPU second, {peak / 1e6:.0f} MB")
     assert peak < 400 << 20

@@ -1,0 +1,14 @@
+"""Waiting for what must come, with a limit that only a hang reaches, however busy the machine is."""
+
+import time
+from collections.abc import Callable
+
+HANG_S = 240  # a test that waits without a limit is ended by pytest after 300
+
+
+def until(ready: Callable[[], object]) -> None:
+    """Wait until something is so."""
+    end = time.monotonic() + HANG_S
+    while not ready():
+        assert time.monotonic() < end, f"it was not so within {HANG_S} seconds"
+        time.sleep(0.02)
