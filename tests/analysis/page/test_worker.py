@@ -11,10 +11,11 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from analysis.web.worker import Asked, Found
-from analysis.web.workers import Workers
 from page import Server, children, read_process, serving, table_url
 from waiting import HANG_S, until
+
+from analysis.page.pool import Workers
+from analysis.page.worker import Asked, Found
 
 pytest_plugins = ["page"]
 

@@ -18,11 +18,27 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import mirroring
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import wandb
+from mirroring import (
+    CONFIG,
+    IMAGES,
+    OFFLINE,
+    ONLINE,
+    PATIENT,
+    ROWS,
+    TUTORIAL,
+    add,
+    record,
+    scores,
+    so_far,
+    train,
+    truth,
+)
 from PIL import Image
 from waiting import HANG_S, until
 from wandb_faults import OfflineRun, sabotage
@@ -35,15 +51,10 @@ from trainer.mirror.outbox import MirrorReport, Outbox, RowCount
 from trainer.mirror.table import to_wandb_table
 from trainer.recorder import Recorder
 
-ROWS, CLASSES = 12, 3
-IMAGES = np.random.default_rng(0).integers(0, 256, (ROWS, 8, 8), dtype=np.uint8)
-CONFIG = {"epochs": 2, "batch_size": 32, "lr": 0.001, "l1_size": 32, "l2_size": 64, "conv_kernel": 5, "img_count": 12}
-TUTORIAL = ["id", "image", "guess", "truth", "score_0", "score_1", "score_2"]
-PATIENT: dict[str, Any] = {"start_timeout_s": HANG_S, "patience_s": HANG_S}
-OFFLINE, ONLINE = WandbOptions(**PATIENT), WandbOptions("online", **PATIENT)
 # For what was seen to hang before patience counts.
 BRIEF = WandbOptions(**PATIENT | {"patience_s": 1})
 
+SUPPORT = str(Path(mirroring.__file__).parent)
 FOREVER = "reached(); time.sleep(1e6)"
 STOPPED = "reached(); os.kill(os.getpid(), signal.SIGSTOP)"
 DEAD = "await_go(); os._exit(3)"
@@ -83,53 +94,6 @@ def environment(home: Path) -> Iterator[pytest.MonkeyPatch]:
 @pytest.fixture(autouse=True)
 def at_home(environment: pytest.MonkeyPatch) -> None:
     """Every test runs in that environment."""
-
-
-def scores(epoch: int, rows: int = ROWS) -> Any:
-    raw = np.random.default_rng(epoch).random((rows, CLASSES)).astype(np.float32)
-    return raw / raw.sum(1, keepdims=True)
-
-
-def truth(rows: int = ROWS) -> Any:
-    return np.arange(rows) % CLASSES
-
-
-def add(recorder: Recorder, epoch: int, name: str = "test_predictions", **extra: Any) -> None:
-    with recorder.table(name, epoch=epoch, acc=90.0 + epoch) as table:
-        ids = [f"t-{i}" for i in range(ROWS)]
-        table.add(ids=ids, images=IMAGES, truth=truth(), scores=scores(epoch), **extra)
-
-
-def nothing(_: Recorder) -> None:
-    """What most trainings wait for before their end."""
-
-
-def train(
-    store: Path, wandb: Any, epochs: int = 2, run: str = "cnn", at_end: Callable[[Recorder], object] = nothing
-) -> MirrorReport:
-    """Records a training and returns what W&B got of it."""
-    report = record(store, wandb, epochs, run, at_end).report
-    assert report is not None
-    assert local_epochs(store, run) == list(range(1, epochs + 1))
-    return report
-
-
-def record(
-    store: Path, wandb: Any, epochs: int = 2, run: str = "cnn", at_end: Callable[[Recorder], object] = nothing
-) -> Recorder:
-    """A training of three steps an epoch; fails if a W&B that hangs holds it up."""
-    with Recorder(store, run=run, config=CONFIG, wandb=wandb) as recorder:
-        for epoch in range(1, epochs + 1):
-            for step in range(3):
-                recorder.log(loss=1 / (epoch + step))
-            add(recorder, epoch)
-        at_end(recorder)
-    return recorder
-
-
-def local_epochs(store: Path, run: str = "cnn") -> list[int]:
-    files = sorted((store / run / "test_predictions").glob("*.parquet"))
-    return sorted({epoch for file in files for epoch in pq.read_table(file)["epoch"].to_pylist()})
 
 
 @dataclass(frozen=True)
@@ -217,7 +181,7 @@ def test_two_mirrors_in_one_process_are_two_wandb_runs(tmp_path: Path) -> None:
 LIVE = """
 import sys, wandb
 from pathlib import Path
-from test_wandb_sink import OFFLINE, Recorder, add, train
+from mirroring import OFFLINE, Recorder, add, train
 store = Path(sys.argv[1])
 live = wandb.init(project="mine", mode="offline", settings=wandb.Settings(console="off", x_disable_stats=True))
 report = train(store, live)
@@ -233,7 +197,7 @@ print(live.dir)
 
 
 def test_a_live_run_gets_the_rows_and_is_not_finished_by_us(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent), "WANDB_DIR": str(tmp_path)}
+    environment = {**os.environ, "PYTHONPATH": SUPPORT, "WANDB_DIR": str(tmp_path)}
     for name in ("DATA", "CACHE", "CONFIG"):
         environment[f"WANDB_{name}_DIR"] = str(tmp_path / name)
     command = [sys.executable, "-c", LIVE, str(tmp_path / "store")]
@@ -293,12 +257,6 @@ def test_a_server_that_falls_silent_is_left(tmp_path: Path, server: WandbServer)
     assert recorder.report.mode == "online"
     assert "gave no sign of progress for 1 s" in recorder.report.faults[0]
     assert "wandb sync" in recorder.report.faults[0]
-
-
-def so_far(recorder: Recorder) -> MirrorReport:
-    """What W&B has got."""
-    assert recorder._mirror is not None
-    return recorder._mirror._outbox.report()
 
 
 def mode_of(recorder: Recorder) -> str | None:
@@ -540,7 +498,8 @@ def test_wandb_asked_for_and_not_installed_is_named_at_once(monkeypatch: pytest.
 TRAINING = """
 import sys, time
 from pathlib import Path
-from test_wandb_sink import OFFLINE, Recorder, add, so_far, until
+from mirroring import OFFLINE, Recorder, add, so_far
+from waiting import until
 with Recorder(Path(sys.argv[1]), run="cnn", wandb=OFFLINE) as recorder:
     recorder.log(loss=0.5)
     add(recorder, 1)
@@ -551,7 +510,7 @@ with Recorder(Path(sys.argv[1]), run="cnn", wandb=OFFLINE) as recorder:
 
 
 def test_a_killed_training_leaves_a_failed_run_and_no_process(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    environment = {**os.environ, "PYTHONPATH": SUPPORT}
     command = [sys.executable, "-c", TRAINING, str(tmp_path)]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as training:
         try:
