@@ -7,11 +7,14 @@ EPOCHS ?= 5
 # The folder with MNIST's raw files: tests and benchmarks that need them take it from here.
 MNIST ?=
 PYTEST ?=
+# Which tests: a folder, a file, with pytest's own options (ONLY='tests/analysis/ask -k epochs'). All of them in two processes.
+ONLY ?= tests
+WORKERS = $(if $(filter tests,$(ONLY)),-n 2 --dist worksteal)
 
 BIN := .venv/bin
 MNIST_OPTION := $(if $(MNIST),--mnist="$(MNIST)")
 
-.PHONY: demo test slow lint bench clean
+.PHONY: demo test test-core slow lint bench clean
 
 demo: .venv/demo
 	$(BIN)/secondguess train --run cnn --dataset $(DATASET) --data "$(DATA)" --epochs $(EPOCHS) --overwrite --store "$(STORE)"
@@ -28,16 +31,20 @@ demo: .venv/demo
 	printf 'Look at it all in a browser: $(BIN)/secondguess view --store "$(STORE)"\n'
 
 test: .venv/dev
-	$(BIN)/python -m pytest tests -m "not slow" $(MNIST_OPTION) $(PYTEST)
+	$(BIN)/python -m pytest $(ONLY) -m "not slow" $(WORKERS) $(MNIST_OPTION) $(PYTEST)
+
+# Asking, recording with NumPy, importing and the page, without PyTorch's gigabytes; what trains is skipped, and says so.
+test-core: .venv-core/test
+	.venv-core/bin/python -m pytest $(ONLY) -m "not slow" $(WORKERS) $(MNIST_OPTION) $(PYTEST)
 
 slow: .venv/dev
-	$(BIN)/python -m pytest tests -m slow $(MNIST_OPTION) $(PYTEST)
+	$(BIN)/python -m pytest $(ONLY) -m slow $(WORKERS) $(MNIST_OPTION) $(PYTEST)
 
 lint: .venv/dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -q tests/test_imports.py
+	$(BIN)/python -m pytest -q tests/test_imports.py tests/test_layout.py
 
 bench: .venv/dev
 	@test -n "$(MNIST)" || { echo "make bench needs MNIST's raw files: make bench MNIST=folder" >&2; exit 2; }
@@ -56,10 +63,14 @@ bench: .venv/dev
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	@touch $@
 
-.venv:
+.venv-core/test: pyproject.toml | .venv-core
+	.venv-core/bin/python -m pip install --quiet --editable '.[test]'
+	@touch $@
+
+.venv .venv-core:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 	{ echo "secondguess needs Python 3.11 or newer, $(PYTHON) is older; name another one: make PYTHON=python3.12 …" >&2; exit 2; }
-	$(PYTHON) -m venv .venv
+	$(PYTHON) -m venv $@
 
 clean:
-	rm -rf .venv build dist *.egg-info
+	rm -rf .venv .venv-core build dist *.egg-info

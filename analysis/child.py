@@ -15,7 +15,7 @@ from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis.errors import MissingExtra
+from secondguess.analysis.errors import MissingExtra
 
 Event = list[Any]
 """Its name, then its values."""
@@ -46,7 +46,7 @@ def start(module: str, environment: Mapping[str, str]) -> subprocess.Popen[bytes
 
 def environment(inherited: Mapping[str, str], own: Mapping[str, str], without: Collection[str] = ()) -> dict[str, str]:
     """The environment in which the SDK keeps to the folders that `own` names, asks nothing and shares nothing."""
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).absolute().parents[2]  # which holds the package, also where that is reached by a link
     path = [entry for entry in inherited.get("PYTHONPATH", "").split(os.pathsep) if entry]
     if root.name not in ("site-packages", "dist-packages"):
         path.append(str(root))

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from analysis.ask import questions
-from analysis.ask.questions import Question
-from analysis.commands.options import STORE, answering, store_among
-from analysis.errors import BadInput, MissingExtra, NotFound, SecondguessError
+from secondguess.analysis.ask import questions
+from secondguess.analysis.ask.questions import Question
+from secondguess.analysis.commands.options import STORE, answering, store_among
+from secondguess.analysis.errors import BadInput, MissingExtra, NotFound, SecondguessError
 
 if TYPE_CHECKING:
-    from analysis.engine.duck import Build
+    from secondguess.analysis.engine.duck import Build
 
 # Which extra brings what a command needs that is loaded on use.
 _EXTRAS = {"train": "train", "import": "wandb", "publish": "wandb", "table": "", "save": "", "view": "view"}
@@ -42,22 +42,22 @@ class Commands(click.Group):
 def _elsewhere(name: str) -> click.Command:
     """A command that is loaded on use: the trainer needs packages that asking does not, importing needs no DuckDB."""
     if name == "train":
-        from trainer.command import train
+        from secondguess.trainer.command import train
 
         return train
     if name == "publish":
-        from trainer.mirror.command import publish
+        from secondguess.trainer.mirror.command import publish
 
         return publish
     if name == "import":
-        from analysis.commands.import_ import import_
+        from secondguess.analysis.commands.import_ import import_
 
         return import_
     if name == "view":
-        from analysis.commands.view import view
+        from secondguess.analysis.commands.view import view
 
         return view
-    from analysis.commands import table
+    from secondguess.analysis.commands import table
 
     return table.save if name == "save" else table.table
 
@@ -103,7 +103,7 @@ def cli(ctx: click.Context) -> None:
 @answering()
 def runs(store: Path, **how: Any) -> None:
     """List the runs: state, tables and epochs, rows, errors per epoch."""
-    from analysis.ask.statements import runs_statement
+    from secondguess.analysis.ask.statements import runs_statement
 
     _answer(lambda con: runs_statement(store.absolute()), store, **how)
 
@@ -134,7 +134,7 @@ def sql(select: str, store: Path, **how: Any) -> None:
     FROM takes the tables by name (test_predictions: all runs and epochs), references such as "cnn@5", examples, runs
     and metrics.
     """
-    from analysis.ask import statements
+    from secondguess.analysis.ask import statements
 
     _answer(lambda con: statements.sql(con, store.absolute(), select), store, **how)
 
@@ -168,13 +168,13 @@ def _question_command(question: Question) -> click.Command:
 
 
 def _asked(question: Question, store: Path, refs: Sequence[str], given: Mapping[str, object]) -> "Build":
-    from analysis.ask import statements
+    from secondguess.analysis.ask import statements
 
     return partial(statements.question, store=store, asked=question, refs=refs, given=given)
 
 
 def _answer(build: "Build", store: Path, **how: Any) -> None:
-    from analysis.commands.output import How, give
+    from secondguess.analysis.commands.output import How, give
 
     give(build, store, How(**how))
 

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, TypeVar
 
 import duckdb
 
-from analysis.answers.answer import Answer
-from analysis.ask import questions, statements
-from analysis.engine.duck import Build, explained, starting_over
-from analysis.engine.sqltext import Statement
-from analysis.errors import BadInput, MissingExtra
-from analysis.notebook import Table, remember
-from analysis.schema import DEFAULT_STORE
-from analysis.store.runs import list_runs
-from analysis.tables import saved as views
-from analysis.tables import select
-from analysis.tables.spelling import spelled
+from secondguess.analysis.answers.answer import Answer
+from secondguess.analysis.ask import questions, statements
+from secondguess.analysis.engine.duck import Build, explained, starting_over
+from secondguess.analysis.engine.sqltext import Statement
+from secondguess.analysis.errors import BadInput, MissingExtra
+from secondguess.analysis.notebook import Table, remember
+from secondguess.analysis.schema import DEFAULT_STORE
+from secondguess.analysis.store.runs import list_runs
+from secondguess.analysis.tables import saved as views
+from secondguess.analysis.tables import select
+from secondguess.analysis.tables.spelling import spelled
 
 if TYPE_CHECKING:
     import altair as alt
@@ -60,7 +60,7 @@ class Connection:
     def chart(self, question: str, *tables: str, **options: object) -> "alt.Chart":
         """The chart of a question's answer, as Altair's object; raises SecondguessError, BadInput where it has none."""
         try:
-            from analysis.answers import charts
+            from secondguess.analysis.answers import charts
         except ModuleNotFoundError as error:
             raise MissingExtra(f"{error.name}, which charts need,", "view") from None
         statement, found = self._asked_for(self._asked(question, tables, options))

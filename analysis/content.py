@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from analysis.errors import BadInput
+from secondguess.analysis.errors import BadInput
 
 Pixels = NDArray[np.uint8]
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from analysis.errors import Damaged
+from secondguess.analysis.errors import Damaged
 
 FIRST_RECORD = 7
 _HEADER = struct.Struct("<4sHB")

@@ -10,12 +10,12 @@ from typing import Any
 
 import duckdb
 
-from analysis.answers.answer import Answer, Row
-from analysis.answers.classes import COUNTED_ROWS, by_class, whole
-from analysis.engine.sqltext import Statement
-from analysis.errors import MissingExtra
-from analysis.tables.select import Usual
-from analysis.tables.view import TableView
+from secondguess.analysis.answers.answer import Answer, Row
+from secondguess.analysis.answers.classes import COUNTED_ROWS, by_class, whole
+from secondguess.analysis.engine.sqltext import Statement
+from secondguess.analysis.errors import MissingExtra
+from secondguess.analysis.tables.select import Usual
+from secondguess.analysis.tables.view import TableView
 
 Drawn = Callable[[Usual], tuple[Statement, duckdb.DuckDBPyRelation]]
 """From what chooses a view's columns to its answer with them."""
@@ -52,7 +52,7 @@ class Table:
         return self.statement.text
 
     def _repr_html_(self) -> str:
-        from analysis.tables.usual import usual
+        from secondguess.analysis.tables.usual import usual
 
         statement, relation = self._drawn(partial(usual, self._view))
         return html(statement, relation)
@@ -89,8 +89,8 @@ def _drawn(relation: duckdb.DuckDBPyRelation) -> str | None:
 def html(statement: Statement, relation: duckdb.DuckDBPyRelation) -> str:
     """The first rows of an answer as HTML; raises MissingExtra without the drawing."""
     try:
-        from analysis.answers import cells, columns
-        from analysis.answers.html import fragment, sheet
+        from secondguess.analysis.answers import cells, columns
+        from secondguess.analysis.answers.html import fragment, sheet
     except ModuleNotFoundError as error:
         raise MissingExtra(f"{error.name}, which drawing needs,", "view") from None
     found = _first(statement, relation)

@@ -8,7 +8,7 @@ from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
-from analysis.errors import BadInput
+from secondguess.analysis.errors import BadInput
 
 FORMAT_VERSION = 1
 DEFAULT_STORE = "predictions"

@@ -31,8 +31,10 @@ def mnist_dir(request: pytest.FixtureRequest) -> Path:
 @pytest.fixture(scope="session")
 def trained_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The store `predictions` of two short trainings on the embedded digits, as `make demo` leaves it."""
-    from trainer.reference.settings import Settings
-    from trainer.reference.train import train  # torch takes seconds to load, which most tests need not wait for
+    from secondguess.trainer.reference.settings import Settings
+    from secondguess.trainer.reference.train import (
+        train,  # torch takes seconds to load, which most tests need not wait for
+    )
 
     store = tmp_path_factory.mktemp("trained") / "predictions"
     for run, sizes in (("cnn", (4, 8)), ("double", (8, 16))):

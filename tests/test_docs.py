@@ -31,7 +31,7 @@ def test_every_other_command_is_ours() -> None:
 
 @pytest.mark.parametrize("command", dict.fromkeys(ASKED))
 def test_the_command_runs_and_answers(trained_store: Path, command: str) -> None:
-    words = [sys.executable, "-m", "analysis", *shlex.split(command)[1:]]
+    words = [sys.executable, "-m", "secondguess", *shlex.split(command)[1:]]
     ran = subprocess.run(words, cwd=trained_store.parent, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     assert ran.stdout.strip()

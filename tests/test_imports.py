@@ -1,6 +1,7 @@
-"""Who may import whom, read from the source and seen in processes."""
+"""Who may import whom, room by room: read from the source, and seen in processes."""
 
 import ast
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,15 +13,101 @@ from stores import record
 
 ROOT = Path(__file__).parents[1]
 MODULES = {
-    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
-    for package in ("analysis", "trainer")
-    for path in sorted((ROOT / package).rglob("*.py"))
-}
+    "secondguess." + ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for folder in ("analysis", "trainer")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+} | {f"secondguess.{path.stem}".removesuffix(".__init__"): path for path in sorted((ROOT / "secondguess").glob("*.py"))}
 HEAVY = {"torch", "torchvision", "wandb", "pandas", "pyarrow", "scipy", "altair", "starlette", "sklearn"}
+
+# Each room with the rooms that it may import; a room is a folder, or a module beside the folders. The rooms stand in
+# the order of their storeys: what a room imports stands above it in this list, so no arrow leads back.
+ARROWS: dict[str, set[str]] = {
+    "analysis.errors": set(),
+    "analysis.schema": {"analysis.errors"},
+    "analysis.content": {"analysis.errors"},
+    "analysis.child": {"analysis.errors"},
+    "analysis.frames": {"analysis.errors"},
+    "analysis.store": {"analysis.schema", "analysis.errors"},
+    "analysis.engine": {"analysis.schema", "analysis.errors"},
+    "analysis.language": {"analysis.engine", "analysis.errors"},
+    "analysis.ask": {"analysis.engine", "analysis.store", "analysis.schema", "analysis.errors"},
+    "analysis.tables": {
+        "analysis.ask",
+        "analysis.language",
+        "analysis.engine",
+        "analysis.store",
+        "analysis.schema",
+        "analysis.errors",
+    },
+    "analysis.answers": {
+        "analysis.tables",
+        "analysis.engine",
+        "analysis.content",
+        "analysis.schema",
+        "analysis.errors",
+    },
+    "analysis.importers": {
+        "analysis.store",
+        "analysis.frames",
+        "analysis.child",
+        "analysis.content",
+        "analysis.schema",
+        "analysis.errors",
+    },
+    "analysis.notebook": {"analysis.answers", "analysis.tables", "analysis.engine", "analysis.errors"},
+    "analysis.connection": {
+        "analysis.notebook",
+        "analysis.answers",
+        "analysis.tables",
+        "analysis.ask",
+        "analysis.engine",
+        "analysis.store",
+        "analysis.schema",
+        "analysis.errors",
+    },
+    "analysis.page": {
+        "analysis.answers",
+        "analysis.tables",
+        "analysis.ask",
+        "analysis.engine",
+        "analysis.store",
+        "analysis.schema",
+        "analysis.errors",
+    },
+    "analysis.commands": {
+        "analysis.page",
+        "analysis.importers",
+        "analysis.answers",
+        "analysis.tables",
+        "analysis.engine",
+        "analysis.store",
+        "analysis.schema",
+        "analysis.errors",
+    },
+    "trainer.recording": {"analysis.store", "analysis.content", "analysis.schema", "analysis.errors"},
+    "trainer.mirror": {"analysis.store", "analysis.frames", "analysis.child", "analysis.schema", "analysis.errors"},
+    "trainer.recorder": {"trainer.mirror", "trainer.recording", "analysis.store", "analysis.schema", "analysis.errors"},
+    "trainer.reference": {"trainer.recorder", "trainer.mirror", "analysis.schema", "analysis.errors"},
+    "trainer.command": {"trainer.reference", "analysis.schema", "analysis.errors"},
+    # The command line names every command, the trainer's too, and loads each on use.
+    "analysis.cli": {
+        "trainer.command",
+        "trainer.mirror",
+        "analysis.commands",
+        "analysis.ask",
+        "analysis.engine",
+        "analysis.errors",
+    },
+    "analysis.__main__": {"analysis.cli"},
+    "trainer.__main__": {"analysis.cli"},
+    "__main__": {"analysis.cli"},
+    # The one import name: a lazy door to each face.
+    "secondguess": {"analysis.connection", "trainer.recorder", "analysis.errors"},
+}
 
 
 def imported(path: Path) -> Iterator[str]:
-    """All that a module imports, anywhere in it: the lazy and the conditional too, and names given to import_module."""
+    """All that a module imports, anywhere in it: the lazy and the conditional too."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -29,71 +116,137 @@ def imported(path: Path) -> Iterator[str]:
             base = node.module or ""
             for alias in node.names:
                 yield f"{base}.{alias.name}" if f"{base}.{alias.name}" in MODULES else base
-        elif isinstance(node, ast.Call) and node.args and ast.unparse(node.func).endswith("import_module"):
-            name = node.args[0]
-            if isinstance(name, ast.Constant):
-                yield str(name.value)
 
 
-def arrows(inside: str) -> list[tuple[str, str]]:
-    """Each (module, import) of a package."""
-    return [(name, found) for name, path in MODULES.items() if name.split(".")[0] == inside for found in imported(path)]
+def room_of(module: str) -> str:
+    """`analysis.store` of secondguess.analysis.store.disk; a package's own __init__ belongs to the package."""
+    parts = module.split(".")[1:]
+    return ".".join(parts[:2]) if parts else "secondguess"
+
+
+def arrows() -> list[tuple[str, str]]:
+    """Each (module, module it imports) inside the package."""
+    return [(name, what) for name, path in MODULES.items() for what in imported(path) if what in MODULES]
 
 
 def test_the_modules_are_found() -> None:
-    assert {"analysis", "analysis.cli", "analysis.store.disk", "trainer.recorder"} <= MODULES.keys()
-    assert ("trainer.recording.table", "analysis.store.writer") in arrows("trainer")
-    assert ("analysis.cli", "analysis.ask.statements") in arrows("analysis")
+    assert {"secondguess", "secondguess.analysis.cli", "secondguess.analysis.store.disk"} <= MODULES.keys()
+    assert ("secondguess.trainer.recorder", "secondguess.analysis.store.writer") in arrows()
+    assert ("secondguess.analysis.ask.statements", "secondguess.analysis.ask.scope") in arrows()
 
 
-def test_analysis_imports_neither_the_trainer_nor_torch_nor_wandb() -> None:
-    banned = {"trainer", "torch", "torchvision", "wandb"}
-    found = [(name, what) for name, what in arrows("analysis") if what.split(".")[0] in banned]
-    assert [pair for pair in found if pair[0] != "analysis.importers.wandb.server.api"] == []
+def test_every_module_stands_in_a_room() -> None:
+    assert {room_of(name) for name in MODULES} - {"analysis", "trainer"} == set(ARROWS)
 
 
-def test_the_trainer_imports_the_schema_the_store_the_content_and_the_errors_and_nothing_else_of_analysis() -> None:
-    """`python -m trainer` is the command line with one word put before, and stands above both."""
-    allowed = {"analysis.schema", "analysis.errors", "analysis.store", "analysis.content", "analysis.child"}
-    allowed |= {"analysis.frames"}
-    inside = [arrow for arrow in arrows("trainer") if arrow[0] != "trainer.__main__"]
-    found = [(name, what) for name, what in inside if what.split(".")[0] == "analysis"]
-    assert [pair for pair in found if pair[1] not in allowed and not pair[1].startswith("analysis.store.")] == []
-
-
-def test_the_store_is_below_everything_else() -> None:
-    allowed = {"analysis.schema", "analysis.errors", "analysis.store", "analysis.content"}
-    found = [pair for pair in arrows("analysis") if pair[0].startswith("analysis.store")]
-    own = [pair for pair in found if pair[1].split(".")[0] in {"analysis", "duckdb", "click", "rich"}]
-    assert [pair for pair in own if pair[1] not in allowed and not pair[1].startswith("analysis.store.")] == []
-
-
-def test_the_schema_and_the_errors_are_plain_values() -> None:
-    """Names and types are read by whoever starts, so they cost nothing to import."""
-    for name in ("analysis.schema", "analysis.errors"):
-        own = {what.split(".")[0] for what in imported(MODULES[name])} - set(sys.stdlib_module_names)
-        assert own <= {"analysis"}
-
-
-def test_torch_is_imported_where_networks_are_trained_and_by_no_recorder() -> None:
-    with_torch = {name for name, what in arrows("trainer") if what.split(".")[0] in {"torch", "torchvision"}}
-    assert with_torch <= {
-        "trainer.reference.datasets",
-        "trainer.reference.model",
-        "trainer.reference.train",
-        "trainer.reference.training",
+def test_a_room_imports_only_what_its_line_says() -> None:
+    wrong = {
+        f"{name} imports {what}"
+        for name, what in arrows()
+        if room_of(what) not in {room_of(name), "secondguess"} | ARROWS.get(room_of(name), set())
     }
+    assert sorted(wrong) == []
+
+
+def test_a_room_imports_all_that_its_line_says() -> None:
+    """An arrow that nothing uses any more is taken out of the table."""
+    there = {(room_of(name), room_of(what)) for name, what in arrows()}
+    assert (
+        sorted(
+            f"{room} -> {other}" for room, others in ARROWS.items() for other in others if (room, other) not in there
+        )
+        == []
+    )
+
+
+def test_no_arrow_leads_up() -> None:
+    storey = {room: number for number, room in enumerate(ARROWS)}
+    assert [(room, other) for room, others in ARROWS.items() for other in others if storey[other] >= storey[room]] == []
 
 
 def test_no_modules_import_each_other_in_a_circle() -> None:
-    """Lazy imports counted; a package's own __init__ names its modules as text."""
-    graph = {
-        name: {what for what in imported(path) if what in MODULES and what != name} for name, path in MODULES.items()
-    }
+    """Lazy imports counted."""
+    graph: dict[str, set[str]] = {name: set() for name in MODULES}
+    for name, what in arrows():
+        graph[name] |= {what} - {name}
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
         pytest.fail(" -> ".join(error.args[1]))
+
+
+def test_a_room_loads_only_the_rooms_below_it() -> None:
+    """The same in processes: each room's modules are imported in a fork of one that has imported nothing of ours."""
+    rooms: dict[str, list[str]] = {}
+    for name in MODULES:
+        if not name.endswith("__main__"):
+            rooms.setdefault(room_of(name), []).append(name)
+    code = """
+import importlib, json, os, sys
+for room, modules in json.loads(sys.argv[1]).items():
+    sys.stdout.flush()
+    if os.fork() == 0:
+        missing = []
+        for module in modules:
+            try:
+                importlib.import_module(module)
+            except ModuleNotFoundError as error:
+                if error.name.startswith("secondguess"):
+                    raise
+                missing.append(error.name)
+        print(json.dumps([room, sorted(name for name in sys.modules if name.split(".")[0] == "secondguess"), missing]))
+        sys.stdout.flush()
+        os._exit(0)
+    _, status = os.wait()
+    assert status == 0, room
+"""
+    done = subprocess.run([sys.executable, "-c", code, json.dumps(rooms)], capture_output=True, text=True, check=True)
+    seen = {room: names for room, names, _ in map(json.loads, done.stdout.splitlines())}
+    assert seen.keys() == rooms.keys()
+    above = {
+        f"{room} loads {name}"
+        for room, names in seen.items()
+        for name in names
+        if name.count(".") > 1 and room_of(name) not in {room} | _below(room)
+    }
+    assert sorted(above) == []
+
+
+def _below(room: str) -> set[str]:
+    found: set[str] = set()
+    waiting = list(ARROWS.get(room, ()))
+    while waiting:
+        other = waiting.pop()
+        if other not in found:
+            found.add(other)
+            waiting += ARROWS[other]
+    return found
+
+
+def test_analysis_imports_neither_torch_nor_outside_its_own_process_wandb() -> None:
+    banned = {"torch", "torchvision", "wandb"}
+    found = {
+        name
+        for name, path in MODULES.items()
+        if name.startswith("secondguess.analysis") and {what.split(".")[0] for what in imported(path)} & banned
+    }
+    assert found <= {"secondguess.analysis.importers.wandb.server.api"}
+
+
+def test_the_schema_and_the_errors_are_plain_values() -> None:
+    """Names and types are read by whoever starts, so they cost nothing to import."""
+    for name in ("secondguess.analysis.schema", "secondguess.analysis.errors"):
+        own = {what.split(".")[0] for what in imported(MODULES[name])} - set(sys.stdlib_module_names)
+        assert own <= {"secondguess"}
+
+
+def test_torch_is_imported_where_networks_are_trained_and_by_no_recorder() -> None:
+    with_torch = {
+        room_of(name)
+        for name, path in MODULES.items()
+        if {what.split(".")[0] for what in imported(path)} & {"torch", "torchvision"}
+    }
+    assert with_torch == {"trainer.reference"}
 
 
 @pytest.fixture(scope="module")

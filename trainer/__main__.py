@@ -1,8 +1,9 @@
-"""`python -m trainer` is `secondguess train`."""
+"""`python -m trainer`, in the checkout: `secondguess train`."""
 
-import importlib
 import sys
 
 if __name__ == "__main__":
-    # By name: the command line imports every command, and so stands above this package.
-    importlib.import_module("analysis.cli").main(["train", *sys.argv[1:]])
+    sys.modules.pop("trainer", None)  # this folder by its own name: its modules load under `secondguess` alone
+    from secondguess.analysis.cli import main
+
+    main(["train", *sys.argv[1:]])

@@ -5,9 +5,9 @@ from typing import Any, get_args
 
 import click
 
-from analysis.errors import MissingExtra
-from analysis.schema import STORE_OPTION
-from trainer.reference.settings import Dataset, Settings, WandbMode
+from secondguess.analysis.errors import MissingExtra
+from secondguess.analysis.schema import STORE_OPTION
+from secondguess.trainer.reference.settings import Dataset, Settings, WandbMode
 
 
 def _rows(text: str) -> int | None:
@@ -40,7 +40,7 @@ def train(store: Path, **options: Any) -> None:
     settings = Settings(store=str(store), **options)
     try:
         # torch takes a second to load, which `--help` and wrong options need not wait for.
-        from trainer.reference import train as reference
+        from secondguess.trainer.reference import train as reference
     except ModuleNotFoundError as error:
         if error.name != "torch":
             raise

@@ -9,14 +9,14 @@ from typing import Any, Self
 
 import pyarrow as pa
 
-from analysis.errors import BadInput
-from analysis.schema import DEFAULT_STORE, checked_name
-from analysis.store.commits import Metric
-from analysis.store.runs import run_folder
-from analysis.store.writer import RunWriter
-from trainer.mirror.mirror import MirrorReport, WandbMirror, WandbOptions, require_wandb
-from trainer.recording import provenance
-from trainer.recording.table import Examples, TableRecorder
+from secondguess.analysis.errors import BadInput
+from secondguess.analysis.schema import DEFAULT_STORE, checked_name
+from secondguess.analysis.store.commits import Metric
+from secondguess.analysis.store.runs import run_folder
+from secondguess.analysis.store.writer import RunWriter
+from secondguess.trainer.mirror.mirror import MirrorReport, WandbMirror, WandbOptions, require_wandb
+from secondguess.trainer.recording import provenance
+from secondguess.trainer.recording.table import Examples, TableRecorder
 
 _LAST_EPOCH = 2**31 - 1  # epochs are int32 in the files
 

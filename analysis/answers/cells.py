@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from analysis.answers.answer import cell as plain
-from analysis.answers.answer import text
-from analysis.answers.columns import Shown
-from analysis.content import sniffed
-from analysis.schema import is_wrong
+from secondguess.analysis.answers.answer import cell as plain
+from secondguess.analysis.answers.answer import text
+from secondguess.analysis.answers.columns import Shown
+from secondguess.analysis.content import sniffed
+from secondguess.analysis.schema import is_wrong
 
 _BAR, _LINE = 44, 12  # pixels: a full score, a table's line in a joined cell
 _MOST_BYTES = 256 << 20

@@ -7,13 +7,13 @@ from typing import Any
 
 import altair as alt
 
-from analysis.answers.answer import Answer
-from analysis.answers.classes import ordered
-from analysis.answers.sides import colours
-from analysis.engine.sqltext import is_value
-from analysis.errors import BadInput, MissingExtra
-from analysis.schema import WRONG, at_epoch
-from analysis.tables.view import TableView
+from secondguess.analysis.answers.answer import Answer
+from secondguess.analysis.answers.classes import ordered
+from secondguess.analysis.answers.sides import colours
+from secondguess.analysis.engine.sqltext import is_value
+from secondguess.analysis.errors import BadInput, MissingExtra
+from secondguess.analysis.schema import WRONG, at_epoch
+from secondguess.analysis.tables.view import TableView
 
 _VEGA = "https://vega.github.io/vega-datasets/"
 MOST_MARKS = 2_000

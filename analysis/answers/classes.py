@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from analysis.answers.answer import Answer, Row, text
+from secondguess.analysis.answers.answer import Answer, Row, text
 
 COUNTED_ROWS = 2_000  # the most that is put into order: a row per class, or per pair of them
 _Key = tuple[bool, int, float, str]

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from analysis.engine.kinds import kind_of_sql
-from analysis.schema import is_score, own_name, score_index
+from secondguess.analysis.engine.kinds import kind_of_sql
+from secondguess.analysis.schema import is_score, own_name, score_index
 
 
 @dataclass(frozen=True)

@@ -14,16 +14,16 @@ from typing import IO, TYPE_CHECKING, Any
 
 import duckdb
 
-from analysis.answers.answer import Answer
-from analysis.answers.terminal import markdown
-from analysis.errors import BadInput
+from secondguess.analysis.answers.answer import Answer
+from secondguess.analysis.answers.terminal import markdown
+from secondguess.analysis.errors import BadInput
 
 if TYPE_CHECKING:
     import pyarrow as pa
 import hashlib
 from dataclasses import replace
 
-from analysis.answers.answer import Row
+from secondguess.analysis.answers.answer import Row
 
 _FORMS = {"csv", "markdown"}
 
@@ -56,7 +56,7 @@ def _placed(value: Any, place: Path, written: set[str]) -> Any:
     data = value.get("bytes") if isinstance(value, dict) else None
     if not isinstance(data, bytes):
         return value
-    from analysis.content import suffix
+    from secondguess.analysis.content import suffix
 
     name = hashlib.sha256(data).hexdigest()[:16] + suffix(data)
     if name not in written:

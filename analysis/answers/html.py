@@ -5,8 +5,8 @@ from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, select_autoescape
 
-from analysis.answers.sides import COLOURS, side
-from analysis.schema import LETTERS
+from secondguess.analysis.answers.sides import COLOURS, side
+from secondguess.analysis.schema import LETTERS
 
 SHEET = "secondguess.css"
 
@@ -14,7 +14,7 @@ SHEET = "secondguess.css"
 def environment(*packages: str) -> Environment:
     """The templates of these packages and of this one; what they are given is text, and no markup."""
     found = Environment(
-        loader=ChoiceLoader([PackageLoader(name) for name in (*packages, "analysis.answers")]),
+        loader=ChoiceLoader([PackageLoader(name) for name in (*packages, "secondguess.analysis.answers")]),
         autoescape=select_autoescape(),
         trim_blocks=True,
         lstrip_blocks=True,
@@ -37,7 +37,7 @@ def sheet() -> str:
         for name, colour in COLOURS.items()
         for how in ("fill", "stroke")
     )
-    own = (files("analysis.answers") / SHEET).read_text(encoding="utf-8")
+    own = (files("secondguess.analysis.answers") / SHEET).read_text(encoding="utf-8")
     return f":root {{\n{root}}}\n{marks}{own}"
 
 

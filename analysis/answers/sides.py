@@ -1,6 +1,6 @@
 """The colours of the sides of a comparison."""
 
-from analysis.schema import LETTERS
+from secondguess.analysis.schema import LETTERS
 
 COLOURS = {"a": "#14764a", "b": "#6d42c1"}  # on white; the page's sheet has those on black
 OTHERS = "#8d8f8a"

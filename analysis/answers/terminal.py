@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Any
 
-from analysis.answers.answer import Answer, Row, bars, brief, cell
-from analysis.answers.classes import COUNTED_ROWS, ordered, whole
-from analysis.answers.grid import Column, Grid
-from analysis.schema import at_epoch, is_score, own_name, score_index
+from secondguess.analysis.answers.answer import Answer, Row, bars, brief, cell
+from secondguess.analysis.answers.classes import COUNTED_ROWS, ordered, whole
+from secondguess.analysis.answers.grid import Column, Grid
+from secondguess.analysis.schema import at_epoch, is_score, own_name, score_index
 
 _FEW_SCORES = 4  # so many are still shown as numbers
 _WIDEST_MATRIX = 20

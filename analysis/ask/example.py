@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from analysis.engine.sqltext import identifier, literal
-from analysis.schema import WRONG
+from secondguess.analysis.engine.sqltext import identifier, literal
+from secondguess.analysis.schema import WRONG
 
 
 @dataclass(frozen=True)

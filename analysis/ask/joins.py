@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 
 import duckdb
 
-from analysis.ask import matching
-from analysis.ask.matching import Side
-from analysis.ask.refs import Selection
-from analysis.ask.scope import PLACE, Relation, RunNames, class_order, columns_of, same_labels, stacked
-from analysis.engine.kinds import Kind
-from analysis.engine.sqltext import as_text, identifier
-from analysis.engine.statement import JoinReport
-from analysis.errors import BadInput, listing
-from analysis.schema import LETTERS, WRONG, folded, reference
-from analysis.store.records import Epoch
+from secondguess.analysis.ask import matching
+from secondguess.analysis.ask.matching import Side
+from secondguess.analysis.ask.refs import Selection
+from secondguess.analysis.ask.scope import PLACE, Relation, RunNames, class_order, columns_of, same_labels, stacked
+from secondguess.analysis.engine.kinds import Kind
+from secondguess.analysis.engine.sqltext import as_text, identifier
+from secondguess.analysis.engine.statement import JoinReport
+from secondguess.analysis.errors import BadInput, listing
+from secondguess.analysis.schema import LETTERS, WRONG, folded, reference
+from secondguess.analysis.store.records import Epoch
 
 _REAL = ("float", "double", "halffloat", "decimal")
 _LAST = ("run", "epoch", "examples", WRONG, PLACE)

@@ -6,12 +6,12 @@ from typing import Any
 
 import duckdb
 
-from analysis.ask.scope import Relation, ctes, examples
-from analysis.engine.sqltext import identifier
-from analysis.engine.statement import JoinReport
-from analysis.errors import BadInput
-from analysis.schema import reference
-from analysis.store.records import Epoch
+from secondguess.analysis.ask.scope import Relation, ctes, examples
+from secondguess.analysis.engine.sqltext import identifier
+from secondguess.analysis.engine.statement import JoinReport
+from secondguess.analysis.errors import BadInput
+from secondguess.analysis.schema import reference
+from secondguess.analysis.store.records import Epoch
 
 # What each side has per key: how many rows, and the least and greatest truth among them.
 _KEYS = """SELECT key, count(*) AS n, min(truth) AS least, max(truth) AS greatest

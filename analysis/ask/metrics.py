@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from analysis.engine.sqltext import literal
+from secondguess.analysis.engine.sqltext import literal
 
 _POINTS = 300  # of a run's metric
 _MARKS = 3_000  # of a chart

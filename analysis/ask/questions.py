@@ -13,7 +13,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from analysis.errors import BadInput, NotFound, listing
+from secondguess.analysis.errors import BadInput, NotFound, listing
 
 _HEADER = re.compile(r"--\s*(?P<key>[a-z]+):\s*(?P<value>.*)")
 _OPTION = re.compile(
@@ -126,7 +126,7 @@ def read(name: str, text: str) -> Question:
 
 def _sources(store: Path) -> dict[str, Traversable]:
     found: dict[str, Traversable] = {}
-    for folder in (files("analysis") / "sql", store / "questions"):
+    for folder in (files("secondguess.analysis") / "sql", store / "questions"):
         if folder.is_dir():
             own = {path.name.removesuffix(".sql"): path for path in folder.iterdir() if path.name.endswith(".sql")}
             found.update({name: own[name] for name in sorted(own) if name not in found and not name.startswith(".")})

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from analysis.errors import BadInput, Damaged, NotFound, SecondguessError, listing
-from analysis.schema import DEFAULT_TABLE, read_as, reference, whole_name
-from analysis.store.records import Epoch
-from analysis.store.runs import Run, list_runs
+from secondguess.analysis.errors import BadInput, Damaged, NotFound, SecondguessError, listing
+from secondguess.analysis.schema import DEFAULT_TABLE, read_as, reference, whole_name
+from secondguess.analysis.store.records import Epoch
+from secondguess.analysis.store.runs import Run, list_runs
 
 _WORDS = ("last", "best", "all")
 _EPOCH = re.compile(r"[0-9]{1,9}")

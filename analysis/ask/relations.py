@@ -5,12 +5,12 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from analysis.ask import scope
-from analysis.ask.refs import parse, present, select, tables_of, whole
-from analysis.ask.scope import Relation
-from analysis.engine.sqltext import literal
-from analysis.errors import NotFound, listing
-from analysis.store.runs import Run
+from secondguess.analysis.ask import scope
+from secondguess.analysis.ask.refs import parse, present, select, tables_of, whole
+from secondguess.analysis.ask.scope import Relation
+from secondguess.analysis.engine.sqltext import literal
+from secondguess.analysis.errors import NotFound, listing
+from secondguess.analysis.store.runs import Run
 
 _COLUMNS = {
     "run": "VARCHAR",

@@ -4,13 +4,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from analysis.ask.refs import Selection, called
-from analysis.engine.kinds import Kind, kind_of
-from analysis.engine.sqltext import as_text, identifier, literal, read_parquet
-from analysis.errors import BadInput, Damaged
-from analysis.schema import WRONG, folded, is_score, read_as, score_column, wrong
-from analysis.store.records import Epoch
-from analysis.store.runs import Run
+from secondguess.analysis.ask.refs import Selection, called
+from secondguess.analysis.engine.kinds import Kind, kind_of
+from secondguess.analysis.engine.sqltext import as_text, identifier, literal, read_parquet
+from secondguess.analysis.errors import BadInput, Damaged
+from secondguess.analysis.schema import WRONG, folded, is_score, read_as, score_column, wrong
+from secondguess.analysis.store.records import Epoch
+from secondguess.analysis.store.runs import Run
 
 _SQL_TYPES = {"string": "VARCHAR", "int64": "BIGINT", "int32": "INTEGER", "float": "FLOAT", "double": "DOUBLE"}
 _STANDARD = {

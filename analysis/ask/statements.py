@@ -5,19 +5,19 @@ from pathlib import Path
 
 import duckdb
 
-from analysis.ask import joins, scope
-from analysis.ask.joins import Join
-from analysis.ask.questions import Question
-from analysis.ask.refs import Runs, Selection, listed, present, resolve, row_notes, run_notes, tables_of
-from analysis.ask.relations import free_relation, runs_relation
-from analysis.ask.scope import Relation
-from analysis.engine import guard
-from analysis.engine.passages import FREE_SQL, Passage
-from analysis.engine.sqltext import Statement
-from analysis.engine.statement import JoinReport
-from analysis.errors import BadInput, NotFound, Refused, SecondguessError
-from analysis.schema import WRONG, folded
-from analysis.store.runs import list_runs
+from secondguess.analysis.ask import joins, scope
+from secondguess.analysis.ask.joins import Join
+from secondguess.analysis.ask.questions import Question
+from secondguess.analysis.ask.refs import Runs, Selection, listed, present, resolve, row_notes, run_notes, tables_of
+from secondguess.analysis.ask.relations import free_relation, runs_relation
+from secondguess.analysis.ask.scope import Relation
+from secondguess.analysis.engine import guard
+from secondguess.analysis.engine.passages import FREE_SQL, Passage
+from secondguess.analysis.engine.sqltext import Statement
+from secondguess.analysis.engine.statement import JoinReport
+from secondguess.analysis.errors import BadInput, NotFound, Refused, SecondguessError
+from secondguess.analysis.schema import WRONG, folded
+from secondguess.analysis.store.runs import list_runs
 
 _RUNS = """SELECT run, state, table_name AS "table", epochs, list_sum(rows) AS rows, errors, origin, created, config
 FROM runs"""

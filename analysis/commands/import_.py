@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from analysis.schema import STORE_OPTION
+from secondguess.analysis.schema import STORE_OPTION
 
 
 @click.command(name="import", short_help="Import W&B runs, tables and prediction files.")
@@ -33,10 +33,10 @@ def import_(source: str, store: Path, dry_run: bool, epoch_key: str, **given: An
     """
     gc.set_threshold(100_000)  # cells come by the million, and none is in a cycle that would have to be found
     # A quarter of a second of Arrow, which `--help` need not wait for.
-    from analysis.importers.unseen_pandas import keep_pandas_unseen
+    from secondguess.analysis.importers.unseen_pandas import keep_pandas_unseen
 
     keep_pandas_unseen()
-    from analysis.importers import importing
+    from secondguess.analysis.importers import importing
 
     given["id"] = given.pop("id_")
     importing.bring(source, store.absolute(), importing.how(**given), epoch_key, dry_run)

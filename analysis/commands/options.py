@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from analysis.schema import STORE_OPTION, default_store
+from secondguess.analysis.schema import STORE_OPTION, default_store
 
 
 def _store_above() -> Path:

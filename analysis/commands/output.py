@@ -7,13 +7,13 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 
-from analysis.answers import files, terminal
-from analysis.answers.answer import Answer
-from analysis.engine.duck import Build, Rows, answered, batches, bind, page
-from analysis.engine.kinds import kind_of_sql
-from analysis.engine.sqltext import Statement
-from analysis.errors import BadInput, MissingExtra, listing
-from analysis.schema import is_score, own_name
+from secondguess.analysis.answers import files, terminal
+from secondguess.analysis.answers.answer import Answer
+from secondguess.analysis.engine.duck import Build, Rows, answered, batches, bind, page
+from secondguess.analysis.engine.kinds import kind_of_sql
+from secondguess.analysis.engine.sqltext import Statement
+from secondguess.analysis.errors import BadInput, MissingExtra, listing
+from secondguess.analysis.schema import is_score, own_name
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def give(build: Build, store: Path, how: How) -> None:
 def _charted(answer: Answer, path: Path) -> Answer:
     """Draw the answer's chart into a file; the rows, which were read for it, are given back."""
     try:
-        from analysis.answers import charts
+        from secondguess.analysis.answers import charts
     except ModuleNotFoundError as error:
         raise MissingExtra(f"{error.name}, which charts need,", "view") from None
     rows = iter(answer.rows)

@@ -8,11 +8,11 @@ from typing import Any
 
 import click
 
-from analysis.commands import output
-from analysis.commands.options import STORE, answering
-from analysis.tables import saved as views
-from analysis.tables import select
-from analysis.tables.spelling import spelled
+from secondguess.analysis.commands import output
+from secondguess.analysis.commands.options import STORE, answering
+from secondguess.analysis.tables import saved as views
+from secondguess.analysis.tables import select
+from secondguess.analysis.tables.spelling import spelled
 
 _PAGE = 50  # rows of a table on the terminal
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import click
 
-from analysis.commands.options import STORE
-from analysis.errors import MissingExtra
-from analysis.store.runs import list_runs
+from secondguess.analysis.commands.options import STORE
+from secondguess.analysis.errors import MissingExtra
+from secondguess.analysis.store.runs import list_runs
 
 
 @click.command()
@@ -22,7 +22,7 @@ def view(store: Path, host: str, port: int, no_browser: bool, seconds: float, me
     """Look at the predictions in a browser: a page of this machine's own, with nothing from elsewhere."""
     list_runs(store.absolute())
     try:
-        from analysis.page import server
+        from secondguess.analysis.page import server
     except ModuleNotFoundError as error:
         raise MissingExtra(f"{error.name}, which `secondguess view` needs,", "view") from None
     server.serve(store.absolute(), (host, port), browser=not no_browser, seconds=seconds, memory=memory)

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
-from analysis.engine.passages import Passage, fault_in, moved
-from analysis.engine.sqltext import Statement, literal, pattern
-from analysis.errors import Damaged, Refused, SecondguessError
+from secondguess.analysis.engine.passages import Passage, fault_in, moved
+from secondguess.analysis.engine.sqltext import Statement, literal, pattern
+from secondguess.analysis.errors import Damaged, Refused, SecondguessError
 
 if TYPE_CHECKING:
     import pyarrow as pa

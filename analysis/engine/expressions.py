@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 
 import duckdb
 
-from analysis.engine import guard
-from analysis.engine.passages import Passage
-from analysis.engine.sqltext import identifier
-from analysis.errors import BadInput, Fault, Refused, listing, meant
-from analysis.schema import WRONG, folded
+from secondguess.analysis.engine import guard
+from secondguess.analysis.engine.passages import Passage
+from secondguess.analysis.engine.sqltext import identifier
+from secondguess.analysis.errors import BadInput, Fault, Refused, listing, meant
+from secondguess.analysis.schema import WRONG, folded
 
 _LONGEST, _MESSAGE = 120, 500  # characters of a text and of what is wrong with it that are repeated
 _OPEN, _CLOSE = b"([{", b")]}"

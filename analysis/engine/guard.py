@@ -12,10 +12,10 @@ from typing import Any
 
 import duckdb
 
-from analysis.engine.passages import FREE_SQL, Passage
-from analysis.engine.sqltext import Parameter
-from analysis.errors import Refused
-from analysis.schema import folded
+from secondguess.analysis.engine.passages import FREE_SQL, Passage
+from secondguess.analysis.engine.sqltext import Parameter
+from secondguess.analysis.errors import Refused
+from secondguess.analysis.schema import folded
 
 _NO_TREE = "not implemented"  # the kind of DuckDB's error for a statement that is no SELECT
 _LONGEST = 65_536  # bytes: some hundred thousand brackets cost a gigabyte

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 import duckdb
 
-from analysis.errors import Fault
+from secondguess.analysis.errors import Fault
 
 FREE_SQL, FILTER, WANDB_FILTER = "the SQL", "the filter", "the W&B filter"
 

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from analysis.engine.kinds import Kind
-from analysis.engine.passages import Passage, moved
-from analysis.engine.statement import JoinReport
-from analysis.errors import BadInput
+from secondguess.analysis.engine.kinds import Kind
+from secondguess.analysis.engine.passages import Passage, moved
+from secondguess.analysis.engine.statement import JoinReport
+from secondguess.analysis.errors import BadInput
 
 _WILDCARD = re.compile(r"[\[*?]")
 

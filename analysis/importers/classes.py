@@ -11,9 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from analysis.errors import BadInput, listing
-from analysis.importers.roles import Roles
-from analysis.schema import CLASSES, MIRROR
+from secondguess.analysis.errors import BadInput, listing
+from secondguess.analysis.importers.roles import Roles
+from secondguess.analysis.schema import CLASSES, MIRROR
 
 EXACT = float(1 << 53)
 """From here on, a float may stand for another whole number than was meant."""

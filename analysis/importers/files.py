@@ -8,9 +8,9 @@ import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
 
-from analysis.errors import BadInput, Damaged
-from analysis.importers.source import Batches, SourceRun, SourceTable, TableRows
-from analysis.schema import DEFAULT_TABLE, folded
+from secondguess.analysis.errors import BadInput, Damaged
+from secondguess.analysis.importers.source import Batches, SourceRun, SourceTable, TableRows
+from secondguess.analysis.schema import DEFAULT_TABLE, folded
 
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson")
 _ROWS = 50_000

@@ -8,19 +8,19 @@ from pathlib import Path
 
 import click
 
-from analysis.content import FileDigests
-from analysis.errors import AlreadyThere, BadInput, Damaged, NotFound
-from analysis.importers.classes import given_classes
-from analysis.importers.oddities import Oddities
-from analysis.importers.progress import Progress, bar, unseen
-from analysis.importers.roles import Given
-from analysis.importers.rows import pictures, rows
-from analysis.importers.source import SourceRun
-from analysis.importers.wandb.artifact import artifact_folder, table_file
-from analysis.importers.wandb.media import WandbFolders
-from analysis.importers.wandb.offline import logs, offline_run
-from analysis.importers.writing import How, ImportedRun, Plan, described, image_notes, plan, write
-from analysis.schema import at_epoch
+from secondguess.analysis.content import FileDigests
+from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotFound
+from secondguess.analysis.importers.classes import given_classes
+from secondguess.analysis.importers.oddities import Oddities
+from secondguess.analysis.importers.progress import Progress, bar, unseen
+from secondguess.analysis.importers.roles import Given
+from secondguess.analysis.importers.rows import pictures, rows
+from secondguess.analysis.importers.source import SourceRun
+from secondguess.analysis.importers.wandb.artifact import artifact_folder, table_file
+from secondguess.analysis.importers.wandb.media import WandbFolders
+from secondguess.analysis.importers.wandb.offline import logs, offline_run
+from secondguess.analysis.importers.writing import How, ImportedRun, Plan, described, image_notes, plan, write
+from secondguess.analysis.schema import at_epoch
 
 
 def surveyed(planned: Plan, progress: Progress = unseen) -> ImportedRun:
@@ -100,8 +100,8 @@ def _elsewhere(source: str, store: Path, how: How, epoch_key: str) -> Sequence[S
     """The runs of a project on W&B's server, where the source looks like one; what is downloaded stays in the store."""
     if not _PROJECT.fullmatch(source):
         raise BadInput(f"no file or folder {source}; on W&B's server, write ENTITY/PROJECT or ENTITY/PROJECT/RUN")
-    from analysis.importers.wandb import project
-    from analysis.importers.wandb.server import download
+    from secondguess.analysis.importers.wandb import project
+    from secondguess.analysis.importers.wandb.server import download
 
     with bar("W&B") as progress:
         downloader = download.Downloader(store / ".incoming" / "wandb", progress=lambda: progress("asking", 0))
@@ -112,7 +112,7 @@ def _elsewhere(source: str, store: Path, how: How, epoch_key: str) -> Sequence[S
 def _sources(source: Path, how: How, epoch_key: str) -> Sequence[SourceRun]:
     """The runs that the path holds; raises BadInput where it is nothing that can be imported."""
     if source.is_file():
-        from analysis.importers import files
+        from secondguess.analysis.importers import files
 
         if source.suffix.lower() in files.SUFFIXES:
             return [files.read_file(source, how.epoch)]

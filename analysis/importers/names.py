@@ -3,8 +3,8 @@
 import re
 from collections.abc import Iterable
 
-from analysis.errors import BadInput
-from analysis.schema import checked_name
+from secondguess.analysis.errors import BadInput
+from secondguess.analysis.schema import checked_name
 
 _FORBIDDEN = re.compile(r"[/@*?\x00-\x1f\x7f-\x9f]+")
 

@@ -9,9 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from analysis.errors import listing
-from analysis.importers.classes import EXACT, is_json, is_text, scores_of
-from analysis.importers.rows import Layout, places
+from secondguess.analysis.errors import listing
+from secondguess.analysis.importers.classes import EXACT, is_json, is_text, scores_of
+from secondguess.analysis.importers.rows import Layout, places
 
 _SLACK = 0.05  # scores of ten classes, rounded to two digits, still add up to 1 within that
 

@@ -10,7 +10,7 @@ import stat
 from io import BufferedReader
 from pathlib import Path
 
-from analysis.errors import BadInput, NotFound
+from secondguess.analysis.errors import BadInput, NotFound
 
 _LONGEST_PATH = 4096
 _PLAIN = re.compile(r"(?:[\w-][\w.-]*/)*[\w-][\w.-]*", re.ASCII)  # what nearly all names are: one look is enough

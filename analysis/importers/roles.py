@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 
 import pyarrow as pa
 
-from analysis.errors import BadInput, listing
+from secondguess.analysis.errors import BadInput, listing
 
 _NAMES = {
     "id": ("id", "example_id", "index", "idx"),

@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.content import FileDigests
-from analysis.importers.classes import Classes, as_text, is_text, score
-from analysis.importers.roles import Roles
-from analysis.schema import RESERVED_COLUMNS, folded, is_score, score_column
+from secondguess.analysis.content import FileDigests
+from secondguess.analysis.importers.classes import Classes, as_text, is_text, score
+from secondguess.analysis.importers.roles import Roles
+from secondguess.analysis.schema import RESERVED_COLUMNS, folded, is_score, score_column
 
 
 @dataclass(frozen=True)

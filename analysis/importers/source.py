@@ -10,7 +10,7 @@ import pyarrow as pa
 MEDIA = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 
 Metric = tuple[int | None, int | None, str, float]
-"""(step, epoch, name, value), as `analysis.store` takes them."""
+"""(step, epoch, name, value), as `secondguess.analysis.store` takes them."""
 
 _REASONS_KEPT = 5
 

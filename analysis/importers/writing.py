@@ -10,22 +10,22 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.content import FileDigests
-from analysis.errors import AlreadyThere, BadInput
-from analysis.importers.classes import classes_of, mirrored_classes, without_classes
-from analysis.importers.names import free_name, table_names
-from analysis.importers.oddities import Oddities
-from analysis.importers.progress import Progress, unseen
-from analysis.importers.roles import Given, recognise
-from analysis.importers.rows import Layout, Pictures, layout, pictures, rows
-from analysis.importers.source import MediaCount, SourceRun, SourceTable, TableRows
-from analysis.schema import at_epoch
-from analysis.store.adoption import adopt, staging
-from analysis.store.commits import EpochRows
-from analysis.store.disk import synced_at_end
-from analysis.store.examples import Batch, ExamplesWriter
-from analysis.store.runs import Run, list_runs
-from analysis.store.writer import RunWriter
+from secondguess.analysis.content import FileDigests
+from secondguess.analysis.errors import AlreadyThere, BadInput
+from secondguess.analysis.importers.classes import classes_of, mirrored_classes, without_classes
+from secondguess.analysis.importers.names import free_name, table_names
+from secondguess.analysis.importers.oddities import Oddities
+from secondguess.analysis.importers.progress import Progress, unseen
+from secondguess.analysis.importers.roles import Given, recognise
+from secondguess.analysis.importers.rows import Layout, Pictures, layout, pictures, rows
+from secondguess.analysis.importers.source import MediaCount, SourceRun, SourceTable, TableRows
+from secondguess.analysis.schema import at_epoch
+from secondguess.analysis.store.adoption import adopt, staging
+from secondguess.analysis.store.commits import EpochRows
+from secondguess.analysis.store.disk import synced_at_end
+from secondguess.analysis.store.examples import Batch, ExamplesWriter
+from secondguess.analysis.store.runs import Run, list_runs
+from secondguess.analysis.store.writer import RunWriter
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from analysis.language.operators import Reader, arguments, given, is_null, same_kind, slice_of, whole
-from analysis.language.syntax import Call, Lambda, Literal, Node, Unary, refused
-from analysis.language.values import (
+from secondguess.analysis.language.operators import Reader, arguments, given, is_null, same_kind, slice_of, whole
+from secondguess.analysis.language.syntax import Call, Lambda, Literal, Node, Unary, refused
+from secondguess.analysis.language.values import (
     Group,
     Item,
     Listed,

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
 
-from analysis.engine.sqltext import literal
-from analysis.language.syntax import Binary, Call, Literal, Node, Unary, refused, spelled
-from analysis.language.values import (
+from secondguess.analysis.engine.sqltext import literal
+from secondguess.analysis.language.syntax import Binary, Call, Literal, Node, Unary, refused, spelled
+from secondguess.analysis.language.values import (
     NULL,
     Item,
     Kind,

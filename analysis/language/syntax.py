@@ -9,7 +9,7 @@ from typing import Any
 from lark import Lark, Token, Transformer
 from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
-from analysis.errors import BadInput, Fault
+from secondguess.analysis.errors import BadInput, Fault
 
 LONGEST = 65_536  # bytes
 _SAME = {"&&": "and", "||": "or", "not": "!", "===": "==", "!==": "!="}
@@ -159,7 +159,7 @@ def parse(text: str) -> Node:
 
 @cache
 def _parser() -> Lark:
-    grammar = (files("analysis.language") / "grammar.lark").read_text(encoding="utf-8")
+    grammar = (files("secondguess.analysis.language") / "grammar.lark").read_text(encoding="utf-8")
     # The tree is built while the text is read, from the leaves up: no depth of brackets costs a stack frame.
     return Lark(grammar, parser="lalr", maybe_placeholders=False, transformer=_Builder())
 

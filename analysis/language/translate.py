@@ -28,11 +28,20 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 
-from analysis.engine.sqltext import literal
-from analysis.errors import BadInput, listing
-from analysis.language.lists import OF_LISTS, item_at, of_group, of_list
-from analysis.language.operators import FUNCTIONS, Reader, arguments, combined, date, given, operated, turned
-from analysis.language.syntax import (
+from secondguess.analysis.engine.sqltext import literal
+from secondguess.analysis.errors import BadInput, listing
+from secondguess.analysis.language.lists import OF_LISTS, item_at, of_group, of_list
+from secondguess.analysis.language.operators import (
+    FUNCTIONS,
+    Reader,
+    arguments,
+    combined,
+    date,
+    given,
+    operated,
+    turned,
+)
+from secondguess.analysis.language.syntax import (
     Array,
     Binary,
     Call,
@@ -48,7 +57,7 @@ from analysis.language.syntax import (
     refused,
     spelled,
 )
-from analysis.language.values import (
+from secondguess.analysis.language.values import (
     Group,
     Item,
     Kind,

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from analysis.engine.sqltext import literal
-from analysis.language.syntax import Node, refused
+from secondguess.analysis.engine.sqltext import literal
+from secondguess.analysis.language.syntax import Node, refused
 
 Kind = Literal["number", "text", "boolean", "date", "media", "list", "other"]
 

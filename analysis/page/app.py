@@ -13,14 +13,14 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from analysis.answers.html import SHEET, sheet
-from analysis.errors import SecondguessError
-from analysis.page import urls
-from analysis.page.gate import Gate, Keys
-from analysis.page.pages import example, export, question, run, runs, sql, table
-from analysis.page.pool import Workers
-from analysis.page.site import Site, drawn, site, status_of
-from analysis.tables import saved
+from secondguess.analysis.answers.html import SHEET, sheet
+from secondguess.analysis.errors import SecondguessError
+from secondguess.analysis.page import urls
+from secondguess.analysis.page.gate import Gate, Keys
+from secondguess.analysis.page.pages import example, export, question, run, runs, sql, table
+from secondguess.analysis.page.pool import Workers
+from secondguess.analysis.page.site import Site, drawn, site, status_of
+from secondguess.analysis.tables import saved
 
 _log = logging.getLogger("secondguess")
 _STATIC = {SHEET: "text/css", "secondguess.js": "text/javascript", "mark.svg": "image/svg+xml"}
@@ -77,7 +77,7 @@ async def _static(request: Request) -> Response:
     name = request.path_params["name"]
     if name not in _STATIC:
         return PlainTextResponse("no such file\n", 404)
-    data = sheet() if name == SHEET else (files("analysis.page") / "static" / name).read_bytes()
+    data = sheet() if name == SHEET else (files("secondguess.analysis.page") / "static" / name).read_bytes()
     return Response(data, media_type=_STATIC[name])
 
 

@@ -11,8 +11,8 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Self
 
-from analysis.errors import SecondguessError
-from analysis.page.worker import Asked, Found, serve
+from secondguess.analysis.errors import SecondguessError
+from secondguess.analysis.page.worker import Asked, Found, serve
 
 _AT_ONCE = 2
 _LOOK = 0.02  # seconds between looks at the pipe

@@ -12,9 +12,9 @@ from pathlib import Path
 import click
 import uvicorn
 
-from analysis.errors import BadInput
-from analysis.page.app import application
-from analysis.page.gate import OPEN, Keys
+from secondguess.analysis.errors import BadInput
+from secondguess.analysis.page.app import application
+from secondguess.analysis.page.gate import OPEN, Keys
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 

@@ -11,15 +11,15 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
-from analysis.answers.cells import Bar, Images, Row
-from analysis.answers.files import jsonable
-from analysis.answers.html import environment
-from analysis.errors import AlreadyThere, BadInput, NotFound, SecondguessError
-from analysis.page import urls
-from analysis.page.gate import Keys
-from analysis.page.pool import Gone, TooSlow, Workers
-from analysis.page.worker import Asked, Found
-from analysis.tables.view import TableView
+from secondguess.analysis.answers.cells import Bar, Images, Row
+from secondguess.analysis.answers.files import jsonable
+from secondguess.analysis.answers.html import environment
+from secondguess.analysis.errors import AlreadyThere, BadInput, NotFound, SecondguessError
+from secondguess.analysis.page import urls
+from secondguess.analysis.page.gate import Keys
+from secondguess.analysis.page.pool import Gone, TooSlow, Workers
+from secondguess.analysis.page.worker import Asked, Found
+from secondguess.analysis.tables.view import TableView
 
 CHART = b"<!--chart-->"
 _SHORT = 160
@@ -92,7 +92,7 @@ def _filtered(view: TableView, how: str, name: str, value: Any) -> TableView:
         return view
 
 
-_TEMPLATES = environment("analysis.page")
+_TEMPLATES = environment("secondguess.analysis.page")
 _TEMPLATES.globals |= {"cell_urls": CellUrls, "image_source": urls.image, "score_cell": _score}
 
 

@@ -5,9 +5,9 @@ from urllib.parse import urlencode
 
 from starlette.datastructures import QueryParams
 
-from analysis.errors import BadInput
-from analysis.tables.spelling import spelled
-from analysis.tables.view import TableView
+from secondguess.analysis.errors import BadInput
+from secondguess.analysis.tables.spelling import spelled
+from secondguess.analysis.tables.view import TableView
 
 _MANY = ("where", "wandb_filter")
 _COMPUTED = ("add", "wandb_add", "aggregate", "wandb_aggregate")

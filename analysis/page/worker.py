@@ -11,18 +11,18 @@ from typing import Any
 
 import duckdb
 
-from analysis.answers import files
-from analysis.answers.answer import Answer
-from analysis.ask import questions, statements
-from analysis.ask.refs import Runs
-from analysis.engine import duck
-from analysis.engine.duck import Build, answered
-from analysis.engine.kinds import kind_of_sql
-from analysis.engine.statement import JoinReport
-from analysis.errors import SecondguessError
-from analysis.tables import select
-from analysis.tables.usual import usual
-from analysis.tables.view import TableView
+from secondguess.analysis.answers import files
+from secondguess.analysis.answers.answer import Answer
+from secondguess.analysis.ask import questions, statements
+from secondguess.analysis.ask.refs import Runs
+from secondguess.analysis.engine import duck
+from secondguess.analysis.engine.duck import Build, answered
+from secondguess.analysis.engine.kinds import kind_of_sql
+from secondguess.analysis.engine.statement import JoinReport
+from secondguess.analysis.errors import SecondguessError
+from secondguess.analysis.tables import select
+from secondguess.analysis.tables.usual import usual
+from secondguess.analysis.tables.view import TableView
 
 _MOST_ROWS = 1_000
 

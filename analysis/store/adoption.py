@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from analysis.errors import AlreadyThere
-from analysis.schema import encoded
-from analysis.store.disk import make_folder, sync_folder
-from analysis.store.lock import RunLock, is_held
-from analysis.store.runs import list_runs
-from analysis.store.writer import check_twins, discard
+from secondguess.analysis.errors import AlreadyThere
+from secondguess.analysis.schema import encoded
+from secondguess.analysis.store.disk import make_folder, sync_folder
+from secondguess.analysis.store.lock import RunLock, is_held
+from secondguess.analysis.store.runs import list_runs
+from secondguess.analysis.store.writer import check_twins, discard
 
 _STAGING = ".importing-"
 _BEGINNING_S = 3600  # between making a folder and locking it is no more than a moment

@@ -9,11 +9,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from analysis.errors import BadInput
-from analysis.schema import FORMAT_VERSION
-from analysis.store import parquet
-from analysis.store.disk import Part
-from analysis.store.tally import Tally, all_differ
+from secondguess.analysis.errors import BadInput
+from secondguess.analysis.schema import FORMAT_VERSION
+from secondguess.analysis.store import parquet
+from secondguess.analysis.store.disk import Part
+from secondguess.analysis.store.tally import Tally, all_differ
 
 Metric = tuple[int | None, int | None, str, float]
 """step, epoch, name, value"""
@@ -23,7 +23,7 @@ Metric = tuple[int | None, int | None, str, float]
 class EpochRows:
     """One epoch of one table, ready to be committed.
 
-    rows, a table or a stream that is read once, has the columns of `analysis.schema`, run and epoch among them.
+    rows, a table or a stream that is read once, has the columns of `schema`, run and epoch among them.
     examples, called when all rows were read, names a file in the store's `examples` folder. metrics are (step, epoch,
     name, value), to be committed with the rows.
     """

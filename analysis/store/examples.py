@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from analysis.errors import Damaged
-from analysis.schema import encoded
-from analysis.store import parquet
-from analysis.store.disk import Part, sync_folder
-from analysis.store.id_sets import id_hashes, repeated
+from secondguess.analysis.errors import Damaged
+from secondguess.analysis.schema import encoded
+from secondguess.analysis.store import parquet
+from secondguess.analysis.store.disk import Part, sync_folder
+from secondguess.analysis.store.id_sets import id_hashes, repeated
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 # What Hugging Face `datasets` and its viewers read to show the column as images.

@@ -10,9 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.errors import Damaged
-from analysis.schema import FORMAT_VERSION
-from analysis.store.disk import Part, sync_folder
+from secondguess.analysis.errors import Damaged
+from secondguess.analysis.schema import FORMAT_VERSION
+from secondguess.analysis.store.disk import Part, sync_folder
 
 # Measured on 3 M rows: zstd with dictionaries only where values repeat takes 42 bytes a row and a quarter of the time
 # of the default, which builds dictionaries for scores and drops them again.

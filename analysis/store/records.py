@@ -10,8 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from analysis.errors import Damaged
-from analysis.schema import FORMAT_VERSION, is_score, whole_name
+from secondguess.analysis.errors import Damaged
+from secondguess.analysis.schema import FORMAT_VERSION, is_score, whole_name
 
 # What a record says of each epoch, and its type.
 _ENTRY: dict[str, Any] = {

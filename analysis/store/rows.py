@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from analysis.store.records import Epoch
-from analysis.store.runs import find_epoch
+from secondguess.analysis.store.records import Epoch
+from secondguess.analysis.store.runs import find_epoch
 
 
 @dataclass(frozen=True)

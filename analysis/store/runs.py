@@ -8,11 +8,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from analysis.errors import Damaged, NotFound, listing
-from analysis.schema import decoded, encoded, whole_name
-from analysis.store import records
-from analysis.store.lock import is_held
-from analysis.store.records import Epoch
+from secondguess.analysis.errors import Damaged, NotFound, listing
+from secondguess.analysis.schema import decoded, encoded, whole_name
+from secondguess.analysis.store import records
+from secondguess.analysis.store.lock import is_held
+from secondguess.analysis.store.records import Epoch
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.schema import is_score
-from analysis.store.id_sets import Hashes, id_hashes, repeated, with_truth
+from secondguess.analysis.schema import is_score
+from secondguess.analysis.store.id_sets import Hashes, id_hashes, repeated, with_truth
 
 _CHECKED_AT_ONCE = 10_000
 

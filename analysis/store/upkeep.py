@@ -11,11 +11,11 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from analysis.errors import Damaged
-from analysis.schema import FORMAT_VERSION, decoded, encoded
-from analysis.store import parquet
-from analysis.store.disk import Part, put_record, sync_folder
-from analysis.store.runs import Run
+from secondguess.analysis.errors import Damaged
+from secondguess.analysis.schema import FORMAT_VERSION, decoded, encoded
+from secondguess.analysis.store import parquet
+from secondguess.analysis.store.disk import Part, put_record, sync_folder
+from secondguess.analysis.store.runs import Run
 
 _log = logging.getLogger("secondguess")
 

@@ -14,15 +14,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from analysis.errors import AlreadyThere, BadInput, Damaged, NotWritten, SecondguessError, listing
-from analysis.schema import FORMAT_VERSION, checked_name, encoded, whole_name
-from analysis.store import parquet
-from analysis.store.commits import EpochRows, Metric, check_types, now, record, write_epoch
-from analysis.store.disk import Part, make_folder, put_record, sync_folder
-from analysis.store.lock import RunLock
-from analysis.store.records import Epoch
-from analysis.store.runs import Run, find_run, list_runs, run_folder
-from analysis.store.upkeep import compact, sweep
+from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotWritten, SecondguessError, listing
+from secondguess.analysis.schema import FORMAT_VERSION, checked_name, encoded, whole_name
+from secondguess.analysis.store import parquet
+from secondguess.analysis.store.commits import EpochRows, Metric, check_types, now, record, write_epoch
+from secondguess.analysis.store.disk import Part, make_folder, put_record, sync_folder
+from secondguess.analysis.store.lock import RunLock
+from secondguess.analysis.store.records import Epoch
+from secondguess.analysis.store.runs import Run, find_run, list_runs, run_folder
+from secondguess.analysis.store.upkeep import compact, sweep
 
 _log = logging.getLogger("secondguess")
 

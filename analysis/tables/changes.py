@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from analysis.tables.view import TableView
+from secondguess.analysis.tables.view import TableView
 
 _COUNTS = (
     ("differ", "count(*) FILTER (WHERE guess_a IS DISTINCT FROM guess_b)"),

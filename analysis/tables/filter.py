@@ -5,18 +5,18 @@ from dataclasses import dataclass
 
 import duckdb
 
-from analysis.ask import scope
-from analysis.ask.relations import free_relation
-from analysis.ask.scope import Relation
-from analysis.engine import expressions
-from analysis.engine.expressions import Expression
-from analysis.engine.kinds import Kind, kind_of_sql
-from analysis.engine.passages import FILTER, WANDB_FILTER, Marks, Passage
-from analysis.engine.sqltext import identifier
-from analysis.errors import BadInput, SecondguessError
-from analysis.schema import folded
-from analysis.tables.rows import TableRows
-from analysis.tables.view import TableView
+from secondguess.analysis.ask import scope
+from secondguess.analysis.ask.relations import free_relation
+from secondguess.analysis.ask.scope import Relation
+from secondguess.analysis.engine import expressions
+from secondguess.analysis.engine.expressions import Expression
+from secondguess.analysis.engine.kinds import Kind, kind_of_sql
+from secondguess.analysis.engine.passages import FILTER, WANDB_FILTER, Marks, Passage
+from secondguess.analysis.engine.sqltext import identifier
+from secondguess.analysis.errors import BadInput, SecondguessError
+from secondguess.analysis.schema import folded
+from secondguess.analysis.tables.rows import TableRows
+from secondguess.analysis.tables.view import TableView
 
 _TAKEN = ("image", "content", "digest")
 
@@ -79,7 +79,7 @@ def filtered(con: duckdb.DuckDBPyConnection, rows: TableRows, view: TableView) -
     conditions = [marks.put(text.sql, text.passage) for text in where]
     aggregates = {name: marks.put(text.sql, text.passage) for name, text in counted.items()}
     if view.wandb_add or view.wandb_filter or view.wandb_aggregate:
-        from analysis.tables import wandb
+        from secondguess.analysis.tables import wandb
 
         computed = wandb.values(rows, shown, view.wandb_add)
         if computed:

@@ -6,12 +6,12 @@ from typing import Self
 
 import duckdb
 
-from analysis.ask import scope
-from analysis.ask.scope import PLACE, Relation
-from analysis.engine.sqltext import identifier
-from analysis.errors import BadInput
-from analysis.schema import folded
-from analysis.tables.rows import TableRows
+from secondguess.analysis.ask import scope
+from secondguess.analysis.ask.scope import PLACE, Relation
+from secondguess.analysis.engine.sqltext import identifier
+from secondguess.analysis.errors import BadInput
+from secondguess.analysis.schema import folded
+from secondguess.analysis.tables.rows import TableRows
 
 RELATION = "examples shown"
 _FIRST = 3  # images that a group shows

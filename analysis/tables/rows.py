@@ -6,18 +6,18 @@ from pathlib import Path
 
 import duckdb
 
-from analysis.ask import joins, refs, scope
-from analysis.ask.joins import Join
-from analysis.ask.refs import Runs, Selection, listed, present, row_notes, run_notes
-from analysis.ask.scope import PLACE, Relation, RunNames
-from analysis.engine.kinds import Kind
-from analysis.engine.sqltext import identifier, literal
-from analysis.engine.statement import JoinReport
-from analysis.errors import BadInput, NotFound
-from analysis.schema import WRONG, at_epoch, folded
-from analysis.store.records import Epoch
-from analysis.store.runs import Run
-from analysis.tables.view import TableView
+from secondguess.analysis.ask import joins, refs, scope
+from secondguess.analysis.ask.joins import Join
+from secondguess.analysis.ask.refs import Runs, Selection, listed, present, row_notes, run_notes
+from secondguess.analysis.ask.scope import PLACE, Relation, RunNames
+from secondguess.analysis.engine.kinds import Kind
+from secondguess.analysis.engine.sqltext import identifier, literal
+from secondguess.analysis.engine.statement import JoinReport
+from secondguess.analysis.errors import BadInput, NotFound
+from secondguess.analysis.schema import WRONG, at_epoch, folded
+from secondguess.analysis.store.records import Epoch
+from secondguess.analysis.store.runs import Run
+from secondguess.analysis.tables.view import TableView
 
 
 @dataclass(frozen=True)

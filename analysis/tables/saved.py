@@ -4,11 +4,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from analysis.errors import AlreadyThere, BadInput, Damaged, NotFound, NotWritten, listing
-from analysis.schema import checked_name, decoded, encoded
-from analysis.store.disk import put_text
-from analysis.store.runs import list_runs
-from analysis.tables.view import TableView
+from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotFound, NotWritten, listing
+from secondguess.analysis.schema import checked_name, decoded, encoded
+from secondguess.analysis.store.disk import put_text
+from secondguess.analysis.store.runs import list_runs
+from secondguess.analysis.tables.view import TableView
 
 
 def save(store: Path, name: str, view: TableView, *, overwrite: bool = False) -> Path:

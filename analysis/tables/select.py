@@ -7,18 +7,18 @@ from pathlib import Path
 
 import duckdb
 
-from analysis.ask import scope
-from analysis.ask.refs import Runs
-from analysis.ask.scope import Relation
-from analysis.engine.expressions import column
-from analysis.engine.sqltext import Page, Statement, identifier
-from analysis.errors import BadInput
-from analysis.schema import folded
-from analysis.tables.filter import Filtered, filtered, image_of
-from analysis.tables.pictures import Pictures
-from analysis.tables.rows import table_rows
-from analysis.tables.summaries import range_of, summary
-from analysis.tables.view import TableView
+from secondguess.analysis.ask import scope
+from secondguess.analysis.ask.refs import Runs
+from secondguess.analysis.ask.scope import Relation
+from secondguess.analysis.engine.expressions import column
+from secondguess.analysis.engine.sqltext import Page, Statement, identifier
+from secondguess.analysis.errors import BadInput
+from secondguess.analysis.schema import folded
+from secondguess.analysis.tables.filter import Filtered, filtered, image_of
+from secondguess.analysis.tables.pictures import Pictures
+from secondguess.analysis.tables.rows import table_rows
+from secondguess.analysis.tables.summaries import range_of, summary
+from secondguess.analysis.tables.view import TableView
 
 _FILTERED, _PLACE = "filtered rows", "group in page"
 

@@ -5,9 +5,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from analysis.engine import expressions
-from analysis.errors import BadInput, listing
-from analysis.tables.view import TableView
+from secondguess.analysis.engine import expressions
+from secondguess.analysis.errors import BadInput, listing
+from secondguess.analysis.tables.view import TableView
 
 _LISTS: Mapping[str, Callable[[str], tuple[str, ...]]] = {
     "key": expressions.names,

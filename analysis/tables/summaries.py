@@ -3,9 +3,9 @@
 import re
 from dataclasses import dataclass
 
-from analysis.engine.kinds import Kind
-from analysis.engine.sqltext import identifier
-from analysis.schema import folded
+from secondguess.analysis.engine.kinds import Kind
+from secondguess.analysis.engine.sqltext import identifier
+from secondguess.analysis.schema import folded
 
 BINS = 10
 _TOP = 10  # texts that are counted by name

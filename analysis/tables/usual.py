@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from analysis.schema import is_score, own_name
-from analysis.tables.view import TableView
+from secondguess.analysis.schema import is_score, own_name
+from secondguess.analysis.tables.view import TableView
 
 _FIRST = ("id", "image", "content", "truth", "guess")
 _HIDDEN = {"run", "epoch", "examples", "step", "digest"}

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from typing import Any, Self
 
-from analysis.engine.sqltext import identifier, literal
-from analysis.errors import BadInput, listing
-from analysis.schema import folded
+from secondguess.analysis.engine.sqltext import identifier, literal
+from secondguess.analysis.errors import BadInput, listing
+from secondguess.analysis.schema import folded
 
 Named = tuple[str, str]
 """The name of a column that is computed, and the SQL expression that computes it."""

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
-from analysis.engine.kinds import Kind
-from analysis.engine.passages import WANDB_FILTER
-from analysis.engine.sqltext import identifier
-from analysis.errors import BadInput, Fault
-from analysis.language.translate import Cell, translate
-from analysis.tables.rows import TableRows
-from analysis.tables.view import Named
+from secondguess.analysis.engine.kinds import Kind
+from secondguess.analysis.engine.passages import WANDB_FILTER
+from secondguess.analysis.engine.sqltext import identifier
+from secondguess.analysis.errors import BadInput, Fault
+from secondguess.analysis.language.translate import Cell, translate
+from secondguess.analysis.tables.rows import TableRows
+from secondguess.analysis.tables.view import Named
 
 
 def values(rows: TableRows, columns: Mapping[str, Kind], computed: Iterable[Named]) -> dict[str, tuple[str, Kind]]:

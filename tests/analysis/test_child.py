@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from analysis import child
+from secondguess.analysis import child
 
 ROOT = Path(__file__).parents[2]
 MODULES = [path for package in ("analysis", "trainer") for path in (ROOT / package).rglob("*.py")]
 
 LOUD = """
 import json, os, sys
-from analysis.child import Events, private_pipes
+from secondguess.analysis.child import Events, private_pipes
 print('["printed", "before"', flush=True)
 inbox, outbox = private_pipes()
 print('["printed", "after"]', flush=True)
@@ -60,7 +60,7 @@ def test_the_environment_is_the_callers_without_its_run_and_with_our_folders() -
 def test_a_process_is_started_in_a_group_of_its_own_and_without_the_folder_it_is_started_in(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """So that a terminal's Ctrl-C is not its, and no `trainer.py` of the user's is taken for ours."""
+    """So that a terminal's Ctrl-C is not its, and no `secondguess.trainer.py` of the user's is taken for ours."""
     (tmp_path / "shown.py").write_text("print('the user\\'s')")
     (tmp_path / "ours").mkdir()
     (tmp_path / "ours" / "shown.py").write_text("import os; print(os.getpgid(0) == os.getpid())")

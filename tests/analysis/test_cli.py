@@ -13,10 +13,10 @@ import duckdb
 import pytest
 from recording import bytes_of, record
 
-from analysis.ask import questions
-from analysis.cli import cli, main
+from secondguess.analysis.ask import questions
+from secondguess.analysis.cli import cli, main
 
-COMMAND = [sys.executable, "-m", "analysis"]
+COMMAND = [sys.executable, "-m", "secondguess"]
 ROWS = {
     1: [("a", 0, [0.75, 0.25]), ("b", 1, [0.875, 0.125]), ("c", 1, [0.75, 0.25])],
     2: [("a", 0, [1.0, 0.0]), ("b", 1, [0.25, 0.75]), ("c", 1, [0.5, 0.5])],
@@ -463,9 +463,11 @@ def test_the_version_is_said(run):
     assert run("--version", at=None)[1].split() == ["secondguess", "0.1.0"]
 
 
-@pytest.mark.parametrize("missing", ["torch", "trainer.command"])
+@pytest.mark.parametrize("missing", ["torch", "secondguess.trainer.command"])
 def test_a_missing_extra_is_named_in_one_line_and_the_help_still_works(missing):
-    script = f"import sys; sys.modules[{missing!r}] = None; from analysis.cli import main; main(sys.argv[1:])"
+    script = (
+        f"import sys; sys.modules[{missing!r}] = None; from secondguess.analysis.cli import main; main(sys.argv[1:])"
+    )
     found = subprocess.run([sys.executable, "-c", script, "train"], capture_output=True, text=True)
     assert (found.returncode, found.stdout, len(found.stderr.splitlines())) == (1, "", 1)
     assert "is not installed; install it with: pip install 'secondguess[train]'" in found.stderr
@@ -505,7 +507,7 @@ def test_a_terminal_of_another_encoding_still_gets_utf_8(store):
 
 def test_asking_imports_only_what_it_needs(store):
     script = (
-        "import sys; from analysis.cli import main; main(sys.argv[1:]); "
+        "import sys; from secondguess.analysis.cli import main; main(sys.argv[1:]); "
         "heavy = {'torch', 'wandb', 'pandas', 'pyarrow', 'scipy', 'altair', 'numpy'}; "
         "print(sorted(heavy & set(sys.modules)), file=sys.stderr)"
     )

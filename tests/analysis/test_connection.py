@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from recording import add, bytes_of, record
 
-import analysis
-from analysis.errors import BadInput, Damaged, NotFound, Refused
-from trainer.recorder import Recorder
+import secondguess as sg
+from secondguess.analysis.errors import BadInput, Damaged, NotFound, Refused
+from secondguess.trainer.recorder import Recorder
 
 ROWS = [("a", 4, 4), ("b", 4, 1), ("c", 1, 4), ("d", 0, 0)]
 
@@ -22,7 +22,7 @@ def store(tmp_path_factory):
 
 
 def test_answers_are_duckdb_relations_on_the_connections_own_session(store):
-    open_store = analysis.connect(store)
+    open_store = sg.connect(store)
     for found in (open_store.runs(), open_store.ask("errors", "cnn@1"), open_store.sql("FROM cnn")):
         assert isinstance(found, duckdb.DuckDBPyRelation)
     assert isinstance(open_store.con, duckdb.DuckDBPyConnection)
@@ -30,14 +30,14 @@ def test_answers_are_duckdb_relations_on_the_connections_own_session(store):
 
 
 def test_a_relation_runs_only_when_it_is_read(store):
-    found = analysis.connect(store).sql("SELECT error('ran') AS x, id FROM cnn")
+    found = sg.connect(store).sql("SELECT error('ran') AS x, id FROM cnn")
     assert found.columns == ["x", "id"]
     with pytest.raises(duckdb.InvalidInputException, match="ran"):
         found.fetchall()
 
 
 def test_an_answer_comes_as_pandas_polars_arrow_or_is_asked_on(store):
-    errors = analysis.connect(store).ask("errors", "cnn@1")
+    errors = sg.connect(store).ask("errors", "cnn@1")
     expected = [("b", 1, 4), ("c", 4, 1)]
     assert list(errors.df()[["id", "guess", "truth"]].itertuples(index=False, name=None)) == expected
     assert errors.pl().select("id", "guess", "truth").rows() == expected
@@ -51,7 +51,7 @@ def test_an_answer_comes_as_pandas_polars_arrow_or_is_asked_on(store):
 
 
 def test_relations_combine_with_each_other(store):
-    open_store = analysis.connect(store)
+    open_store = sg.connect(store)
     first = open_store.ask("errors", "cnn@1").set_alias("first")
     second = open_store.sql('SELECT id, guess FROM "cnn@2"').set_alias("second")
     both = first.join(second, "first.id = second.id").project("first.id, first.guess, second.guess").order("1")
@@ -62,7 +62,7 @@ def test_relations_combine_with_each_other(store):
 
 
 def test_relations_combine_with_data_frames_on_the_connection(store):
-    open_store = analysis.connect(store)
+    open_store = sg.connect(store)
     weights = pd.DataFrame({"id": ["a", "b"], "weight": [1.0, 2.5]})
     errors = open_store.ask("errors", "cnn@1")
     found = open_store.con.sql("SELECT errors.id, weight FROM errors JOIN weights USING (id)")
@@ -73,7 +73,7 @@ def test_relations_combine_with_data_frames_on_the_connection(store):
 def test_a_store_can_be_opened_on_a_connection_of_ones_own(store):
     con = duckdb.connect()
     con.execute("CREATE TABLE wanted AS SELECT 'c' AS id").fetchall()
-    open_store = analysis.connect(store, con=con)
+    open_store = sg.connect(store, con=con)
     assert open_store.con is con
     errors = open_store.ask("errors", "cnn@1")
     assert con.sql("SELECT errors.id FROM errors SEMI JOIN wanted USING (id)").fetchall() == [("c",)]
@@ -83,13 +83,13 @@ def test_a_store_can_be_opened_on_a_connection_of_ones_own(store):
 
 
 def test_an_answer_can_be_written_to_parquet(store, tmp_path):
-    analysis.connect(store).ask("errors", "cnn@1").write_parquet(str(tmp_path / "errors.parquet"))
+    sg.connect(store).ask("errors", "cnn@1").write_parquet(str(tmp_path / "errors.parquet"))
     assert duckdb.sql(f"SELECT id FROM '{tmp_path / 'errors.parquet'}' ORDER BY id").fetchall() == [("b",), ("c",)]
 
 
 def test_a_variable_of_the_callers_is_no_relation_of_the_store(store):
     frame = pd.DataFrame({"x": [1]})
-    open_store = analysis.connect(store)
+    open_store = sg.connect(store)
     for text in ("FROM frame", "SELECT (WITH frame AS (SELECT 1) SELECT 1) FROM frame"):
         with pytest.raises(NotFound, match="no relation named 'frame'"):
             open_store.sql(text)
@@ -98,7 +98,7 @@ def test_a_variable_of_the_callers_is_no_relation_of_the_store(store):
 
 def test_python_goes_through_the_guard_too(store):
     before = bytes_of(store)
-    open_store = analysis.connect(store)
+    open_store = sg.connect(store)
     for text in ("COPY (SELECT 1) TO 'x'", "FROM read_text('/etc/passwd')", "SELECT 1; SELECT 2", "SELECT $x"):
         with pytest.raises((Refused, BadInput)):
             open_store.sql(text)
@@ -107,7 +107,7 @@ def test_python_goes_through_the_guard_too(store):
 
 def test_what_duckdb_refuses_is_one_line_that_says_why(store):
     with pytest.raises(Refused) as caught:
-        analysis.connect(store).sql("SELECT gess FROM cnn")
+        sg.connect(store).sql("SELECT gess FROM cnn")
     assert str(caught.value).startswith('Binder Error: Referenced column "gess" not found in FROM clause!')
     assert len(str(caught.value).splitlines()) == 1
 
@@ -117,12 +117,12 @@ def test_what_duckdb_refuses_is_one_line_that_says_why(store):
 )
 def test_a_store_that_is_not_there_is_refused_at_once(tmp_path, make):
     with pytest.raises(NotFound, match="no store at"):
-        analysis.connect(make(tmp_path))
+        sg.connect(make(tmp_path))
 
 
 def test_new_epochs_are_seen_by_the_next_call_while_the_run_goes_on(tmp_path):
     with Recorder(tmp_path, run="cnn", wandb="off") as recorder:
-        open_store = analysis.connect(tmp_path)
+        open_store = sg.connect(tmp_path)
         for epoch in (1, 2):
             with recorder.table("test_predictions", epoch=epoch) as table:
                 add(table, ROWS)
@@ -141,7 +141,7 @@ def kept_over_a_compaction(path):
         recorder.log(loss=1.0)
         with recorder.table("test_predictions", epoch=epoch) as table:
             add(table, ROWS)
-    open_store = analysis.connect(path)
+    open_store = sg.connect(path)
     kept = {
         "sql": open_store.sql("FROM test_predictions"),
         "filtered": open_store.sql("FROM cnn").filter("epoch = 2"),
@@ -180,8 +180,8 @@ def test_an_answer_is_whole_whenever_a_run_is_compacted(tmp_path):
 
     thread = threading.Thread(target=finish)
     thread.start()
-    from analysis.ask import statements
-    from analysis.engine.duck import answered, rows
+    from secondguess.analysis.ask import statements
+    from secondguess.analysis.engine.duck import answered, rows
 
     asked = 0
     while not done.is_set() or not asked:
@@ -198,7 +198,7 @@ def test_a_damaged_file_is_named_in_one_line(tmp_path):
     record(tmp_path, "cnn", {1: ROWS})
     (file,) = (tmp_path / "cnn" / "test_predictions").iterdir()
     file.write_bytes(b"not parquet at all, but long enough to be looked at")
-    open_store = analysis.connect(tmp_path)
+    open_store = sg.connect(tmp_path)
     with pytest.raises((Damaged, Refused)) as caught:
         open_store.ask("errors", "cnn")
     assert str(file) in str(caught.value)
@@ -206,7 +206,7 @@ def test_a_damaged_file_is_named_in_one_line(tmp_path):
 
 
 def test_the_statement_behind_an_answer_can_be_had(store):
-    statement = analysis.connect(store).statement("errors", "cnn@1", limit=1)
+    statement = sg.connect(store).statement("errors", "cnn@1", limit=1)
     assert len(duckdb.sql(statement.text).fetchall()) == 1
     assert statement.order == (("cnn", 1),)
     assert statement.values == {"limit": 1}

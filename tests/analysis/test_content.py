@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 from PIL import Image
 
-from analysis import content
-from analysis.content import (
+from secondguess.analysis import content
+from secondguess.analysis.content import (
     FileDigests,
     check_pixels,
     claimed,
@@ -26,7 +26,7 @@ from analysis.content import (
     suffix,
     text_digests,
 )
-from analysis.errors import BadInput
+from secondguess.analysis.errors import BadInput
 
 IMAGES = nps.arrays(
     np.uint8,

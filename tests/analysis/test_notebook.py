@@ -9,13 +9,13 @@ import pytest
 from page import CAT, DOG, MOOD, SCRIPT, make_store
 from PIL import Image
 
-import analysis
-from analysis.notebook import html
+import secondguess as sg
+from secondguess.analysis.notebook import html
 
 
 @pytest.fixture(scope="module")
-def store(tmp_path_factory: pytest.TempPathFactory) -> analysis.Connection:
-    return analysis.connect(make_store(tmp_path_factory.mktemp("notebook") / "predictions"))
+def store(tmp_path_factory: pytest.TempPathFactory) -> sg.Connection:
+    return sg.connect(make_store(tmp_path_factory.mktemp("notebook") / "predictions"))
 
 
 class _Tags(HTMLParser):
@@ -34,7 +34,7 @@ class _Tags(HTMLParser):
         self.words += [data.strip()] if data.strip() else []
 
 
-def test_a_table_draws_its_images_and_its_scores(store: analysis.Connection) -> None:
+def test_a_table_draws_its_images_and_its_scores(store: sg.Connection) -> None:
     table = store.table("cnn@3", where="guess <> truth")
     drawn = _Tags(table._repr_html_())
     sources = [attrs["src"] or "" for tag, attrs in drawn.tags if tag == "img"]
@@ -45,7 +45,7 @@ def test_a_table_draws_its_images_and_its_scores(store: analysis.Connection) -> 
     assert sum(attrs.get("class") == "sc" for _, attrs in drawn.tags) == 18  # six rows of three scores
 
 
-def test_it_needs_no_script_and_nothing_from_elsewhere(store: analysis.Connection) -> None:
+def test_it_needs_no_script_and_nothing_from_elsewhere(store: sg.Connection) -> None:
     text = store.table("cnn@3", "double@3", join="inner")._repr_html_()
     drawn = _Tags(text)
     assert "script" not in {tag for tag, _ in drawn.tags}
@@ -53,7 +53,7 @@ def test_it_needs_no_script_and_nothing_from_elsewhere(store: analysis.Connectio
     assert not [attrs for _, attrs in drawn.tags if any(name.startswith("on") for name in attrs)]
 
 
-def test_drawing_leaves_the_answers_columns_alone(store: analysis.Connection) -> None:
+def test_drawing_leaves_the_answers_columns_alone(store: sg.Connection) -> None:
     table = store.table("cnn@3", where="guess <> truth")
     before = table.columns
     table._repr_html_()
@@ -62,23 +62,23 @@ def test_drawing_leaves_the_answers_columns_alone(store: analysis.Connection) ->
     assert table.fetchall()[0][before.index("guess")] == SCRIPT
 
 
-def test_named_columns_are_drawn_and_no_others(store: analysis.Connection) -> None:
+def test_named_columns_are_drawn_and_no_others(store: sg.Connection) -> None:
     drawn = _Tags(store.table("cnn@3", columns="id, guess", limit=2)._repr_html_())
     assert sum(tag == "th" for tag, _ in drawn.tags) == 2
     assert not [tag for tag, _ in drawn.tags if tag == "img"]
 
 
-def test_an_answer_is_drawn_as_the_page_draws_it(store: analysis.Connection) -> None:
+def test_an_answer_is_drawn_as_the_page_draws_it(store: sg.Connection) -> None:
     asked = ("errors-by-guess", "cnn@3")
     drawn = _Tags(html(store.statement(*asked), store.ask(*asked)))
     labels = {SCRIPT[:11] + "…", DOG, CAT}
     assert [word for word in drawn.words if word in labels] == [CAT, SCRIPT[:11] + "…", DOG]  # the record's order
 
 
-def test_more_rows_than_are_drawn_are_said(store: analysis.Connection) -> None:
+def test_more_rows_than_are_drawn_are_said(store: sg.Connection) -> None:
     assert "The first 50 rows; there are more." in store.table("cnn@3")._repr_html_()
 
 
-def test_outside_a_notebook_it_is_shown_as_text(store: analysis.Connection, capfd: pytest.CaptureFixture[str]) -> None:
+def test_outside_a_notebook_it_is_shown_as_text(store: sg.Connection, capfd: pytest.CaptureFixture[str]) -> None:
     store.table("cnn@3", columns="id, guess", where="id = 'r05'").show()
     assert "r05" in capfd.readouterr().out

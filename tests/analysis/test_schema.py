@@ -11,11 +11,11 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-import analysis
-from analysis import schema
-from analysis.errors import BadInput
-from analysis.schema import RESERVED_NAMES, checked_name, decoded, encoded, is_score, score_column
-from trainer.recorder import Recorder
+import secondguess as sg
+from secondguess.analysis import schema
+from secondguess.analysis.errors import BadInput
+from secondguess.analysis.schema import RESERVED_NAMES, checked_name, decoded, encoded, is_score, score_column
+from secondguess.trainer.recorder import Recorder
 
 # Any name a person may give: no / @ * ?, no control characters.
 NAMES = st.text(
@@ -177,7 +177,7 @@ def test_names_are_one_where_duckdb_says_so():
 def test_a_recorder_takes_the_columns_that_duckdb_tells_apart(tmp_path):
     with Recorder(tmp_path, run="cnn", wandb="off") as recorder, recorder.table("test_predictions", epoch=1) as table:
         table.add(ids=["a"], truth=[0], guess=[1], **{"Größe": ["small"], "GrÖße": ["large"]})
-    assert analysis.connect(tmp_path).sql('SELECT "größe", "GrÖßE" FROM cnn').fetchall() == [("small", "large")]
+    assert sg.connect(tmp_path).sql('SELECT "größe", "GrÖßE" FROM cnn').fetchall() == [("small", "large")]
 
 
 def test_the_folding_of_names_stands_in_the_schema_alone():

@@ -17,9 +17,9 @@ from pathlib import Path
 from bench_recording import likely_scores
 from timing import in_turn, machine, ratio
 
-import analysis
-from trainer.recorder import Recorder
-from trainer.reference.datasets import load
+import secondguess as sg
+from secondguess.trainer.recorder import Recorder
+from secondguess.trainer.reference.datasets import load
 
 BARE = "import duckdb, sys; print(duckdb.connect().execute(sys.argv[1]).fetchall())"
 
@@ -39,8 +39,8 @@ def main() -> None:
                 for epoch, scores_BxC in enumerate(likely_scores(seed, truth, 5), 1):
                     with recorder.table("test_predictions", epoch=epoch, dataset="mnist-test") as table:
                         table.add(ids=list(test.ids), images=test.images.numpy(), truth=truth, scores=scores_BxC)
-        sql = analysis.connect(store).statement("errors", "cnn@5").text
-        ours = [sys.executable, "-m", "analysis", "ask", "errors", "cnn@5", "--store", str(store)]
+        sql = sg.connect(store).statement("errors", "cnn@5").text
+        ours = [sys.executable, "-m", "secondguess", "ask", "errors", "cnn@5", "--store", str(store)]
         peers = {"ours": lambda: _timed(ours), "bare": lambda: _timed([sys.executable, "-c", BARE, sql])}
         in_turn(peers, 2)  # the page cache
         times = in_turn(peers, chosen.rounds)

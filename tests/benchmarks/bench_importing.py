@@ -25,7 +25,7 @@ import numpy as np
 from bench_recording import likely_scores
 from timing import machine, ratio
 
-from trainer.reference.datasets import load
+from secondguess.trainer.reference.datasets import load
 
 LOG = """
 import sys, time
@@ -45,11 +45,11 @@ print(time.perf_counter() - start)
 """
 IMPORT = """
 import sys, time
-from analysis.cli import cli, main
+from secondguess.analysis.cli import cli, main
 cli.get_command(None, "import")
-import analysis.importers.unseen_pandas
-analysis.importers.unseen_pandas.keep_pandas_unseen()
-import analysis.importers.importing
+import secondguess.analysis.importers.unseen_pandas
+secondguess.analysis.importers.unseen_pandas.keep_pandas_unseen()
+import secondguess.analysis.importers.importing
 start = time.perf_counter()
 main(["import", *sys.argv[1:]])
 print(time.perf_counter() - start)

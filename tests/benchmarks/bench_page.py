@@ -24,8 +24,8 @@ from bench_recording import BATCH, likely_scores
 from bench_tables import write_examples, write_run
 from timing import machine
 
-from trainer.recorder import Recorder
-from trainer.reference.datasets import load
+from secondguess.trainer.recorder import Recorder
+from secondguess.trainer.reference.datasets import load
 
 WRONG = ("where", "guess <> truth")
 PAIR = (("t", "cnn@1"), ("t", "cnn@5"))
@@ -102,7 +102,7 @@ def _table(
 @contextmanager
 def _viewing(store: Path) -> Iterator[tuple[str, str]]:
     """The page of a store; gives its host and the cookie that opens it."""
-    command = [sys.executable, "-m", "analysis", "view", "--no-browser", "--store", str(store)]
+    command = [sys.executable, "-m", "secondguess", "view", "--no-browser", "--store", str(store)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None

@@ -18,8 +18,8 @@ import numpy as np
 import wandb
 from timing import machine, ratio, size
 
-from trainer.recorder import Recorder
-from trainer.reference.datasets import load
+from secondguess.trainer.recorder import Recorder
+from secondguess.trainer.reference.datasets import load
 
 BATCH = 64
 

@@ -34,18 +34,18 @@ import pyarrow.compute as pc
 from bench_recording import likely_scores
 from timing import in_turn, machine, pairs, ratio
 
-from analysis.content import png
-from analysis.engine import duck
-from analysis.engine.sqltext import Statement
-from analysis.schema import DEFAULT_TABLE
-from analysis.store import parquet
-from analysis.store.commits import EpochRows
-from analysis.store.disk import Part
-from analysis.store.examples import IMAGE
-from analysis.store.runs import list_runs
-from analysis.store.writer import RunWriter
-from analysis.tables import select
-from analysis.tables.view import TableView
+from secondguess.analysis.content import png
+from secondguess.analysis.engine import duck
+from secondguess.analysis.engine.sqltext import Statement
+from secondguess.analysis.schema import DEFAULT_TABLE
+from secondguess.analysis.store import parquet
+from secondguess.analysis.store.commits import EpochRows
+from secondguess.analysis.store.disk import Part
+from secondguess.analysis.store.examples import IMAGE
+from secondguess.analysis.store.runs import list_runs
+from secondguess.analysis.store.writer import RunWriter
+from secondguess.analysis.tables import select
+from secondguess.analysis.tables.view import TableView
 
 EPOCHS, BESIDE = 20, 5  # epochs side by side: ours, polars'
 PIECE = 100_000
@@ -377,7 +377,7 @@ def pictures(store: Path, offset: int, rounds: int) -> None:
 
 CHILD = """import atexit, re, sys
 from pathlib import Path
-from analysis.cli import main
+from secondguess.analysis.cli import main
 atexit.register(lambda: print(re.search(r"VmHWM:.*", Path("/proc/self/status").read_text())[0], file=sys.stderr))
 main(sys.argv[1:])"""
 

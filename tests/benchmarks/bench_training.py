@@ -20,9 +20,9 @@ import torchvision
 from timing import in_turn, machine, ratio
 from torch import nn
 
-from trainer.reference.datasets import load
-from trainer.reference.settings import Settings
-from trainer.reference.training import READ_EVERY, Training
+from secondguess.trainer.reference.datasets import load
+from secondguess.trainer.reference.settings import Settings
+from secondguess.trainer.reference.training import READ_EVERY, Training
 
 WARM_UP = 20  # steps
 

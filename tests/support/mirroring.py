@@ -5,11 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 from waiting import HANG_S
 
-from trainer.mirror.mirror import WandbOptions
-from trainer.mirror.outbox import MirrorReport
-from trainer.recorder import Recorder
+from secondguess.trainer.mirror.mirror import WandbOptions
+from secondguess.trainer.mirror.outbox import MirrorReport
+from secondguess.trainer.recorder import Recorder
 
 ROWS, CLASSES = 12, 3
 IMAGES = np.random.default_rng(0).integers(0, 256, (ROWS, 8, 8), dtype=np.uint8)

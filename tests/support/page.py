@@ -29,7 +29,7 @@ from PIL import Image
 from recording import record
 from waiting import HANG_S
 
-from trainer.recorder import Recorder
+from secondguess.trainer.recorder import Recorder
 
 CLASSES = ["고양이", "<script>alert(1)</script>", "dog"]
 CAT, SCRIPT, DOG = CLASSES
@@ -263,7 +263,11 @@ def read_process(pid: int, name: str) -> bytes:
 
 @contextmanager
 def serving(
-    store: Path, log: Path, *options: str, code: str = "from analysis.cli import main; main()", **environ: str
+    store: Path,
+    log: Path,
+    *options: str,
+    code: str = "from secondguess.analysis.cli import main; main()",
+    **environ: str,
 ) -> Iterator[Server]:
     """Run `secondguess view` on a store until the block ends; code is what its interpreter runs."""
     own = () if "--browser" in options else ("--no-browser",)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
-from analysis.page.app import application
-from analysis.page.gate import Keys
+from secondguess.analysis.page.app import application
+from secondguess.analysis.page.gate import Keys
 
 _PORT = 80
 

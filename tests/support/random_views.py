@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from table_rules import Row, Table, rank
 from table_stores import COLUMNS, TYPES, Recorded, Store, seen
 
-from analysis.engine.sqltext import identifier
-from analysis.tables.view import TableView
+from secondguess.analysis.engine.sqltext import identifier
+from secondguess.analysis.tables.view import TableView
 
 # Random tables
 

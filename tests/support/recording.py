@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.recorder import Recorder
+from secondguess.trainer.recorder import Recorder
 
 Row = tuple[str, Any, Any]  # id, truth (None: unlabelled), and scores as a list or the guess itself
 

@@ -16,13 +16,15 @@ import numpy as np
 from stores import epoch
 from waiting import HANG_S
 
-from analysis.errors import AlreadyThere
-from analysis.store.runs import Run
-from analysis.store.writer import RunWriter
-from trainer.recorder import Recorder
+from secondguess.analysis.errors import AlreadyThere
+from secondguess.analysis.store.runs import Run
+from secondguess.analysis.store.writer import RunWriter
+from secondguess.trainer.recorder import Recorder
 
 processes = get_context("forkserver")
-processes.set_forkserver_preload(["trainer.recorder", "analysis.cli", "analysis.connection", "pandas"])
+processes.set_forkserver_preload(
+    ["secondguess.trainer.recorder", "secondguess.analysis.cli", "secondguess.analysis.connection", "pandas"]
+)
 
 ROWS = 20
 
@@ -169,7 +171,7 @@ def bound_by_permissions() -> None:
 
 def as_reader(store: Path, commands: list[list[str]], pipe: Any) -> None:
     """Run commands, and try to record, as a user who may only read; sends exit code, stdout and stderr of each."""
-    from analysis.cli import main
+    from secondguess.analysis.cli import main
 
     bound_by_permissions()
     for command in commands:

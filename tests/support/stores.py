@@ -8,9 +8,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from analysis.store.commits import EpochRows
-from analysis.store.writer import RunWriter
-from trainer.recorder import Recorder
+from secondguess.analysis.store.commits import EpochRows
+from secondguess.analysis.store.writer import RunWriter
+from secondguess.trainer.recorder import Recorder
 
 ABOUT = {"origin": "recorded", "config": {}, "classes": None}
 

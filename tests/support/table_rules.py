@@ -14,7 +14,7 @@ from itertools import product
 from string import ascii_lowercase
 from typing import Any
 
-from analysis.tables.view import TableView
+from secondguess.analysis.tables.view import TableView
 
 Row = dict[str, Any]
 Twins = Mapping[str, Callable[..., Any]]

@@ -12,10 +12,10 @@ import numpy as np
 import pyarrow as pa
 from table_rules import Row, Shown, Table
 
-from analysis.store.commits import EpochRows
-from analysis.store.writer import RunWriter
-from analysis.tables import select
-from analysis.tables.view import TableView
+from secondguess.analysis.store.commits import EpochRows
+from secondguess.analysis.store.writer import RunWriter
+from secondguess.analysis.tables import select
+from secondguess.analysis.tables.view import TableView
 
 NAN, INF = math.nan, math.inf
 

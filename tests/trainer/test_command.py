@@ -8,9 +8,9 @@ import duckdb
 import pytest
 from click.testing import CliRunner
 
-from analysis.errors import MissingExtra
-from trainer.command import train as train_command
-from trainer.reference.settings import Settings
+from secondguess.analysis.errors import MissingExtra
+from secondguess.trainer.command import train as train_command
+from secondguess.trainer.reference.settings import Settings
 
 
 def test_the_command_says_each_epoch_on_stderr_and_nothing_on_stdout(tmp_path):
@@ -40,7 +40,7 @@ def test_options_that_are_no_options_are_usage_errors(options):
 
 
 def test_a_missing_torch_is_named_with_its_extra(monkeypatch):
-    monkeypatch.delitem(sys.modules, "trainer.reference.train", raising=False)
+    monkeypatch.delitem(sys.modules, "secondguess.trainer.reference.train", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
     result = CliRunner().invoke(train_command, [])
     assert isinstance(result.exception, MissingExtra)
@@ -48,7 +48,7 @@ def test_a_missing_torch_is_named_with_its_extra(monkeypatch):
 
 
 def test_help_and_wrong_settings_do_not_wait_for_torch():
-    code = "import sys, trainer.command; print('torch' in sys.modules)"
+    code = "import sys, secondguess.trainer.command; print('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
 
 

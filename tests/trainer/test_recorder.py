@@ -20,13 +20,13 @@ from PIL import Image
 from stores import names, plain, read_record, record
 from waiting import HANG_S
 
-import analysis
-from analysis.cli import main
-from analysis.content import number_digests, pixel_digests, text_digests
-from analysis.errors import AlreadyThere, BadInput, Damaged, SecondguessError
-from analysis.store.runs import find_epoch, find_run, list_runs
-from trainer.recorder import Recorder
-from trainer.recording.table import TableRecorder
+import secondguess as sg
+from secondguess.analysis.cli import main
+from secondguess.analysis.content import number_digests, pixel_digests, text_digests
+from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, SecondguessError
+from secondguess.analysis.store.runs import find_epoch, find_run, list_runs
+from secondguess.trainer.recorder import Recorder
+from secondguess.trainer.recording.table import TableRecorder
 
 TABLE = "test_predictions"
 SCORES = [[0.9, 0.1], [0.2, 0.8], [0.5, 0.5]]
@@ -168,7 +168,7 @@ def test_a_row_without_truth_is_unlabelled_no_error_and_counted_apart(
 def test_a_table_without_any_truth_has_no_errors_and_no_best(store: Path, batch: dict[str, Any]) -> None:
     record(store, "cnn", [[{"ids": ["a", "b", "c"], "scores": SCORES, **batch}]])
     assert find_epoch(store, "cnn", TABLE, 1).errors is None
-    open_store = analysis.connect(store)
+    open_store = sg.connect(store)
     for asked in (lambda: open_store.ask("errors", "cnn"), lambda: open_store.sql('FROM "cnn@best"')):
         with pytest.raises(BadInput, match="has no truth"):
             asked()
@@ -220,7 +220,7 @@ def test_columns_of_ones_own_are_kept_whatever_their_names_and_types(store: Path
         "at": pd.to_datetime(["2020-01-01", None]),
     }
     record(store, "cnn", [[{"ids": ["a", "b"], "guess": [0, 1], **own}]] * 2)
-    found = analysis.connect(store).sql('FROM "cnn@2" ORDER BY id')
+    found = sg.connect(store).sql('FROM "cnn@2" ORDER BY id')
     rows = [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
     assert [row['a "quoted" name'] for row in rows] == [1, 2]
     assert [row["🙂"] for row in rows] == ["x", "y"]
@@ -236,7 +236,7 @@ def test_a_column_without_any_value_waits_for_one(store: Path, recorder: Recorde
     """It has no type yet; stored as text or number it could not be read together with what comes."""
     add(recorder, 1, ids=["a"], guess=[0], note=[None])
     add(recorder, 2, ids=["a"], guess=[0], note=[5])
-    found = analysis.connect(store).sql(f"SELECT epoch, note FROM {TABLE} ORDER BY epoch")
+    found = sg.connect(store).sql(f"SELECT epoch, note FROM {TABLE} ORDER BY epoch")
     assert (found.fetchall(), found.types[1]) == ([(1, None), (2, 5)], "BIGINT")
 
 
@@ -433,7 +433,7 @@ def test_a_block_that_raises_commits_nothing_and_the_epoch_can_be_recorded_again
 def test_a_batch_that_the_disk_refused_is_not_left_out_in_silence(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("analysis.store.examples._HELD_BYTES", 1)
+    monkeypatch.setattr("secondguess.analysis.store.examples._HELD_BYTES", 1)
 
     def full(handle: int, data: Any) -> int:
         raise OSError(28, "No space left on device")
@@ -646,7 +646,7 @@ def test_a_run_is_running_then_finished_or_interrupted(store: Path) -> None:
         add(recorder, 1, ids=["a"], guess=[0])
         raise ZeroDivisionError
     assert find_run(store, "died").state == "interrupted"
-    assert analysis.connect(store).sql("SELECT run, id FROM test_predictions ORDER BY run").fetchall() == [
+    assert sg.connect(store).sql("SELECT run, id FROM test_predictions ORDER BY run").fetchall() == [
         ("cnn", "a"),
         ("died", "a"),
     ]
@@ -668,7 +668,7 @@ def test_a_recorder_is_closed_once_and_takes_nothing_after(store: Path) -> None:
 DIES = """
 import os, sys
 sys.path[:0] = sys.argv[2:]
-from trainer.recorder import Recorder
+from secondguess.trainer.recorder import Recorder
 recorder = Recorder(sys.argv[1], run="cnn: 1", classes=["cat", "dog"])
 for number in (1, 2):
     recorder.log(loss=1.0)
@@ -689,7 +689,7 @@ def test_a_run_that_was_killed_goes_on_after_its_last_epoch(store: Path) -> None
         add(recorder, 3, ids=["a"], truth=["dog"], scores=[[0.5, 0.5]])
     run = find_run(store, "cnn: 1")
     assert (run.state, list(run.tables[TABLE]), run.tables[TABLE][3].errors) == ("finished", [1, 2, 3], 1)
-    steps = analysis.connect(store).sql("SELECT step, value FROM metrics ORDER BY step").fetchall()
+    steps = sg.connect(store).sql("SELECT step, value FROM metrics ORDER BY step").fetchall()
     assert steps == [(1, 1.0), (2, 1.0), (3, 0.5)]  # the step whose table never came is counted again
     with pytest.raises(AlreadyThere, match="has finished and cannot be resumed"):
         Recorder(store, run="cnn: 1", resume=True)
@@ -776,7 +776,7 @@ def leave_the_blocks(recorder: Recorder, table: TableRecorder) -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Python 3.12 warns of forking beside threads, as loaders do
 def test_a_forked_child_that_leaves_the_block_commits_nothing(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.store.examples._HELD_BYTES", 1)
+    monkeypatch.setattr("secondguess.analysis.store.examples._HELD_BYTES", 1)
     assert in_child(store, leave_the_blocks) == 3
     assert read(store, "id") == [("a",), ("b",)]
     assert find_run(store, "cnn").state == "finished"

@@ -20,8 +20,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from analysis.child import Events, private_pipes
-from trainer.mirror.outbox import ALLOWANCE_S, EpochTable, HistoryRow, RowCount, RunStart, describe
+from secondguess.analysis.child import Events, private_pipes
+from secondguess.trainer.mirror.outbox import ALLOWANCE_S, EpochTable, HistoryRow, RowCount, RunStart, describe
 
 _NICENESS = 10
 _ORPHAN_CHECK_S = 1.0
@@ -141,8 +141,8 @@ def _open(start: RunStart, events: Account) -> tuple[Any, Any, Any] | None:
         # Not through TMPDIR: wandb-core would put its socket there, and a socket's path has 107 characters at most.
         tempfile.tempdir = start.temporary
         # Imported this late so that a broken or hanging W&B is reported, and finds the pipes out of its reach.
-        from trainer.mirror import delivery
-        from trainer.mirror import run as wandb_run
+        from secondguess.trainer.mirror import delivery
+        from secondguess.trainer.mirror import run as wandb_run
 
         # Not before: beside a busy training a start of 2 s would take 20 s.
         os.nice(_NICENESS)

@@ -5,10 +5,10 @@ from typing import Literal
 
 import click
 
-from analysis.errors import BadInput, SecondguessError
-from analysis.schema import STORE_OPTION
-from trainer.mirror.mirror import WandbOptions
-from trainer.mirror.outbox import MirrorReport
+from secondguess.analysis.errors import BadInput, SecondguessError
+from secondguess.analysis.schema import STORE_OPTION
+from secondguess.trainer.mirror.mirror import WandbOptions
+from secondguess.trainer.mirror.outbox import MirrorReport
 
 
 def _rows(_: click.Context, __: click.Parameter, text: str) -> int | None:
@@ -37,7 +37,7 @@ def publish(run: str, rows: int | None, mode: Literal["offline", "online"], proj
         mode=mode, project=project, rows=rows, history_limit=1 << 62, start_timeout_s=_START_TIMEOUT_S
     )
     # Half a second of Arrow, which `--help` need not wait for.
-    from trainer.mirror import publish as sending
+    from secondguess.trainer.mirror import publish as sending
 
     published = sending.publish(store.absolute(), run, options)
     report = published.report

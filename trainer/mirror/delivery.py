@@ -10,10 +10,10 @@ from typing import Protocol
 
 import wandb
 
-from analysis.schema import at_epoch
-from analysis.store.rows import read_epoch
-from trainer.mirror.outbox import EpochTable, HistoryRow, RowCount, describe
-from trainer.mirror.table import to_wandb_table
+from secondguess.analysis.schema import at_epoch
+from secondguess.analysis.store.rows import read_epoch
+from secondguess.trainer.mirror.outbox import EpochTable, HistoryRow, RowCount, describe
+from secondguess.trainer.mirror.table import to_wandb_table
 
 _SIGN_EVERY_S = 0.2
 

@@ -13,10 +13,10 @@ from typing import Any, Literal, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from analysis.child import require_wandb
-from analysis.schema import CLASSES, MIRROR
-from trainer.mirror.outbox import HISTORY_LIMIT, MirrorReport, Outbox, RunStart, describe
-from trainer.mirror.process import ProcessFeed
+from secondguess.analysis.child import require_wandb
+from secondguess.analysis.schema import CLASSES, MIRROR
+from secondguess.trainer.mirror.outbox import HISTORY_LIMIT, MirrorReport, Outbox, RunStart, describe
+from secondguess.trainer.mirror.process import ProcessFeed
 
 __all__ = ["MirrorReport", "WandbMirror", "WandbOptions", "require_wandb"]
 
@@ -178,7 +178,7 @@ class LiveFeed:
             run_id, folder = getattr(self._live_run, "id", None), getattr(self._live_run, "dir", None)
             outbox.opened("live", run_id, Path(folder).parent if isinstance(folder, str) else None)
             # Imported here, in the thread, since it takes W&B's import with it.
-            from trainer.mirror import delivery
+            from secondguess.trainer.mirror import delivery
 
             committed = delivery.Committed(*self._source)
             while (batch := outbox.take()) is not None:

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from analysis.schema import at_epoch
+from secondguess.analysis.schema import at_epoch
 
 
 @dataclass(frozen=True)

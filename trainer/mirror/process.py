@@ -15,8 +15,8 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
-from analysis import child
-from trainer.mirror.outbox import EpochTable, HistoryRow, Outbox, RowCount, RunStart
+from secondguess.analysis import child
+from secondguess.trainer.mirror.outbox import EpochTable, HistoryRow, Outbox, RowCount, RunStart
 
 _JOIN_S = 5.0
 
@@ -106,7 +106,7 @@ class Child:
         self._failure = self.stage = ""
         self.opened = self.finished = False
         self.settled = threading.Event()
-        self._process = child.start("trainer.mirror.child", _environment(os.environ, Path(start.store)))
+        self._process = child.start("secondguess.trainer.mirror.child", _environment(os.environ, Path(start.store)))
         self._listener = threading.Thread(target=self._listen, name="secondguess-wandb-events", daemon=True)
         self._listener.start()
         self.send(first)

@@ -7,12 +7,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from analysis.errors import NotFound, NotWritten
-from analysis.store.commits import Metric
-from analysis.store.lock import RunLock
-from analysis.store.runs import Run, find_run
-from analysis.store.writer import RunWriter
-from trainer.mirror.mirror import MirrorReport, WandbMirror, WandbOptions, require_wandb
+from secondguess.analysis.errors import NotFound, NotWritten
+from secondguess.analysis.store.commits import Metric
+from secondguess.analysis.store.lock import RunLock
+from secondguess.analysis.store.runs import Run, find_run
+from secondguess.analysis.store.writer import RunWriter
+from secondguess.trainer.mirror.mirror import MirrorReport, WandbMirror, WandbOptions, require_wandb
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from typing import Any
 import wandb
 from wandb.proto.wandb_internal_pb2 import Record  # type: ignore[attr-defined]  # made at run time
 
-from analysis.errors import Damaged
-from analysis.frames import check_header, frames
-from trainer.mirror.outbox import RunStart
+from secondguess.analysis.errors import Damaged
+from secondguess.analysis.frames import check_header, frames
+from secondguess.trainer.mirror.outbox import RunStart
 
 
 def open_run(start: RunStart) -> wandb.Run:

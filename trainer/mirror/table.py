@@ -14,8 +14,8 @@ import wandb
 from PIL import Image
 from wandb.sdk.data_types._dtypes import AnyType, UnknownType
 
-from analysis.schema import ROW_COLUMNS, is_score
-from analysis.store.rows import CommittedRows
+from secondguess.analysis.schema import ROW_COLUMNS, is_score
+from secondguess.analysis.store.rows import CommittedRows
 
 _CHUNK = 250
 _PNG_MODES = {"1", "L", "LA", "P", "RGB", "RGBA"}

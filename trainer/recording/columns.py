@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from analysis.errors import BadInput
-from analysis.schema import RESERVED_COLUMNS, folded, is_score, score_column
+from secondguess.analysis.errors import BadInput
+from secondguess.analysis.schema import RESERVED_COLUMNS, folded, is_score, score_column
 
 _LABEL_TYPES = {"int64", "double", "string", "null"}
 _TOLERANCE = 1e-3  # half-precision softmax leaves [0, 1] by that much

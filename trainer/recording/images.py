@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from analysis.content import Pixels, decoded, eight_bit
-from analysis.errors import BadInput
-from trainer.recording.columns import plain
+from secondguess.analysis.content import Pixels, decoded, eight_bit
+from secondguess.analysis.errors import BadInput
+from secondguess.trainer.recording.columns import plain
 
 _CHANNELS = (1, 2, 3, 4)
 

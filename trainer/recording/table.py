@@ -9,16 +9,16 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from analysis.content import number_digests, pixel_digests, png, text_digests
-from analysis.errors import AlreadyThere, BadInput, NotWritten
-from analysis.schema import whole_name
-from analysis.store import parquet
-from analysis.store.commits import EpochRows
-from analysis.store.examples import Batch, ExamplesWriter
-from analysis.store.rows import ids_of
-from analysis.store.writer import RunWriter
-from trainer.recording import columns
-from trainer.recording.images import pixels, sequence
+from secondguess.analysis.content import number_digests, pixel_digests, png, text_digests
+from secondguess.analysis.errors import AlreadyThere, BadInput, NotWritten
+from secondguess.analysis.schema import whole_name
+from secondguess.analysis.store import parquet
+from secondguess.analysis.store.commits import EpochRows
+from secondguess.analysis.store.examples import Batch, ExamplesWriter
+from secondguess.analysis.store.rows import ids_of
+from secondguess.analysis.store.writer import RunWriter
+from secondguess.trainer.recording import columns
+from secondguess.trainer.recording.images import pixels, sequence
 
 _ORDER = ("run", "epoch", "id", "guess", "truth", "confidence", "truth_score")
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from analysis.errors import BadInput, MissingExtra
+from secondguess.analysis.errors import BadInput, MissingExtra
 
 FASHION = (
     *("T-shirt/top", "Trouser", "Pullover", "Dress", "Coat"),

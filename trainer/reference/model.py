@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from analysis.errors import BadInput
+from secondguess.analysis.errors import BadInput
 
 
 class ConvNet(nn.Module):

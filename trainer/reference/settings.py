@@ -4,8 +4,8 @@ import math
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from analysis.errors import BadInput
-from analysis.schema import DEFAULT_STORE
+from secondguess.analysis.errors import BadInput
+from secondguess.analysis.schema import DEFAULT_STORE
 
 Dataset = Literal["digits", "mnist", "fashion-mnist"]
 WandbMode = Literal["offline", "online", "off"]

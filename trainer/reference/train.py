@@ -7,13 +7,13 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
-from analysis.errors import NotWritten, SecondguessError, listing
-from analysis.schema import DEFAULT_TABLE, at_epoch
-from trainer.mirror.mirror import WandbOptions
-from trainer.recorder import Recorder
-from trainer.reference.datasets import Examples, load
-from trainer.reference.settings import Settings
-from trainer.reference.training import READ_EVERY, Training
+from secondguess.analysis.errors import NotWritten, SecondguessError, listing
+from secondguess.analysis.schema import DEFAULT_TABLE, at_epoch
+from secondguess.trainer.mirror.mirror import WandbOptions
+from secondguess.trainer.recorder import Recorder
+from secondguess.trainer.reference.datasets import Examples, load
+from secondguess.trainer.reference.settings import Settings
+from secondguess.trainer.reference.training import READ_EVERY, Training
 
 PROJECT = "table-quickstart"
 TUTORIAL_ROWS = 10_000  # what the tutorial calls img_count is at most this

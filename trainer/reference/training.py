@@ -5,9 +5,9 @@ from collections.abc import Iterator
 import torch
 from torch.nn.functional import cross_entropy, softmax
 
-from trainer.reference.datasets import Examples
-from trainer.reference.model import ConvNet
-from trainer.reference.settings import Settings
+from secondguess.trainer.reference.datasets import Examples
+from secondguess.trainer.reference.model import ConvNet
+from secondguess.trainer.reference.settings import Settings
 
 READ_EVERY = 16  # steps whose losses are best read together: each reading makes a GPU wait
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeVar
 
-from analysis.content import check_pixels
-from analysis.errors import BadInput, NotFound, SecondguessError
-from analysis.importers import checksums
-from analysis.importers.opening import below, checked_name, open_regular, read_regular
-from analysis.importers.source import MediaCount
-from analysis.importers.wandb.table.types import LOST
+from secondguess.analysis.content import check_pixels
+from secondguess.analysis.errors import BadInput, NotFound, SecondguessError
+from secondguess.analysis.importers import checksums
+from secondguess.analysis.importers.opening import below, checked_name, open_regular, read_regular
+from secondguess.analysis.importers.source import MediaCount
+from secondguess.analysis.importers.wandb.table.types import LOST
 
 MEDIA_LIMIT = 16 << 20
 _ROW_LIMIT = 64 << 20

@@ -6,13 +6,21 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from analysis.errors import NotFound, SecondguessError
-from analysis.importers.source import Metric, SourceRun
-from analysis.importers.wandb.epochs import EPOCH_KEY, EpochClock, metrics_in, tables_in
-from analysis.importers.wandb.log.log import Artifact, ConfigChange, Exit, HistoryRow, RunInfo, SummaryChange, WandbLog
-from analysis.importers.wandb.media import WandbFolders
-from analysis.importers.wandb.staged import OF_TABLES, TABLE, LoggedTable, Staged
-from analysis.importers.wandb.versions import LoggedVersion, LoggedVersions
+from secondguess.analysis.errors import NotFound, SecondguessError
+from secondguess.analysis.importers.source import Metric, SourceRun
+from secondguess.analysis.importers.wandb.epochs import EPOCH_KEY, EpochClock, metrics_in, tables_in
+from secondguess.analysis.importers.wandb.log.log import (
+    Artifact,
+    ConfigChange,
+    Exit,
+    HistoryRow,
+    RunInfo,
+    SummaryChange,
+    WandbLog,
+)
+from secondguess.analysis.importers.wandb.media import WandbFolders
+from secondguess.analysis.importers.wandb.staged import OF_TABLES, TABLE, LoggedTable, Staged
+from secondguess.analysis.importers.wandb.versions import LoggedVersion, LoggedVersions
 
 _LINK = "latest-run"  # a copy may have it as a folder
 

@@ -6,15 +6,23 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from analysis.errors import BadInput, Damaged, NotFound, SecondguessError, listing
-from analysis.importers.source import Metric, SourceRun, TableRows
-from analysis.importers.wandb.epochs import EPOCH_KEY, EpochClock, metrics_in, tables_in
-from analysis.importers.wandb.media import StagedFiles, WandbFolders
-from analysis.importers.wandb.server.cache import RunFolder, same_sha256
-from analysis.importers.wandb.server.download import Downloader, error_of
-from analysis.importers.wandb.staged import JOINED, OF_TABLES, PARTITIONED, TABLE, LoggedTable, table_name, tables_among
-from analysis.importers.wandb.table.table import Memory, TableFiles
-from analysis.importers.wandb.versions import (
+from secondguess.analysis.errors import BadInput, Damaged, NotFound, SecondguessError, listing
+from secondguess.analysis.importers.source import Metric, SourceRun, TableRows
+from secondguess.analysis.importers.wandb.epochs import EPOCH_KEY, EpochClock, metrics_in, tables_in
+from secondguess.analysis.importers.wandb.media import StagedFiles, WandbFolders
+from secondguess.analysis.importers.wandb.server.cache import RunFolder, same_sha256
+from secondguess.analysis.importers.wandb.server.download import Downloader, error_of
+from secondguess.analysis.importers.wandb.staged import (
+    JOINED,
+    OF_TABLES,
+    PARTITIONED,
+    TABLE,
+    LoggedTable,
+    table_name,
+    tables_among,
+)
+from secondguess.analysis.importers.wandb.table.table import Memory, TableFiles
+from secondguess.analysis.importers.wandb.versions import (
     LoggedVersion,
     LoggedVersions,
     Stored,

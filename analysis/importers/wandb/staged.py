@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from analysis.errors import BadInput, NotFound, SecondguessError
-from analysis.importers.checksums import is_sha256_of
-from analysis.importers.opening import below, open_regular
-from analysis.importers.source import TableRows
-from analysis.importers.wandb.log.log import Artifact, WandbLog
-from analysis.importers.wandb.media import Entry, MediaFiles, StagedFiles, WandbFolders
-from analysis.importers.wandb.table.table import Memory, TableFiles
+from secondguess.analysis.errors import BadInput, NotFound, SecondguessError
+from secondguess.analysis.importers.checksums import is_sha256_of
+from secondguess.analysis.importers.opening import below, open_regular
+from secondguess.analysis.importers.source import TableRows
+from secondguess.analysis.importers.wandb.log.log import Artifact, WandbLog
+from secondguess.analysis.importers.wandb.media import Entry, MediaFiles, StagedFiles, WandbFolders
+from secondguess.analysis.importers.wandb.table.table import Memory, TableFiles
 
 TABLE, JOINED, PARTITIONED = ".table.json", ".joined-table.json", ".partitioned-table.json"
 SIDES = ("table1", "table2")

@@ -9,13 +9,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from analysis.errors import SecondguessError
-from analysis.importers.source import SourceTable, TableRows
-from analysis.importers.wandb.epochs import EpochClock, assigned
-from analysis.importers.wandb.media import Entry
-from analysis.importers.wandb.staged import JOINED, PARTITIONED, TABLE, LoggedTable, table_name
-from analysis.importers.wandb.table.text import open_table
-from analysis.importers.wandb.table.types import WandbType
+from secondguess.analysis.errors import SecondguessError
+from secondguess.analysis.importers.source import SourceTable, TableRows
+from secondguess.analysis.importers.wandb.epochs import EpochClock, assigned
+from secondguess.analysis.importers.wandb.media import Entry
+from secondguess.analysis.importers.wandb.staged import JOINED, PARTITIONED, TABLE, LoggedTable, table_name
+from secondguess.analysis.importers.wandb.table.text import open_table
+from secondguess.analysis.importers.wandb.table.types import WandbType
 
 _OWN = re.compile(r"_(\d+)_[0-9a-f]{20}\.table\.json")
 _PLACE = re.compile(r"wandb-(client-)?artifact://([^/]+)/(.+)", re.DOTALL)

@@ -3,15 +3,15 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.answers.answer import records
-from analysis.answers.classes import heads, label_text, ordered
-from analysis.answers.sides import side
-from analysis.ask.questions import Question
-from analysis.engine.sqltext import is_value
-from analysis.page import urls
-from analysis.page.worker import Found
-from analysis.schema import WRONG, at_epoch
-from analysis.tables.view import TableView
+from secondguess.analysis.answers.answer import records
+from secondguess.analysis.answers.classes import heads, label_text, ordered
+from secondguess.analysis.answers.sides import side
+from secondguess.analysis.ask.questions import Question
+from secondguess.analysis.engine.sqltext import is_value
+from secondguess.analysis.page import urls
+from secondguess.analysis.page.worker import Found
+from secondguess.analysis.schema import WRONG, at_epoch
+from secondguess.analysis.tables.view import TableView
 
 IMAGES = 8  # of each guess
 _MOST_BARS = 12  # classes that have a bar each

@@ -3,17 +3,17 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from analysis.answers.answer import records
-from analysis.answers.classes import heads, label_text, ordered
-from analysis.answers.sides import side
-from analysis.ask import confusion
-from analysis.ask.confusion import Counts, Margins
-from analysis.ask.questions import Question
-from analysis.engine.sqltext import is_value
-from analysis.page import urls
-from analysis.page.worker import Found
-from analysis.schema import at_epoch
-from analysis.tables.view import TableView
+from secondguess.analysis.answers.answer import records
+from secondguess.analysis.answers.classes import heads, label_text, ordered
+from secondguess.analysis.answers.sides import side
+from secondguess.analysis.ask import confusion
+from secondguess.analysis.ask.confusion import Counts, Margins
+from secondguess.analysis.ask.questions import Question
+from secondguess.analysis.engine.sqltext import is_value
+from secondguess.analysis.page import urls
+from secondguess.analysis.page.worker import Found
+from secondguess.analysis.schema import at_epoch
+from secondguess.analysis.tables.view import TableView
 
 MOST_CLASSES, MOST_MISTAKES = 25, 10
 _LONGEST_HEAD = 4  # letters above a column

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from analysis.answers.sides import side
-from analysis.ask.refs import Named
-from analysis.ask.scope import columns_of
-from analysis.engine.sqltext import identifier
-from analysis.page import urls
-from analysis.schema import LETTERS, WRONG, at_epoch
-from analysis.tables import changes
-from analysis.tables.view import TableView
+from secondguess.analysis.answers.sides import side
+from secondguess.analysis.ask.refs import Named
+from secondguess.analysis.ask.scope import columns_of
+from secondguess.analysis.engine.sqltext import identifier
+from secondguess.analysis.page import urls
+from secondguess.analysis.schema import LETTERS, WRONG, at_epoch
+from secondguess.analysis.tables import changes
+from secondguess.analysis.tables.view import TableView
 
 MOST = 12
 

@@ -9,20 +9,20 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from analysis.answers.answer import records, text
-from analysis.answers.sides import side
-from analysis.ask import example
-from analysis.ask.example import Example
-from analysis.ask.refs import Runs, parse
-from analysis.errors import BadInput, NotFound, SecondguessError
-from analysis.page import urls
-from analysis.page.pages import example_drawing
-from analysis.page.pages.table import chosen
-from analysis.page.site import Site, drawn, site, sql_of
-from analysis.page.worker import Found
-from analysis.schema import DEFAULT_TABLE, WRONG, whole_name
-from analysis.store.runs import list_runs
-from analysis.tables.view import TableView
+from secondguess.analysis.answers.answer import records, text
+from secondguess.analysis.answers.sides import side
+from secondguess.analysis.ask import example
+from secondguess.analysis.ask.example import Example
+from secondguess.analysis.ask.refs import Runs, parse
+from secondguess.analysis.errors import BadInput, NotFound, SecondguessError
+from secondguess.analysis.page import urls
+from secondguess.analysis.page.pages import example_drawing
+from secondguess.analysis.page.pages.table import chosen
+from secondguess.analysis.page.site import Site, drawn, site, sql_of
+from secondguess.analysis.page.worker import Found
+from secondguess.analysis.schema import DEFAULT_TABLE, WRONG, whole_name
+from secondguess.analysis.store.runs import list_runs
+from secondguess.analysis.tables.view import TableView
 
 _MOST = 20_000  # rows about one example: of 100 runs with 200 epochs each
 _LONGEST = 20_000  # characters of a text

@@ -7,17 +7,17 @@ from typing import Any
 
 from PIL import Image
 
-from analysis.answers import cells
-from analysis.answers.answer import records, text
-from analysis.answers.sides import side
-from analysis.ask import refs
-from analysis.engine.sqltext import literal
-from analysis.page import urls
-from analysis.page.pages.controls import few
-from analysis.page.worker import Found
-from analysis.schema import WRONG, at_epoch, is_score, reference
-from analysis.store.runs import Run
-from analysis.tables.view import TableView
+from secondguess.analysis.answers import cells
+from secondguess.analysis.answers.answer import records, text
+from secondguess.analysis.answers.sides import side
+from secondguess.analysis.ask import refs
+from secondguess.analysis.engine.sqltext import literal
+from secondguess.analysis.page import urls
+from secondguess.analysis.page.pages.controls import few
+from secondguess.analysis.page.worker import Found
+from secondguess.analysis.schema import WRONG, at_epoch, is_score, reference
+from secondguess.analysis.store.runs import Run
+from secondguess.analysis.tables.view import TableView
 
 MOST_RUNS, MOST_CLASSES, MOST_TABLES = 12, 12, 6
 _STANDARD = {"run", "epoch", "id", "guess", "truth", "confidence", "truth_score", "examples", WRONG}

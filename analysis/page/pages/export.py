@@ -8,9 +8,9 @@ from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
-from analysis.errors import BadInput
-from analysis.page import urls
-from analysis.page.site import site
+from secondguess.analysis.errors import BadInput
+from secondguess.analysis.page import urls
+from secondguess.analysis.page.site import site
 
 _TYPES = {
     "csv": (".csv", "text/csv"),

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from analysis.page import urls
-from analysis.schema import DEFAULT_TABLE, reference
-from analysis.store.records import Epoch
-from analysis.store.runs import Run
+from secondguess.analysis.page import urls
+from secondguess.analysis.schema import DEFAULT_TABLE, reference
+from secondguess.analysis.store.records import Epoch
+from secondguess.analysis.store.runs import Run
 
 DATA = ("name", "state", "table", "epochs", "errors", "rows", "bytes", "origin", "created", "config", "provenance")
 _WIDE, _HIGH = 104, 28  # pixels of a sparkline

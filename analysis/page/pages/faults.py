@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass, replace
 
-from analysis.engine.passages import FILTER, WANDB_FILTER
-from analysis.errors import Fault, SecondguessError
-from analysis.tables.view import TableView
+from secondguess.analysis.engine.passages import FILTER, WANDB_FILTER
+from secondguess.analysis.errors import Fault, SecondguessError
+from secondguess.analysis.tables.view import TableView
 
 
 @dataclass(frozen=True)

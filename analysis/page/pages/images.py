@@ -6,12 +6,12 @@ from typing import Any
 
 from starlette.requests import Request
 
-from analysis.ask import example
-from analysis.ask.refs import Runs
-from analysis.errors import SecondguessError
-from analysis.page import urls
-from analysis.page.site import Site
-from analysis.store.records import Epoch
+from secondguess.analysis.ask import example
+from secondguess.analysis.ask.refs import Runs
+from secondguess.analysis.errors import SecondguessError
+from secondguess.analysis.page import urls
+from secondguess.analysis.page.site import Site
+from secondguess.analysis.store.records import Epoch
 
 IMAGES = 9  # of each mistake
 _MOST_ROWS = 2_000_000  # of the tables: of larger ones a second reading would keep the page waiting

@@ -7,21 +7,21 @@ from typing import Any
 
 from starlette.requests import Request
 
-from analysis.answers import cells
-from analysis.answers.answer import records
-from analysis.answers.columns import Shown, fits, shown
-from analysis.answers.sides import side
-from analysis.ask.refs import Runs
-from analysis.engine import expressions
-from analysis.engine.expressions import order
-from analysis.engine.sqltext import identifier
-from analysis.errors import SecondguessError, listing
-from analysis.page import urls
-from analysis.page.pages.controls import grouped
-from analysis.page.site import Site
-from analysis.page.worker import Found
-from analysis.tables import changes
-from analysis.tables.view import TableView
+from secondguess.analysis.answers import cells
+from secondguess.analysis.answers.answer import records
+from secondguess.analysis.answers.columns import Shown, fits, shown
+from secondguess.analysis.answers.sides import side
+from secondguess.analysis.ask.refs import Runs
+from secondguess.analysis.engine import expressions
+from secondguess.analysis.engine.expressions import order
+from secondguess.analysis.engine.sqltext import identifier
+from secondguess.analysis.errors import SecondguessError, listing
+from secondguess.analysis.page import urls
+from secondguess.analysis.page.pages.controls import grouped
+from secondguess.analysis.page.site import Site
+from secondguess.analysis.page.worker import Found
+from secondguess.analysis.tables import changes
+from secondguess.analysis.tables.view import TableView
 
 _UNSORTED = {"picture", "bins", "counts", "ids"}
 

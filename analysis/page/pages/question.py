@@ -7,26 +7,26 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from analysis.answers import cells, charts
-from analysis.answers.answer import Answer, records
-from analysis.answers.columns import shown
-from analysis.answers.sides import side
-from analysis.ask import questions, refs
-from analysis.ask.questions import Question
-from analysis.ask.refs import Named, Runs
-from analysis.ask.scope import run_names
-from analysis.engine.sqltext import is_value
-from analysis.errors import SecondguessError
-from analysis.page import urls
-from analysis.page.pages import butterfly, confusion
-from analysis.page.pages.controls import few
-from analysis.page.pages.images import Asking, add_images, add_mistakes
-from analysis.page.site import Site, drawn, site, sql_of, status_of, with_chart
-from analysis.page.worker import Found
-from analysis.schema import at_epoch, reference
-from analysis.store.records import Epoch
-from analysis.store.runs import list_runs
-from analysis.tables.view import TableView
+from secondguess.analysis.answers import cells, charts
+from secondguess.analysis.answers.answer import Answer, records
+from secondguess.analysis.answers.columns import shown
+from secondguess.analysis.answers.sides import side
+from secondguess.analysis.ask import questions, refs
+from secondguess.analysis.ask.questions import Question
+from secondguess.analysis.ask.refs import Named, Runs
+from secondguess.analysis.ask.scope import run_names
+from secondguess.analysis.engine.sqltext import is_value
+from secondguess.analysis.errors import SecondguessError
+from secondguess.analysis.page import urls
+from secondguess.analysis.page.pages import butterfly, confusion
+from secondguess.analysis.page.pages.controls import few
+from secondguess.analysis.page.pages.images import Asking, add_images, add_mistakes
+from secondguess.analysis.page.site import Site, drawn, site, sql_of, status_of, with_chart
+from secondguess.analysis.page.worker import Found
+from secondguess.analysis.schema import at_epoch, reference
+from secondguess.analysis.store.records import Epoch
+from secondguess.analysis.store.runs import list_runs
+from secondguess.analysis.tables.view import TableView
 
 _MOST_SCORES = 12  # columns; of more classes none is shown
 _MOST_CELLS = 20_000  # of matrices: more rows than those of a table that is read

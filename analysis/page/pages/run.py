@@ -7,19 +7,19 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from analysis.answers import charts
-from analysis.answers.answer import records
-from analysis.answers.sides import side
-from analysis.ask.metrics import binned
-from analysis.errors import NotFound, listing
-from analysis.page import urls
-from analysis.page.pages import facts
-from analysis.page.pages.controls import few
-from analysis.page.site import Site, drawn, fragment, site, with_chart
-from analysis.page.worker import Found
-from analysis.schema import WRONG, at_epoch, reference
-from analysis.store.runs import Run, list_runs
-from analysis.tables.view import TableView
+from secondguess.analysis.answers import charts
+from secondguess.analysis.answers.answer import records
+from secondguess.analysis.answers.sides import side
+from secondguess.analysis.ask.metrics import binned
+from secondguess.analysis.errors import NotFound, listing
+from secondguess.analysis.page import urls
+from secondguess.analysis.page.pages import facts
+from secondguess.analysis.page.pages.controls import few
+from secondguess.analysis.page.site import Site, drawn, fragment, site, with_chart
+from secondguess.analysis.page.worker import Found
+from secondguess.analysis.schema import WRONG, at_epoch, reference
+from secondguess.analysis.store.runs import Run, list_runs
+from secondguess.analysis.tables.view import TableView
 
 MOST_EPOCHS, MOST_METRICS = 20, 12
 

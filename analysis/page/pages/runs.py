@@ -6,16 +6,16 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
-from analysis.ask import joins
-from analysis.errors import BadInput, SecondguessError
-from analysis.page import urls
-from analysis.page.pages import facts
-from analysis.page.site import Site, drawn, site
-from analysis.schema import LETTERS, WRONG, at_epoch, reference
-from analysis.store.records import Epoch
-from analysis.store.runs import Run, list_runs
-from analysis.tables import changes
-from analysis.tables.view import TableView
+from secondguess.analysis.ask import joins
+from secondguess.analysis.errors import BadInput, SecondguessError
+from secondguess.analysis.page import urls
+from secondguess.analysis.page.pages import facts
+from secondguess.analysis.page.site import Site, drawn, site
+from secondguess.analysis.schema import LETTERS, WRONG, at_epoch, reference
+from secondguess.analysis.store.records import Epoch
+from secondguess.analysis.store.runs import Run, list_runs
+from secondguess.analysis.tables import changes
+from secondguess.analysis.tables.view import TableView
 
 _MOST_KEYS = 8  # columns of config; more are said
 _COUNTED = 2_000_000  # rows: of larger tables it would take too long to say on how many two epochs disagree

@@ -8,19 +8,19 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from analysis.answers import cells
-from analysis.answers.answer import records
-from analysis.answers.columns import shown
-from analysis.ask.refs import Runs
-from analysis.ask.scope import columns_of
-from analysis.engine.sqltext import identifier
-from analysis.errors import SecondguessError
-from analysis.page.pages import faults
-from analysis.page.pool import TooSlow
-from analysis.page.site import Site, drawn, site, sql_of, status_of
-from analysis.page.worker import Found
-from analysis.schema import DEFAULT_TABLE, at_epoch, is_score
-from analysis.store.runs import Run, list_runs
+from secondguess.analysis.answers import cells
+from secondguess.analysis.answers.answer import records
+from secondguess.analysis.answers.columns import shown
+from secondguess.analysis.ask.refs import Runs
+from secondguess.analysis.ask.scope import columns_of
+from secondguess.analysis.engine.sqltext import identifier
+from secondguess.analysis.errors import SecondguessError
+from secondguess.analysis.page.pages import faults
+from secondguess.analysis.page.pool import TooSlow
+from secondguess.analysis.page.site import Site, drawn, site, sql_of, status_of
+from secondguess.analysis.page.worker import Found
+from secondguess.analysis.schema import DEFAULT_TABLE, at_epoch, is_score
+from secondguess.analysis.store.runs import Run, list_runs
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 _WORDS = {"string": "text", "large_string": "text", "dictionary": "text", "float": "float", "double": "float"}

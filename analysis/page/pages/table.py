@@ -8,19 +8,19 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from analysis.answers.sides import side
-from analysis.ask import refs
-from analysis.ask.refs import Named, Runs
-from analysis.errors import BadInput, SecondguessError
-from analysis.page import urls
-from analysis.page.pages import controls
-from analysis.page.pages.faults import FilterFault, filter_fault
-from analysis.page.pages.panels import panels
-from analysis.page.site import Site, drawn, site, status_of
-from analysis.schema import WRONG, reference
-from analysis.store.runs import list_runs
-from analysis.tables import saved as views
-from analysis.tables.view import TableView
+from secondguess.analysis.answers.sides import side
+from secondguess.analysis.ask import refs
+from secondguess.analysis.ask.refs import Named, Runs
+from secondguess.analysis.errors import BadInput, SecondguessError
+from secondguess.analysis.page import urls
+from secondguess.analysis.page.pages import controls
+from secondguess.analysis.page.pages.faults import FilterFault, filter_fault
+from secondguess.analysis.page.pages.panels import panels
+from secondguess.analysis.page.site import Site, drawn, site, status_of
+from secondguess.analysis.schema import WRONG, reference
+from secondguess.analysis.store.runs import list_runs
+from secondguess.analysis.tables import saved as views
+from secondguess.analysis.tables.view import TableView
 
 _ROWS = 50
 

@@ -9,10 +9,10 @@ import pytest
 from page import CAT, DOG, SCRIPT
 from PIL import Image
 
-from analysis.answers import charts
-from analysis.answers.answer import Answer
-from analysis.errors import BadInput
-from analysis.page import urls
+from secondguess.analysis.answers import charts
+from secondguess.analysis.answers.answer import Answer
+from secondguess.analysis.errors import BadInput
+from secondguess.analysis.page import urls
 
 BY_EPOCH = (("run", "epoch", "errors"), [("cnn", 1, 12), ("cnn", 2, 9), ("double", 1, 10), ("double", 2, 8)])
 BY_GUESS = (("run", "epoch", "guess", "errors"), [("cnn", 3, CAT, 2), ("cnn", 3, None, 1), ("double", 3, SCRIPT, 4)])

@@ -7,10 +7,10 @@ import pytest
 from page_in_process import texts
 from recording import record
 
-import analysis
-from analysis import notebook
-from analysis.answers import cells, columns
-from analysis.cli import main
+import secondguess as sg
+from secondguess.analysis import notebook
+from secondguess.analysis.answers import cells, columns
+from secondguess.analysis.cli import main
 
 NUMBERS, COUNTS = "DOUBLE", 'STRUCT("values" STRUCT("value" BIGINT, "rows" BIGINT)[], distinct BIGINT)'
 
@@ -89,7 +89,7 @@ def test_a_column_of_the_users_that_ends_like_a_side_is_shown_as_it_is_called(gr
     [page] = texts(graded, "/questions?q=own&t=cnn@1")
     heads = re.findall(r"<th scope=\"col\"[^>]*>\s*(?:<[^>]+>\s*)*([\w ]+)", page)
     assert heads == ["run", "epoch", "id", "guess", "grade_b"]
-    store = analysis.connect(graded)
+    store = sg.connect(graded)
     drawn = notebook.html(store.statement("own", "cnn@1"), store.ask("own", "cnn@1"))
     assert [name for name in ("run", "epoch", "grade_b") if f">{name}<" in drawn] == ["run", "epoch", "grade_b"]
 
@@ -104,7 +104,7 @@ def test_a_terminal_puts_nothing_one_below_the_other_that_is_not_joined(
 def test_a_statement_says_how_many_tables_stand_side_by_side(graded: Path) -> None:
     record(graded, "third", {1: [("x", 0, 1)]})
     (graded / "questions" / "three.sql").write_text("-- Three\n-- tables: 3\nSELECT id, guess_c FROM joined")
-    store = analysis.connect(graded)
+    store = sg.connect(graded)
     assert store.statement("own", "cnn", "double").sides == 1
     assert store.statement("disagreements", "cnn", "double").sides == 2
     assert store.statement("three", "cnn", "double", "third").sides == 3

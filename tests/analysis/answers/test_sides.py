@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.answers import sides
-from analysis.answers.html import sheet
+from secondguess.analysis.answers import sides
+from secondguess.analysis.answers.html import sheet
 
 ROOT = Path(__file__).parents[3]
 SOURCES = [

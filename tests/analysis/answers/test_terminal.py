@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from recording import record
 from rich.cells import cell_len
 
-from analysis.answers.answer import Answer, brief, cell
-from analysis.answers.grid import Column, Grid
-from analysis.answers.terminal import markdown, terminal
-from analysis.cli import main
+from secondguess.analysis.answers.answer import Answer, brief, cell
+from secondguess.analysis.answers.grid import Column, Grid
+from secondguess.analysis.answers.terminal import markdown, terminal
+from secondguess.analysis.cli import main
 
 NAN = math.nan
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_fscore_support
 
-from analysis.ask.confusion import half, margins, mistakes, most_mistaken
+from secondguess.analysis.ask.confusion import half, margins, mistakes, most_mistaken
 
 LABELS = ["ant", "bee", "cat"]
 LABEL = st.sampled_from(LABELS)

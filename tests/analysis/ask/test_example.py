@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from recording import record
 
-import analysis
-from analysis.ask import example
-from analysis.ask.example import Example
+import secondguess as sg
+from secondguess.analysis.ask import example
+from secondguess.analysis.ask.example import Example
 
 ODD = 'it\'s "x"\0'
 
@@ -23,7 +23,7 @@ def store(tmp_path: Path) -> Path:
 
 
 def asked(store: Path, text: str) -> list[tuple[Any, ...]]:
-    return analysis.connect(store).sql(text).fetchall()
+    return sg.connect(store).sql(text).fetchall()
 
 
 def stem(store: Path) -> str:
@@ -41,13 +41,13 @@ def test_what_was_said_of_an_example_begins_with_the_runs_that_are_named(store: 
 
 
 def test_its_whole_rows_have_the_users_columns_and_last_whether_they_are_errors(store: Path) -> None:
-    found = analysis.connect(store).sql(example.whole(Example("test_predictions", "y", None), [("a", 2), ("b", 1)]))
+    found = sg.connect(store).sql(example.whole(Example("test_predictions", "y", None), [("a", 2), ("b", 1)]))
     assert found.columns[-1] == "wrong"
     assert found.project("run, epoch, note, wrong").fetchall() == [("a", 2, "m", False), ("b", 1, "m", True)]
 
 
 def test_what_its_file_says_of_it(store: Path) -> None:
-    found = analysis.connect(store).sql(example.described(Example("test_predictions", ODD, stem(store))))
+    found = sg.connect(store).sql(example.described(Example("test_predictions", ODD, stem(store))))
     assert found.project("id, content").fetchall() == [(ODD, "first")]
 
 
@@ -59,5 +59,5 @@ def test_the_surest_of_each_mistake(tmp_path: Path) -> None:
 
 def test_images_are_looked_up_by_file_and_id(store: Path) -> None:
     # Texts have no images, and say so.
-    with pytest.raises(analysis.errors.Refused, match="image"):
+    with pytest.raises(sg.errors.Refused, match="image"):
         asked(store, example.images([stem(store)], [ODD]))

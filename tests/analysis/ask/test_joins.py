@@ -8,15 +8,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from recording import Row, record
 
-import analysis
-from analysis.ask import joins
-from analysis.ask.joins import Join
-from analysis.ask.refs import resolve
-from analysis.errors import BadInput
-from analysis.store.commits import EpochRows
-from analysis.store.runs import list_runs
-from analysis.store.writer import RunWriter
-from trainer.recorder import Recorder
+import secondguess as sg
+from secondguess.analysis.ask import joins
+from secondguess.analysis.ask.joins import Join
+from secondguess.analysis.ask.refs import resolve
+from secondguess.analysis.errors import BadInput
+from secondguess.analysis.store.commits import EpochRows
+from secondguess.analysis.store.runs import list_runs
+from secondguess.analysis.store.writer import RunWriter
+from secondguess.trainer.recorder import Recorder
 
 TEXTS = {name: f"text of {name}" for name in "abcdefgh"}
 
@@ -90,7 +90,7 @@ def test_the_same_id_for_other_content_is_refused_with_the_exact_count(tmp_path,
     with pytest.raises(BadInput, match=rf"^{others} ids? of left@1 means? (an)?other examples? in right@1"):
         report(tmp_path, "left", "right")
     with pytest.raises(BadInput, match="were the ids made from positions"):
-        analysis.connect(tmp_path).ask("disagreements", "left", "right")
+        sg.connect(tmp_path).ask("disagreements", "left", "right")
 
 
 def test_ids_made_from_positions_in_batches_of_another_size_are_found_out(tmp_path):
@@ -129,7 +129,7 @@ def repeated(store, run, ids):
 def test_repeated_ids_are_refused_in_a_join_and_answered_alone(tmp_path):
     repeated(tmp_path, "left", ["a", "a", "b"])
     record(tmp_path, "right", {1: rows("ab")})
-    store = analysis.connect(tmp_path)
+    store = sg.connect(tmp_path)
     for tables in (("left", "right"), ("right", "left")):
         with pytest.raises(BadInput, match=r"left@1 has 1 rows with a repeated key \(id\), so the join would multiply"):
             store.ask("disagreements", *tables)
@@ -139,7 +139,7 @@ def test_repeated_ids_are_refused_in_a_join_and_answered_alone(tmp_path):
 def test_rows_without_an_id_match_nothing_and_are_counted(tmp_path, caplog):
     repeated(tmp_path, "left", ["a", None, "b", None])
     record(tmp_path, "right", {1: [("a", 0, 1), ("c", 0, 1)]})
-    assert analysis.connect(tmp_path).ask("disagreements", "left", "right").project("id").fetchall() == [("a",)]
+    assert sg.connect(tmp_path).ask("disagreements", "left", "right").project("id").fetchall() == [("a",)]
     assert (
         "joined left@1 with right@1 on id: 1 matched, 1 only in left@1, 1 only in right@1, 2 without a key in left@1, "
         "0 with another truth; examples not compared"
@@ -149,7 +149,7 @@ def test_rows_without_an_id_match_nothing_and_are_counted(tmp_path, caplog):
 def test_a_join_takes_one_epoch_of_each_side(tmp_path):
     record(tmp_path, "left", {1: rows("ab"), 2: rows("ab")})
     with pytest.raises(BadInput, match=r"left is several epochs \(1, 2\); a join takes one, as in left@last"):
-        analysis.connect(tmp_path).ask("disagreements", "left@all", "left@1")
+        sg.connect(tmp_path).ask("disagreements", "left@all", "left@1")
 
 
 def test_a_missing_examples_file_does_not_keep_the_join_from_being_answered(tmp_path):
@@ -158,11 +158,11 @@ def test_a_missing_examples_file_does_not_keep_the_join_from_being_answered(tmp_
     for file in (tmp_path / "examples").iterdir():
         file.unlink()
     assert counts(tmp_path) == (1, 1, 1, 0, None)
-    assert analysis.connect(tmp_path).ask("disagreements", "left", "right").project("id").fetchall() == [("a",)]
+    assert sg.connect(tmp_path).ask("disagreements", "left", "right").project("id").fetchall() == [("a",)]
 
 
 def test_the_report_comes_with_every_answer_that_joins(tmp_path, caplog, capsys):
-    from analysis.cli import main
+    from secondguess.analysis.cli import main
 
     record(tmp_path, "left", {1: [("a", 0, 0), ("b", 0, 0)]})
     record(tmp_path, "right", {1: [("a", 0, 1), ("c", 0, 0)]})
@@ -170,7 +170,7 @@ def test_the_report_comes_with_every_answer_that_joins(tmp_path, caplog, capsys)
         "joined left@1 with right@1 on id: 1 matched, 1 only in left@1, 1 only in right@1, 0 with another truth; "
         "examples not compared"
     )
-    analysis.connect(tmp_path).ask("disagreements", "left", "right")
+    sg.connect(tmp_path).ask("disagreements", "left", "right")
     assert line in caplog.text
     main(["ask", "disagreements", "left", "right", "--store", str(tmp_path), "--format", "json"])
     assert line in capsys.readouterr().err.splitlines()
@@ -216,5 +216,5 @@ def test_any_two_tables_join_as_pandas_joins_them(tmp_path_factory, left, right)
         int((inner["truth_a"].notna() & inner["truth_b"].notna() & (inner["truth_a"] != inner["truth_b"])).sum()),
     )
     expected = sorted(inner.loc[inner["guess_a"] != inner["guess_b"], "id"])
-    answer = analysis.connect(store).ask("disagreements", "left", "right").project("id").fetchall()
+    answer = sg.connect(store).ask("disagreements", "left", "right").project("id").fetchall()
     assert answer == [(name,) for name in expected]

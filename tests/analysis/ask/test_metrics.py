@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-import analysis
-from analysis.ask.metrics import binned
-from trainer.recorder import Recorder
+import secondguess as sg
+from secondguess.analysis.ask.metrics import binned
+from secondguess.trainer.recorder import Recorder
 
 
 def points(store: Path, *runs: str) -> list[dict[str, Any]]:
     text, most = binned(runs)
-    found = analysis.connect(store).sql(text)
+    found = sg.connect(store).sql(text)
     rows = [dict(zip(found.columns, row, strict=True)) for row in found.fetchall()]
     assert len(rows) <= most
     return rows

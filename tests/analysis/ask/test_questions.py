@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from recording import bytes_of, record
 from sklearn.metrics import accuracy_score, confusion_matrix
 
-import analysis
-from analysis.ask import questions
-from analysis.ask.questions import Option, read
-from analysis.errors import BadInput, NotFound, Refused
+import secondguess as sg
+from secondguess.analysis.ask import questions
+from secondguess.analysis.ask.questions import Option, read
+from secondguess.analysis.errors import BadInput, NotFound, Refused
 
 NAN = math.nan
 # id, truth, scores. By hand: a right, b and c wrong (as confident), d wrong, e unlabelled, f without a guess (NaN).
@@ -47,7 +47,7 @@ def store(tmp_path_factory):
     record(path, "no truth", {1: [("a", None, [1.0, 0.0])]}, labelled=False)
     unlabelled = [("a", None, [1.0, 0.0]), ("b", None, [0.0, 1.0])]
     record(path, "no label", {1: unlabelled, 2: [("a", 0, [1.0, 0.0])]})
-    return analysis.connect(path)
+    return sg.connect(path)
 
 
 def asked(store, question, *tables, columns, **options):
@@ -185,7 +185,7 @@ def test_any_table_counts_as_plain_python_and_scikit_learn_count_it(tmp_path_fac
     path = tmp_path_factory.mktemp("any")
     table = [(f"{place:02}", truth, guess) for place, (truth, guess, _) in enumerate(drawn)]
     record(path, "m", {1: table}, columns={"weight": [weight for _, _, weight in drawn]})
-    store = analysis.connect(path)
+    store = sg.connect(path)
     labelled = [(name, truth, guess) for name, truth, guess in table if truth is not None]
     wrong = [row for row in labelled if row[1] != row[2]]
     if not labelled:
@@ -356,7 +356,7 @@ def own(tmp_path):
 
     def write(name, text):
         (tmp_path / "questions" / f"{name}.sql").write_bytes(text if isinstance(text, bytes) else text.encode())
-        return analysis.connect(tmp_path)
+        return sg.connect(tmp_path)
 
     return write
 

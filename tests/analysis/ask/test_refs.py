@@ -5,9 +5,9 @@ import unicodedata
 import pytest
 from recording import record
 
-from analysis.ask.refs import TableRef, parse, resolve
-from analysis.errors import BadInput, NotFound
-from analysis.store.runs import list_runs
+from secondguess.analysis.ask.refs import TableRef, parse, resolve
+from secondguess.analysis.errors import BadInput, NotFound
+from secondguess.analysis.store.runs import list_runs
 
 RIGHT, WRONG = [0.9, 0.1], [0.1, 0.9]  # of two classes, where the truth is 0
 

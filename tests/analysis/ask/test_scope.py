@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 from recording import add, record
 
-import analysis
-from analysis.errors import BadInput, NotFound
-from trainer.recorder import Recorder
+import secondguess as sg
+from secondguess.analysis.errors import BadInput, NotFound
+from secondguess.trainer.recorder import Recorder
 
 
 def fetched(store, sql):
-    return analysis.connect(store).sql(sql).fetchall()
+    return sg.connect(store).sql(sql).fetchall()
 
 
 def test_scores_are_aligned_by_class_where_two_runs_list_their_classes_in_another_order(tmp_path):
@@ -20,14 +20,14 @@ def test_scores_are_aligned_by_class_where_two_runs_list_their_classes_in_anothe
     record(tmp_path, "b", {1: [("x", "cat", [0.125, 0.375, 0.5])]}, classes=["emu", "dog", "cat"])
     found = fetched(tmp_path, "SELECT run, guess, score_0, score_1, score_2 FROM test_predictions ORDER BY run")
     assert found == [("a", "cat", 0.5, 0.25, 0.25), ("b", "cat", 0.5, 0.375, 0.125)]  # cat, dog, emu in both
-    sides = analysis.connect(tmp_path).ask("disagreements", "a", "b")
+    sides = sg.connect(tmp_path).ask("disagreements", "a", "b")
     assert sides.fetchall() == []  # both say cat
 
 
 def test_joined_scores_are_aligned_by_class_too(tmp_path):
     record(tmp_path, "a", {1: [("x", "cat", [0.75, 0.25])]}, classes=["cat", "dog"])
     record(tmp_path, "b", {1: [("x", "cat", [0.875, 0.125])]}, classes=["dog", "cat"])
-    found = analysis.connect(tmp_path).ask("disagreements", "a", "b")
+    found = sg.connect(tmp_path).ask("disagreements", "a", "b")
     assert found.project("guess_a, guess_b, score_0_a, score_0_b, score_1_a, score_1_b").fetchall() == [
         ("cat", "dog", 0.75, 0.125, 0.25, 0.875)
     ]
@@ -62,7 +62,7 @@ def test_a_class_removed_or_renamed_is_null_where_it_was_not_known(tmp_path):
 def test_guesses_of_unlike_types_are_refused_by_name_and_asked_one_by_one(tmp_path):
     record(tmp_path, "numbers", {1: [("x", 0, [0.75, 0.25])]})
     record(tmp_path, "names", {1: [("x", "cat", [0.75, 0.25])]}, classes=["cat", "dog"])
-    store = analysis.connect(tmp_path)
+    store = sg.connect(tmp_path)
     words = "guess is int64 in numbers/test_predictions@1, but string in names/test_predictions@1"
     for ask in (
         lambda: store.sql("FROM test_predictions"),
@@ -88,7 +88,7 @@ def test_a_table_without_scores_or_truth_has_null_in_their_place(tmp_path):
 @pytest.mark.parametrize("finish", [False, True])
 def test_an_epoch_is_picked_out_of_its_own_file_and_of_a_compacted_one(tmp_path, finish):
     record(tmp_path, "a", {n: [("x", 0, [1.0, 0.0]), ("y", n % 2, [1.0, 0.0])] for n in (1, 2, 3)}, finish=finish)
-    store = analysis.connect(tmp_path)
+    store = sg.connect(tmp_path)
     for epoch in (1, 2, 3):
         assert store.sql(f'SELECT epoch, id, truth FROM "a@{epoch}" ORDER BY id').fetchall() == [
             (epoch, "x", 0),
@@ -104,7 +104,7 @@ def test_the_name_of_a_renamed_run_folder_wins_over_what_is_in_its_files(tmp_pat
         with recorder.table("test_predictions", epoch=1) as table:
             add(table, [("x", 0, [0.75, 0.25])])
     shutil.copytree(tmp_path / "old", tmp_path / "new")
-    store = analysis.connect(tmp_path)
+    store = sg.connect(tmp_path)
     assert store.sql("SELECT run, id FROM test_predictions ORDER BY run").fetchall() == [("new", "x"), ("old", "x")]
     assert store.sql("SELECT run, name, value FROM metrics ORDER BY run").fetchall() == [
         ("new", "loss", 0.5),
@@ -120,7 +120,7 @@ def test_two_tables_of_one_run_are_told_apart_by_the_run_column(tmp_path):
             add(table, [("x", 0, [1.0, 0.0]), ("y", 0, [1.0, 0.0])])
         with recorder.table("test_predictions", epoch=1) as table:
             add(table, [("z", 1, [1.0, 0.0])])
-    store = analysis.connect(tmp_path)
+    store = sg.connect(tmp_path)
     both = store.ask("errors-over-time", "cnn/train_predictions", "cnn/test_predictions")
     assert both.project("run, epoch, errors, rows").fetchall() == [
         ("cnn", 1, 1, 1),
@@ -141,7 +141,7 @@ def test_the_link_to_the_examples_finds_the_right_image_where_two_data_sets_shar
             recorder.table("test_predictions", epoch=1, dataset=f"data.{run} [x]") as table,
         ):
             table.add(ids=["0", "1"], images=images, truth=[0, 0], guess=[0, 1])
-    store = analysis.connect(tmp_path)
+    store = sg.connect(tmp_path)
     found = store.sql(
         "SELECT p.run, p.id, e.image.bytes FROM test_predictions p JOIN examples e USING (examples, id) "
         "WHERE p.guess <> p.truth ORDER BY run"
@@ -158,7 +158,7 @@ def test_joined_suffixes_every_column_but_the_id_and_no_two_collide(tmp_path):
     columns = {"guess_a": [1], "truth_b": [2], "note": ["n"], "NOTE_2": ["m"]}
     record(tmp_path, "left", {1: [("x", 0, [0.75, 0.25])]}, columns=columns, content={"x": "text"})
     record(tmp_path, "right", {1: [("x", 1, [0.25, 0.75])]}, columns={"Note": [3]}, content={"x": "text"})
-    found = analysis.connect(tmp_path).ask("disagreements", "left", "right")
+    found = sg.connect(tmp_path).ask("disagreements", "left", "right")
     assert sorted(found.columns) == sorted(
         ["id"]
         + [
@@ -181,7 +181,7 @@ def test_three_tables_stand_side_by_side(tmp_path):
     )
     for run, guess in (("a", 0), ("b", 1), ("c", 2)):
         record(tmp_path, run, {1: [("x", 0, guess), ("y", 0, 0)]})
-    found = analysis.connect(tmp_path).ask("all-three", "a", "b", "c")
+    found = sg.connect(tmp_path).ask("all-three", "a", "b", "c")
     assert found.fetchall() == [("x", 0, 1, 2), ("y", 0, 0, 0)]
 
 
@@ -201,7 +201,7 @@ def test_a_column_of_the_users_may_come_go_and_change_its_type_and_spelling(tmp_
         for epoch in sorted(epochs):
             with recorder.table("t", epoch=epoch) as table:
                 add(table, [("x", 0, [1.0, 0.0])], columns=DRIFT[epoch])
-    found = analysis.connect(tmp_path).sql("SELECT epoch, note FROM t ORDER BY epoch")
+    found = sg.connect(tmp_path).sql("SELECT epoch, note FROM t ORDER BY epoch")
     texts = {1: None, 2: None, 3: "[1,2]", 4: "7", 5: "text", 6: "true"}
     if len({3, 4, 5, 6} & set(epochs)) == 1:  # all of one kind
         texts = {epoch: {3: [1, 2], 4: 7, 6: True}.get(epoch) for epoch in texts}
@@ -212,10 +212,10 @@ def test_a_column_of_the_users_may_come_go_and_change_its_type_and_spelling(tmp_
 def test_a_run_whose_name_looks_like_a_partition_adds_no_column(tmp_path):
     store = tmp_path / "epoch=99"
     record(store, "lr=0.1", {1: [("x", 0, [1.0, 0.0])]}, table="fold=3", content={"x": "text"})
-    found = analysis.connect(store).sql('FROM "lr=0.1/fold=3"')
+    found = sg.connect(store).sql('FROM "lr=0.1/fold=3"')
     assert [name for name in found.columns if name in ("lr", "fold")] == []
     assert found.project("run, epoch").fetchall() == [("lr=0.1", 1)]
-    assert analysis.connect(store).sql("FROM examples").columns == ["examples", "id", "digest", "truth", "content"]
+    assert sg.connect(store).sql("FROM examples").columns == ["examples", "id", "digest", "truth", "content"]
 
 
 @pytest.mark.parametrize(
@@ -224,14 +224,14 @@ def test_a_run_whose_name_looks_like_a_partition_adds_no_column(tmp_path):
 def test_a_store_in_a_folder_of_any_name_answers_from_its_own_files(tmp_path, name):
     for folder in (name, "a1", "aXb"):
         record(tmp_path / folder, "cnn", {1: [("x", 0, 1)]}, content={"x": folder})
-    store = analysis.connect(tmp_path / name)
+    store = sg.connect(tmp_path / name)
     assert store.sql("SELECT count(*) FROM cnn").fetchall() == [(1,)]
     assert store.sql("SELECT content FROM examples").fetchall() == [(name,)]
 
 
 def test_a_table_or_run_that_is_not_there_is_named_with_what_is(tmp_path):
     record(tmp_path, "cnn", {1: [("x", 0, 1)]})
-    store = analysis.connect(tmp_path)
+    store = sg.connect(tmp_path)
     with pytest.raises(NotFound) as caught:
         store.sql("FROM tset_predictions")
     assert str(caught.value) == (
@@ -245,7 +245,7 @@ def test_a_table_or_run_that_is_not_there_is_named_with_what_is(tmp_path):
 
 
 def test_an_empty_store_still_has_its_own_relations(tmp_path):
-    store = analysis.connect(tmp_path)
+    store = sg.connect(tmp_path)
     for name in ("runs", "metrics"):
         assert store.sql(f"FROM {name}").fetchall() == []
     assert store.runs().fetchall() == []
@@ -258,7 +258,7 @@ def test_files_that_are_gone_are_named_and_the_rest_is_answered(tmp_path, caplog
     record(tmp_path, "b", {1: [("x", 0, 1)], 2: [("x", 0, 1)]})
     (gone,) = (tmp_path / "a" / "test_predictions").glob("epoch-00002*")
     gone.unlink()
-    store = analysis.connect(tmp_path)
+    store = sg.connect(tmp_path)
     assert store.sql("SELECT run, epoch FROM test_predictions ORDER BY ALL").fetchall() == [
         ("a", 1),
         ("b", 1),
@@ -270,5 +270,5 @@ def test_files_that_are_gone_are_named_and_the_rest_is_answered(tmp_path, caplog
     caplog.clear()
     assert store.sql("SELECT run, epoch FROM test_predictions ORDER BY ALL").fetchall() == [("a", 1)]
     assert "left out b/test_predictions@1, 2: " in caplog.text
-    with pytest.raises(analysis.SecondguessError, match=r"b is committed, but its file .* is missing; restore it"):
+    with pytest.raises(sg.SecondguessError, match=r"b is committed, but its file .* is missing; restore it"):
         store.ask("errors", "b@all")

@@ -15,17 +15,17 @@ from recording import record
 from starlette.datastructures import QueryParams
 from stores import epoch, writer
 
-import analysis
-from analysis.answers import charts
-from analysis.answers.answer import Answer
-from analysis.errors import BadInput
-from analysis.page import urls
-from analysis.page.pages import controls
-from analysis.schema import is_wrong, read_as, wrong
-from analysis.store.runs import list_runs
-from analysis.store.tally import Tally
-from analysis.tables import changes, select
-from analysis.tables.view import TableView
+import secondguess as sg
+from secondguess.analysis.answers import charts
+from secondguess.analysis.answers.answer import Answer
+from secondguess.analysis.errors import BadInput
+from secondguess.analysis.page import urls
+from secondguess.analysis.page.pages import controls
+from secondguess.analysis.schema import is_wrong, read_as, wrong
+from secondguess.analysis.store.runs import list_runs
+from secondguess.analysis.store.tally import Tally
+from secondguess.analysis.tables import changes, select
+from secondguess.analysis.tables.view import TableView
 
 NAN = math.nan
 # Of a model that diverges after its first epoch: a guess of NULL where the scores are NaN. z is unlabelled.
@@ -43,12 +43,12 @@ def diverged(tmp_path: Path) -> Path:
 
 
 def fetched(store: Path, sql: str) -> list[tuple[Any, ...]]:
-    return analysis.connect(store).sql(sql).fetchall()
+    return sg.connect(store).sql(sql).fetchall()
 
 
 def shown(store: Path, view: TableView) -> list[tuple[Any, ...]]:
     """The rows of a view's statement, as any DuckDB session gives them."""
-    con = analysis.connect(store).con
+    con = sg.connect(store).con
     return con.execute(select.statement(con, store, view).text).fetchall()
 
 
@@ -56,13 +56,13 @@ def test_a_guess_of_null_is_an_error_in_the_record_the_question_and_behind_the_p
     view = TableView(("cnn@2",), columns=("id",))
     link = urls.read_table(QueryParams(parse_qsl(urlsplit(controls.links(view, {})["wrong"]).query)))
     assert list_runs(diverged)["cnn"].tables["test_predictions"][2].errors == 2
-    assert sorted(row[2] for row in analysis.connect(diverged).ask("errors", "cnn@2").fetchall()) == ["u", "v"]
+    assert sorted(row[2] for row in sg.connect(diverged).ask("errors", "cnn@2").fetchall()) == ["u", "v"]
     assert sorted(shown(diverged, link)) == [("u",), ("v",)]
 
 
 def test_a_chart_leads_to_all_errors(diverged: Path) -> None:
     led: list[TableView] = []
-    found = analysis.connect(diverged).ask("errors-over-time", "cnn")
+    found = sg.connect(diverged).ask("errors-over-time", "cnn")
     answer = Answer(found.columns, (), found.fetchall(), order=[("cnn", 1), ("cnn", 2)])
     charts.chart(answer, lambda view: str(led.append(view)))
     assert [len(shown(diverged, view)) for view in led] == [2, 2]
@@ -99,7 +99,7 @@ def test_each_side_of_a_join_has_its_own(diverged: Path) -> None:
     asked = "SELECT id FROM joined WHERE wrong_b AND NOT wrong_a"
     (diverged / "questions").mkdir()
     (diverged / "questions" / "new.sql").write_text(f"-- Errors that came\n-- tables: 2\n{asked}")
-    assert analysis.connect(diverged).ask("new", "cnn@1", "cnn@2").fetchall() == [("u",)]
+    assert sg.connect(diverged).ask("new", "cnn@1", "cnn@2").fetchall() == [("u",)]
 
 
 def test_a_view_filters_groups_sorts_and_counts_by_it(diverged: Path) -> None:
@@ -120,7 +120,7 @@ OWN = ["run", "epoch", "id", "guess", "truth", "confidence", "truth_score", "sco
 def test_it_is_there_where_it_is_named_so_that_a_star_and_a_view_have_the_columns_that_were_recorded(
     diverged: Path,
 ) -> None:
-    store = analysis.connect(diverged)
+    store = sg.connect(diverged)
     assert store.sql('SELECT * FROM "cnn@1"').columns == OWN
     assert store.sql('SELECT * FROM "cnn@1" WHERE wrong').columns == [*OWN, "wrong"]
     assert store.sql('SELECT * EXCLUDE (wrong) FROM "cnn@1"').columns == OWN
@@ -166,7 +166,7 @@ def test_a_files_own_column_of_that_name_is_called_otherwise_and_that_is_said(
     with closing(writer(tmp_path)) as run:
         run.commit(epoch(1, ["x", "y"], guess=[1, 2], truth=[1, 1], wrong=["a", "b"]))
         run.commit(epoch(2, ["x", "y"], guess=[1, 2], truth=[1, 1]))
-    store = analysis.connect(tmp_path)
+    store = sg.connect(tmp_path)
     assert store.sql('SELECT id, wrong, source_wrong FROM "cnn@1" ORDER BY id').fetchall() == [
         ("x", False, "a"),
         ("y", True, "b"),

@@ -12,12 +12,12 @@ import pytest
 from recording import bytes_of, record
 from stores import epoch, writer
 
-from analysis.answers.files import jsonable
-from analysis.cli import main
-from analysis.engine import duck
-from analysis.tables import select
-from analysis.tables.view import TableView
-from trainer.recorder import Recorder
+from secondguess.analysis.answers.files import jsonable
+from secondguess.analysis.cli import main
+from secondguess.analysis.engine import duck
+from secondguess.analysis.tables import select
+from secondguess.analysis.tables.view import TableView
+from secondguess.trainer.recorder import Recorder
 
 # id, truth, scores. By hand: a right, b and c wrong, d unlabelled, e wrong; in the second epoch b is right.
 FIRST = [

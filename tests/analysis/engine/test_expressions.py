@@ -9,13 +9,13 @@ import pytest
 from hostile import HOSTILE, SECRET, filled
 from recording import bytes_of, record
 
-import analysis
-from analysis.cli import main
-from analysis.engine import expressions
-from analysis.engine.duck import answered, rows
-from analysis.errors import BadInput, Refused, SecondguessError
-from analysis.tables import select
-from analysis.tables.view import TableView
+import secondguess as sg
+from secondguess.analysis.cli import main
+from secondguess.analysis.engine import expressions
+from secondguess.analysis.engine.duck import answered, rows
+from secondguess.analysis.errors import BadInput, Refused, SecondguessError
+from secondguess.analysis.tables import select
+from secondguess.analysis.tables.view import TableView
 
 pytest_plugins = ["hostile"]
 
@@ -238,7 +238,7 @@ def test_hostile_text_as_a_name_is_a_column_that_is_not_there(world, option):
 
 
 def test_a_hostile_value_is_a_value(world):
-    store = analysis.connect(world / "store")
+    store = sg.connect(world / "store")
     for text in [*HOSTILE[::20], "'; COPY (SELECT 1) TO 'x.csv'; --", "a' OR 'a' = 'a", "\\' OR 1=1 --", "a\0b", "$x"]:
         if not text.isascii() or len(text) > 60_000:
             continue
@@ -305,14 +305,14 @@ def test_a_column_of_any_name_can_be_named_in_every_option(named, name, capsys):
 @pytest.mark.parametrize("name", [name for name in NAMES if not set(name) & set('",')])
 def test_a_name_that_has_no_comma_needs_no_quotes_as_a_column(named, name):
     first = f"{NAMES.index(name)}-0"
-    store = analysis.connect(named)
+    store = sg.connect(named)
     assert store.table("u", columns=name, sort=name, limit=1).fetchall() == [(first,)]
     assert store.table("u", group=name, columns=name, limit=1).fetchall() == [(first,)]
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_computed_column_may_have_any_name_that_is_free(world, name):
-    store = analysis.connect(world / "store")
+    store = sg.connect(world / "store")
     how = {"add": {name: "guess + 7"}, "aggregate": {f"{name} 2": "max(id)"}}
     found = store.table("cnn@1", **how, group=[name], columns=[name, f"{name} 2"], sort=f"-{quoted(name)}").fetchall()
     assert found == [(8, "c"), (7, "b")]
@@ -321,7 +321,7 @@ def test_a_computed_column_may_have_any_name_that_is_free(world, name):
 def numbered(store, run, **columns):
     rows = [("a", 0, [0.75, 0.25]), ("b", 0, [0.25, 0.75])]
     record(store, run, {1: rows}, columns=columns, content={"a": "x", "b": "y"})
-    return analysis.connect(store)
+    return sg.connect(store)
 
 
 @pytest.mark.parametrize("name", ["file_row_number", "file_row_numbers"])

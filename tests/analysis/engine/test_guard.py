@@ -8,11 +8,11 @@ import pytest
 from hostile import HOSTILE, SECRET, filled
 from recording import bytes_of, record
 
-from analysis.ask import statements
-from analysis.engine import guard
-from analysis.engine.duck import answered, fresh, locked, rows
-from analysis.engine.sqltext import Statement
-from analysis.errors import SecondguessError
+from secondguess.analysis.ask import statements
+from secondguess.analysis.engine import guard
+from secondguess.analysis.engine.duck import answered, fresh, locked, rows
+from secondguess.analysis.engine.sqltext import Statement
+from secondguess.analysis.errors import SecondguessError
 
 pytest_plugins = ["hostile"]
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from analysis.engine.sqltext import Parameter, Statement, identifier, literal, pattern, read_parquet
-from analysis.errors import BadInput
+from secondguess.analysis.engine.sqltext import Parameter, Statement, identifier, literal, pattern, read_parquet
+from secondguess.analysis.errors import BadInput
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 NASTY = [

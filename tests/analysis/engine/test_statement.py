@@ -10,10 +10,10 @@ import pytest
 from recording import record
 from waiting import HANG_S
 
-from analysis.ask import questions, statements
-from analysis.cli import main
-from analysis.engine.duck import answered, rows
-from trainer.recorder import Recorder
+from secondguess.analysis.ask import questions, statements
+from secondguess.analysis.cli import main
+from secondguess.analysis.engine.duck import answered, rows
+from secondguess.trainer.recorder import Recorder
 
 NASTY = ["it's", 'say "hi"', "a\nb", "-- x", "; drop", "😀 가", "\\", "$limit", "a\0b", " "]
 SESSION = """

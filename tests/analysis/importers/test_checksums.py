@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from analysis.errors import BadInput, NotFound
-from analysis.importers import checksums
+from secondguess.analysis.errors import BadInput, NotFound
+from secondguess.analysis.importers import checksums
 
 # printf abc | md5sum; printf abc | openssl md5 -binary | base64; printf abc | sha256sum
 MD5, IN_BASE64 = "900150983cd24fb0d6963f7d28e17f72", "kAFQmDzST7DWlj99KOF/cg=="

@@ -12,12 +12,12 @@ from wandb_scripts import environment, real_run
 from wandb_server import WandbServer, wandb_server
 from wandb_server import environment as online
 
-import analysis
-from analysis.cli import main
-from analysis.errors import BadInput
-from analysis.importers.classes import given_classes, mirrored_classes, without_classes
-from trainer.mirror.mirror import WandbOptions
-from trainer.recorder import Recorder
+import secondguess as sg
+from secondguess.analysis.cli import main
+from secondguess.analysis.errors import BadInput
+from secondguess.analysis.importers.classes import given_classes, mirrored_classes, without_classes
+from secondguess.trainer.mirror.mirror import WandbOptions
+from secondguess.trainer.recorder import Recorder
 
 __all__ = ["wandb_server"]  # the fixture
 
@@ -43,7 +43,7 @@ def record(store: Path, wandb: Any) -> None:
 
 
 def same(store: Path, other: Path, rows: str = "SELECT * FROM test_predictions ORDER BY epoch, id") -> None:
-    here, there = analysis.connect(store).sql(rows), analysis.connect(other).sql(rows)
+    here, there = sg.connect(store).sql(rows), sg.connect(other).sql(rows)
     assert repr(there.project(", ".join(here.columns)).fetchall()) == repr(here.fetchall())
     assert len(here.fetchall()) == 8
 
@@ -59,10 +59,10 @@ def test_a_run_with_named_classes_comes_back_equal_with_every_confidence(
     main(["import", str(store / "wandb"), "--store", str(tmp_path / "there")])
     assert "classes = cat, a dog, 값 😀 (as the run's config names them)" in capsys.readouterr().out
     same(store, tmp_path / "there")
-    assert analysis.connect(tmp_path / "there").sql("SELECT confidence FROM test_predictions").fetchall() == [
+    assert sg.connect(tmp_path / "there").sql("SELECT confidence FROM test_predictions").fetchall() == [
         (0.75,), (0.5,), (0.5,), (None,), (0.75,), (0.5,), (0.5,), (None,)
     ]  # fmt: skip
-    (config,) = analysis.connect(tmp_path / "there").sql("SELECT config FROM runs").fetchall()[0]
+    (config,) = sg.connect(tmp_path / "there").sql("SELECT config FROM runs").fetchall()[0]
     assert json.loads(config) == {"lr": 0.5}
 
 
@@ -118,7 +118,7 @@ def imported(
     (tmp_path / "t.table.json").write_text(json.dumps({"columns": columns, "data": rows}))
     main(["import", str(tmp_path / "t.table.json"), "--store", str(tmp_path / "there"), *words])
     said = capsys.readouterr().out.splitlines()[1].partition(f"({len(rows[0]) - 3})")[2].removeprefix(", ")
-    found = analysis.connect(tmp_path / "there").sql("SELECT id, guess, truth, confidence, truth_score FROM t")
+    found = sg.connect(tmp_path / "there").sql("SELECT id, guess, truth, confidence, truth_score FROM t")
     return said, found.order("id").fetchall()
 
 
@@ -198,7 +198,7 @@ def test_a_number_is_a_place_among_the_classes_and_text_is_not(
 def test_a_table_without_scores_takes_names_for_its_numbers(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("id,guess,truth\na,0,1\nb,1,1\n")
     main(["import", str(tmp_path / "t.csv"), "--classes", "cat,dog", "--store", str(tmp_path / "there")])
-    found = analysis.connect(tmp_path / "there").sql("SELECT id, guess, truth FROM test_predictions ORDER BY id")
+    found = sg.connect(tmp_path / "there").sql("SELECT id, guess, truth FROM test_predictions ORDER BY id")
     assert found.fetchall() == [("a", "cat", "dog"), ("b", "dog", "dog")]
 
 
@@ -221,5 +221,5 @@ for epoch, rows in ((1, [["a", "cat", 0.75, 0.25]]), (2, [["a", "dog", 0.25, 0.7
     run.log({"t": wandb.Table(columns=["id", "guess", "score_0", "score_1"], data=rows), "epoch": epoch})
 """
     main(["import", str(real_run(tmp_path, script)), "--run", "r", "--store", str(tmp_path / "there")])
-    found = analysis.connect(tmp_path / "there").sql('SELECT epoch, guess, confidence FROM "r/t" ORDER BY epoch')
+    found = sg.connect(tmp_path / "there").sql('SELECT epoch, guess, confidence FROM "r/t" ORDER BY epoch')
     assert found.fetchall() == [(1, "cat", 0.75), (2, "dog", 0.75)]

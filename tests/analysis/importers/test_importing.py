@@ -15,17 +15,17 @@ import pytest
 from wandb.proto import wandb_internal_pb2 as pb
 from wandb_scripts import write_run
 
-import analysis
-from analysis.cli import main
-from analysis.errors import AlreadyThere, BadInput
-from analysis.importers.files import read_file
-from analysis.importers.importing import surveyed
-from analysis.importers.names import free_name, table_names
-from analysis.importers.roles import Given, Roles, recognise
-from analysis.importers.writing import How, ImportedRun, ImportedTable, described, plan, write
-from analysis.store.adoption import staging
-from trainer.mirror.mirror import WandbOptions
-from trainer.recorder import Recorder
+import secondguess as sg
+from secondguess.analysis.cli import main
+from secondguess.analysis.errors import AlreadyThere, BadInput
+from secondguess.analysis.importers.files import read_file
+from secondguess.analysis.importers.importing import surveyed
+from secondguess.analysis.importers.names import free_name, table_names
+from secondguess.analysis.importers.roles import Given, Roles, recognise
+from secondguess.analysis.importers.writing import How, ImportedRun, ImportedTable, described, plan, write
+from secondguess.analysis.store.adoption import staging
+from secondguess.trainer.mirror.mirror import WandbOptions
+from secondguess.trainer.recorder import Recorder
 
 IMAGES = np.arange(6 * 16, dtype=np.uint8).reshape(6, 4, 4) * 2
 SCORES = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.5, 0.3, 0.2], [np.nan] * 3, [0.1, 0.1, 0.8]])
@@ -55,7 +55,7 @@ def mirrored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_a_rescued_run_equals_its_twin_cell_by_cell_and_pixel_by_pixel(mirrored: Path, tmp_path: Path, capsys) -> None:
     main(["import", str(mirrored / "wandb"), "--store", str(tmp_path / "there")])
-    here, there = analysis.connect(mirrored), analysis.connect(tmp_path / "there")
+    here, there = sg.connect(mirrored), sg.connect(tmp_path / "there")
     columns = "run, epoch, id, guess, truth, confidence, truth_score, score_0, score_1, score_2, note"
     rows = f"SELECT {columns} FROM test_predictions ORDER BY epoch, id"
     assert repr(there.sql(rows).fetchall()) == repr(here.sql(rows).fetchall())
@@ -77,14 +77,14 @@ def test_a_second_import_of_the_same_run_is_refused_and_overwrite_replaces_it(mi
     with pytest.raises(SystemExit):
         main(words)
     main([*words, "--overwrite"])
-    assert [row[0] for row in analysis.connect(tmp_path / "there").sql("SELECT run FROM runs").fetchall()] == ["cnn"]
+    assert [row[0] for row in sg.connect(tmp_path / "there").sql("SELECT run FROM runs").fetchall()] == ["cnn"]
 
 
 def test_overwriting_an_import_replaces_that_import_and_never_the_run_that_was_recorded(mirrored: Path) -> None:
     words = ["import", str(mirrored / "wandb"), "--store", str(mirrored), "--overwrite"]
     main(words)
     main(words)
-    found = analysis.connect(mirrored).sql("SELECT run, origin FROM runs ORDER BY origin").fetchall()
+    found = sg.connect(mirrored).sql("SELECT run, origin FROM runs ORDER BY origin").fetchall()
     assert [origin for _, origin in found] == ["recorded", "wandb-offline"]
     assert found[0][0] == "cnn"
 
@@ -95,7 +95,7 @@ def test_overwriting_a_file_s_import_replaces_it_and_a_name_that_is_given_is_rep
         (tmp_path / "t.csv").write_text(text)
         main(["import", str(tmp_path / "t.csv"), *words])
     (tmp_path / "u.csv").write_text("id,guess\na,3\n")
-    store = analysis.connect(tmp_path / "store")
+    store = sg.connect(tmp_path / "store")
     assert store.sql("SELECT run, guess FROM test_predictions").fetchall() == [("t", 2)]
     main(["import", str(tmp_path / "u.csv"), "--run", "t", *words])
     assert store.sql("SELECT run, guess FROM test_predictions").fetchall() == [("t", 3)]
@@ -103,10 +103,10 @@ def test_overwriting_a_file_s_import_replaces_it_and_a_name_that_is_given_is_rep
 
 def test_an_import_into_the_run_s_own_store_joins_with_it(mirrored: Path, capsys) -> None:
     main(["import", str(mirrored / "wandb"), "--store", str(mirrored)])
-    name = next(row[0] for row in analysis.connect(mirrored).runs().fetchall() if row[0] != "cnn")
+    name = next(row[0] for row in sg.connect(mirrored).runs().fetchall() if row[0] != "cnn")
     assert name.startswith("cnn-")
     assert f"run 'cnn' is called '{name}'" in capsys.readouterr().out
-    assert analysis.connect(mirrored).ask("disagreements", f"{name}@2", "cnn@2").fetchall() == []
+    assert sg.connect(mirrored).ask("disagreements", f"{name}@2", "cnn@2").fetchall() == []
 
 
 def test_a_dry_run_writes_nothing(mirrored: Path, tmp_path: Path, capsys) -> None:
@@ -122,7 +122,7 @@ def test_ids_made_of_positions_join_on_the_image_instead(tmp_path: Path) -> None
         with Recorder(store, run=run) as recorder, recorder.table("test_predictions", epoch=1) as table:
             ids = [f"{row % size}_{row // size}" for row in range(6)]
             table.add(ids=ids, images=IMAGES, truth=TRUTH, guess=[0, 1, 2, 3, 4, 5])
-    joined = analysis.connect(store).sql("""
+    joined = sg.connect(store).sql("""
         SELECT count(*), count(*) FILTER (WHERE a.guess = b.guess)
         FROM "four" a JOIN examples x USING (examples, id)
         JOIN (SELECT b.*, y.digest FROM "three" b JOIN examples y USING (examples, id)) b ON x.digest = b.digest
@@ -146,18 +146,18 @@ def test_plain_files_import_with_the_roles_that_are_given(tmp_path: Path, kind: 
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     words = ["import", str(path), "--run", "mine", "--epoch", "3", "--id", "name", "--scores", "prob_*"]
     main([*words, "--store", str(tmp_path / "store")])
-    found = analysis.connect(tmp_path / "store").sql('FROM "mine" ORDER BY id')
+    found = sg.connect(tmp_path / "store").sql('FROM "mine" ORDER BY id')
     assert found.project("epoch, id, guess, truth, confidence, truth_score, score_0, source_epoch").fetchall() == [
         (3, "x", "cat", "dog", 0.75, 0.25, 0.75, 7),
         (3, "y", "dog", "dog", 0.5, 0.5, 0.5, 8),
     ]
-    assert analysis.connect(tmp_path / "store").ask("errors", "mine").project("id").fetchall() == [("x",)]
+    assert sg.connect(tmp_path / "store").ask("errors", "mine").project("id").fetchall() == [("x",)]
 
 
 def test_a_table_without_guess_or_truth_imports_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "words.csv").write_text("word,n\na,1\nb,2\n")
     main(["import", str(tmp_path / "words.csv"), "--store", str(tmp_path / "store")])
-    store = analysis.connect(tmp_path / "store")
+    store = sg.connect(tmp_path / "store")
     assert store.sql('SELECT word, n, id, guess FROM "words" ORDER BY n').fetchall() == [
         ("a", 1, None, None),
         ("b", 2, None, None),
@@ -170,7 +170,7 @@ def test_odd_rows_are_kept_and_counted(tmp_path: Path) -> None:
         "id,guess,truth,score_0,score_1\na,0,0,0.9,0.1\na,7,1,0.4,0.6\n,1,,nan,nan\nb,1,1,0.2,0.8\n"
     )
     main(["import", str(tmp_path / "odd.csv"), "--store", str(tmp_path / "store")])
-    store = analysis.connect(tmp_path / "store")
+    store = sg.connect(tmp_path / "store")
     assert store.sql('SELECT count(*), count(DISTINCT id), count(confidence) FROM "odd"').fetchall() == [(4, 2, 2)]
     assert store.sql("SELECT errors, unlabelled, nan_scores FROM runs").fetchall() == [([1], 1, 1)]
     with pytest.raises(BadInput, match="with a repeated key"):
@@ -246,7 +246,7 @@ def test_runs_and_tables_of_one_folder_get_names_of_their_own_which_a_dry_run_te
         "table 'a/b' is called 'a-b-3'",
         "table 'A-B' is called 'A-B-2'",
     ]
-    found = analysis.connect(tmp_path / "store").sql("SELECT run, table_name FROM runs ORDER BY ALL").fetchall()
+    found = sg.connect(tmp_path / "store").sql("SELECT run, table_name FROM runs ORDER BY ALL").fetchall()
     assert found == [(run, table) for run in ("twin", "twin-x2") for table in ("A-B-2", "a-b", "a-b-3")]
 
 
@@ -315,7 +315,7 @@ def test_of_two_imports_of_one_name_one_wins(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert sorted(ends) == ["told", "told", "told", "won"]
-    assert analysis.connect(tmp_path / "store").sql('SELECT count(*) FROM "one"').fetchall() == [(1,)]
+    assert sg.connect(tmp_path / "store").sql('SELECT count(*) FROM "one"').fetchall() == [(1,)]
 
 
 @pytest.mark.parametrize("kind", ["parquet", "csv", "jsonl"])
@@ -346,7 +346,7 @@ def test_the_bar_of_an_import_counts_rows_and_leaves_the_summary_alone(tmp_path:
         read(planned, lambda *seen: told.append(seen))
         assert {text for text, _ in told} == {"test_predictions@1"}
         assert told[0][1] == 0 and sum(rows for _, rows in told) == 25_000
-    command = [sys.executable, "-m", "analysis", "import", str(tmp_path / "t.csv"), "--store", str(tmp_path / "new")]
+    command = [sys.executable, "-m", "secondguess", "import", str(tmp_path / "t.csv"), "--store", str(tmp_path / "new")]
     outside, inside = pty.openpty()
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=inside, text=True, env=os.environ | {"TERM": "xterm"})
     os.close(inside)

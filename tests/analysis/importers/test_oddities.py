@@ -10,8 +10,8 @@ import pyarrow.parquet as pq
 import pytest
 from wandb_scripts import real_run
 
-import analysis
-from analysis.cli import main
+import secondguess as sg
+from secondguess.analysis.cli import main
 
 
 def imported(source: Path, store: Path, capsys: pytest.CaptureFixture[str], *words: str) -> list[str]:
@@ -32,7 +32,7 @@ def table_json(path: Path, columns: Sequence[str], rows: Sequence[Sequence[Any]]
 
 
 def rows(store: Path, columns: str = "id, guess, truth, confidence, truth_score") -> list[tuple[Any, ...]]:
-    return analysis.connect(store).sql(f'SELECT {columns} FROM "odd"').fetchall()
+    return sg.connect(store).sql(f'SELECT {columns} FROM "odd"').fetchall()
 
 
 CSV = """\
@@ -167,7 +167,7 @@ def test_an_offline_run_says_it_for_each_epoch(tmp_path: Path, capsys: pytest.Ca
         "1 of 3 rows has a score below 0, above 1 or infinite",
         "1 of 3 rows has a guess that has not the highest score",
     ]
-    found = analysis.connect(tmp_path / "store").sql('SELECT epoch, id, guess, truth, confidence FROM "odd/t"')
+    found = sg.connect(tmp_path / "store").sql('SELECT epoch, id, guess, truth, confidence FROM "odd/t"')
     assert found.order("epoch, id NULLS LAST, guess").fetchall() == [
         (1, "1", 0, 0, 0.75),
         (1, "2", 1, None, None),
@@ -190,7 +190,7 @@ run.log({"t": wandb.Table(columns=["id", "guess", "score_0", "score_1", "score_2
         "1 of 1 rows has no id, and so no match in a join on id",
         "1 of 1 rows has a score that is NaN or NULL, so no confidence",
     ]
-    found = analysis.connect(tmp_path / "store").sql('FROM "odd/t" ORDER BY epoch')
+    found = sg.connect(tmp_path / "store").sql('FROM "odd/t" ORDER BY epoch')
     assert found.project("id, guess, confidence, score_0, score_1, score_2").fetchall() == [
         (None, 1, None, 0.25, 0.75, None),
         ("a", 2, 0.75, 0.125, 0.125, 0.75),

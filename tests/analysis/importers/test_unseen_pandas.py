@@ -7,12 +7,12 @@ from pathlib import Path
 TABLE = '{"columns": ["id", "guess", "when"], "data": [["a", 1, null], ["b", 2, null]]}'
 IMPORT = """
 import sys
-from analysis.cli import main
+from secondguess.analysis.cli import main
 main(["import", sys.argv[1], "--store", sys.argv[2]])
 print(*sorted({"pandas", "duckdb", "wandb", "rich", "torch"} & set(sys.modules)))
 """
 LATER = """
-from analysis.importers.unseen_pandas import keep_pandas_unseen
+from secondguess.analysis.importers.unseen_pandas import keep_pandas_unseen
 keep_pandas_unseen()
 import pyarrow as pa
 print(pa.table({"a": [1, 2]}).to_pandas()["a"].tolist())

@@ -12,11 +12,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from analysis.engine import guard
-from analysis.engine.sqltext import literal
-from analysis.errors import BadInput
-from analysis.language.syntax import Array, Binary, Call, Lambda, Literal, Name, Object, Pick, Unary
-from analysis.language.translate import Cell, Translated, parse, translate
+from secondguess.analysis.engine import guard
+from secondguess.analysis.engine.sqltext import literal
+from secondguess.analysis.errors import BadInput
+from secondguess.analysis.language.syntax import Array, Binary, Call, Lambda, Literal, Name, Object, Pick, Unary
+from secondguess.analysis.language.translate import Cell, Translated, parse, translate
 
 CON = duckdb.connect()
 
@@ -446,7 +446,7 @@ def every_operator():
         with pytest.raises(BadInput) as refusal:
             translate(f"({subject}).nonsense", {})
         found |= set(str(refusal.value).partition("supported are ")[2].split(", "))
-    from analysis.language.lists import OF_LISTS
+    from secondguess.analysis.language.lists import OF_LISTS
 
     return found | OF_LISTS
 

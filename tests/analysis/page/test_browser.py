@@ -27,8 +27,8 @@ from page import (
 )
 from waiting import until
 
-from analysis.tables import saved
-from trainer.recorder import Recorder
+from secondguess.analysis.tables import saved
+from secondguess.trainer.recorder import Recorder
 
 pytest_plugins = ["page"]
 pytestmark = pytest.mark.slow

@@ -13,13 +13,13 @@ from page import CAT, HTML, PICTURES, SVG, TYPES, Answer, Server, children, read
 from starlette.routing import Route
 from waiting import HANG_S, until
 
-from analysis.page.app import application
-from analysis.page.gate import Keys
-from analysis.store.runs import list_runs
+from secondguess.analysis.page.app import application
+from secondguess.analysis.page.gate import Keys
+from secondguess.analysis.store.runs import list_runs
 
 pytest_plugins = ["page"]
 
-COMMAND = [sys.executable, "-m", "analysis"]
+COMMAND = [sys.executable, "-m", "secondguess"]
 CNN = table_url("cnn@3")
 # An address of each route, to be asked with each of its methods.
 ADDRESSES = {
@@ -311,7 +311,7 @@ def heard(event, arguments):
     if event in ("open", "os.listdir", "os.scandir"):
         os.write(log, (str(arguments[0]) + "\\n").encode())
 sys.addaudithook(heard)
-from analysis.cli import main
+from secondguess.analysis.cli import main
 main()
 """
 

@@ -11,8 +11,8 @@ import pytest
 from page import CAT, CLASSES, DOG, MARKUP, MOOD, NO_TRUTH, QUOTED, REVIEWS, SCRIPT, Server, table_url
 from recording import record
 
-import analysis
-from trainer.recorder import Recorder
+import secondguess as sg
+from secondguess.trainer.recorder import Recorder
 
 pytest_plugins = ["page"]
 
@@ -205,7 +205,7 @@ def test_the_pages_chart_is_the_notebooks(server: Server) -> None:
     page = asked(server, f"{text} WHERE guess <> truth GROUP BY ALL ORDER BY truth\n", "t=cnn%403&t=double%403")
     heads = [unescape(text) for text in re.findall(r"<text[^>]*>([^<]*)</text>", page.partition('class="chart"')[2])]
     assert [head for head in heads if head in CLASSES] == CLASSES
-    store = analysis.connect(server.store)
+    store = sg.connect(server.store)
     assert store.chart("errors-by-guess", "cnn@3", "double@3").to_dict()["encoding"]["x"]["sort"] == CLASSES
 
 

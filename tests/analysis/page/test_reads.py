@@ -15,11 +15,11 @@ from page_in_process import texts
 from stores import epoch
 from stores import writer as writer_of
 
-from analysis.ask import questions, refs, statements
-from analysis.page.pool import Workers
-from analysis.store.runs import list_runs
-from analysis.tables import select
-from analysis.tables.view import TableView
+from secondguess.analysis.ask import questions, refs, statements
+from secondguess.analysis.page.pool import Workers
+from secondguess.analysis.store.runs import list_runs
+from secondguess.analysis.tables import select
+from secondguess.analysis.tables.view import TableView
 
 pytest_plugins = ["page"]
 

@@ -14,8 +14,8 @@ import pytest
 from page import Server, children, read_process, serving, table_url
 from waiting import HANG_S, until
 
-from analysis.page.pool import Workers
-from analysis.page.worker import Asked, Found
+from secondguess.analysis.page.pool import Workers
+from secondguess.analysis.page.worker import Asked, Found
 
 pytest_plugins = ["page"]
 

@@ -11,11 +11,11 @@ from recording_process import ROWS, commit_slowly, guess_of, processes, race_to_
 from stores import epoch, plain, read_record, writer
 from waiting import HANG_S
 
-import analysis
-from analysis.ask import statements
-from analysis.engine import duck
-from analysis.errors import Damaged
-from analysis.store.runs import Run, find_run, list_runs
+import secondguess as sg
+from secondguess.analysis.ask import statements
+from secondguess.analysis.engine import duck
+from secondguess.analysis.errors import Damaged
+from secondguess.analysis.store.runs import Run, find_run, list_runs
 
 TABLE = "test_predictions"
 
@@ -89,13 +89,11 @@ SELECT epoch, count(*), count(*) FILTER (guess <> truth) FROM {TABLE} GROUP BY e
 
 
 def by_relation(store: Path) -> list[tuple[Any, ...]]:
-    return analysis.connect(store).sql(SQL).fetchall()
+    return sg.connect(store).sql(SQL).fetchall()
 
 
 def by_question(store: Path) -> list[tuple[Any, ...]]:
-    return (
-        analysis.connect(store).ask("errors-over-time", "cnn").project("epoch, rows, errors").order("epoch").fetchall()
-    )
+    return sg.connect(store).ask("errors-over-time", "cnn").project("epoch, rows, errors").order("epoch").fetchall()
 
 
 def by_command(store: Path) -> list[tuple[Any, ...]]:
@@ -144,7 +142,7 @@ def test_a_relation_kept_over_the_end_of_a_run_says_to_ask_again(store: Path) ->
     run = writer(store)
     for number in (1, 2):
         run.commit(epoch(number, ["a"]))
-    kept = analysis.connect(store).sql(f"SELECT count(*) FROM {TABLE}")
+    kept = sg.connect(store).sql(f"SELECT count(*) FROM {TABLE}")
     run.end()
     run.close()
     with pytest.raises(duckdb.IOException, match="ask again"):

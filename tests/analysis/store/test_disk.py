@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 import pytest
 from stores import plain
 
-from analysis.errors import Damaged
-from analysis.store import parquet
-from analysis.store.disk import Part, make_folder, put_record, synced_at_end
+from secondguess.analysis.errors import Damaged
+from secondguess.analysis.store import parquet
+from secondguess.analysis.store.disk import Part, make_folder, put_record, synced_at_end
 
 
 def left(folder: Path) -> list[str]:

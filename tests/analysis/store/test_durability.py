@@ -22,9 +22,9 @@ from recording_process import ROWS, add_epoch, guess_of, interrupted_at, raising
 from stores import plain, writer
 from waiting import HANG_S
 
-from analysis.errors import BadInput
-from analysis.store.runs import find_run, list_runs
-from trainer.recorder import Recorder
+from secondguess.analysis.errors import BadInput
+from secondguess.analysis.store.runs import find_run, list_runs
+from secondguess.trainer.recorder import Recorder
 
 TABLE = "test_predictions"
 

@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 from stores import names, plain, record
 
-from analysis.content import text_digests
-from analysis.errors import Damaged
-from analysis.store import examples, parquet
-from analysis.store.examples import Batch, ExamplesWriter
-from analysis.store.rows import read_epoch
-from analysis.store.runs import find_run
+from secondguess.analysis.content import text_digests
+from secondguess.analysis.errors import Damaged
+from secondguess.analysis.store import examples, parquet
+from secondguess.analysis.store.examples import Batch, ExamplesWriter
+from secondguess.analysis.store.rows import read_epoch
+from secondguess.analysis.store.runs import find_run
 
 
 @pytest.fixture
@@ -177,7 +177,7 @@ def test_a_batch_without_any_label_does_not_stop_one_that_has_them(store: Path) 
 
 
 def test_a_data_set_names_the_file(store: Path) -> None:
-    from trainer.recorder import Recorder
+    from secondguess.trainer.recorder import Recorder
 
     with Recorder(store, run="cnn") as recorder:
         for table in ("one", "two"):

@@ -15,11 +15,11 @@ import recording_process
 from recording_process import sent
 from waiting import HANG_S
 
-import analysis
-from analysis.cli import main
-from analysis.errors import Damaged, NotFound
-from analysis.store.runs import find_epoch
-from trainer.recorder import Recorder
+import secondguess as sg
+from secondguess.analysis.cli import main
+from secondguess.analysis.errors import Damaged, NotFound
+from secondguess.analysis.store.runs import find_epoch
+from secondguess.trainer.recorder import Recorder
 
 
 def recorded(store: Path, run: str = "cnn") -> Path:
@@ -68,7 +68,7 @@ def test_a_store_in_any_folder_is_recorded_and_asked(
         {"step": 1, "value": 1.0},
         {"step": 2, "value": 0.5},
     ]
-    in_python = analysis.connect(store).ask("errors-over-time", "cnn")
+    in_python = sg.connect(store).ask("errors-over-time", "cnn")
     assert in_python.project("epoch, errors").order("epoch").fetchall() == [(1, 1), (2, 0)]
 
 
@@ -210,15 +210,15 @@ def test_examples_that_are_gone_stop_only_what_asks_for_them(
     shutil.rmtree(tmp_path / "examples")
     assert len(told(capsys, "ask", "errors", "cnn@1", "--store", str(tmp_path))[0]) == 1
     with pytest.raises(Damaged, match="examples"):
-        analysis.connect(tmp_path).sql("FROM examples")
+        sg.connect(tmp_path).sql("FROM examples")
 
 
 def test_a_file_in_the_place_of_the_store_is_no_store(tmp_path: Path) -> None:
     (tmp_path / "predictions").write_text("")
     with pytest.raises(NotFound, match="no store at"):
-        analysis.connect(tmp_path / "predictions")
+        sg.connect(tmp_path / "predictions")
     with pytest.raises(NotFound, match="cannot be read: File name too long"):
-        analysis.connect(tmp_path / ("x" * 300))
+        sg.connect(tmp_path / ("x" * 300))
 
 
 def test_foreign_files_in_a_store_are_read_by_nobody(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -247,6 +247,6 @@ def test_a_relative_store_stays_where_it_was_opened(
         with recorder.table("test_predictions", epoch=1) as table:
             table.add(ids=["a"], guess=[1])
     monkeypatch.chdir(tmp_path)
-    store = analysis.connect()
+    store = sg.connect()
     monkeypatch.chdir("/")
     assert store.sql("SELECT id FROM test_predictions").fetchall() == [("a",)]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from analysis.store.id_sets import SEEDS, id_hashes, repeated, with_truth
+from secondguess.analysis.store.id_sets import SEEDS, id_hashes, repeated, with_truth
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 IDS = st.lists(st.one_of(st.none(), TEXT, st.text("0123456789", max_size=30)))

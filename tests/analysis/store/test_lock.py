@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from waiting import HANG_S
 
-from analysis.store.lock import RunLock, is_held
+from secondguess.analysis.store.lock import RunLock, is_held
 
 
 def test_a_run_is_held_by_one_until_it_is_let_go(tmp_path: Path) -> None:

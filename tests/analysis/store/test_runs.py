@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from stores import epoch, read_record, writer
 
-from analysis.errors import NotFound
-from analysis.store.runs import find_epoch, find_run, list_runs, run_folder
-from analysis.store.writer import RunWriter
+from secondguess.analysis.errors import NotFound
+from secondguess.analysis.store.runs import find_epoch, find_run, list_runs, run_folder
+from secondguess.analysis.store.writer import RunWriter
 
 
 @pytest.fixture

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from analysis.store import tally
-from analysis.store.id_sets import id_hashes
-from analysis.store.tally import Tally, all_differ
+from secondguess.analysis.store import tally
+from secondguess.analysis.store.id_sets import id_hashes
+from secondguess.analysis.store.tally import Tally, all_differ
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 

@@ -14,11 +14,11 @@ import pyarrow.parquet as pq
 import pytest
 from stores import epoch, names, plain, read_record, writer
 
-from analysis.store import upkeep
-from analysis.store.commits import EpochRows
-from analysis.store.runs import Run, find_run
-from analysis.store.upkeep import sweep
-from analysis.store.writer import RunWriter
+from secondguess.analysis.store import upkeep
+from secondguess.analysis.store.commits import EpochRows
+from secondguess.analysis.store.runs import Run, find_run
+from secondguess.analysis.store.upkeep import sweep
+from secondguess.analysis.store.writer import RunWriter
 
 
 @pytest.fixture

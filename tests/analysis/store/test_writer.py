@@ -19,11 +19,11 @@ from recording_process import interrupted_at, raising
 from stores import ABOUT, epoch, names, plain, read_record, writer
 from waiting import HANG_S
 
-from analysis.errors import AlreadyThere, BadInput, Damaged, NotFound, NotWritten, SecondguessError
-from analysis.store import parquet, tally
-from analysis.store.commits import EpochRows
-from analysis.store.runs import find_epoch, find_run, list_runs
-from analysis.store.writer import RunWriter
+from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotFound, NotWritten, SecondguessError
+from secondguess.analysis.store import parquet, tally
+from secondguess.analysis.store.commits import EpochRows
+from secondguess.analysis.store.runs import find_epoch, find_run, list_runs
+from secondguess.analysis.store.writer import RunWriter
 
 
 @pytest.fixture
@@ -481,8 +481,8 @@ FORKED = """
 import os, sys
 sys.path[:0] = sys.argv[2:]
 from pathlib import Path
-from analysis.errors import SecondguessError
-from analysis.store.runs import find_run
+from secondguess.analysis.errors import SecondguessError
+from secondguess.analysis.store.runs import find_run
 from stores import epoch, writer
 
 store = Path(sys.argv[1])
@@ -560,7 +560,7 @@ def test_resuming_clears_the_file_of_a_first_epoch_that_was_never_committed(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = writer(store)
-    monkeypatch.setattr("analysis.store.writer.put_record", lambda *args: None)
+    monkeypatch.setattr("secondguess.analysis.store.writer.put_record", lambda *args: None)
     monkeypatch.setattr(run, "_withdraw", lambda files: None)
     run.commit(epoch(1, ["a"]))  # whose record never comes, as when the process dies
     run.close()

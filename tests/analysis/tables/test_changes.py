@@ -5,13 +5,13 @@ from typing import Any
 
 from recording import record
 
-import analysis
-from analysis.tables import changes, select
-from analysis.tables.view import TableView
+import secondguess as sg
+from secondguess.analysis.tables import changes, select
+from secondguess.analysis.tables.view import TableView
 
 
 def shown(store: Path, view: TableView) -> list[tuple[Any, ...]]:
-    con = analysis.connect(store).con
+    con = sg.connect(store).con
     return con.execute(select.statement(con, store, view).text).fetchall()
 
 

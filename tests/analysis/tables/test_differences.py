@@ -11,9 +11,9 @@ import table_rules as rules
 from table_rules import OURS, WANDB, Table
 from table_stores import Columns, answer, put, shown, table
 
-from analysis.answers import answer as drawn
-from analysis.errors import BadInput
-from analysis.tables.view import TableView
+from secondguess.analysis.answers import answer as drawn
+from secondguess.analysis.errors import BadInput
+from secondguess.analysis.tables.view import TableView
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import table_rules as rules
 from recording import record
 from table_stores import answer, put, shown, table
 
-from analysis.errors import BadInput
-from analysis.tables import select
-from analysis.tables.view import TableView
+from secondguess.analysis.errors import BadInput
+from secondguess.analysis.tables import select
+from secondguess.analysis.tables.view import TableView
 
 
 @pytest.fixture(scope="module")

@@ -15,10 +15,10 @@ from recording import record
 from table_rules import Table
 from table_stores import Store, answer, plain, seen, write
 
-from analysis.engine.sqltext import identifier
-from analysis.errors import BadInput
-from analysis.tables import select
-from analysis.tables.view import TableView
+from secondguess.analysis.engine.sqltext import identifier
+from secondguess.analysis.errors import BadInput
+from secondguess.analysis.tables import select
+from secondguess.analysis.tables.view import TableView
 
 MANY = [HealthCheck.too_slow, HealthCheck.data_too_large]
 

@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 from recording import bytes_of, record
 
-import analysis
-from analysis.cli import main
-from analysis.errors import BadInput
-from trainer.recorder import Recorder
+import secondguess as sg
+from secondguess.analysis.cli import main
+from secondguess.analysis.errors import BadInput
+from secondguess.trainer.recorder import Recorder
 
 GREY = 40  # by which the images differ
 
@@ -62,7 +62,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def store(made):
-    return analysis.connect(made)
+    return sg.connect(made)
 
 
 @pytest.fixture
@@ -189,7 +189,7 @@ def repeated(tmp_path_factory):
     image = pa.array(cells, pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
     pq.write_table(pa.table({"id": ["a", "a", "b"], "image": image, "guess": [0, 1, 0]}), folder / "t.parquet")
     main(["import", str(folder / "t.parquet"), "--run", "r", "--store", str(folder / "store")])
-    return analysis.connect(folder / "store")
+    return sg.connect(folder / "store")
 
 
 @pytest.mark.parametrize("name", ["image", "digest"])
@@ -234,7 +234,7 @@ def test_grouping_by_images_that_are_not_there_says_image(store):
 def test_an_expression_on_the_image_works_or_says_that_it_is_the_digest_that_can_be_used(store, how):
     try:
         assert len(store.table("u@1", columns="id", **how).fetchall()) == 4
-    except analysis.SecondguessError as error:
+    except sg.SecondguessError as error:
         assert "image" in str(error) and "digest" in str(error) and "Binder" not in str(error)
 
 
@@ -373,5 +373,5 @@ def test_the_images_of_a_compacted_store_are_the_same(made):
     """A finished run is one file for all its epochs; each row still finds its image."""
     files = list((made / "u" / "test_predictions").glob("*.parquet"))
     assert len(files) == 1
-    found = shown(analysis.connect(made), "u@all", columns="epoch, id, image")
+    found = shown(sg.connect(made), "u@all", columns="epoch, id, image")
     assert found == [(epoch, name, number) for epoch in (1, 2) for number, name in enumerate("abcd")]

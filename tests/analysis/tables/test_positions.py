@@ -11,9 +11,9 @@ import pyarrow as pa
 import pytest
 from table_stores import commit
 
-from analysis.store.writer import RunWriter
-from analysis.tables import select
-from analysis.tables.view import TableView
+from secondguess.analysis.store.writer import RunWriter
+from secondguess.analysis.tables import select
+from secondguess.analysis.tables.view import TableView
 
 ROWS = 130_000  # more than a row group, so that several threads read a file
 IDS = [f"example {number}" for number in range(ROWS)]

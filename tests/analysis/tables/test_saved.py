@@ -6,11 +6,11 @@ from dataclasses import fields, replace
 import pytest
 from recording import bytes_of, record
 
-import analysis
-from analysis.cli import main
-from analysis.errors import AlreadyThere, BadInput, Damaged, NotFound
-from analysis.tables import saved as views
-from analysis.tables.view import TableView
+import secondguess as sg
+from secondguess.analysis.cli import main
+from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotFound
+from secondguess.analysis.tables import saved as views
+from secondguess.analysis.tables.view import TableView
 
 # Every field with a value of its own; the texts are nasty.
 FULL = TableView(
@@ -356,7 +356,7 @@ def test_other_options_change_a_saved_view_and_filters_add_to_its_own(run):
 
 @pytest.mark.usefixtures("saved")
 def test_a_saved_view_can_be_opened_in_python(store):
-    found = analysis.connect(store).table(saved="g", where="guess = 0").fetchall()
+    found = sg.connect(store).table(saved="g", where="guess = 0").fetchall()
     assert found == [(0, 2)]
 
 

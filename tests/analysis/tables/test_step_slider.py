@@ -13,9 +13,9 @@ from recording import record
 from table_rules import Table
 from table_stores import Recorded, answer, shown, write
 
-from analysis.errors import BadInput, NotFound
-from analysis.tables import select
-from analysis.tables.view import TableView
+from secondguess.analysis.errors import BadInput, NotFound
+from secondguess.analysis.tables import select
+from secondguess.analysis.tables.view import TableView
 
 
 @pytest.fixture(scope="module")

@@ -10,11 +10,11 @@ from decimal import Decimal
 import pytest
 from recording import record
 
-import analysis
-from analysis.answers.answer import cell
-from analysis.cli import main
-from analysis.tables.summaries import BINS, summary
-from trainer.recorder import Recorder
+import secondguess as sg
+from secondguess.analysis.answers.answer import cell
+from secondguess.analysis.cli import main
+from secondguess.analysis.tables.summaries import BINS, summary
+from secondguess.trainer.recorder import Recorder
 
 NAN, INF = math.nan, math.inf
 DAY = datetime.date(2026, 2, 1)
@@ -54,7 +54,7 @@ def store(tmp_path_factory):
         rows.add(ids=list("abcdef"), guess=[0, 0, 0, 1, 1, 1], truth=[1, 0, 1, 1, 1, 0], **columns)
     scores = [("a", 0, [0.0, 1.0]), ("b", 0, [0.0625, 0.9375]), ("c", 0, [0.4375, 0.5625]), ("d", 1, [1.0, 0.0])]
     record(path, "scores", {1: scores})
-    return analysis.connect(path)
+    return sg.connect(path)
 
 
 def shown(store, column, table="kinds", **how):
@@ -123,7 +123,7 @@ def test_of_equally_frequent_labels_the_smallest_come_first_and_ten_are_named(tm
     rows = [(f"{place:02}", place % 12, 0) for place in range(24)]
     rows += [("x", 11, 0), ("y", None, 0)]
     record(tmp_path, "u", {1: rows})
-    (found,) = shown(analysis.connect(tmp_path), "truth", "u")
+    (found,) = shown(sg.connect(tmp_path), "truth", "u")
     assert found == values((11, 3), *((label, 2) for label in range(9)), distinct=13)
 
 
@@ -139,7 +139,7 @@ def test_rows_without_a_value_are_counted_too(store):
 
 def test_ids_are_the_first_five_in_order(tmp_path):
     record(tmp_path, "u", {1: [(name, 0, 0) for name in "gfedcba"]})
-    assert shown(analysis.connect(tmp_path), "id", "u") == [["a", "b", "c", "d", "e"]]
+    assert shown(sg.connect(tmp_path), "id", "u") == [["a", "b", "c", "d", "e"]]
 
 
 def test_dates_show_the_first_and_the_last(store):
@@ -179,7 +179,7 @@ def test_all_rows_are_one_group_where_only_aggregates_are_asked(store):
 
 def test_guesses_that_are_real_numbers_are_counted_in_bins(tmp_path):
     record(tmp_path, "price", {1: [(f"{place:02}", place / 2, place / 4) for place in range(21)]})
-    (found,) = analysis.connect(tmp_path).table("price", aggregate="k = 1", columns="guess").fetchall()[0]
+    (found,) = sg.connect(tmp_path).table("price", aggregate="k = 1", columns="guess").fetchall()[0]
     assert found == {"low": 0, "high": 5, "counts": [2] * 9 + [3]}
 
 

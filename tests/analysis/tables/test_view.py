@@ -12,12 +12,12 @@ import pytest
 from recording import record
 from stores import epoch, writer
 
-import analysis
-from analysis.engine.duck import answered, rows
-from analysis.errors import BadInput, NotFound, Refused
-from analysis.tables import select
-from analysis.tables.view import TableView
-from trainer.recorder import Recorder
+import secondguess as sg
+from secondguess.analysis.engine.duck import answered, rows
+from secondguess.analysis.errors import BadInput, NotFound, Refused
+from secondguess.analysis.tables import select
+from secondguess.analysis.tables.view import TableView
+from secondguess.trainer.recorder import Recorder
 
 NAN = math.nan
 # id, truth, scores. By hand: a right, b wrong (guess 0), c right, d unlabelled (guess 0), e wrong (guess 1).
@@ -48,7 +48,7 @@ def store(tmp_path_factory):
         for table, guess in (("test_predictions", 0), ("train_predictions", 1)):
             with recorder.table(table, epoch=1) as rows:
                 rows.add(ids=["a"], truth=[0], guess=[guess])
-    return analysis.connect(path)
+    return sg.connect(path)
 
 
 def shown(store, *tables, **how):
@@ -131,13 +131,13 @@ def test_the_same_table_is_stacked_once(store):
 def test_columns_that_differ_in_the_case_of_an_accented_letter_can_be_stacked(tmp_path):
     record(tmp_path, "u", {1: [("a", 0, 0)]}, columns={"é": ["x"]})
     record(tmp_path, "v", {1: [("a", 0, 0)]}, columns={"É": ["y"]})
-    assert shown(analysis.connect(tmp_path), "u", "v", columns="run, id") == [("u", "a"), ("v", "a")]
+    assert shown(sg.connect(tmp_path), "u", "v", columns="run, id") == [("u", "a"), ("v", "a")]
 
 
 def test_columns_that_differ_in_the_case_of_a_plain_letter_are_one(tmp_path):
     record(tmp_path, "u", {1: [("a", 0, 0)]}, columns={"Mark": ["x"]})
     record(tmp_path, "v", {1: [("a", 0, 0)]}, columns={"mark": ["y"]})
-    store = analysis.connect(tmp_path)
+    store = sg.connect(tmp_path)
     for name in ("Mark", "mark", "MARK"):
         assert shown(store, "u", "v", columns=["run", name]) == [("u", "x"), ("v", "y")]
     assert store.table("u", "v", columns="mark").columns == ["Mark"]
@@ -170,7 +170,7 @@ def test_two_to_25_tables_are_joined_and_no_more(tmp_path):
     for place in range(26):
         rows = [("b", 1, place), ("c", 2, place)] if place == 3 else [("a", 0, place), ("b", 1, place)]
         record(tmp_path, f"run {place}", {1: rows})
-    store = analysis.connect(tmp_path)
+    store = sg.connect(tmp_path)
     tables = [f"run {place}" for place in range(26)]
     columns = ["id", "guess_a", "guess_d", "guess_y"]
     found = store.table(*tables[:25], join="outer", columns=columns).fetchall()
@@ -203,7 +203,7 @@ def keyed(tmp_path_factory):
     for run, code in codes.items():
         with Recorder(path, run=run, wandb="off") as recorder, recorder.table("test_predictions", epoch=1) as rows:
             rows.add(ids=[f"{run} {place}" for place in range(3)], guess=[0, 1, 2], code=code)
-    return analysis.connect(path)
+    return sg.connect(path)
 
 
 def test_a_join_on_another_column_of_one_type(keyed):
@@ -264,7 +264,7 @@ def test_a_key_that_not_all_tables_have_is_refused_with_those_they_have(keyed):
 def test_a_join_on_the_digest_of_the_content_finds_equal_content_under_other_ids(tmp_path):
     record(tmp_path, "u", {1: [("1", 0, 0), ("2", 0, 1)]}, content={"1": "cat", "2": "dog"})
     record(tmp_path, "v", {1: [("1", 0, 2), ("2", 0, 3), ("3", 0, 4)]}, content={"1": "dog", "2": "cow", "3": "cat"})
-    store = analysis.connect(tmp_path)
+    store = sg.connect(tmp_path)
     how = {"join": "outer", "key": "digest", "columns": "id_a, id_b, guess_a, guess_b"}
     assert shown(store, "u", "v", **how) == [("1", "3", 0, 4), ("2", "1", 1, 2), (None, "2", None, 3)]
     with pytest.raises(BadInput, match=r"^2 ids of u@1 mean other examples in v@1"):
@@ -285,7 +285,7 @@ def test_repeated_keys_are_refused_unless_they_are_allowed_and_then_every_pair_i
 def test_tables_whose_guesses_are_of_unlike_types_are_not_read_together(tmp_path):
     record(tmp_path, "numbers", {1: [("a", 0, 1)]})
     record(tmp_path, "names", {1: [("a", "cat", "dog")]})
-    store = analysis.connect(tmp_path)
+    store = sg.connect(tmp_path)
     for how in ({}, {"join": "inner"}):
         with pytest.raises(BadInput, match="guess is int64 in numbers/test_predictions@1, but string in names/test_pr"):
             store.table("numbers", "names", **how)
@@ -519,7 +519,7 @@ def test_a_join_is_grouped_like_any_rows(store):
 def test_the_count_is_called_otherwise_where_a_column_is_called_n(tmp_path):
     record(tmp_path, "u", {1: [("a", 0, 0), ("b", 0, 0)]}, columns={"n": [5, 6]})
     record(tmp_path, "v", {1: [("a", 0, 0)]}, columns={"N": [5], "Rows": [7]})
-    store = analysis.connect(tmp_path)
+    store = sg.connect(tmp_path)
     assert shown(store, "u", group="guess", columns="guess, rows") == [(0, 2)]
     assert shown(store, "v", group="guess", columns="guess, group_count") == [(0, 1)]
     assert shown(store, "u", group="n", columns="n, rows") == [(5, 1), (6, 1)]
@@ -542,7 +542,7 @@ def test_rows_are_sorted_by_several_terms_and_null_is_smallest(store):
 
 def test_ties_stay_in_the_order_recorded(tmp_path):
     record(tmp_path, "u", {1: [(name, 0, 0) for name in "cab"]})
-    store = analysis.connect(tmp_path)
+    store = sg.connect(tmp_path)
     for sort in ("guess", "-guess", "truth, guess", "id IS NULL"):
         assert ids(store, "u", sort=sort) == "cab"
 
@@ -565,7 +565,7 @@ def test_rows_are_sorted_by_expressions(store, sort, expected):
 def test_nan_and_infinity_sort_above_numbers_and_null_below(tmp_path):
     values = [1.5, NAN, None, math.inf, -math.inf]
     record(tmp_path, "u", {1: [(name, 0, 0) for name in "abcde"]}, columns={"x": values})
-    store = analysis.connect(tmp_path)
+    store = sg.connect(tmp_path)
     assert ids(store, "u", sort="x") == "ceadb"
     assert ids(store, "u", sort="-x") == "bdaec"
 
@@ -609,7 +609,7 @@ def test_a_page_is_not_below_0(store, how):
 
 @pytest.mark.parametrize("how", [{"limit": 2**63}, {"offset": 10**30}])
 def test_a_page_is_not_beyond_what_can_be_counted(store, how):
-    with pytest.raises(analysis.SecondguessError):
+    with pytest.raises(sg.SecondguessError):
         store.table("cnn@1", **how).fetchall()
 
 
@@ -702,7 +702,7 @@ def kinds(tmp_path_factory):
     record(path, "price", {1: [("a", 0.5, 0.75), ("b", 1.5, 1.25), ("c", 2.0, 2.0)]})
     record(path, "no truth", {1: [("a", None, [0.75, 0.25]), ("b", None, [0.0, 1.0])]}, labelled=False)
     record(path, "bare", {1: [("a", None, 7), ("b", None, 8)]}, labelled=False)
-    return analysis.connect(path)
+    return sg.connect(path)
 
 
 def test_text_guesses_are_filtered_grouped_and_sorted_as_text(kinds):
@@ -746,7 +746,7 @@ def test_an_epoch_without_rows_is_viewed_as_no_rows(tmp_path):
     run.commit(epoch(1, [], guess=pa.array([], pa.int64())))
     run.end()
     run.close()
-    store = analysis.connect(tmp_path)
+    store = sg.connect(tmp_path)
     assert shown(store, "cnn") == []
     assert shown(store, "cnn", group="guess") == []
     assert shown(store, "cnn", "cnn", join="outer") == []

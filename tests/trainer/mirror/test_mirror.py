@@ -44,12 +44,12 @@ from waiting import HANG_S, until
 from wandb_faults import OfflineRun, sabotage
 from wandb_server import WandbServer
 
-from analysis.errors import MissingExtra
-from analysis.store.rows import CommittedRows
-from trainer.mirror.mirror import WandbMirror, WandbOptions, require_wandb
-from trainer.mirror.outbox import MirrorReport, Outbox, RowCount
-from trainer.mirror.table import to_wandb_table
-from trainer.recorder import Recorder
+from secondguess.analysis.errors import MissingExtra
+from secondguess.analysis.store.rows import CommittedRows
+from secondguess.trainer.mirror.mirror import WandbMirror, WandbOptions, require_wandb
+from secondguess.trainer.mirror.outbox import MirrorReport, Outbox, RowCount
+from secondguess.trainer.mirror.table import to_wandb_table
+from secondguess.trainer.recorder import Recorder
 
 # For what was seen to hang before patience counts.
 BRIEF = WandbOptions(**PATIENT | {"patience_s": 1})
@@ -618,7 +618,7 @@ def png(pixels: Any) -> bytes:
 
 
 def test_the_training_imports_no_wandb() -> None:
-    code = "import trainer.recorder, sys; sys.exit('wandb' in sys.modules)"
+    code = "import secondguess.trainer.recorder, sys; sys.exit('wandb' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

@@ -12,18 +12,18 @@ from PIL import Image
 from wandb_faults import OfflineRun
 from wandb_server import WandbServer, environment, wandb_server
 
-import analysis
-from analysis.cli import main
-from analysis.errors import MissingExtra, NotFound, SecondguessError
-from analysis.importers.wandb.project import read_project
-from analysis.importers.wandb.server.download import Downloader
-from analysis.store.rows import read_epoch
-from analysis.store.runs import find_run
-from trainer.mirror.command import publish
-from trainer.mirror.mirror import WandbOptions
-from trainer.mirror.publish import HistoryRow, history
-from trainer.mirror.publish import publish as send
-from trainer.recorder import Recorder
+import secondguess as sg
+from secondguess.analysis.cli import main
+from secondguess.analysis.errors import MissingExtra, NotFound, SecondguessError
+from secondguess.analysis.importers.wandb.project import read_project
+from secondguess.analysis.importers.wandb.server.download import Downloader
+from secondguess.analysis.store.rows import read_epoch
+from secondguess.analysis.store.runs import find_run
+from secondguess.trainer.mirror.command import publish
+from secondguess.trainer.mirror.mirror import WandbOptions
+from secondguess.trainer.mirror.publish import HistoryRow, history
+from secondguess.trainer.mirror.publish import publish as send
+from secondguess.trainer.recorder import Recorder
 
 __all__ = ["wandb_server"]  # the fixture
 
@@ -178,7 +178,7 @@ def test_a_run_that_was_published_and_imported_equals_itself_row_by_row(
         monkeypatch.setenv(name, value)
     main(["publish", "cnn", "--wandb", "online", "--store", str(store)])
     main(["import", "me/table-quickstart", "--store", str(tmp_path / "there")])
-    here, there = analysis.connect(store), analysis.connect(tmp_path / "there")
+    here, there = sg.connect(store), sg.connect(tmp_path / "there")
     for rows in (
         "SELECT * EXCLUDE (examples) FROM test_predictions ORDER BY epoch, id",
         "SELECT id, digest, truth FROM examples ORDER BY id",

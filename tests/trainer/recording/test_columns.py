@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 
-from analysis.errors import BadInput
-from trainer.recording import columns
+from secondguess.analysis.errors import BadInput
+from secondguess.trainer.recording import columns
 
 NAN = math.nan
 

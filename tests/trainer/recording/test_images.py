@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 from PIL import Image
 
-from analysis.errors import BadInput
-from trainer.recording.images import pixels, sequence
+from secondguess.analysis.errors import BadInput
+from secondguess.trainer.recording.images import pixels, sequence
 
 
 def arrays(*channels: int) -> st.SearchStrategy[np.ndarray]:

@@ -10,8 +10,8 @@ import torch
 import torchvision
 from sklearn.datasets import load_digits
 
-from analysis.errors import BadInput
-from trainer.reference.datasets import load
+from secondguess.analysis.errors import BadInput
+from secondguess.trainer.reference.datasets import load
 
 FILES = {
     "train-images-idx3-ubyte": struct.pack(">4i", 2051, 3, 4, 5) + bytes(range(60)),

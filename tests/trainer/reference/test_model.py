@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import nn
 
-from analysis.errors import BadInput
-from trainer.reference.model import ConvNet
+from secondguess.analysis.errors import BadInput
+from secondguess.trainer.reference.model import ConvNet
 
 
 class TutorialNet(nn.Module):

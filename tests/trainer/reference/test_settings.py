@@ -2,8 +2,8 @@
 
 import pytest
 
-from analysis.errors import BadInput
-from trainer.reference.settings import Settings
+from secondguess.analysis.errors import BadInput
+from secondguess.trainer.reference.settings import Settings
 
 
 @pytest.mark.parametrize(

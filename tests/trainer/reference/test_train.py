@@ -14,12 +14,12 @@ import pytest
 from PIL import Image
 from sklearn.datasets import load_digits
 
-from analysis.errors import AlreadyThere, BadInput, SecondguessError
-from analysis.store import disk
-from trainer.reference.datasets import load
-from trainer.reference.settings import Settings
-from trainer.reference.train import train
-from trainer.reference.training import Training
+from secondguess.analysis.errors import AlreadyThere, BadInput, SecondguessError
+from secondguess.analysis.store import disk
+from secondguess.trainer.reference.datasets import load
+from secondguess.trainer.reference.settings import Settings
+from secondguess.trainer.reference.train import train
+from secondguess.trainer.reference.training import Training
 
 SMALL = Settings(epochs=1, l1_size=4, l2_size=8, lr=0.01, wandb="off")
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import torch
 
-from trainer.reference.datasets import load
-from trainer.reference.settings import Settings
-from trainer.reference.training import Training
+from secondguess.trainer.reference.datasets import load
+from secondguess.trainer.reference.settings import Settings
+from secondguess.trainer.reference.training import Training
 
 SMALL = Settings(epochs=1, l1_size=4, l2_size=8, lr=0.01, wandb="off")
 

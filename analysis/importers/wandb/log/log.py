@@ -9,12 +9,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from analysis.errors import BadInput, Damaged
-from analysis.frames import Frame, check_header, frames
-from analysis.importers.opening import open_regular
-from analysis.importers.wandb.log import wire
-from analysis.importers.wandb.media import Entry, is_staging
-from analysis.importers.wandb.unicode import whole_text
+from secondguess.analysis.errors import BadInput, Damaged
+from secondguess.analysis.frames import Frame, check_header, frames
+from secondguess.analysis.importers.opening import open_regular
+from secondguess.analysis.importers.wandb.log import wire
+from secondguess.analysis.importers.wandb.media import Entry, is_staging
+from secondguess.analysis.importers.wandb.unicode import whole_text
 
 _ARTIFACT = 8
 _RUN_TEXTS = {1: "id", 2: "entity", 3: "project", 6: "group", 7: "job_type", 8: "name", 9: "notes", 12: "sweep"}

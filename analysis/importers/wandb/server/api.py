@@ -17,10 +17,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from analysis.child import Events, private_pipes
-from analysis.errors import BadInput, Damaged, SecondguessError
-from analysis.importers.opening import below, checked_name
-from analysis.importers.wandb.server.cache import RunFolder, md5_hex, object_file, same_md5, same_sha256, write_json
+from secondguess.analysis.child import Events, private_pipes
+from secondguess.analysis.errors import BadInput, Damaged, SecondguessError
+from secondguess.analysis.importers.opening import below, checked_name
+from secondguess.analysis.importers.wandb.server.cache import (
+    RunFolder,
+    md5_hex,
+    object_file,
+    same_md5,
+    same_sha256,
+    write_json,
+)
 
 _WATCH_S = 1.0
 _SPARE_BYTES = 64 << 20  # what the SDK may write besides the files themselves

@@ -14,11 +14,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from analysis.errors import BadInput, Damaged, NotFound
-from analysis.importers import checksums
-from analysis.importers.opening import below
-from analysis.importers.wandb.media import Entry
-from analysis.schema import encoded
+from secondguess.analysis.errors import BadInput, Damaged, NotFound
+from secondguess.analysis.importers import checksums
+from secondguess.analysis.importers.opening import below
+from secondguess.analysis.importers.wandb.media import Entry
+from secondguess.analysis.schema import encoded
 
 
 @dataclass(frozen=True)

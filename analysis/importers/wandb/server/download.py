@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from analysis import child, errors
-from analysis.child import Event
-from analysis.errors import SecondguessError
+from secondguess.analysis import child, errors
+from secondguess.analysis.child import Event
+from secondguess.analysis.errors import SecondguessError
 
 # Left in, they would name another place than the one that was asked for.
 _NOT_INHERITED = ("WANDB_ENTITY", "WANDB_PROJECT")
@@ -52,7 +52,7 @@ class Downloader:
     def _told(self, request: Mapping[str, Any], place: Path) -> Iterator[Event]:
         own = _environment(os.environ, self.cache.absolute(), place.absolute())
         asked = {**request, "cache": str(self.cache.absolute()), "timeout_s": self.timeout_s}
-        with child.start("analysis.importers.wandb.server.api", own) as process:
+        with child.start("secondguess.analysis.importers.wandb.server.api", own) as process:
             try:
                 assert process.stdin is not None and process.stdout is not None
                 with contextlib.suppress(BrokenPipeError):

@@ -9,8 +9,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from analysis.importers.source import MEDIA
-from analysis.importers.wandb.table.columns import (
+from secondguess.analysis.importers.source import MEDIA
+from secondguess.analysis.importers.wandb.table.columns import (
     AS_JSON,
     Column,
     Convert,
@@ -20,9 +20,9 @@ from analysis.importers.wandb.table.columns import (
     media_column,
     said_besides,
 )
-from analysis.importers.wandb.table.types import ANY, LOST, MEDIA_WORDS, WandbType, is_media
-from analysis.importers.wandb.unicode import is_unicode, whole_text
-from analysis.schema import folded
+from secondguess.analysis.importers.wandb.table.types import ANY, LOST, MEDIA_WORDS, WandbType, is_media
+from secondguess.analysis.importers.wandb.unicode import is_unicode, whole_text
+from secondguess.analysis.schema import folded
 
 _DEEPEST = 16
 _MOST_FIELDS = 256

@@ -7,10 +7,10 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from analysis.importers.source import MEDIA
-from analysis.importers.wandb.media import MediaCells
-from analysis.importers.wandb.unicode import whole_text
-from analysis.schema import folded
+from secondguess.analysis.importers.source import MEDIA
+from secondguess.analysis.importers.wandb.media import MediaCells
+from secondguess.analysis.importers.wandb.unicode import whole_text
+from secondguess.analysis.schema import folded
 
 # What every reference to a file has; the rest (captions, boxes, masks, classes) is what the cell says besides.
 _OF_EVERY_FILE = {"_type", "path", "sha256", "size", "format", "width", "height"}

@@ -9,10 +9,10 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.errors import BadInput, NotFound
-from analysis.importers.opening import open_regular
-from analysis.importers.wandb.media import MediaFiles
-from analysis.importers.wandb.table.types import WandbType
+from secondguess.analysis.errors import BadInput, NotFound
+from secondguess.analysis.importers.opening import open_regular
+from secondguess.analysis.importers.wandb.media import MediaFiles
+from secondguess.analysis.importers.wandb.table.types import WandbType
 
 _LIMIT = 256 << 20
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import pyarrow as pa
 
-from analysis.errors import Damaged, SecondguessError
-from analysis.importers.source import MediaCount, TableRows
-from analysis.importers.wandb.media import MediaCells, MediaFiles
-from analysis.importers.wandb.table.cells import seen
-from analysis.importers.wandb.table.columns import Column, Output, Reading, outputs_of
-from analysis.importers.wandb.table.ndarrays import load_arrays
-from analysis.importers.wandb.table.text import Meter, open_table
-from analysis.importers.wandb.table.types import ANY, LOST, MEDIA_WORDS, WandbType, from_artifact, merged
+from secondguess.analysis.errors import Damaged, SecondguessError
+from secondguess.analysis.importers.source import MediaCount, TableRows
+from secondguess.analysis.importers.wandb.media import MediaCells, MediaFiles
+from secondguess.analysis.importers.wandb.table.cells import seen
+from secondguess.analysis.importers.wandb.table.columns import Column, Output, Reading, outputs_of
+from secondguess.analysis.importers.wandb.table.ndarrays import load_arrays
+from secondguess.analysis.importers.wandb.table.text import Meter, open_table
+from secondguess.analysis.importers.wandb.table.types import ANY, LOST, MEDIA_WORDS, WandbType, from_artifact, merged
 
 _BATCH_ROWS = 10_000
 _BATCH_TEXT = 8 << 20

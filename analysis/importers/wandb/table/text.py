@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from analysis.errors import BadInput, Damaged
-from analysis.importers.opening import open_regular
-from analysis.importers.wandb.table.types import column_types
+from secondguess.analysis.errors import BadInput, Damaged
+from secondguess.analysis.importers.opening import open_regular
+from secondguess.analysis.importers.wandb.table.types import column_types
 
 VALUE_LIMIT = 16 << 20
 _PIECE = 1 << 20

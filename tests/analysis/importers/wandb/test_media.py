@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from analysis.errors import BadInput, NotFound
-from analysis.importers.opening import below, open_regular, read_regular
-from analysis.importers.source import MediaCount
-from analysis.importers.wandb import media
-from analysis.importers.wandb.media import Entry, FolderFiles, MediaCells, StagedFiles, WandbFolders
+from secondguess.analysis.errors import BadInput, NotFound
+from secondguess.analysis.importers.opening import below, open_regular, read_regular
+from secondguess.analysis.importers.source import MediaCount
+from secondguess.analysis.importers.wandb import media
+from secondguess.analysis.importers.wandb.media import Entry, FolderFiles, MediaCells, StagedFiles, WandbFolders
 
 
 def image(kind: str, size: tuple[int, int] = (5, 3), **options: Any) -> bytes:

@@ -21,11 +21,11 @@ from wandb.proto import wandb_internal_pb2 as pb
 from wandb_scripts import environment, framed, real_run, write_run
 from wandb_server import WandbServer
 
-from analysis.errors import BadInput, Damaged, NotFound, SecondguessError
-from analysis.importers.source import MEDIA, SourceTable, TableRows
-from analysis.importers.wandb.artifact import table_file
-from analysis.importers.wandb.media import WandbFolders
-from analysis.importers.wandb.offline import offline_runs
+from secondguess.analysis.errors import BadInput, Damaged, NotFound, SecondguessError
+from secondguess.analysis.importers.source import MEDIA, SourceTable, TableRows
+from secondguess.analysis.importers.wandb.artifact import table_file
+from secondguess.analysis.importers.wandb.media import WandbFolders
+from secondguess.analysis.importers.wandb.offline import offline_runs
 
 SCRIPT = """
 def rows(epoch):
@@ -486,8 +486,8 @@ def test_a_manifest_in_a_file_of_its_own_is_read(large: Logged) -> None:
 def test_the_mirror_of_our_own_recorder_equals_the_parquet(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import pyarrow.dataset as ds
 
-    from trainer.mirror.mirror import WandbOptions
-    from trainer.recorder import Recorder
+    from secondguess.trainer.mirror.mirror import WandbOptions
+    from secondguess.trainer.recorder import Recorder
 
     for name, value in environment(tmp_path).items():
         if name.startswith("WANDB_") or name == "HOME":

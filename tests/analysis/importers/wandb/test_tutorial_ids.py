@@ -9,11 +9,11 @@ import pytest
 from numpy.typing import NDArray
 from wandb_scripts import real_run
 
-import analysis
-from analysis.cli import main
-from analysis.errors import BadInput
-from trainer.recorder import Recorder
-from trainer.reference.datasets import load
+import secondguess as sg
+from secondguess.analysis.cli import main
+from secondguess.analysis.errors import BadInput
+from secondguess.trainer.recorder import Recorder
+from secondguess.trainer.reference.datasets import load
 
 COUNT = 1_200
 # As in the tutorial: an image's place in its batch, then the batch's number; the guess here is the image's true place.
@@ -64,7 +64,7 @@ def whole(mnist_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_by_digest_is_by_true_index_for_all_images_of_mnist(whole: Path) -> None:
-    answer = analysis.connect(whole).table(
+    answer = sg.connect(whole).table(
         "tutorial", "local", join="inner", key="digest", columns="guess_a, guess_b, id_b, truth_a, truth_b"
     )
     pairs = answer.fetchall()
@@ -88,20 +88,20 @@ def by_digest(left: str, right: str) -> str:
 
 @pytest.mark.parametrize("size", [32, 100])
 def test_every_image_of_the_tutorial_s_pairs_with_its_own_by_digest(store: Path, size: int) -> None:
-    pairs = analysis.connect(store).sql(by_digest(f"by-{size}", "local")).fetchall()
+    pairs = sg.connect(store).sql(by_digest(f"by-{size}", "local")).fetchall()
     assert len(pairs) == COUNT
     assert sorted((place, name) for _, name, place, _ in pairs) == [(at, f"test-{at:05d}") for at in range(COUNT)]
     assert {name: place for name, _, place, _ in pairs} == {f"{at % size}_{at // size}": at for at in range(COUNT)}
 
 
 def test_two_batch_sizes_pair_by_digest_and_are_refused_by_id(store: Path) -> None:
-    pairs = analysis.connect(store).sql(by_digest("by-32", "by-100")).fetchall()
+    pairs = sg.connect(store).sql(by_digest("by-32", "by-100")).fetchall()
     assert len(pairs) == COUNT
     assert all(left == right for _, _, left, right in pairs)
     # 0_0 to 31_11 are ids of both; only those of the first batch, 0_0 to 31_0, mean the same image.
     assert sum(left == right for left, right, _, _ in pairs) == 32
     with pytest.raises(BadInput, match=r"352 .*content differs"):
-        analysis.connect(store).ask("disagreements", "by-32", "by-100")
+        sg.connect(store).ask("disagreements", "by-32", "by-100")
 
 
 def test_positions_match_no_id_of_the_local_run(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -113,7 +113,7 @@ def test_positions_match_no_id_of_the_local_run(store: Path, capsys: pytest.Capt
 def test_all_images_here_are_different(store: Path) -> None:
     """Else a digest could pair an image with another one's row."""
     found: list[tuple[Any, ...]] = (
-        analysis.connect(store)
+        sg.connect(store)
         .sql("""
         SELECT examples, count(*), count(DISTINCT digest) FROM examples GROUP BY ALL
     """)

@@ -16,10 +16,10 @@ import pytest
 from PIL import Image
 from wandb_scripts import environment, real_run
 
-from analysis.cli import main
-from analysis.store.runs import find_epoch
-from trainer.mirror.mirror import WandbOptions
-from trainer.recorder import Recorder
+from secondguess.analysis.cli import main
+from secondguess.analysis.store.runs import find_epoch
+from secondguess.trainer.mirror.mirror import WandbOptions
+from secondguess.trainer.recorder import Recorder
 
 SEOUL = timezone(timedelta(hours=9))
 SHAPES = [(4, 5), (4, 5, 3), (4, 5, 4), (4, 5), (4, 5, 3), (4, 5, 4)]

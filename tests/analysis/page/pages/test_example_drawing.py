@@ -6,11 +6,11 @@ from typing import Any
 
 from page import make_store
 
-from analysis.page.pages import example_drawing
-from analysis.page.pages.example_drawing import Sides
-from analysis.page.worker import Found
-from analysis.store.runs import list_runs
-from analysis.tables.view import TableView
+from secondguess.analysis.page.pages import example_drawing
+from secondguess.analysis.page.pages.example_drawing import Sides
+from secondguess.analysis.page.worker import Found
+from secondguess.analysis.store.runs import list_runs
+from secondguess.analysis.tables.view import TableView
 
 NARROW = ("run", "epoch", "id", "guess", "truth", "confidence", "truth_score", "wrong")
 

@@ -11,15 +11,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from recording import record
 
-from analysis.ask import statements
-from analysis.commands.output import check
-from analysis.engine import duck, guard
-from analysis.engine.passages import FILTER, FREE_SQL, WANDB_FILTER, Passage
-from analysis.engine.sqltext import Statement
-from analysis.errors import Fault, SecondguessError
-from analysis.page.pages.faults import FilterFault, Place, filter_fault, place
-from analysis.tables import select
-from analysis.tables.view import TableView
+from secondguess.analysis.ask import statements
+from secondguess.analysis.commands.output import check
+from secondguess.analysis.engine import duck, guard
+from secondguess.analysis.engine.passages import FILTER, FREE_SQL, WANDB_FILTER, Passage
+from secondguess.analysis.engine.sqltext import Statement
+from secondguess.analysis.errors import Fault, SecondguessError
+from secondguess.analysis.page.pages.faults import FilterFault, Place, filter_fault, place
+from secondguess.analysis.tables import select
+from secondguess.analysis.tables.view import TableView
 
 # What is wrong, between the signs that stand for the caret's first and last.
 SAID = [

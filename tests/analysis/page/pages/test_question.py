@@ -6,16 +6,16 @@ from typing import Any
 import duckdb
 import pytest
 
-from analysis.answers import classes as class_labels
-from analysis.answers.classes import ordered
-from analysis.ask.questions import Question
-from analysis.ask.scope import Relation, ctes
-from analysis.engine.sqltext import Statement
-from analysis.engine.statement import JoinReport
-from analysis.page.pages import butterfly
-from analysis.page.pages import confusion as confusion_drawing
-from analysis.page.site import sql_of
-from analysis.page.worker import Found
+from secondguess.analysis.answers import classes as class_labels
+from secondguess.analysis.answers.classes import ordered
+from secondguess.analysis.ask.questions import Question
+from secondguess.analysis.ask.scope import Relation, ctes
+from secondguess.analysis.engine.sqltext import Statement
+from secondguess.analysis.engine.statement import JoinReport
+from secondguess.analysis.page.pages import butterfly
+from secondguess.analysis.page.pages import confusion as confusion_drawing
+from secondguess.analysis.page.site import sql_of
+from secondguess.analysis.page.worker import Found
 
 
 def found(columns: Any, rows: Any, order: Any, classes: Any = ()) -> Found:

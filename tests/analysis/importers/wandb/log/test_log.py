@@ -18,13 +18,21 @@ from hypothesis import strategies as st
 from wandb.proto import wandb_internal_pb2 as pb
 from wandb_scripts import framed, real_run
 
-from analysis import frames as log_frames
-from analysis.errors import BadInput, Damaged
-from analysis.frames import frames
-from analysis.importers.wandb.log import log as wandb_log
-from analysis.importers.wandb.log import wire
-from analysis.importers.wandb.log.log import Artifact, ConfigChange, Exit, HistoryRow, RunInfo, SummaryChange, WandbLog
-from analysis.importers.wandb.media import Entry
+from secondguess.analysis import frames as log_frames
+from secondguess.analysis.errors import BadInput, Damaged
+from secondguess.analysis.frames import frames
+from secondguess.analysis.importers.wandb.log import log as wandb_log
+from secondguess.analysis.importers.wandb.log import wire
+from secondguess.analysis.importers.wandb.log.log import (
+    Artifact,
+    ConfigChange,
+    Exit,
+    HistoryRow,
+    RunInfo,
+    SummaryChange,
+    WandbLog,
+)
+from secondguess.analysis.importers.wandb.media import Entry
 
 HEADER = b":W&B" + struct.pack("<HB", 0xBEE1, 0)
 
@@ -367,8 +375,8 @@ def test_a_manifest_that_unpacks_without_end_is_refused(tmp_path: Path, monkeypa
 def test_the_readers_need_neither_wandb_nor_torch() -> None:
     code = """
 import sys
-import analysis.importers.wandb_offline, analysis.importers.artifact_folder
-print(sorted({"wandb", "torch", "trainer", "google.protobuf"} & set(sys.modules)))
+import secondguess.analysis.importers.wandb_offline, secondguess.analysis.importers.artifact_folder
+print(sorted({"wandb", "torch", "secondguess.trainer", "google.protobuf"} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -14,10 +14,10 @@ import pytest
 from PIL import Image
 from wandb_server import Artifact, Fault, WandbServer, environment, live_run, wandb_server
 
-from analysis.errors import BadInput, MissingExtra, NotFound, SecondguessError
-from analysis.importers.source import SourceRun, SourceTable
-from analysis.importers.wandb.project import read_project
-from analysis.importers.wandb.server.download import Downloader
+from secondguess.analysis.errors import BadInput, MissingExtra, NotFound, SecondguessError
+from secondguess.analysis.importers.source import SourceRun, SourceTable
+from secondguess.analysis.importers.wandb.project import read_project
+from secondguess.analysis.importers.wandb.server.download import Downloader
 
 __all__ = ["wandb_server"]  # the fixture
 

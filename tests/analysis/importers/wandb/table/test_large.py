@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from analysis.store.runs import find_epoch
+from secondguess.analysis.store.runs import find_epoch
 
 BYTES = 1_000_000_000
 ROWS = 50_000  # in a block, which is written again and again under new ids
 
 IMPORT = """
 import sys
-from analysis.cli import main
+from secondguess.analysis.cli import main
 main(sys.argv[1:])
 print(next(line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")))
 """

@@ -20,15 +20,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from analysis.errors import BadInput, Damaged, NotFound
-from analysis.importers.source import MEDIA, TableRows
-from analysis.importers.wandb.artifact import artifact_folder, table_file
-from analysis.importers.wandb.media import FolderFiles
-from analysis.importers.wandb.table import ndarrays
-from analysis.importers.wandb.table import table as table_json
-from analysis.importers.wandb.table import text as json_text
-from analysis.importers.wandb.table.table import Memory, TableFiles
-from analysis.importers.wandb.table.text import JsonText
+from secondguess.analysis.errors import BadInput, Damaged, NotFound
+from secondguess.analysis.importers.source import MEDIA, TableRows
+from secondguess.analysis.importers.wandb.artifact import artifact_folder, table_file
+from secondguess.analysis.importers.wandb.media import FolderFiles
+from secondguess.analysis.importers.wandb.table import ndarrays
+from secondguess.analysis.importers.wandb.table import table as table_json
+from secondguess.analysis.importers.wandb.table import text as json_text
+from secondguess.analysis.importers.wandb.table.table import Memory, TableFiles
+from secondguess.analysis.importers.wandb.table.text import JsonText
 
 NAN = float("nan")
 
@@ -727,8 +727,8 @@ def test_a_joined_table_cannot_name_a_file_outside(put: Callable[..., Path], tmp
 READ = """
 import re, sys
 from pathlib import Path
-from analysis.errors import SecondguessError
-from analysis.importers.artifact_folder import table_file
+from secondguess.analysis.errors import SecondguessError
+from secondguess.analysis.importers.artifact_folder import table_file
 rows = 0
 try:
     (table,) = table_file(Path(sys.argv[1])).tables

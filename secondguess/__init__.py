@@ -1,0 +1,33 @@
+"""Second-guess your model: what it got wrong, how that changed, and which of two models to trust.
+
+A name is imported when it is first used: who asks needs nothing of who records, and the other way round.
+"""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from secondguess.analysis.connection import Connection, connect
+    from secondguess.analysis.errors import SecondguessError
+    from secondguess.trainer.recorder import Recorder
+
+__all__ = ["Connection", "Recorder", "SecondguessError", "connect"]
+
+
+def __getattr__(name: str) -> object:
+    if name in {"connect", "Connection"}:
+        from secondguess.analysis import connection
+
+        return getattr(connection, name)
+    if name == "SecondguessError":
+        from secondguess.analysis.errors import SecondguessError
+
+        return SecondguessError
+    if name == "Recorder":
+        from secondguess.trainer.recorder import Recorder
+
+        return Recorder
+    raise AttributeError(f"module 'secondguess' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
