@@ -1,43 +1,70 @@
-"""The built wheel, installed alone, answers a question: the SQL files are inside, and nothing of training is needed."""
+"""The built wheel, installed alone, records and asks, whatever else is called `trainer` or `analysis` beside it."""
 
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from recording import record
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
+RECORDS_AND_ASKS = """
+import secondguess as sg
+with sg.Recorder("predictions", run="mine") as recorder, recorder.table("test_predictions", epoch=1) as table:
+    table.add(ids=["a", "b"], truth=[0, 1], scores=[[0.9, 0.1], [0.8, 0.2]])
+print(sg.connect("predictions").ask("errors", "mine@1").fetchall()[0][2])
+"""
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
-def _run(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
+def run(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
     ran = subprocess.run([str(word) for word in words], cwd=cwd, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     return ran
 
 
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_the_wheel_alone_answers_a_question(trained_store: Path, tmp_path: Path) -> None:
-    _run("git", "clone", "--quiet", ROOT, tmp_path / "clone", cwd=tmp_path)
-    _run(sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, tmp_path / "clone", cwd=tmp_path)
-    (wheel,) = tmp_path.glob("*.whl")
-    _run(sys.executable, "-m", "venv", tmp_path / "venv", cwd=tmp_path)
-    python = tmp_path / "venv" / "bin" / "python"
-    _run(python, "-m", "pip", "install", "--quiet", wheel, cwd=tmp_path)
-    _run(
-        python,
-        "-c",
-        "import importlib.util as i; assert not i.find_spec('torch') and not i.find_spec('wandb')",
-        cwd=tmp_path,
-    )
-    command = [tmp_path / "venv" / "bin" / "secondguess", "ask", "errors-over-time", "cnn", "--format", "csv"]
-    answered = _run(*command, "--store", trained_store, cwd=tmp_path)
-    assert answered.stdout.splitlines()[0] == "run,epoch,errors,accuracy,rows,unlabelled"
-    assert len(answered.stdout.splitlines()) == 1 + 5
-    missing = subprocess.run(
-        [str(tmp_path / "venv/bin/secondguess"), "train"], cwd=tmp_path, capture_output=True, text=True
-    )
+@pytest.fixture(scope="module")
+def bin_(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the programs of an environment lie into which the wheel was installed, and nothing of the tests."""
+    place = tmp_path_factory.mktemp("wheel")
+    run("git", "clone", "--quiet", ROOT, place / "clone", cwd=place)
+    run(sys.executable, "-m", "build", "--outdir", place / "dist", place / "clone", cwd=place)  # a wheel from an sdist
+    (wheel,) = (place / "dist").glob("*.whl")
+    run(sys.executable, "-m", "venv", place / "venv", cwd=place)
+    run(place / "venv/bin/python", "-m", "pip", "install", "--quiet", wheel, cwd=place)
+    return place / "venv" / "bin"
+
+
+def test_the_wheel_alone_answers_a_question(bin_: Path, tmp_path: Path) -> None:
+    absent = "import importlib.util as i; assert not any(map(i.find_spec, ('torch', 'wandb', 'trainer', 'analysis')))"
+    run(bin_ / "python", "-c", absent, cwd=tmp_path)
+    record(tmp_path / "predictions", "cnn", {1: [("a", 0, 0), ("b", 1, 0)], 2: [("a", 0, 0), ("b", 1, 1)]})
+    answered = run(bin_ / "secondguess", "ask", "errors-over-time", "cnn", "--format", "csv", cwd=tmp_path)
+    assert answered.stdout.splitlines() == [
+        "run,epoch,errors,accuracy,rows,unlabelled",
+        "cnn,1,1,0.5,2,0",
+        "cnn,2,0,1.0,2,0",
+    ]
+    missing = subprocess.run([str(bin_ / "secondguess"), "train"], cwd=tmp_path, capture_output=True, text=True)
     assert missing.returncode == 1
     assert missing.stderr.splitlines() == [
         "secondguess: torch is not installed; install it with: pip install 'secondguess[train]'"
     ]
+
+
+def test_a_folder_with_a_trainer_and_an_analysis_of_ones_own_records_and_asks(bin_: Path, tmp_path: Path) -> None:
+    for name in ("trainer", "analysis"):
+        (tmp_path / f"{name}.py").write_text("OWN = True")
+    code = f"import analysis, trainer\n{RECORDS_AND_ASKS}\nassert analysis.OWN and trainer.OWN"
+    assert run(bin_ / "python", "-c", code, cwd=tmp_path).stdout == "b\n"
+
+
+def test_the_published_package_called_trainer_comes_and_goes_beside_it(bin_: Path, tmp_path: Path) -> None:
+    run(bin_ / "python", "-m", "pip", "install", "--quiet", "--no-deps", "trainer", cwd=tmp_path)
+    theirs = run(bin_ / "python", "-m", "pip", "show", "--files", "trainer", cwd=tmp_path).stdout
+    assert "trainer/__init__.py" in theirs
+    assert "secondguess" not in theirs
+    assert run(bin_ / "python", "-c", RECORDS_AND_ASKS, cwd=tmp_path).stdout == "b\n"
+    run(bin_ / "python", "-m", "pip", "uninstall", "--quiet", "--yes", "trainer", cwd=tmp_path)
+    asks = ["ask", "errors", "mine@1", "--format", "csv"]
+    assert "mine,1,b,0,1" in run(bin_ / "secondguess", *asks, cwd=tmp_path).stdout
