@@ -12,7 +12,7 @@ import duckdb
 from secondguess.analysis.answers.answer import Answer
 from secondguess.analysis.ask import questions, statements
 from secondguess.analysis.engine.duck import Build, explained, starting_over
-from secondguess.analysis.engine.sqltext import Statement
+from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import BadInput, MissingExtra
 from secondguess.analysis.notebook import Table, remember
 from secondguess.analysis.schema import DEFAULT_STORE

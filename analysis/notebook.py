@@ -12,7 +12,7 @@ import duckdb
 
 from secondguess.analysis.answers.answer import Answer, Row
 from secondguess.analysis.answers.classes import COUNTED_ROWS, by_class, whole
-from secondguess.analysis.engine.sqltext import Statement
+from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import MissingExtra
 from secondguess.analysis.tables.select import Usual
 from secondguess.analysis.tables.view import TableView

@@ -13,8 +13,7 @@ from secondguess.analysis.ask.relations import free_relation, runs_relation
 from secondguess.analysis.ask.scope import Relation
 from secondguess.analysis.engine import guard
 from secondguess.analysis.engine.passages import FREE_SQL, Passage
-from secondguess.analysis.engine.sqltext import Statement
-from secondguess.analysis.engine.statement import JoinReport
+from secondguess.analysis.engine.statement import JoinReport, Statement
 from secondguess.analysis.errors import BadInput, NotFound, Refused, SecondguessError
 from secondguess.analysis.schema import WRONG, folded
 from secondguess.analysis.store.runs import list_runs

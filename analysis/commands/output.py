@@ -11,7 +11,7 @@ from secondguess.analysis.answers import files, terminal
 from secondguess.analysis.answers.answer import Answer
 from secondguess.analysis.engine.duck import Build, Rows, answered, batches, bind, page
 from secondguess.analysis.engine.kinds import kind_of_sql
-from secondguess.analysis.engine.sqltext import Statement
+from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import BadInput, MissingExtra, listing
 from secondguess.analysis.schema import is_score, own_name
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import duckdb
 
 from secondguess.analysis.engine.passages import Passage, fault_in, moved
-from secondguess.analysis.engine.sqltext import Statement, literal, pattern
+from secondguess.analysis.engine.sqltext import literal, pattern
+from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import Damaged, Refused, SecondguessError
 
 if TYPE_CHECKING:

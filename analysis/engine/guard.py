@@ -13,7 +13,7 @@ from typing import Any
 import duckdb
 
 from secondguess.analysis.engine.passages import FREE_SQL, Passage
-from secondguess.analysis.engine.sqltext import Parameter
+from secondguess.analysis.engine.statement import Parameter
 from secondguess.analysis.errors import Refused
 from secondguess.analysis.schema import folded
 

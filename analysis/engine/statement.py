@@ -1,7 +1,12 @@
-"""What a join did: which keys matched, which are missing, repeated or NULL, and whether both sides mean the same."""
+"""One SELECT over the store's files: its text, its values, what it may read and what its answer is; what joins did."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
+
+from secondguess.analysis.engine.passages import Passage, moved
+from secondguess.analysis.engine.sqltext import literal
 
 
 @dataclass(frozen=True)
@@ -51,3 +56,106 @@ class JoinReport:
     def as_dict(self) -> dict[str, Any]:
         """The report as plain values, for JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """Where a `$name` stands in a statement: the byte it begins at and how many bytes it takes."""
+
+    name: str
+    start: int
+    length: int
+
+
+@dataclass(frozen=True)
+class Page:
+    """Which of all rows a statement gives: at most limit (None: all) from offset on; total is SQL for their number.
+
+    passages are where total has what a person wrote.
+    """
+
+    total: str
+    limit: int | None
+    offset: int
+    passages: tuple[Passage, ...] = ()
+
+
+@dataclass(frozen=True)
+class Statement:
+    """One SELECT that reads the store's files and nothing else.
+
+    scope is the CTEs put before the person's or question's text; values are bound when it runs, and written into
+    `text` when it is shown. files are all it may read; notes is what the reader of its answer should know. classes are
+    the names behind score_0, score_1, …. order is the (run, epoch) asked about, as they were named; drawn how the
+    answer may be drawn, (how, columns). page says which part of the rows it gives, where that can be a part; reports
+    what its joins did. sides is how many tables stand side by side in it, their columns suffixed _a, _b, …: 1 where
+    nothing is joined, and then a suffix means nothing. passages are where the body has what a person wrote.
+    """
+
+    scope: str
+    body: str
+    parameters: tuple[Parameter, ...] = ()
+    values: Mapping[str, Any] = field(default_factory=dict)
+    files: frozenset[Path] = frozenset()
+    notes: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
+    order: tuple[tuple[str, int], ...] = ()
+    page: Page | None = None
+    reports: tuple[JoinReport, ...] = ()
+    drawn: tuple[str, tuple[str, ...]] | None = None
+    sides: int = 1
+    passages: tuple[Passage, ...] = ()
+
+    @property
+    def sql(self) -> str:
+        """The statement with its `$name` parameters, to be run with `bound`."""
+        return self._wrapped(self.body)
+
+    @property
+    def total(self) -> str:
+        """The statement that counts the rows of which `page` is a part; raises TypeError where there is no page."""
+        if self.page is None:
+            raise TypeError("a statement without a page gives all its rows")
+        return self._wrapped(self.page.total)
+
+    @property
+    def bound(self) -> dict[str, Any]:
+        """The values of the parameters that the statement has."""
+        return {parameter.name: self.values[parameter.name] for parameter in self.parameters}
+
+    @property
+    def in_sql(self) -> tuple[Passage, ...]:
+        """Where `sql` has what a person wrote."""
+        return moved(self.passages, len(self._head.encode()))
+
+    @property
+    def in_total(self) -> tuple[Passage, ...]:
+        """Where `total` has what a person wrote."""
+        return moved(self.page.passages if self.page is not None else (), len(self._head.encode()))
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What the reader of the answer should know, with a line for each join."""
+        return (*self.notes, *(report.line for report in self.reports))
+
+    @property
+    def text(self) -> str:
+        """The complete statement with its values written in; it gives the same rows in any DuckDB session."""
+        return self._wrapped(self.own)
+
+    @property
+    def own(self) -> str:
+        """The body with its values written in: the complete statement without the scope."""
+        body = self.body.encode()
+        for parameter in sorted(self.parameters, key=lambda found: found.start, reverse=True):
+            value = literal(self.values[parameter.name]).encode()
+            body = body[: parameter.start] + value + body[parameter.start + parameter.length :]
+        return body.decode()
+
+    @property
+    def _head(self) -> str:
+        return (f"WITH {self.scope}\n" if self.scope else "") + "SELECT * FROM (\n"
+
+    def _wrapped(self, body: str) -> str:
+        # The line breaks keep a comment at the body's end from swallowing the bracket.
+        return f"{self._head}{body}\n)"

@@ -11,7 +11,8 @@ from secondguess.analysis.ask import scope
 from secondguess.analysis.ask.refs import Runs
 from secondguess.analysis.ask.scope import Relation
 from secondguess.analysis.engine.expressions import column
-from secondguess.analysis.engine.sqltext import Page, Statement, identifier
+from secondguess.analysis.engine.sqltext import identifier
+from secondguess.analysis.engine.statement import Page, Statement
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.schema import folded
 from secondguess.analysis.tables.filter import Filtered, filtered, image_of

@@ -36,7 +36,7 @@ from timing import in_turn, machine, pairs, ratio
 
 from secondguess.analysis.content import png
 from secondguess.analysis.engine import duck
-from secondguess.analysis.engine.sqltext import Statement
+from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.schema import DEFAULT_TABLE
 from secondguess.analysis.store import parquet
 from secondguess.analysis.store.commits import EpochRows

@@ -11,7 +11,7 @@ from recording import bytes_of, record
 from secondguess.analysis.ask import statements
 from secondguess.analysis.engine import guard
 from secondguess.analysis.engine.duck import answered, fresh, locked, rows
-from secondguess.analysis.engine.sqltext import Statement
+from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import SecondguessError
 
 pytest_plugins = ["hostile"]

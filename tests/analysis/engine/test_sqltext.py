@@ -11,7 +11,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from secondguess.analysis.engine.sqltext import Parameter, Statement, identifier, literal, pattern, read_parquet
+from secondguess.analysis.engine.sqltext import identifier, literal, pattern, read_parquet
+from secondguess.analysis.engine.statement import Parameter, Statement
 from secondguess.analysis.errors import BadInput
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))

@@ -15,7 +15,7 @@ from secondguess.analysis.ask import statements
 from secondguess.analysis.commands.output import check
 from secondguess.analysis.engine import duck, guard
 from secondguess.analysis.engine.passages import FILTER, FREE_SQL, WANDB_FILTER, Passage
-from secondguess.analysis.engine.sqltext import Statement
+from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import Fault, SecondguessError
 from secondguess.analysis.page.pages.faults import FilterFault, Place, filter_fault, place
 from secondguess.analysis.tables import select

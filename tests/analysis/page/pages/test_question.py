@@ -10,8 +10,7 @@ from secondguess.analysis.answers import classes as class_labels
 from secondguess.analysis.answers.classes import ordered
 from secondguess.analysis.ask.questions import Question
 from secondguess.analysis.ask.scope import Relation, ctes
-from secondguess.analysis.engine.sqltext import Statement
-from secondguess.analysis.engine.statement import JoinReport
+from secondguess.analysis.engine.statement import JoinReport, Statement
 from secondguess.analysis.page.pages import butterfly
 from secondguess.analysis.page.pages import confusion as confusion_drawing
 from secondguess.analysis.page.site import sql_of
