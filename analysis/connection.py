@@ -72,7 +72,7 @@ class Connection:
         return made
 
     def table(self, *tables: str, **how: object) -> Table:
-        """Tables as W&B's table panel shows them: `table("cnn@5", where="guess <> truth", group="guess", sort="-n")`.
+        """Tables as W&B's table panel shows them: `table("cnn@5", where="wrong", group="guess", sort="-n")`.
 
         Keywords are the fields of `tables.view.TableView`, spelled as `tables.spelling` says, and saved, the name of a
         saved view. What joins did is logged, and in the answer's `statement.reports`. Raises SecondguessError.
