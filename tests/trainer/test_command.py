@@ -41,6 +41,7 @@ def test_options_that_are_no_options_are_usage_errors(options):
 
 def test_a_missing_torch_is_named_with_its_extra(monkeypatch):
     monkeypatch.delitem(sys.modules, "secondguess.trainer.reference.train", raising=False)
+    monkeypatch.delattr("secondguess.trainer.reference.train", raising=False)
     monkeypatch.setitem(sys.modules, "torch", None)
     result = CliRunner().invoke(train_command, [])
     assert isinstance(result.exception, MissingExtra)

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import stores
 from recording_process import interrupted_at, raising
 from stores import ABOUT, epoch, names, plain, read_record, writer
 from waiting import HANG_S
@@ -509,7 +510,7 @@ os._exit(0)  # the parent dies, its child goes on
 
 
 def test_a_forked_child_never_commits_and_does_not_hold_the_run(store: Path) -> None:
-    paths = [str(Path(__file__).parent), str(Path(__file__).parents[3])]
+    paths = [str(Path(stores.__file__).parent)]
     parent = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", FORKED, str(store), *paths],
         stdin=subprocess.PIPE,

@@ -375,7 +375,7 @@ def test_a_manifest_that_unpacks_without_end_is_refused(tmp_path: Path, monkeypa
 def test_the_readers_need_neither_wandb_nor_torch() -> None:
     code = """
 import sys
-import secondguess.analysis.importers.wandb_offline, secondguess.analysis.importers.artifact_folder
+import secondguess.analysis.importers.wandb.offline, secondguess.analysis.importers.wandb.artifact
 print(sorted({"wandb", "torch", "secondguess.trainer", "google.protobuf"} & set(sys.modules)))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
