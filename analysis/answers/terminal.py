@@ -163,7 +163,7 @@ def _shown(answer: Answer, rows: Sequence[Row], without: Iterable[int] = ()) -> 
 
 
 _ORIGIN = {"run", "epoch", "examples"}  # what many rows have in common
-_MARKS = re.compile(r"([\\|<>*`\[\]]|(?<![^\W_])_|_(?![^\W_]))")  # what Markdown would read as more than itself
+_MARKS = r"([\\|<>*`\[\]]|(?<![^\W_])_|_(?![^\W_]))"  # what Markdown would read as more than itself
 _DRAWN_WHOLE = {"beside": beside, "matrix": matrices}
 _WIDTH = 160  # of what is no terminal: a file, a pipe
 
@@ -188,7 +188,7 @@ def markdown(answer: Answer) -> Iterable[str]:
 
 def _escaped(value: object) -> str:
     lines = value.splitlines() if isinstance(value, str) else [value]
-    return "<br>".join(_MARKS.sub(r"\\\1", cell(line)) for line in lines)
+    return "<br>".join(re.sub(_MARKS, r"\\\1", cell(line)) for line in lines)
 
 
 def terminal(answer: Answer, out: IO[str], limit: int) -> Drawn:

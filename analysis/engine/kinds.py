@@ -1,6 +1,5 @@
 """What a column holds, as far as a person's filter, a join or a summary needs to know."""
 
-import re
 from typing import Literal
 
 Kind = Literal["number", "text", "boolean", "date", "media", "list", "other"]
@@ -22,9 +21,8 @@ _BEGINNINGS: dict[str, Kind] = {
     "large_list": "list",
     "fixed_size_list": "list",
 }
-
-
-_NUMBER = re.compile(r"U?(TINY|SMALL|BIG|HUGE)?INT(EGER)?|FLOAT|DOUBLE|DECIMAL")
+_INTEGERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
+_NUMBERS = {*_INTEGERS, *(f"U{name}" for name in _INTEGERS), "FLOAT", "DOUBLE", "DECIMAL"}
 
 
 def kind_of(arrow: str) -> Kind:
@@ -43,6 +41,6 @@ def kind_of_sql(type: str) -> Kind:
         return "text"
     if word == "BOOLEAN":
         return "boolean"
-    if _NUMBER.fullmatch(word):
+    if word in _NUMBERS:
         return "number"
     return "date" if word.startswith(("DATE", "TIME")) else "other"
