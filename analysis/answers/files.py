@@ -3,27 +3,24 @@
 import base64
 import csv
 import datetime
+import hashlib
 import json
 import math
 import os
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import duckdb
 
-from secondguess.analysis.answers.answer import Answer
-from secondguess.analysis.answers.terminal import markdown
+from secondguess.analysis.answers.answer import Answer, Row
 from secondguess.analysis.errors import BadInput
 
 if TYPE_CHECKING:
     import pyarrow as pa
-import hashlib
-from dataclasses import replace
-
-from secondguess.analysis.answers.answer import Row
 
 _FORMS = {"csv", "markdown"}
 
@@ -90,6 +87,8 @@ def write_text(answer: Answer, format: str, out: IO[str]) -> int:
         return _csv(answer, out)
     if format == "json":
         return _json(answer, out)
+    from secondguess.analysis.answers.terminal import markdown
+
     lines = list(markdown(answer))
     out.writelines(line + "\n" for line in lines)
     return len(lines) - 2  # of head

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import duckdb
 
-from secondguess.analysis.ask import joins, scope
-from secondguess.analysis.ask.joins import Join
+from secondguess.analysis.ask import scope
 from secondguess.analysis.ask.questions import Question
 from secondguess.analysis.ask.refs import Runs, Selection, listed, present, resolve, row_notes, run_notes, tables_of
 from secondguess.analysis.ask.relations import free_relation, runs_relation
@@ -49,8 +48,10 @@ def question(
         if folded(name) == "joined":
             if len(chosen) < 2:
                 raise BadInput(f"joined is tables side by side; name two, not {len(chosen)}")
+            from secondguess.analysis.ask import joins
+
             judged = any(found.names(f"{WRONG}_{side}") for side in joins.letters(len(chosen)))
-            side_by_side = joins.joined(con, chosen, Join(), judged=judged, run_names=names)
+            side_by_side = joins.joined(con, chosen, joins.Join(), judged=judged, run_names=names)
             relations.update(side_by_side.relations)
             reports, sides = side_by_side.reports, len(side_by_side.tables)
         else:

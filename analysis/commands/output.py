@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
 
-from secondguess.analysis.answers import files, terminal
+from secondguess.analysis.answers import files
 from secondguess.analysis.answers.answer import Answer
 from secondguess.analysis.engine.duck import Build, Rows, answered, batches, bind, page
 from secondguess.analysis.engine.kinds import kind_of_sql
@@ -126,7 +126,9 @@ def _comment(how: How) -> str:
 
 
 def _to_terminal(answer: Answer, how: How, total: int | None, statement: Statement) -> None:
-    drawn = terminal.terminal(answer, sys.stdout, how.rows)
+    from secondguess.analysis.answers.terminal import terminal
+
+    drawn = terminal(answer, sys.stdout, how.rows)
     before = _comment(how)
     if drawn.hidden and drawn.total:
         left_out = f"{len(drawn.hidden)} column{'' if len(drawn.hidden) == 1 else 's'}"
