@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-import torch
+from needs_torch import torch
 
 from trainer.datasets import load
 from trainer.settings import Settings

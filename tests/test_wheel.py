@@ -17,7 +17,7 @@ def _run(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_wheel_alone_answers_a_question(trained_store: Path, tmp_path: Path) -> None:
+def test_the_wheel_alone_answers_a_question(demo_store: Path, tmp_path: Path) -> None:
     _run("git", "clone", "--quiet", ROOT, tmp_path / "clone", cwd=tmp_path)
     _run(sys.executable, "-m", "build", "--wheel", "--outdir", tmp_path, tmp_path / "clone", cwd=tmp_path)
     (wheel,) = tmp_path.glob("*.whl")
@@ -31,7 +31,7 @@ def test_the_wheel_alone_answers_a_question(trained_store: Path, tmp_path: Path)
         cwd=tmp_path,
     )
     command = [tmp_path / "venv" / "bin" / "secondguess", "ask", "errors-over-time", "cnn", "--format", "csv"]
-    answered = _run(*command, "--store", trained_store, cwd=tmp_path)
+    answered = _run(*command, "--store", demo_store, cwd=tmp_path)
     assert answered.stdout.splitlines()[0] == "run,epoch,errors,accuracy,rows,unlabelled"
     assert len(answered.stdout.splitlines()) == 1 + 5
     missing = subprocess.run(
