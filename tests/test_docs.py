@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from secondguess.analysis.cli import main
+
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 COMMANDS = [line[2:] for line in README.splitlines() if line.startswith("$ ")]
@@ -30,17 +32,18 @@ def test_every_other_command_is_ours() -> None:
 
 
 @pytest.mark.parametrize("command", dict.fromkeys(ASKED))
-def test_the_command_runs_and_answers(trained_store: Path, command: str) -> None:
-    words = [sys.executable, "-m", "secondguess", *shlex.split(command)[1:]]
-    ran = subprocess.run(words, cwd=trained_store.parent, capture_output=True, text=True)
-    assert ran.returncode == 0, ran.stderr
-    assert ran.stdout.strip()
+def test_the_command_runs_and_answers(
+    demo_store: Path, command: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(demo_store.parent)
+    main(shlex.split(command)[1:])
+    assert capsys.readouterr().out.strip()
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))
-def test_the_python_runs(trained_store: Path, tmp_path: Path, number: int) -> None:
+def test_the_python_runs(demo_store: Path, tmp_path: Path, number: int) -> None:
     if "Recorder(" not in BLOCKS[number]:
-        tmp_path = trained_store.parent
+        tmp_path = demo_store.parent
     ran = subprocess.run([sys.executable, "-c", BLOCKS[number]], cwd=tmp_path, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
 

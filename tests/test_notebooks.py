@@ -1,4 +1,4 @@
-"""The notebooks run from top to bottom on a store that training made."""
+"""The notebooks run from top to bottom on a store like the demo's."""
 
 import json
 import shutil
@@ -13,8 +13,8 @@ NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(path.name for path in NOTEBOOKS.glob("*.ipynb")))
-def test_the_notebook_runs_and_shows_pictures(trained_store: Path, tmp_path: Path, name: str) -> None:
-    shutil.copytree(trained_store, tmp_path / "predictions")
+def test_the_notebook_runs_and_shows_pictures(demo_store: Path, tmp_path: Path, name: str) -> None:
+    shutil.copytree(demo_store, tmp_path / "predictions")
     work = shutil.copytree(NOTEBOOKS, tmp_path / "notebooks")
     command = [sys.executable, "-m", "jupyter", "execute", "--inplace", name]
     ran = subprocess.run(command, cwd=work, capture_output=True, text=True)

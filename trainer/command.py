@@ -15,7 +15,7 @@ def _rows(text: str) -> int | None:
     return None if text == "all" else int(text)
 
 
-@click.command(context_settings={"show_default": True})
+@click.command(context_settings={"show_default": True, "help_option_names": ["-h", "--help"]})
 @click.option("--dataset", type=click.Choice(get_args(Dataset)), default=Settings.dataset)
 @click.option("--data", metavar="DIR", default=Settings.data, help="MNIST's raw files; downloaded if not there.")
 @click.option("--run", metavar="NAME", default=Settings.run, help="What to call the run.")

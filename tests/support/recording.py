@@ -57,3 +57,23 @@ def add(
 def bytes_of(folder: Path) -> dict[str, bytes]:
     """Every file below a folder, to see whether anything was written."""
     return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def like_digits(store: Path, run: str, seed: int) -> None:
+    """Record 200 images of ten classes, of which fewer are taken for another in each epoch."""
+    rows = 200
+    images = np.random.default_rng(0).integers(0, 256, (rows, 8, 8), dtype=np.uint8)
+    chance = np.random.default_rng(seed)
+    with Recorder(store, run=run, config={"seed": seed}) as recorder:
+        for epoch in range(1, 6):
+            recorder.log(epoch=epoch, train_loss=1 / epoch)
+            scores = chance.dirichlet([0.2] * 10, rows).astype(np.float32)
+            right = chance.random(rows) < 0.5 + epoch / 12
+            scores[right] = scores[right] / 4 + np.eye(10, dtype=np.float32)[np.arange(rows) % 10][right] * 0.75
+            with recorder.table("test_predictions", epoch=epoch, dataset="digits-test", loss=1 / epoch) as table:
+                table.add(
+                    ids=[f"digits-{row}" for row in range(rows)],
+                    images=images,
+                    truth=np.arange(rows) % 10,
+                    scores=scores / scores.sum(1, keepdims=True),
+                )

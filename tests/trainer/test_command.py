@@ -7,6 +7,7 @@ import sys
 import duckdb
 import pytest
 from click.testing import CliRunner
+from tensors import NEEDS_TORCH
 
 from secondguess.analysis.errors import MissingExtra
 from secondguess.trainer.command import train as train_command
@@ -14,6 +15,7 @@ from secondguess.trainer.reference.settings import Settings
 
 
 def test_the_command_says_each_epoch_on_stderr_and_nothing_on_stdout(tmp_path):
+    pytest.importorskip("torch", reason=NEEDS_TORCH)
     options = "--epochs 2 --l1-size 4 --l2-size 8 --lr 0.01 --wandb off --wandb-rows all --run cli"
     result = CliRunner().invoke(train_command, options.split(), env={"SECONDGUESS_STORE": str(tmp_path)})
     assert (result.exit_code, result.stdout) == (0, "")
@@ -55,9 +57,10 @@ def test_help_and_wrong_settings_do_not_wait_for_torch():
 
 def test_python_m_trainer_is_the_same_command(tmp_path):
     ask = [sys.executable, "-m", "trainer"]
-    shown = subprocess.run([*ask, "--help"], capture_output=True, text=True)
-    assert (shown.returncode, shown.stderr) == (0, "")
-    assert "--train-table" in shown.stdout
+    for help in ("--help", "-h"):
+        shown = subprocess.run([*ask, help], capture_output=True, text=True)
+        assert (shown.returncode, shown.stderr) == (0, "")
+        assert "--train-table" in shown.stdout
     refused = subprocess.run([*ask, "--epochs", "0", "--store", str(tmp_path)], capture_output=True, text=True)
     assert (refused.returncode, refused.stdout) == (1, "")
     assert refused.stderr == "secondguess: epochs is 0; it must be at least 1\n"

@@ -15,9 +15,9 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
-import torch
 from PIL import Image
 from stores import names, plain, read_record, record
+from tensors import NEEDS_TORCH, with_torch
 from waiting import HANG_S
 
 import secondguess as sg
@@ -86,8 +86,9 @@ CLASSES = ["cat", "dog"]
     "batch",
     [
         {"truth": [0, None], "scores": SCORES[:2]},
-        {"truth": ["cat", None], "scores": torch.tensor(SCORES[:2])},
-        {"truth": torch.tensor([0, 1]), "scores": np.array(SCORES[:2]), "guess": ["cat", "dog"]},
+        {"truth": [0, 1], "scores": np.array(SCORES[:2]), "guess": ["cat", "dog"]},
+        with_torch(lambda torch: {"truth": ["cat", None], "scores": torch.tensor(SCORES[:2])}),
+        with_torch(lambda torch: {"truth": torch.tensor([0, 1]), "scores": SCORES[:2], "guess": ["cat", "dog"]}),
         {"truth": np.array(["cat", "dog"]), "guess": [0, 1]},
     ],
 )
@@ -201,6 +202,7 @@ def test_infinite_scores_are_kept(store: Path) -> None:
 
 
 def test_bfloat16_tensors_that_need_a_gradient_are_read(store: Path) -> None:
+    torch = pytest.importorskip("torch", reason=NEEDS_TORCH)
     scores = torch.tensor([[0.25, 0.75]]).bfloat16().requires_grad_()
     record(store, "cnn", [[{"ids": torch.tensor([3]), "truth": torch.tensor([1]), "scores": scores}]])
     assert read(store, "id, guess, truth, score_1") == [("3", 1, 1, 0.75)]
@@ -285,19 +287,24 @@ FORMS: dict[str, Any] = {
     "channel first": images(5, 5)[:, None],
     "RGB": np.stack([images(5, 5)] * 3, axis=-1),
     "floats": images(5, 5) / 255,
-    "tensor": torch.from_numpy(images(5, 5)),
-    "float tensor": torch.from_numpy(images(5, 5) / 255).float()[:, None],
     "list of arrays": [GREY, GREY],
     "PIL": [Image.fromarray(GREY)] * 2,
     "bytes": [png(Image.fromarray(GREY))] * 2,
-    "mixed": [png(Image.fromarray(GREY)), torch.from_numpy(GREY)],
+    "mixed": [png(Image.fromarray(GREY)), GREY],
     "a shuffled series": pd.Series([GREY, GREY], index=[1, 0]),
     "an object array": np.array([Image.fromarray(GREY), None], object),
 }
 FORMS["an object array"][1] = Image.fromarray(GREY)
 
 
-@pytest.mark.parametrize("form", FORMS.values(), ids=list(FORMS))
+TENSORS = [
+    with_torch(lambda torch: torch.from_numpy(images(5, 5)), id="tensor"),
+    with_torch(lambda torch: torch.from_numpy(images(5, 5) / 255).float()[:, None], id="float tensor"),
+    with_torch(lambda torch: [png(Image.fromarray(GREY)), torch.from_numpy(GREY)], id="mixed with a tensor"),
+]
+
+
+@pytest.mark.parametrize("form", [*(pytest.param(form, id=name) for name, form in FORMS.items()), *TENSORS])
 def test_an_image_is_the_same_example_whatever_its_form(store: Path, form: Any) -> None:
     record(store, "cnn", [[{"images": form, "guess": [0, 1]}]])
     (digest,) = pixel_digests(images(5)[..., None])
@@ -499,8 +506,9 @@ def test_an_epoch_is_a_whole_number_from_1(recorder: Recorder, number: Any) -> N
         recorder.table(TABLE, epoch=number)
 
 
-def test_numbers_of_numpy_and_torch_are_epochs(store: Path, recorder: Recorder) -> None:
-    for number in (np.int64(1), torch.tensor(2)):
+@pytest.mark.parametrize("two", [np.int64(2), with_torch(lambda torch: torch.tensor(2))])
+def test_numbers_of_numpy_and_torch_are_epochs(store: Path, recorder: Recorder, two: Any) -> None:
+    for number in (1, two):
         add(recorder, number, ids=["a"], guess=[0])
     assert list(recorder._writer.committed()[TABLE]) == [1, 2]
 
@@ -584,10 +592,11 @@ def metrics(store: Path) -> list[tuple[Any, ...]]:
     return plain(store / "cnn/metrics/*.parquet", "step, epoch, name, value")
 
 
-def test_metrics_are_durable_with_the_next_table_and_at_the_end(store: Path) -> None:
+@pytest.mark.parametrize("acc", [np.float64(0.25), with_torch(lambda torch: torch.tensor(0.25))])
+def test_metrics_are_durable_with_the_next_table_and_at_the_end(store: Path, acc: Any) -> None:
     with Recorder(store, run="cnn") as recorder:
         recorder.log(loss=1)
-        recorder.log(loss=np.float32(0.5), acc=torch.tensor(0.25))
+        recorder.log(loss=np.float32(0.5), acc=acc)
         assert not (store / "cnn" / "metrics").exists()
         with recorder.table(TABLE, epoch=1, acc=0.75) as table:
             table.add(ids=["a"], guess=[0])
@@ -613,7 +622,9 @@ def test_metrics_of_an_epoch_that_failed_come_with_the_next(store: Path, recorde
     assert metrics(store) == [(1, None, "loss", 1.0)]
 
 
-@pytest.mark.parametrize("value", ["high", None, [1, 2], torch.ones(2), 10**400, 1j, object()])
+@pytest.mark.parametrize(
+    "value", ["high", None, [1, 2], np.ones(2), with_torch(lambda torch: torch.ones(2)), 10**400, 1j, object()]
+)
 def test_a_metric_is_a_number(store: Path, recorder: Recorder, value: Any) -> None:
     with pytest.raises(BadInput, match=r"metric 'loss' is .*, not a number"):
         recorder.log(loss=value)

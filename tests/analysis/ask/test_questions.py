@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from recording import bytes_of, record
-from sklearn.metrics import accuracy_score, confusion_matrix
 
 import secondguess as sg
 from secondguess.analysis.ask import questions
@@ -182,6 +181,7 @@ ROWS = st.lists(
 @settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(ROWS)
 def test_any_table_counts_as_plain_python_and_scikit_learn_count_it(tmp_path_factory, drawn):
+    metrics = pytest.importorskip("sklearn.metrics", reason="needs scikit-learn: pip install 'secondguess[train]'")
     path = tmp_path_factory.mktemp("any")
     table = [(f"{place:02}", truth, guess) for place, (truth, guess, _) in enumerate(drawn)]
     record(path, "m", {1: table}, columns={"weight": [weight for _, _, weight in drawn]})
@@ -195,12 +195,12 @@ def test_any_table_counts_as_plain_python_and_scikit_learn_count_it(tmp_path_fac
     matrix = np.zeros((4, 4), int)
     for truth, guess, count in asked(store, "confusion", "m", columns="truth, guess, rows"):
         matrix[truth, guess] = count
-    assert (matrix == confusion_matrix(truths, guesses, labels=range(4))).all()
+    assert (matrix == metrics.confusion_matrix(truths, guesses, labels=range(4))).all()
     ((errors, accuracy, rows, unlabelled),) = asked(
         store, "errors-over-time", "m", columns="errors, accuracy, rows, unlabelled"
     )
     assert (errors, rows, unlabelled) == (len(wrong), len(table), len(table) - len(labelled))
-    assert accuracy == pytest.approx(accuracy_score(truths, guesses))
+    assert accuracy == pytest.approx(metrics.accuracy_score(truths, guesses))
     expected = [
         (
             guess,

@@ -3,9 +3,11 @@
 import json
 import os
 import pty
+import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -32,11 +34,22 @@ SCORES = np.array([[0.7, 0.2, 0.1], [0.1, 0.8, 0.1], [0.2, 0.2, 0.6], [0.5, 0.3,
 TRUTH = [0, 1, 2, 1, 0, 2]
 
 
+@pytest.fixture(scope="module")
+def mirrored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A store with a run of two epochs, recorded beside an offline W&B run that got every row; tests read it."""
+    folder = tmp_path_factory.mktemp("mirrored")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HOME", str(folder / "home"))
+        yield recorded(folder / "here")
+
+
 @pytest.fixture
-def mirrored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A store with a run of two epochs, recorded beside an offline W&B run that got every row."""
-    monkeypatch.setenv("HOME", str(tmp_path / "home"))
-    store = tmp_path / "here"
+def recorded_copy(mirrored: Path, tmp_path: Path) -> Path:
+    """A copy of the recorded run to write beside; its W&B run is where it was."""
+    return Path(shutil.copytree(mirrored, tmp_path / "copy", ignore=shutil.ignore_patterns("wandb")))
+
+
+def recorded(store: Path) -> Path:
     with Recorder(store, run="cnn", config={"lr": 0.1}, wandb=WandbOptions(rows=None)) as recorder:
         for epoch in (1, 2):
             recorder.log(loss=1 / epoch)
@@ -80,11 +93,13 @@ def test_a_second_import_of_the_same_run_is_refused_and_overwrite_replaces_it(mi
     assert [row[0] for row in sg.connect(tmp_path / "there").sql("SELECT run FROM runs").fetchall()] == ["cnn"]
 
 
-def test_overwriting_an_import_replaces_that_import_and_never_the_run_that_was_recorded(mirrored: Path) -> None:
-    words = ["import", str(mirrored / "wandb"), "--store", str(mirrored), "--overwrite"]
+def test_overwriting_an_import_replaces_that_import_and_never_the_run_that_was_recorded(
+    mirrored: Path, recorded_copy: Path
+) -> None:
+    words = ["import", str(mirrored / "wandb"), "--store", str(recorded_copy), "--overwrite"]
     main(words)
     main(words)
-    found = sg.connect(mirrored).sql("SELECT run, origin FROM runs ORDER BY origin").fetchall()
+    found = sg.connect(recorded_copy).sql("SELECT run, origin FROM runs ORDER BY origin").fetchall()
     assert [origin for _, origin in found] == ["recorded", "wandb-offline"]
     assert found[0][0] == "cnn"
 
@@ -101,12 +116,12 @@ def test_overwriting_a_file_s_import_replaces_it_and_a_name_that_is_given_is_rep
     assert store.sql("SELECT run, guess FROM test_predictions").fetchall() == [("t", 3)]
 
 
-def test_an_import_into_the_run_s_own_store_joins_with_it(mirrored: Path, capsys) -> None:
-    main(["import", str(mirrored / "wandb"), "--store", str(mirrored)])
-    name = next(row[0] for row in sg.connect(mirrored).runs().fetchall() if row[0] != "cnn")
+def test_an_import_into_the_run_s_own_store_joins_with_it(mirrored: Path, recorded_copy: Path, capsys) -> None:
+    main(["import", str(mirrored / "wandb"), "--store", str(recorded_copy)])
+    name = next(row[0] for row in sg.connect(recorded_copy).runs().fetchall() if row[0] != "cnn")
     assert name.startswith("cnn-")
     assert f"run 'cnn' is called '{name}'" in capsys.readouterr().out
-    assert sg.connect(mirrored).ask("disagreements", f"{name}@2", "cnn@2").fetchall() == []
+    assert sg.connect(recorded_copy).ask("disagreements", f"{name}@2", "cnn@2").fetchall() == []
 
 
 def test_a_dry_run_writes_nothing(mirrored: Path, tmp_path: Path, capsys) -> None:

@@ -451,7 +451,7 @@ def every_operator():
     return found | OF_LISTS
 
 
-@settings(max_examples=1000)
+@settings(max_examples=300)
 @given(either(NUMBER, TEXT, BOOLEAN, LIST_OF_NUMBERS, LIST_OF_TEXTS), RAW_ROWS)
 @example('(row["a"] / row["b"]) > 0.5', [dict.fromkeys(COLUMNS) | {"a": 0.0, "b": 0}])
 @example('row["guess"][0] - row["guess"][1]', [dict.fromkeys(COLUMNS) | {"guess_a": 1, "guess_b": 2}])

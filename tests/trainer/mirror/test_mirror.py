@@ -269,7 +269,7 @@ def test_n1_refused_connections_make_an_offline_run(
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound and not listening: refuses
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{taken.getsockname()[1]}")
-        report = train(tmp_path, WandbOptions("online", **PATIENT | {"start_timeout_s": 3}))
+        report = train(tmp_path, WandbOptions("online", **PATIENT | {"start_timeout_s": 1}))
     assert (report.mode, report.tables_sent) == ("offline", 2)
     assert ["could not be reached" in fault for fault in report.faults] == [True]
     assert len([record for record in caplog.records if record.levelno >= logging.WARNING]) == 1
@@ -285,7 +285,7 @@ def test_n1_no_key_makes_an_offline_run(tmp_path: Path, monkeypatch: pytest.Monk
 def test_n2_a_server_that_never_answers_makes_an_offline_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as hole:
         monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{hole.getsockname()[1]}")
-        report = train(tmp_path, WandbOptions("online", **PATIENT | {"start_timeout_s": 3}))
+        report = train(tmp_path, WandbOptions("online", **PATIENT | {"start_timeout_s": 1}))
     assert (report.mode, report.tables_sent) == ("offline", 2)
     assert ["could not be reached" in fault for fault in report.faults] == [True]
 

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
+from tensors import with_torch
 
 from secondguess.analysis.errors import BadInput
 from secondguess.trainer.recording import columns
@@ -28,8 +28,8 @@ NAN = math.nan
     [
         *(["1", "22"], ("1", "22"), [1, 22], [1, "22"], np.array([1, 22]), np.array(["1", "22"]), [b"1", "22"]),
         *(
-            torch.tensor([1, 22]),
-            [torch.tensor(1), np.int64(22)],
+            with_torch(lambda torch: torch.tensor([1, 22])),
+            with_torch(lambda torch: [torch.tensor(1), np.int64(22)]),
             pd.Series([1, 22], index=[7, 8]),
             np.array([b"1", b"22"]),
         ),
@@ -47,8 +47,9 @@ def test_a_uuid_is_an_id() -> None:
 @pytest.mark.parametrize(
     "ids",
     [
-        *([None], [1.0], [NAN], [True], [pd.NA], [pd.NaT], np.array([1.5]), torch.tensor([1.5]), [[1, 2]], [object()]),
-        *(np.array([[1, 2]]), torch.tensor([[1, 2]]), [datetime.date(2020, 1, 1)], np.array([None], object)),
+        *([None], [1.0], [NAN], [True], [pd.NA], [pd.NaT], np.array([1.5]), [[1, 2]], [object()]),
+        *(with_torch(lambda torch: torch.tensor([1.5])), with_torch(lambda torch: torch.tensor([[1, 2]]))),
+        *(np.array([[1, 2]]), [datetime.date(2020, 1, 1)], np.array([None], object)),
     ],
 )
 def test_what_is_neither_text_nor_an_integer_is_no_id(ids: Any) -> None:
@@ -76,13 +77,11 @@ HALF = [[0.25, 0.75], [1.0, 0.0]]
 @pytest.mark.parametrize(
     "scores",
     [
-        *(HALF, np.array(HALF), np.array(HALF, np.float16), torch.tensor(HALF), torch.tensor(HALF).bfloat16()),
-        *(
-            [torch.tensor(row) for row in HALF],
-            torch.tensor(HALF).requires_grad_(),
-            pd.DataFrame(HALF),
-            tuple(map(tuple, HALF)),
-        ),
+        *(HALF, np.array(HALF), np.array(HALF, np.float16), pd.DataFrame(HALF), tuple(map(tuple, HALF))),
+        with_torch(lambda torch: torch.tensor(HALF)),
+        with_torch(lambda torch: torch.tensor(HALF).bfloat16()),
+        with_torch(lambda torch: [torch.tensor(row) for row in HALF]),
+        with_torch(lambda torch: torch.tensor(HALF).requires_grad_()),
     ],
 )
 def test_scores_are_float32_whatever_they_came_as(scores: Any) -> None:
@@ -108,7 +107,7 @@ def test_integers_and_bools_may_be_scores() -> None:
         ([[0.1], [0.1, 0.9]], None, "scores are no table of numbers"),
         ([[0.5, 0.5], [3.0, -4.0]], None, "score 3 in row 1 of the batch is not a probability; give softmax"),
         ([[0.5, -0.002]], None, "score -0.002 in row 0"),
-        (torch.tensor([[2.0, 1.0]]).bfloat16(), None, "score 2 in row 0"),
+        with_torch(lambda torch: torch.tensor([[2.0, 1.0]]).bfloat16(), None, "score 2 in row 0"),
     ],
 )
 def test_what_is_no_table_of_probabilities_is_refused(scores: Any, classes: Any, message: str) -> None:
@@ -165,14 +164,9 @@ def test_a_guess_that_is_given_is_kept_and_its_score_is_the_confidence() -> None
 # labels
 
 INTEGERS = [
-    *(
-        [1, 0],
-        (1, 0),
-        np.array([1, 0]),
-        np.array([1, 0], np.uint8),
-        torch.tensor([1, 0]),
-        [torch.tensor(1), np.int32(0)],
-    ),
+    *([1, 0], (1, 0), np.array([1, 0]), np.array([1, 0], np.uint8)),
+    with_torch(lambda torch: torch.tensor([1, 0])),
+    with_torch(lambda torch: [torch.tensor(1), np.int32(0)]),
     *([True, False], np.array([True, False]), pd.Series([1, 0], index=[5, 6]), iter([1, 0])),
 ]
 
@@ -223,7 +217,7 @@ def test_without_classes_labels_are_kept_as_given_and_nan_is_none(values: Any, k
         ([1, "a"], None, None, "truth cannot be a column of numbers or names"),
         ([[1], [2]], None, None, "truth is list<item: int64>; expected class numbers"),
         (np.zeros((2, 1)), None, None, "truth cannot be a column"),
-        (torch.zeros(2, 1), None, None, "truth cannot be a column"),
+        with_torch(lambda torch: torch.zeros(2, 1), None, None, "truth cannot be a column"),
         (3, None, None, "truth cannot be a column"),
         ([2**70], None, None, "truth cannot be a column"),
         ([b"x"], None, None, "truth is binary"),
@@ -249,7 +243,6 @@ EXTRAS: dict[str, tuple[Any, str, list[Any]]] = {
     "decimals": ([Decimal("1.50"), None], "decimal128(3, 2)", [Decimal("1.50"), None]),
     "lists": ([[1], []], "list<item: int64>", [[1], []]),
     "vectors": (np.ones((2, 3)), "list<item: double>", [[1.0] * 3] * 2),
-    "tensor": (torch.ones(2, 2), "list<item: double>", [[1.0] * 2] * 2),
     "records": ([{"a": 1}, {"a": 2}], "struct<a: int64>", [{"a": 1}, {"a": 2}]),
     "a series": (pd.Series([3, 4], index=[9, 8]), "int64", [3, 4]),
     "large unsigned": (np.array([2**64 - 1, 0], np.uint64), "uint64", [2**64 - 1, 0]),
@@ -257,7 +250,13 @@ EXTRAS: dict[str, tuple[Any, str, list[Any]]] = {
 }
 
 
-@pytest.mark.parametrize(("values", "kind", "expected"), EXTRAS.values(), ids=list(EXTRAS))
+@pytest.mark.parametrize(
+    ("values", "kind", "expected"),
+    [
+        *(pytest.param(*extra, id=name) for name, extra in EXTRAS.items()),
+        with_torch(lambda torch: torch.ones(2, 2), "list<item: double>", [[1.0] * 2] * 2, id="tensor"),
+    ],
+)
 def test_a_column_of_ones_own_is_kept_as_it_is(values: Any, kind: str, expected: list[Any]) -> None:
     found = columns.extras({"mine": values}, 2)["mine"]
     assert str(found.type) == kind

@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as nps
 from PIL import Image
+from tensors import NEEDS_TORCH, with_torch
 
 from secondguess.analysis.errors import BadInput
 from secondguess.trainer.recording.images import pixels, sequence
@@ -61,24 +61,31 @@ FORMS: dict[str, tuple[Any, np.ndarray]] = {
     "PNG": (encoded(Image.fromarray(COLOUR)), COLOUR),
     "BMP": (encoded(Image.fromarray(COLOUR), "BMP"), COLOUR),
     "bytearray": (bytearray(encoded(Image.fromarray(GREY))), GREY[..., None]),
-    "tensor": (torch.from_numpy(GREY), GREY[..., None]),
-    "tensor 3 x H x W": (torch.zeros(3, 7, 8, dtype=torch.uint8), np.zeros((7, 8, 3), np.uint8)),
-    "tensor with gradient": (torch.from_numpy(GREY / 255).requires_grad_(), GREY[..., None]),
-    "bfloat16 tensor": ((torch.from_numpy(GREY) / 255).bfloat16(), GREY[..., None]),
 }
+BLACK = np.zeros((7, 8, 3), np.uint8)
+TENSORS = [
+    with_torch(lambda torch: torch.from_numpy(GREY), GREY[..., None], id="tensor"),
+    with_torch(lambda torch: torch.zeros(3, 7, 8, dtype=torch.uint8), BLACK, id="tensor 3 x H x W"),
+    with_torch(lambda torch: torch.from_numpy(GREY / 255).requires_grad_(), GREY[..., None], id="with gradient"),
+    with_torch(lambda torch: (torch.from_numpy(GREY) / 255).bfloat16(), GREY[..., None], id="bfloat16 tensor"),
+]
 
 
-@pytest.mark.parametrize(("image", "expected"), FORMS.values(), ids=list(FORMS))
+@pytest.mark.parametrize(
+    ("image", "expected"), [*(pytest.param(*form, id=name) for name, form in FORMS.items()), *TENSORS]
+)
 def test_an_image_of_any_form_comes_to_its_pixels(image: Any, expected: np.ndarray) -> None:
     found = one([image])
     assert found.dtype == np.uint8
     assert np.array_equal(found, expected)
 
 
-@pytest.mark.parametrize("kind", ["H x W", "H x W x 3", "3 x H x W", "floats", "tensor", "bfloat16 tensor"])
-def test_a_batch_in_one_array_comes_to_the_same_pixels(kind: str) -> None:
-    image, expected = FORMS[kind]
-    stack = torch.stack([image] * 3) if isinstance(image, torch.Tensor) else np.stack([image] * 3)
+@pytest.mark.parametrize(
+    ("image", "expected"),
+    [*(pytest.param(*FORMS[name], id=name) for name in ("H x W", "H x W x 3", "3 x H x W", "floats")), *TENSORS],
+)
+def test_a_batch_in_one_array_comes_to_the_same_pixels(image: Any, expected: np.ndarray) -> None:
+    stack = np.stack([image] * 3) if isinstance(image, np.ndarray) else image.expand(3, *image.shape)
     (found,) = pixels(sequence(stack))
     assert np.array_equal(found, np.stack([expected] * 3))
 
@@ -192,9 +199,13 @@ def test_files_of_other_kinds_are_not_opened() -> None:
 # sequence()
 
 
-def test_an_array_or_tensor_stays_one_array_and_the_rest_becomes_a_list() -> None:
-    assert isinstance(sequence(np.zeros((2, 3, 3), np.uint8)), np.ndarray)
+def test_a_tensor_stays_one_array() -> None:
+    torch = pytest.importorskip("torch", reason=NEEDS_TORCH)
     assert isinstance(sequence(torch.zeros(2, 3, 3)), np.ndarray)
+
+
+def test_an_array_stays_one_array_and_the_rest_becomes_a_list() -> None:
+    assert isinstance(sequence(np.zeros((2, 3, 3), np.uint8)), np.ndarray)
     held = np.empty(2, object)
     held[:] = [colours(), colours()]
     for images in (held, (image for image in held), tuple(held), np.array([b"a", b"b"])):

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
-import torchvision
+from needs_torch import torch
 from sklearn.datasets import load_digits
+from torchvision import datasets
 
 from secondguess.analysis.errors import BadInput
 from secondguess.trainer.reference.datasets import load
@@ -135,5 +135,5 @@ def test_mnist_is_what_torchvision_reads(mnist_dir, tmp_path):
     (tmp_path / "MNIST").mkdir()
     (tmp_path / "MNIST" / "raw").symlink_to(raw.resolve())
     for examples, is_train in ((train, True), (test, False)):
-        theirs = torchvision.datasets.MNIST(str(tmp_path), train=is_train)
+        theirs = datasets.MNIST(str(tmp_path), train=is_train)
         assert torch.equal(examples.images, theirs.data) and torch.equal(examples.labels, theirs.targets)

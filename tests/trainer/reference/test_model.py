@@ -1,7 +1,7 @@
 """The network is the tutorial's: same function, same parameters, same start."""
 
 import pytest
-import torch
+from needs_torch import torch
 from torch import nn
 
 from secondguess.analysis.errors import BadInput

@@ -11,6 +11,7 @@ from pathlib import Path
 import duckdb
 import numpy as np
 import pytest
+from needs_torch import torch  # noqa: F401 - networks are trained here
 from PIL import Image
 from sklearn.datasets import load_digits
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-import torch
+from needs_torch import torch
 
 from secondguess.trainer.reference.datasets import load
 from secondguess.trainer.reference.settings import Settings

@@ -1,8 +1,9 @@
 """Tables of the tutorial, whose ids are positions, against a local run on MNIST whose ids name the images."""
 
 import gzip
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import pytest
@@ -13,7 +14,6 @@ import secondguess as sg
 from secondguess.analysis.cli import main
 from secondguess.analysis.errors import BadInput
 from secondguess.trainer.recorder import Recorder
-from secondguess.trainer.reference.datasets import load
 
 COUNT = 1_200
 # As in the tutorial: an image's place in its batch, then the batch's number; the guess here is the image's true place.
@@ -27,20 +27,33 @@ run.log({"test_predictions": table, "epoch": 1})
 """
 
 
-def raw_images(folder: Path) -> NDArray[np.uint8]:
-    """The first test images out of MNIST's raw file: 16 bytes of header, then 28 x 28 bytes each."""
-    found = [path for path in folder.rglob("t10k-images-idx3-ubyte*") if path.is_file() and "Fashion" not in str(path)]
+def raw(folder: Path, name: str, head: int) -> NDArray[np.uint8]:
+    """The bytes after the header of a raw file of MNIST's test images."""
+    found = [path for path in folder.rglob(f"t10k-{name}-ubyte*") if path.is_file() and "Fashion" not in str(path)]
     data = found[0].read_bytes()
-    data = gzip.decompress(data) if found[0].suffix == ".gz" else data
-    return np.frombuffer(data, np.uint8, COUNT * 784, 16).reshape(COUNT, 28, 28)
+    return np.frombuffer(gzip.decompress(data) if found[0].suffix == ".gz" else data, np.uint8, offset=head)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Test images of 28 x 28 with what they show, called as the trainer calls them."""
+
+    images: NDArray[np.uint8]
+    labels: NDArray[np.uint8]
+    ids: list[str]
+
+    @classmethod
+    def of(cls, folder: Path) -> Self:
+        images = raw(folder, "images-idx3", 16).reshape(-1, 28, 28)
+        return cls(images, raw(folder, "labels-idx1", 8), [f"test-{place:05d}" for place in range(len(images))])
 
 
 @pytest.fixture(scope="module")
 def store(mnist_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A local run on the first test images, and the tutorial's tables of them in batches of 32 and of 100."""
     folder = tmp_path_factory.mktemp("tutorial")
-    np.save(folder / "pixels.npy", raw_images(mnist_dir))
-    _, examples = load("mnist", mnist_dir)
+    examples = Examples.of(mnist_dir)
+    np.save(folder / "pixels.npy", examples.images[:COUNT])
     with Recorder(folder / "store", run="local") as recorder, recorder.table("test_predictions", epoch=1) as table:
         some = slice(COUNT)
         table.add(ids=examples.ids[some], images=examples.images[some], truth=examples.labels[some], guess=[0] * COUNT)
@@ -54,7 +67,7 @@ def store(mnist_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def whole(mnist_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """All test images by their true index, and in another order under the tutorial's ids; the guess is the index."""
     store = tmp_path_factory.mktemp("whole")
-    _, examples = load("mnist", mnist_dir)
+    examples = Examples.of(mnist_dir)
     order = np.random.default_rng(0).permutation(len(examples.ids))
     named = [f"{place % 32}_{place // 32}" for place in range(len(order))]
     for run, places, ids in (("local", np.arange(len(order)), examples.ids), ("tutorial", order, named)):
