@@ -19,7 +19,7 @@ from secondguess.analysis.importers.source import SourceRun
 from secondguess.analysis.importers.wandb.artifact import artifact_folder, table_file
 from secondguess.analysis.importers.wandb.media import WandbFolders
 from secondguess.analysis.importers.wandb.offline import logs, offline_run
-from secondguess.analysis.importers.writing import How, ImportedRun, Plan, described, image_notes, plan, write
+from secondguess.analysis.importers.writing import ImportedRun, ImportOptions, Plan, described, image_notes, plan, write
 from secondguess.analysis.schema import at_epoch
 
 
@@ -48,12 +48,12 @@ _PROJECT = re.compile(r"(https://[^/]+/)?[^/.][^/]*/[^/]+(/runs)?(/[^/]+)?/?")
 
 def how(
     run: str | None, table: str | None, epoch: int | None, overwrite: bool, classes: str | None, **roles: str | None
-) -> How:
+) -> ImportOptions:
     """The options of the command as one value."""
-    return How(run, table, epoch, Given(**roles, classes=given_classes(classes)), overwrite)
+    return ImportOptions(run, table, epoch, Given(**roles, classes=given_classes(classes)), overwrite)
 
 
-def bring(source: str, store: Path, how: How, epoch_key: str, dry_run: bool) -> None:
+def bring(source: str, store: Path, how: ImportOptions, epoch_key: str, dry_run: bool) -> None:
     """Import every run of a source, or say what that would bring; the summary goes to stdout.
 
     source is a path, or ENTITY/PROJECT[/RUN] on W&B's server. Raises SecondguessError.
@@ -72,7 +72,7 @@ def bring(source: str, store: Path, how: How, epoch_key: str, dry_run: bool) -> 
             click.echo(f"left out: {taken}", err=True)
 
 
-def _one(run: SourceRun, store: Path, how: How, promised: Sequence[str] | None) -> list[str]:
+def _one(run: SourceRun, store: Path, how: ImportOptions, promised: Sequence[str] | None) -> list[str]:
     """Import a run; or, where the names that were promised before are given, say what that would bring.
 
     Returns the name that is promised now.
@@ -96,7 +96,7 @@ def _one(run: SourceRun, store: Path, how: How, promised: Sequence[str] | None) 
     return []
 
 
-def _elsewhere(source: str, store: Path, how: How, epoch_key: str) -> Sequence[SourceRun]:
+def _elsewhere(source: str, store: Path, how: ImportOptions, epoch_key: str) -> Sequence[SourceRun]:
     """The runs of a project on W&B's server, where the source looks like one; what is downloaded stays in the store."""
     if not _PROJECT.fullmatch(source):
         raise BadInput(f"no file or folder {source}; on W&B's server, write ENTITY/PROJECT or ENTITY/PROJECT/RUN")
@@ -109,7 +109,7 @@ def _elsewhere(source: str, store: Path, how: How, epoch_key: str) -> Sequence[S
     return found
 
 
-def _sources(source: Path, how: How, epoch_key: str) -> Sequence[SourceRun]:
+def _sources(source: Path, how: ImportOptions, epoch_key: str) -> Sequence[SourceRun]:
     """The runs that the path holds; raises BadInput where it is nothing that can be imported."""
     if source.is_file():
         from secondguess.analysis.importers import files

@@ -60,7 +60,7 @@ def layout(schemas: Sequence[pa.Schema], roles: Roles, classes: Classes) -> Layo
 
 
 @dataclass(frozen=True)
-class Pictures:
+class BatchImages:
     """The images of a batch: each row's digest, None where it has none or cannot be decoded; the files by digest."""
 
     digests: list[str | None]
@@ -68,18 +68,18 @@ class Pictures:
     broken: int
 
 
-def pictures(batch: pa.RecordBatch, column: str | None, known: FileDigests) -> Pictures:
+def pictures(batch: pa.RecordBatch, column: str | None, known: FileDigests) -> BatchImages:
     """Decode those of a batch's images that are not known, which are checked for their claimed size before."""
     if column not in batch.schema.names:
-        return Pictures([None] * batch.num_rows, {}, 0)
+        return BatchImages([None] * batch.num_rows, {}, 0)
     files = pc.struct_field(batch.column(column), "bytes").to_pylist()
     digests = [known.of(file) if file else None for file in files]
     broken = sum(1 for file, digest in zip(files, digests, strict=True) if file and digest is None)
     found = {digest: file for digest, file in zip(digests, files, strict=True) if digest is not None}
-    return Pictures(digests, found, broken)
+    return BatchImages(digests, found, broken)
 
 
-def rows(batch: pa.RecordBatch, how: Layout, seen: Pictures, place: tuple[str, int, int | None]) -> pa.Table:
+def rows(batch: pa.RecordBatch, how: Layout, seen: BatchImages, place: tuple[str, int, int | None]) -> pa.Table:
     """The batch in our schema's columns; place is (run, epoch, step).
 
     Without an id column the image's digest is the id, and where there is none the id is NULL.

@@ -6,11 +6,10 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from secondguess.analysis.store.commits import Metric
+
 # A file of W&B's as a cell: its content, and the name it had. NULL where the file is gone or was refused.
 MEDIA = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-
-Metric = tuple[int | None, int | None, str, float]
-"""(step, epoch, name, value), as `secondguess.analysis.store` takes them."""
 
 _REASONS_KEPT = 5
 

@@ -17,7 +17,7 @@ from secondguess.analysis.importers.names import free_name, table_names
 from secondguess.analysis.importers.oddities import Oddities
 from secondguess.analysis.importers.progress import Progress, unseen
 from secondguess.analysis.importers.roles import Given, recognise
-from secondguess.analysis.importers.rows import Layout, Pictures, layout, pictures, rows
+from secondguess.analysis.importers.rows import BatchImages, Layout, layout, pictures, rows
 from secondguess.analysis.importers.source import MediaCount, SourceRun, SourceTable, TableRows
 from secondguess.analysis.schema import at_epoch
 from secondguess.analysis.store.adoption import adopt, staging
@@ -29,7 +29,7 @@ from secondguess.analysis.store.writer import RunWriter
 
 
 @dataclass(frozen=True)
-class How:
+class ImportOptions:
     """How to import: run names the result, table keeps one key only, epoch is for tables that say none."""
 
     run: str | None = None
@@ -104,7 +104,9 @@ class Plan:
         return ImportedRun(self.name, tuple(tables), self.notes)
 
 
-def plan(store: Path, source: SourceRun, how: How, promised: Collection[str] = (), progress: Progress = unseen) -> Plan:
+def plan(
+    store: Path, source: SourceRun, how: ImportOptions, promised: Collection[str] = (), progress: Progress = unseen
+) -> Plan:
     """Look a run through, without writing; promised are the names of runs that are to be in the store by then.
 
     Raises AlreadyThere where the run was imported before, BadInput, Damaged.
@@ -142,7 +144,9 @@ def _written(planned: Plan, folder: Path, progress: Progress) -> list[ImportedTa
     return tables
 
 
-def _named(store: Path, source: SourceRun, how: How, promised: Collection[str]) -> tuple[str, bool, list[str]]:
+def _named(
+    store: Path, source: SourceRun, how: ImportOptions, promised: Collection[str]
+) -> tuple[str, bool, list[str]]:
     """The run's name in the store, whether it may replace a run there, and what changed about the name.
 
     Only what came from the same place is replaced, or the run that was named for it: never another that happens to be
@@ -178,7 +182,7 @@ def _is_run(origin: Mapping[str, Any]) -> bool:
     return str(origin.get("kind", "")).startswith("wandb")
 
 
-def _versions(source: SourceRun, how: How, progress: Progress) -> list[_Version]:
+def _versions(source: SourceRun, how: ImportOptions, progress: Progress) -> list[_Version]:
     """Every version to be imported; raises BadInput where there is none of the table asked for."""
     chosen = [table for table in source.tables if how.table in (None, table.key)]
     if not chosen:
@@ -262,7 +266,7 @@ def _commit(
     )
 
 
-def _keep_examples(writer: ExamplesWriter, table: pa.Table, seen: Pictures) -> None:
+def _keep_examples(writer: ExamplesWriter, table: pa.Table, seen: BatchImages) -> None:
     """Give the rows with images to the examples."""
     digests = pa.array(seen.digests, pa.string())
     there = digests.is_valid()
@@ -276,7 +280,7 @@ def _keep_examples(writer: ExamplesWriter, table: pa.Table, seen: Pictures) -> N
 
 
 def _nothing(version: _Version, how: Layout, run: str) -> pa.Table:
-    return rows(version.found.nothing, how, Pictures([], {}, 0), (run, version.epoch, version.source.step))
+    return rows(version.found.nothing, how, BatchImages([], {}, 0), (run, version.epoch, version.source.step))
 
 
 def _table_notes(version: _Version, how: Layout) -> tuple[str, ...]:

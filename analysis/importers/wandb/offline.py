@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from secondguess.analysis.errors import NotFound, SecondguessError
-from secondguess.analysis.importers.source import Metric, SourceRun
+from secondguess.analysis.importers.source import SourceRun
 from secondguess.analysis.importers.wandb.epochs import EPOCH_KEY, EpochClock, metrics_in, tables_in
 from secondguess.analysis.importers.wandb.log.log import (
     Artifact,
@@ -21,6 +21,7 @@ from secondguess.analysis.importers.wandb.log.log import (
 from secondguess.analysis.importers.wandb.media import WandbFolders
 from secondguess.analysis.importers.wandb.staged import OF_TABLES, TABLE, LoggedTable, Staged
 from secondguess.analysis.importers.wandb.versions import LoggedVersion, LoggedVersions
+from secondguess.analysis.store.commits import Metric
 
 _LINK = "latest-run"  # a copy may have it as a folder
 
