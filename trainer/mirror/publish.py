@@ -16,7 +16,7 @@ from secondguess.trainer.mirror.mirror import MirrorReport, WandbMirror, WandbOp
 
 
 @dataclass(frozen=True)
-class HistoryRow:
+class PlannedRow:
     """One row of W&B's history; `table` is the table that goes with it, if one does."""
 
     values: Mapping[str, float]
@@ -89,7 +89,7 @@ def metrics_of(run: Run) -> list[Metric]:
     return sorted(found, key=lambda metric: -1 if metric[0] is None else metric[0])  # stable: files are in order
 
 
-def history(metrics: Sequence[Metric], tables: Mapping[str, Sequence[int]]) -> Iterator[HistoryRow]:
+def history(metrics: Sequence[Metric], tables: Mapping[str, Sequence[int]]) -> Iterator[PlannedRow]:
     """Yield the rows of W&B's history: the metrics of one step and epoch together, and each table with its epoch.
 
     A second value of a metric, at the same step and epoch, begins a new row. The tables of an epoch go with its last
@@ -109,10 +109,10 @@ def history(metrics: Sequence[Metric], tables: Mapping[str, Sequence[int]]) -> I
         placed.update(zip(own, names[without:], strict=True))
     for at, (epoch, values) in enumerate(rows):
         while alone and epoch is not None and alone[0][0] < epoch:
-            yield HistoryRow({}, *alone.pop(0))
-        yield HistoryRow(values, epoch, placed.get(at))
+            yield PlannedRow({}, *alone.pop(0))
+        yield PlannedRow(values, epoch, placed.get(at))
     for number, name in alone:
-        yield HistoryRow({}, number, name)
+        yield PlannedRow({}, number, name)
 
 
 def _rows(metrics: Sequence[Metric]) -> list[tuple[int | None, dict[str, float]]]:

@@ -22,8 +22,8 @@ from secondguess.trainer.recording.images import pixels, sequence
 
 _ORDER = ("run", "epoch", "id", "guess", "truth", "confidence", "truth_score")
 
-Examples = Callable[[], str | None]
-Commit = Callable[["TableRecorder", pa.Table, Examples], None]
+WriteExamples = Callable[[], str | None]
+Commit = Callable[["TableRecorder", pa.Table, WriteExamples], None]
 
 
 class TableRecorder:
@@ -126,7 +126,7 @@ class TableRecorder:
         self._ids.update(names)
         self._batches.append(table)
 
-    def committable(self, rows: pa.Table, examples: Examples, metrics: Sequence[Any]) -> EpochRows:
+    def committable(self, rows: pa.Table, examples: WriteExamples, metrics: Sequence[Any]) -> EpochRows:
         """The epoch as the store takes it."""
         return EpochRows(self.name, self.epoch, rows, self._classes, examples, metrics)
 
