@@ -8,11 +8,11 @@ from secondguess.analysis.language.syntax import Call, Lambda, Literal, Node, Un
 from secondguess.analysis.language.values import (
     Group,
     Item,
+    KnownItems,
     Listed,
-    Row,
-    Sides,
     Thing,
     Value,
+    WholeRow,
     advice,
     described,
     missing,
@@ -46,32 +46,32 @@ OF_LISTS = frozenset({*_OF_LIST, *_ORDERED, *_UNORDERED, "concat"})
 """The operators that take a list; any other is done to each item."""
 
 
-def item_at(subject: Listed | Sides, key: Node, reader: Reader) -> Thing:
+def item_at(subject: Listed | KnownItems, key: Node, reader: Reader) -> Thing:
     """`list[key]`, counted from 0; null where there is none, as before the first."""
     minus = isinstance(key, Unary) and isinstance(key.operand, Literal)
     written = key.operand if isinstance(key, Unary) and minus else key
     number = written.value if isinstance(written, Literal) else None
-    listed = subject.listed() if isinstance(subject, Sides) else subject
+    listed = subject.listed() if isinstance(subject, KnownItems) else subject
     if isinstance(number, int | float) and not isinstance(number, bool):
         place = -1 if (minus and number) or number != number // 1 else int(number)
-        if place < 0 or place >= (len(subject.items) if isinstance(subject, Sides) else 2**31):
+        if place < 0 or place >= (len(subject.items) if isinstance(subject, KnownItems) else 2**31):
             return missing(listed.item)
-        return subject.items[place] if isinstance(subject, Sides) else listed.at(f"{listed.sql}[{place + 1}]")
+        return subject.items[place] if isinstance(subject, KnownItems) else listed.at(f"{listed.sql}[{place + 1}]")
     at = of_kind("number", reader.thing(key), key, "[…]").clean()
     in_list = "CASE WHEN {0} BETWEEN 0 AND 2147483646 AND {0} = floor({0}) THEN {0}::BIGINT + 1 END"
     return listed.at(f"list_extract({listed.sql}, {once(at.inside(), reader.fresh, in_list.format)})")
 
 
-def of_list(node: Call, subject: Listed | Sides, found: tuple[Node, ...], reader: Reader) -> Thing:
+def of_list(node: Call, subject: Listed | KnownItems, found: tuple[Node, ...], reader: Reader) -> Thing:
     """What an operator that takes a list makes of it."""
     if node.op == "index":
         return item_at(subject, arguments(node, found, 1, 1)[0], reader)
     if node.op == "map":
         return _mapped(node, subject, found, reader)
-    if node.op == "count" and isinstance(subject, Sides):
+    if node.op == "count" and isinstance(subject, KnownItems):
         arguments(node, found, 0, 0)
         return given(len(subject.items))
-    listed = subject.listed() if isinstance(subject, Sides) else subject
+    listed = subject.listed() if isinstance(subject, KnownItems) else subject
     if node.op in ("limit", "offset"):
         number = whole(arguments(node, found, 1, 1)[0], f".{node.op}")
         both = (0, number) if node.op == "limit" else (number, None)
@@ -162,20 +162,20 @@ def _check_sought(node: Call, item: Item, value: Value, said: str) -> None:
         raise refused(node, f".contains looks for {described(value)}, and {said} {described(of)}")
 
 
-def _mapped(node: Call, subject: Listed | Sides, found: tuple[Node, ...], reader: Reader) -> Thing:
+def _mapped(node: Call, subject: Listed | KnownItems, found: tuple[Node, ...], reader: Reader) -> Thing:
     body = _function(node, found, 2)
-    if isinstance(subject, Sides):
+    if isinstance(subject, KnownItems):
         made = (reader.apply(body, item, given(place)) for place, item in enumerate(subject.items))
-        return Sides(tuple(_as_item(body, thing) for thing in made))
+        return KnownItems(tuple(_as_item(body, thing) for thing in made))
     parameter, place = next(reader.fresh), next(reader.fresh)
     item = _as_item(body, reader.apply(body, subject.at(parameter), Value(f"{place} - 1", "number", "add")))
     return subject.mapped(parameter if len(body.names) == 1 else f"{parameter}, {place}", item)
 
 
 def _as_item(body: Lambda, thing: Thing) -> Item:
-    if isinstance(thing, Sides):
+    if isinstance(thing, KnownItems):
         return thing.listed()
-    if isinstance(thing, Row | Group):
+    if isinstance(thing, WholeRow | Group):
         raise refused(body.body, f"a function gives one value, and this is {described(thing)}", advice(thing))
     return thing
 
@@ -231,9 +231,9 @@ def _of_values(node: Call, subject: Group) -> Thing:
 
 
 def _values(node: Call, subject: Group) -> Item:
-    if isinstance(subject.item, Row):
+    if isinstance(subject.item, WholeRow):
         raise refused(node, f".{node.op} takes a list of values, and this is a whole group", advice(subject))
-    return subject.item.listed() if isinstance(subject.item, Sides) else subject.item
+    return subject.item.listed() if isinstance(subject.item, KnownItems) else subject.item
 
 
 def _group_contains(node: Call, subject: Group, found: tuple[Node, ...], reader: Reader) -> Value:

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
 
+from secondguess.analysis.engine.kinds import Kind
 from secondguess.analysis.engine.sqltext import literal
 from secondguess.analysis.language.syntax import Binary, Call, Literal, Node, Unary, refused, spelled
 from secondguess.analysis.language.values import (
     NULL,
     Item,
-    Kind,
     Listed,
     Thing,
     Value,

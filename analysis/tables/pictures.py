@@ -11,7 +11,7 @@ from secondguess.analysis.ask.scope import PLACE, Relation
 from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.schema import folded
-from secondguess.analysis.tables.rows import TableRows
+from secondguess.analysis.tables.rows import ViewRows
 
 RELATION = "examples shown"
 _FIRST = 3  # images that a group shows
@@ -21,7 +21,7 @@ _NAMES = ("image", "content", "digest")
 
 
 @dataclass(frozen=True)
-class Pictures:
+class PictureColumns:
     """The columns that the examples of a view's rows have, by name: the examples' column, and the SQL of file and id.
 
     In a join they are suffixed as all columns are; without a suffix they are what all sides show. taken are the names
@@ -36,7 +36,7 @@ class Pictures:
     def of(
         cls,
         con: duckdb.DuckDBPyConnection,
-        rows: TableRows,
+        rows: ViewRows,
         own: Iterable[str],
         asked: Sequence[str] | None,
         *,

@@ -21,7 +21,7 @@ from secondguess.analysis.tables.view import TableView
 
 
 @dataclass(frozen=True)
-class TableRows:
+class ViewRows:
     """What a view reads: a relation to select from, its columns, and what its reader should know.
 
     order is the SQL that puts rows as they were recorded, the first table's first; as_read says that they come so.
@@ -67,7 +67,7 @@ class TableRows:
         return [epoch for selection in self.selections for epoch in selection.epochs]
 
 
-def table_rows(con: duckdb.DuckDBPyConnection, store: Path, view: TableView, known: Runs | None = None) -> TableRows:
+def table_rows(con: duckdb.DuckDBPyConnection, store: Path, view: TableView, known: Runs | None = None) -> ViewRows:
     """Find and stack or join a view's tables, in the runs that are known or else in those that the store lists.
 
     Raises NotFound for a reference that names nothing, BadInput for tables that cannot be read together.
@@ -118,9 +118,7 @@ def _judged(view: TableView, names: Sequence[str]) -> frozenset[str]:
     return frozenset(names)
 
 
-def _stacked(
-    runs: Mapping[str, Run], chosen: Sequence[Selection], view: TableView, notes: tuple[str, ...]
-) -> TableRows:
+def _stacked(runs: Mapping[str, Run], chosen: Sequence[Selection], view: TableView, notes: tuple[str, ...]) -> ViewRows:
     names = [selection.name for selection in chosen]
     if twice := [name for name in names if names.count(name) > 1]:
         raise BadInput(f"{twice[0]} is named twice; stacked, a table stands once")
@@ -134,7 +132,7 @@ def _stacked(
     places = [at_epoch(called[epoch.run, epoch.table], epoch.epoch) for epoch in epochs]
     if len(places) > 1:
         order.append(f"list_position({literal(places)}, run || '@' || epoch)")
-    return TableRows(
+    return ViewRows(
         runs=runs,
         selections=chosen,
         names=called,
@@ -157,7 +155,7 @@ def _joined(
     chosen: Sequence[Selection],
     view: TableView,
     notes: tuple[str, ...],
-) -> TableRows:
+) -> ViewRows:
     epochs = [epoch for selection in chosen for epoch in selection.epochs]
     place = all(folded(column) != PLACE for epoch in epochs for column, _ in epoch.columns)
     how = Join(view.join or "inner", view.key, view.allow_duplicates)
@@ -179,7 +177,7 @@ def _joined(
     for base in bases:
         names = tuple(f"{base}_{side}" if f"{base}_{side}" in relation.columns else None for side in letters)
         sides[base] = names if any(names) else (found.key,)
-    return TableRows(
+    return ViewRows(
         runs=runs,
         selections=chosen,
         names=called,

@@ -15,7 +15,7 @@ from secondguess.analysis.engine.sqltext import Page, Statement, identifier
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.schema import folded
 from secondguess.analysis.tables.filter import Filtered, filtered, image_of
-from secondguess.analysis.tables.pictures import Pictures
+from secondguess.analysis.tables.pictures import PictureColumns
 from secondguess.analysis.tables.rows import table_rows
 from secondguess.analysis.tables.summaries import range_of, summary
 from secondguess.analysis.tables.view import TableView
@@ -74,7 +74,7 @@ def statement(
 
 def _plain(con: duckdb.DuckDBPyConnection, found: Filtered, view: TableView, usual: Usual | None) -> _Body:
     """Rows that are not grouped."""
-    pictures = Pictures.of(con, found.rows, found.columns, view.columns, always=usual is not None)
+    pictures = PictureColumns.of(con, found.rows, found.columns, view.columns, always=usual is not None)
     own_columns = [name for name in found.columns if name not in found.looked_up]
     names = _chosen(view, own_columns, {**found.columns, **pictures.columns}, usual)
     terms = [_term(sql, down) for sql, down in found.sort]
@@ -94,7 +94,7 @@ def _grouped(con: duckdb.DuckDBPyConnection, found: Filtered, view: TableView, u
     keys = [_key(name, found) for name in view.group]
     count = _count(found)
     _own_names(found, keys, count)
-    pictures = Pictures.of(con, found.rows, found.columns, view.columns, always=usual is not None)
+    pictures = PictureColumns.of(con, found.rows, found.columns, view.columns, always=usual is not None)
     shown = [*keys, count, *found.aggregates]
     others = [name for name in found.columns if name not in keys]
     own = [*shown, *(name for name in others if name not in found.looked_up)]

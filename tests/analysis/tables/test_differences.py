@@ -8,7 +8,7 @@ import duckdb
 import pyarrow as pa
 import pytest
 import table_rules as rules
-from table_rules import OURS, WANDB, Table
+from table_rules import OURS, WANDB, PlainTable
 from table_stores import Columns, answer, put, shown, table
 
 from secondguess.analysis.answers import answer as drawn
@@ -91,7 +91,7 @@ def test_each_side_has_columns_of_its_own_and_the_key_keeps_its_name_and_kind(tm
 def test_columns_that_stand_in_for_the_key_stay(tmp_path, con):
     a, b = {"k": [None], "t": ["p"]}, {"k": ["p"], "t": ["q"]}
     put(tmp_path, a={**a, "k": pa.nulls(1, pa.string())}, b=b)
-    tables = [Table({"k": "text", "t": "text"}, [{"k": None, "t": "p"}]), table(b)]
+    tables = [PlainTable({"k": "text", "t": "text"}, [{"k": None, "t": "p"}]), table(b)]
     assert rules.joined(tables, "inner", ["k", "t"], rules=WANDB).rows == [{"Joined On": "p"}]
     assert rules.joined(tables, "inner", ["k", "t"]).rows == [
         {"k": "p", "k_a": None, "k_b": "p", "t_a": "p", "t_b": "q"}
