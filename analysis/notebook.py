@@ -17,7 +17,7 @@ from secondguess.analysis.errors import MissingExtra
 from secondguess.analysis.tables.select import Usual
 from secondguess.analysis.tables.view import TableView
 
-Drawn = Callable[[Usual], tuple[Statement, duckdb.DuckDBPyRelation]]
+AnswerWith = Callable[[Usual], tuple[Statement, duckdb.DuckDBPyRelation]]
 """From what chooses a view's columns to its answer with them."""
 
 _ROWS = 50
@@ -32,7 +32,9 @@ class Table:
     with others in SQL. It is drawn with the columns that the page shows where the view names none: images, too.
     """
 
-    def __init__(self, statement: Statement, relation: duckdb.DuckDBPyRelation, view: TableView, drawn: Drawn) -> None:
+    def __init__(
+        self, statement: Statement, relation: duckdb.DuckDBPyRelation, view: TableView, drawn: AnswerWith
+    ) -> None:
         self.statement = statement
         self.relation = relation
         self._view = view

@@ -8,7 +8,7 @@ from secondguess.analysis.schema import is_score, own_name, score_index
 
 
 @dataclass(frozen=True)
-class Shown:
+class PageColumn:
     """One column of the page: its head, how its cells are drawn, and the answer's columns in them, by side."""
 
     head: str
@@ -32,7 +32,7 @@ _WIDTHS = {"score": 82, "number": 96, "label": 62, "key": 110, "picture": 52, "b
 _PAGE = 1232  # pixels between the margins of the narrowest page whose heads stay in sight
 
 
-def fits(columns: Sequence[Shown]) -> bool:
+def fits(columns: Sequence[PageColumn]) -> bool:
     """Whether a table of these columns is as wide as the page at most, as far as their kinds tell."""
     longest = max((len(column.head) for column in columns if column.kind == "score"), default=0)
     total = 0
@@ -45,7 +45,7 @@ def fits(columns: Sequence[Shown]) -> bool:
 
 def shown(
     columns: Sequence[str], types: Sequence[str], sides: int, classes: Sequence[str], pinned: Sequence[str] = ()
-) -> list[Shown]:
+) -> list[PageColumn]:
     """The columns to draw, those that are pinned first: one per name, but the sides of a join in one cell.
 
     Sides of unlike kinds, such as a group's key and what the other side has in the group, are columns of their own.
@@ -63,7 +63,7 @@ def shown(
         if (index := score_index(base)) is not None:
             head = classes[index] if index < len(classes) else str(index)
         by_side = _by_side(members, sides)
-        found.append(Shown(head, kind, tuple(name for name, _ in members), by_side, base))
+        found.append(PageColumn(head, kind, tuple(name for name, _ in members), by_side, base))
     first = {name: number for number, name in enumerate(pinned)}
     return sorted(found, key=lambda column: first.get(column.names[0], len(first)))
 

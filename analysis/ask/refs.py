@@ -54,7 +54,7 @@ def parse(text: str) -> TableRef:
 
 
 @dataclass(frozen=True)
-class Named:
+class Referent:
     """What a reference names in a store, as far as there is such a thing.
 
     selection is None where it names no epoch that there is; epochs are all of its table, none where it names no table.
@@ -66,7 +66,7 @@ class Named:
     epochs: tuple[Epoch, ...] = ()
 
 
-def named(runs: Mapping[str, Run], text: str, epochs: str) -> Named:
+def named(runs: Mapping[str, Run], text: str, epochs: str) -> Referent:
     """What a reference names, as `resolve`, but for what it does not name; raises BadInput where it is none."""
     ref = parse(text)
     try:
@@ -74,13 +74,13 @@ def named(runs: Mapping[str, Run], text: str, epochs: str) -> Named:
     except SecondguessError:
         table = None
     if table is None:
-        return Named(text, ref, None)
+        return Referent(text, ref, None)
     held = {epoch.epoch: epoch for epoch in table.epochs}
     try:
         chosen = _chosen(text, held, epochs if ref.epoch is None else ref.epoch)
     except SecondguessError:
-        return Named(text, ref, None, table.epochs)
-    return Named(text, ref, Selection(table.run, table.table, chosen), table.epochs)
+        return Referent(text, ref, None, table.epochs)
+    return Referent(text, ref, Selection(table.run, table.table, chosen), table.epochs)
 
 
 def resolve(runs: Mapping[str, Run], text: str, epochs: str) -> Selection:

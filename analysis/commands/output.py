@@ -17,7 +17,7 @@ from secondguess.analysis.schema import is_score, own_name
 
 
 @dataclass(frozen=True)
-class How:
+class OutputOptions:
     """How to give an answer: form is table, json, csv, markdown or None; rows the most a table draws.
 
     report is a file for what joins did, as JSON; chart one for the answer's chart, .svg, .png or .html.
@@ -31,7 +31,7 @@ class How:
     chart: Path | None = None
 
 
-def give(build: Build, store: Path, how: How) -> None:
+def give(build: Build, store: Path, how: OutputOptions) -> None:
     """Answer on stdout, or in a file; the SQL, notes and what was left out go to stderr. Raises SecondguessError."""
     form = files.format_of(how.file, how.form) if how.file is not None else how.form or "table"
     if form == "parquet" and how.file is None:
@@ -91,7 +91,7 @@ def check(build: Build) -> None:
         pass
 
 
-def _tell(statement: Statement, how: How, columns: Sequence[str] = ()) -> None:
+def _tell(statement: Statement, how: OutputOptions, columns: Sequence[str] = ()) -> None:
     """Say what the reader of the answer should know; as comments where SQL is shown, which can be pasted with them."""
     notes = list(dict.fromkeys(statement.remarks))
     if any(is_score(own_name(name, statement.sides)[0]) for name in columns) and not all(
@@ -120,12 +120,12 @@ def _answer(found: Rows, statement: Statement) -> Answer:
     )
 
 
-def _comment(how: How) -> str:
+def _comment(how: OutputOptions) -> str:
     """What begins a line on stderr that may be pasted together with shown SQL."""
     return "-- " if how.show_sql else ""
 
 
-def _to_terminal(answer: Answer, how: How, total: int | None, statement: Statement) -> None:
+def _to_terminal(answer: Answer, how: OutputOptions, total: int | None, statement: Statement) -> None:
     drawn = terminal.terminal(answer, sys.stdout, how.rows)
     before = _comment(how)
     if drawn.hidden and drawn.total:

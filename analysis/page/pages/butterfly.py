@@ -9,7 +9,7 @@ from secondguess.analysis.answers.sides import side
 from secondguess.analysis.ask.questions import Question
 from secondguess.analysis.engine.sqltext import is_value
 from secondguess.analysis.page import urls
-from secondguess.analysis.page.worker import Found
+from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import WRONG, at_epoch
 from secondguess.analysis.tables.view import TableView
 
@@ -20,7 +20,7 @@ _STEP, _HIGH = 14, 40  # pixels from bar to bar, and of the largest
 _WIDE = 64  # pixels of the most errors
 
 
-def butterfly(asked: Question, found: Found) -> dict[str, Any] | None:
+def butterfly(asked: Question, found: Reply) -> dict[str, Any] | None:
     """Of errors by guess: the tables next to each other, all bars of a kind on one scale; None for other answers."""
     if asked.drawn is None or asked.drawn[0] != "beside" or not {"errors", "truths"} <= set(found.columns):
         return None

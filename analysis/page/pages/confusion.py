@@ -11,7 +11,7 @@ from secondguess.analysis.ask.confusion import Counts, Margins
 from secondguess.analysis.ask.questions import Question
 from secondguess.analysis.engine.sqltext import is_value
 from secondguess.analysis.page import urls
-from secondguess.analysis.page.worker import Found
+from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import at_epoch
 from secondguess.analysis.tables.view import TableView
 
@@ -20,7 +20,7 @@ _LONGEST_HEAD = 4  # letters above a column
 _SHADES = 6
 
 
-def matrices(asked: Question, found: Found) -> list[dict[str, Any]]:
+def matrices(asked: Question, found: Reply) -> list[dict[str, Any]]:
     """Of an answer drawn as a matrix, one for each table, each cell leading to its rows."""
     if asked.drawn is None or asked.drawn[0] != "matrix":
         return []

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from secondguess.analysis.answers.sides import side
-from secondguess.analysis.ask.refs import Named
+from secondguess.analysis.ask.refs import Referent
 from secondguess.analysis.ask.scope import columns_of
 from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.page import urls
@@ -90,7 +90,7 @@ def chips(view: TableView, more: Mapping[str, Any]) -> list[dict[str, Any]]:
     return found
 
 
-def at_hand(tables: Sequence[Named], view: TableView) -> list[tuple[str, str]]:
+def at_hand(tables: Sequence[Referent], view: TableView) -> list[tuple[str, str]]:
     """The columns that a filter can name, each as SQL writes it, with its Arrow type; tables are those of the view."""
     found: dict[str, str] = {}
     for place, table in enumerate(tables):
@@ -106,7 +106,7 @@ def _plain(name: str) -> bool:
     return name.isascii() and name.replace("_", "a").isalnum() and not name[0].isdigit()
 
 
-def steps(named: Sequence[Named], view: TableView, more: Mapping[str, Any]) -> list[dict[str, Any]]:
+def steps(named: Sequence[Referent], view: TableView, more: Mapping[str, Any]) -> list[dict[str, Any]]:
     """For each table the epochs there are, as links that put it at one of them."""
     found = []
     for place, (text, table) in enumerate(zip(view.tables, named, strict=True)):
@@ -133,7 +133,7 @@ def _few(epochs: Sequence[int], now: int | None) -> list[int]:
     return sorted({epochs[0], *near, epochs[-1]})
 
 
-def slider(named: Sequence[Named], view: TableView, more: Mapping[str, Any]) -> dict[str, Any] | None:
+def slider(named: Sequence[Referent], view: TableView, more: Mapping[str, Any]) -> dict[str, Any] | None:
     """The slider that puts all tables at one epoch."""
     epochs = [epoch.epoch for table in named for epoch in table.epochs]
     if len(set(epochs)) < 2 or not all(table.epochs for table in named):

@@ -19,7 +19,7 @@ from secondguess.analysis.page import urls
 from secondguess.analysis.page.pages import example_drawing
 from secondguess.analysis.page.pages.table import chosen
 from secondguess.analysis.page.site import Site, drawn, site, sql_of
-from secondguess.analysis.page.worker import Found
+from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import DEFAULT_TABLE, WRONG, whole_name
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.tables.view import TableView
@@ -70,7 +70,7 @@ async def page(request: Request) -> Response:
     return drawn(request, "example.html", context, _data(context, said, scored))
 
 
-def _around(view: TableView, row: int, near: Found) -> dict[str, Any]:
+def _around(view: TableView, row: int, near: Reply) -> dict[str, Any]:
     """Where the example stands in the view, with the ones before and after it; near are its rows there."""
     return {
         "earlier": urls.example(view, row - 1) if row else None,
@@ -83,7 +83,7 @@ def _around(view: TableView, row: int, near: Found) -> dict[str, Any]:
     }
 
 
-def _data(context: Mapping[str, Any], said: Found, scored: Found) -> dict[str, Any]:
+def _data(context: Mapping[str, Any], said: Reply, scored: Reply) -> dict[str, Any]:
     """What the page says, as JSON."""
     return {
         "id": context["id"],
@@ -100,12 +100,12 @@ def _data(context: Mapping[str, Any], said: Found, scored: Found) -> dict[str, A
     }
 
 
-def _told(found: Found) -> list[dict[str, Any]]:
+def _told(found: Reply) -> list[dict[str, Any]]:
     """The rows as they were recorded."""
     return [{name: value for name, value in row.items() if name != WRONG} for row in records(found.columns, found.rows)]
 
 
-async def _near(request: Request, held: Site, runs: Runs, view: TableView, row: int) -> Found:
+async def _near(request: Request, held: Site, runs: Runs, view: TableView, row: int) -> Reply:
     """The ids, and the examples' file where there is one, of a view's row and those before and after it."""
     file = "examples" if view.join is None else "examples_a"
     near = replace(chosen(view, row), columns=("id", file))
@@ -124,7 +124,7 @@ def _table_of(runs: Runs, view: TableView) -> str:
 
 async def _asked(
     request: Request, held: Site, runs: Runs, own: Example, run: str, sql: Callable[[Example], str]
-) -> Found:
+) -> Reply:
     """Rows about the example; of all runs, or where those cannot be read together of this one."""
     for each in (own, replace(own, table=whole_name(run, own.table))):
         try:

@@ -14,7 +14,7 @@ from secondguess.analysis.ask import refs
 from secondguess.analysis.engine.sqltext import literal
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.pages.controls import few
-from secondguess.analysis.page.worker import Found
+from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import WRONG, at_epoch, is_score, reference
 from secondguess.analysis.store.runs import Run
 from secondguess.analysis.tables.view import TableView
@@ -29,7 +29,7 @@ _BAR = 120  # pixels of a full score
 
 
 @dataclass(frozen=True)
-class Sides:
+class TableColours:
     """Which tables the person came from, and their colours: the first green, the second purple."""
 
     tables: tuple[tuple[str, int], ...]  # (run, epoch)
@@ -45,7 +45,7 @@ class Sides:
         return side(names.index(run)) if run in names else ""
 
 
-def sides(runs: Mapping[str, Run], view: TableView) -> Sides:
+def sides(runs: Mapping[str, Run], view: TableView) -> TableColours:
     """The view's tables at the epochs that it shows; those that name nothing are left out."""
     found = []
     for name in view.tables:
@@ -56,7 +56,7 @@ def sides(runs: Mapping[str, Run], view: TableView) -> Sides:
         epochs = [entry.epoch for entry in there if view.at is None or entry.epoch <= view.at]
         if epochs:
             found.append((table.ref.run, epochs[-1]))
-    return Sides(tuple(dict.fromkeys(found)))
+    return TableColours(tuple(dict.fromkeys(found)))
 
 
 def picture_facts(data: bytes) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def picture_facts(data: bytes) -> dict[str, Any]:
         return {}
 
 
-def spoken(said: Found, table: str, colours: Sides, runs: Mapping[str, Run]) -> dict[str, Any]:
+def spoken(said: Reply, table: str, colours: TableColours, runs: Mapping[str, Run]) -> dict[str, Any]:
     """What each run said at each epoch, the view's first; of many runs or epochs some, and of how many."""
     by_run: dict[str, dict[int, list[dict[str, Any]]]] = {}
     for row in records(said.columns, said.rows):
@@ -100,7 +100,7 @@ def _line(
     held: Mapping[int, Sequence[dict[str, Any]]],
     epochs: Sequence[int],
     table: str,
-    colours: Sides,
+    colours: TableColours,
     run: Run | None,
 ) -> dict[str, Any]:
     """One run: a cell per epoch, and the scores at its last one."""
@@ -142,7 +142,7 @@ def curve(
     by_run: Mapping[str, Mapping[int, Sequence[dict[str, Any]]]],
     epochs: Sequence[int],
     ticks: Sequence[int],
-    colours: Sides,
+    colours: TableColours,
 ) -> dict[str, Any] | None:
     """The truth's score by epoch, a line per run with its name at its end; None where it is known at one epoch only."""
     first, wide = epochs[0], (epochs[-1] - epochs[0]) or 1
@@ -192,7 +192,7 @@ def _apart(lines: Sequence[dict[str, Any]]) -> None:
         most = line["y"] - _LABEL
 
 
-def scores(found: Found, colours: Sides) -> dict[str, Any] | None:
+def scores(found: Reply, colours: TableColours) -> dict[str, Any] | None:
     """The scores of the view's tables class by class; of many classes the truth and those with the largest scores."""
     held = {(row["run"], row["epoch"]): row for row in reversed(records(found.columns, found.rows))}
     tables = [(held[table], table) for table in colours.tables if table in held][:MOST_TABLES]
@@ -226,7 +226,7 @@ def _class_line(
     label: str,
     truth: str | None,
     known: Sequence[tuple[dict[str, Any], tuple[str, int]]],
-    colours: Sides,
+    colours: TableColours,
 ) -> dict[str, Any]:
     parts = []
     for place, (row, (run, epoch)) in enumerate(known):
@@ -245,7 +245,7 @@ def _class_line(
     return {"label": label, "truth": label == truth, "parts": parts, "high": 1 + 8 * len(known)}
 
 
-def extras(found: Found) -> list[tuple[str, str]]:
+def extras(found: Reply) -> list[tuple[str, str]]:
     """What else the first row of the view's tables says of the example: the person's own columns, in their order."""
     if not found.rows:
         return []

@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from secondguess.analysis.answers import cells
 from secondguess.analysis.answers.answer import records
-from secondguess.analysis.answers.columns import Shown, fits, shown
+from secondguess.analysis.answers.columns import PageColumn, fits, shown
 from secondguess.analysis.answers.sides import side
 from secondguess.analysis.ask.refs import Runs
 from secondguess.analysis.engine import expressions
@@ -19,14 +19,16 @@ from secondguess.analysis.errors import SecondguessError, listing
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.pages.controls import grouped
 from secondguess.analysis.page.site import Site
-from secondguess.analysis.page.worker import Found
+from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.tables import changes
 from secondguess.analysis.tables.view import TableView
 
 _UNSORTED = {"picture", "bins", "counts", "ids"}
 
 
-def heads(view: TableView, columns: Sequence[Shown], grouped_by: bool, more: Mapping[str, Any]) -> list[dict[str, Any]]:
+def heads(
+    view: TableView, columns: Sequence[PageColumn], grouped_by: bool, more: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     """Each column with what its head leads to: sorting by it, grouping by it, pinning it, leaving it out."""
     names = [name for column in columns for name in column.names]
     pinned = pins(more)
@@ -40,7 +42,7 @@ def pins(more: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _head(
     view: TableView,
-    column: Shown,
+    column: PageColumn,
     around: tuple[Sequence[str], Sequence[str], bool],
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -98,7 +100,7 @@ async def _changes(request: Request, held: Site, runs: Runs, view: TableView) ->
     return dict(zip(found.columns, found.rows[0], strict=True)) if found.rows else {}
 
 
-def _panel(held: Site, view: TableView, found: Found, page: tuple[TableView, Mapping[str, Any]]) -> dict[str, Any]:
+def _panel(held: Site, view: TableView, found: Reply, page: tuple[TableView, Mapping[str, Any]]) -> dict[str, Any]:
     """One table as it is drawn: heads, rows, the range of them, the statement."""
     whole, more = page
     columns = shown(found.columns, found.types, found.sides, found.classes, pins(more))

@@ -13,7 +13,7 @@ from secondguess.analysis.answers.columns import shown
 from secondguess.analysis.answers.sides import side
 from secondguess.analysis.ask import questions, refs
 from secondguess.analysis.ask.questions import Question
-from secondguess.analysis.ask.refs import Named, Runs
+from secondguess.analysis.ask.refs import Referent, Runs
 from secondguess.analysis.ask.scope import run_names
 from secondguess.analysis.engine.sqltext import is_value
 from secondguess.analysis.errors import SecondguessError
@@ -22,7 +22,7 @@ from secondguess.analysis.page.pages import butterfly, confusion
 from secondguess.analysis.page.pages.controls import few
 from secondguess.analysis.page.pages.images import Asking, add_images, add_mistakes
 from secondguess.analysis.page.site import Site, drawn, site, sql_of, status_of, with_chart
-from secondguess.analysis.page.worker import Found
+from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import at_epoch, reference
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import list_runs
@@ -85,7 +85,7 @@ def _is(asked: Question, how: str) -> bool:
     return asked.drawn is not None and asked.drawn[0] == how
 
 
-def _data(found: Found) -> dict[str, Any]:
+def _data(found: Reply) -> dict[str, Any]:
     """The answer as JSON."""
     return {
         "columns": list(found.columns),
@@ -97,7 +97,7 @@ def _data(found: Found) -> dict[str, Any]:
     }
 
 
-def _chosen(runs: Runs, text: str, epochs: str) -> Named | None:
+def _chosen(runs: Runs, text: str, epochs: str) -> Referent | None:
     """What a reference names; None where it is none, which is said where the answer would be."""
     try:
         return refs.named(runs, text, epochs)
@@ -105,7 +105,7 @@ def _chosen(runs: Runs, text: str, epochs: str) -> Named | None:
         return None
 
 
-def _entries(runs: Runs, chosen: Sequence[Named | None]) -> dict[str, Epoch]:
+def _entries(runs: Runs, chosen: Sequence[Referent | None]) -> dict[str, Epoch]:
     """The records of what is asked about, by the names that the answer gives them."""
     asked = [table.selection for table in chosen if table and table.selection]
     names = run_names(runs, asked)
@@ -114,7 +114,7 @@ def _entries(runs: Runs, chosen: Sequence[Named | None]) -> dict[str, Epoch]:
 
 
 def _steps(
-    chosen: Sequence[Named | None], asked: Question, names: Sequence[str], options: Mapping[str, str]
+    chosen: Sequence[Referent | None], asked: Question, names: Sequence[str], options: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """For each table that is asked about at one epoch the epochs there are, as links that put it at one of them."""
     found = []
@@ -139,7 +139,7 @@ def _swapped(asked: Question, names: Sequence[str], options: Mapping[str, str]) 
     return urls.question(asked.name, names[::-1], options) if len(names) == 2 else None
 
 
-def _chart(asked: Question, found: Found) -> str:
+def _chart(asked: Question, found: Reply) -> str:
     """The chart of an answer, each mark leading to its rows; nothing where it has none."""
     answer = Answer(found.columns, (), found.rows, asked.drawn, found.order, found.classes)
     made = charts.chart(answer, urls.table)
@@ -154,7 +154,7 @@ def _listed(held: Site, name: str) -> dict[str, Any]:
         return {"name": name, "help": "", "url": "", "fault": str(fault)}
 
 
-def _answered(held: Site, asked: Question, found: Found, entries: Mapping[str, Epoch]) -> dict[str, Any]:
+def _answered(held: Site, asked: Question, found: Reply, entries: Mapping[str, Epoch]) -> dict[str, Any]:
     hidden = {"examples", "run", "epoch"} if found.sides > 1 else {"examples"}  # said in the heading, or for joins only
     columns = [
         column for column in shown(found.columns, found.types, found.sides, found.classes) if column.title not in hidden
@@ -182,7 +182,7 @@ def _answered(held: Site, asked: Question, found: Found, entries: Mapping[str, E
     }
 
 
-def _row_sides(found: Found) -> list[str]:
+def _row_sides(found: Reply) -> list[str]:
     """Of rows of several runs the colour of each one's run."""
     tables = list(dict.fromkeys(found.order))
     if len({run for run, _ in tables}) < 2 or "run" not in found.columns:
@@ -192,7 +192,7 @@ def _row_sides(found: Found) -> list[str]:
     return [side(place[row[run]]) or "other" if row[run] in place else "other" for row in found.rows]
 
 
-def _row_urls(found: Found) -> list[str]:
+def _row_urls(found: Reply) -> list[str]:
     """For each row about a table's epoch, not an example, the address of that table; [] where rows are neither."""
     if not {"run", "epoch"} <= set(found.columns) or "id" in found.columns:
         return []
@@ -204,7 +204,7 @@ def _row_urls(found: Found) -> list[str]:
     ]
 
 
-def _pictures(found: Found) -> list[dict[str, Any]]:
+def _pictures(found: Reply) -> list[dict[str, Any]]:
     """For each row about an example its table and id, from which its image is found; [] where rows do not say."""
     rows = records(found.columns, found.rows)
     tables = [at_epoch(run, epoch) for run, epoch in dict.fromkeys(found.order)]
@@ -218,7 +218,7 @@ def _pictures(found: Found) -> list[dict[str, Any]]:
     return parts
 
 
-def _examples(found: Found, entries: Mapping[str, Epoch]) -> int | None:
+def _examples(found: Reply, entries: Mapping[str, Epoch]) -> int | None:
     """The number of rows of each table asked about, where it is the same of all."""
     named = [entries.get(at_epoch(run, epoch)) for run, epoch in found.order]
     counts = {entry.rows if entry is not None else None for entry in named}

@@ -16,7 +16,7 @@ from secondguess.analysis.page import urls
 from secondguess.analysis.page.pages import facts
 from secondguess.analysis.page.pages.controls import few
 from secondguess.analysis.page.site import Site, drawn, fragment, site, with_chart
-from secondguess.analysis.page.worker import Found
+from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import WRONG, at_epoch, reference
 from secondguess.analysis.store.runs import Run, list_runs
 from secondguess.analysis.tables.view import TableView
@@ -56,7 +56,7 @@ async def run(request: Request) -> Response:
     return with_chart(answer, partial(_charts, measured, names, chosen)) if chosen else answer
 
 
-async def _measured(request: Request, held: Site, known: Mapping[str, Run], names: Sequence[str]) -> Found | None:
+async def _measured(request: Request, held: Site, known: Mapping[str, Run], names: Sequence[str]) -> Reply | None:
     """The runs' metrics in so many points that a chart draws them whole; None where there is no run."""
     if not names:
         return None

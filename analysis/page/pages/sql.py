@@ -18,7 +18,7 @@ from secondguess.analysis.errors import SecondguessError
 from secondguess.analysis.page.pages import faults
 from secondguess.analysis.page.pool import TooSlow
 from secondguess.analysis.page.site import Site, drawn, site, sql_of, status_of
-from secondguess.analysis.page.worker import Found
+from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import DEFAULT_TABLE, at_epoch, is_score
 from secondguess.analysis.store.runs import Run, list_runs
 
@@ -114,7 +114,7 @@ def allowed(held: Site, csrf: str) -> bool:
     return hmac.compare_digest(csrf.encode(), held.keys.csrf.encode())
 
 
-def _drawn(request: Request, known: Runs, text: str, found: Found | None, error: SecondguessError | None) -> Response:
+def _drawn(request: Request, known: Runs, text: str, found: Reply | None, error: SecondguessError | None) -> Response:
     held = site(request)
     columns = shown(found.columns, found.types, found.sides, found.classes) if found is not None else []
     fault = error.fault if error is not None else None
@@ -136,7 +136,7 @@ def _drawn(request: Request, known: Runs, text: str, found: Found | None, error:
     return drawn(request, "sql.html", context, _data(found, error), 200 if error is None else status_of(error))
 
 
-def _data(found: Found | None, error: SecondguessError | None) -> dict[str, Any]:
+def _data(found: Reply | None, error: SecondguessError | None) -> dict[str, Any]:
     """The answer or the error as JSON."""
     if error is not None:
         return {"error": str(error)}

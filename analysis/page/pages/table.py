@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from secondguess.analysis.answers.sides import side
 from secondguess.analysis.ask import refs
-from secondguess.analysis.ask.refs import Named, Runs
+from secondguess.analysis.ask.refs import Referent, Runs
 from secondguess.analysis.errors import BadInput, SecondguessError
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.pages import controls
@@ -54,7 +54,7 @@ async def page(request: Request) -> Response:
 
 def _drawn(
     request: Request,
-    there: tuple[Runs, Sequence[Named]],
+    there: tuple[Runs, Sequence[Referent]],
     asked: tuple[TableView, Mapping[str, Any]],
     answer: tuple[list[dict[str, Any]], dict[str, Any]],
     wrong: tuple[SecondguessError | None, FilterFault | None],
@@ -121,7 +121,7 @@ def _tables(runs: Runs) -> list[dict[str, Any]]:
     return found
 
 
-def _heads(named: Sequence[Named], view: TableView) -> list[dict[str, Any]]:
+def _heads(named: Sequence[Referent], view: TableView) -> list[dict[str, Any]]:
     """Each table's name and how often it errs, where its record says so."""
     found = []
     for place, table in enumerate(named):  # of one that names nothing the page says so where the rows would be

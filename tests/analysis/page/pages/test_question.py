@@ -15,11 +15,11 @@ from secondguess.analysis.engine.statement import JoinReport
 from secondguess.analysis.page.pages import butterfly
 from secondguess.analysis.page.pages import confusion as confusion_drawing
 from secondguess.analysis.page.site import sql_of
-from secondguess.analysis.page.worker import Found
+from secondguess.analysis.page.worker import Reply
 
 
-def found(columns: Any, rows: Any, order: Any, classes: Any = ()) -> Found:
-    return Found(columns, (), rows, None, False, "", (), (), classes, order, 0)
+def found(columns: Any, rows: Any, order: Any, classes: Any = ()) -> Reply:
+    return Reply(columns, (), rows, None, False, "", (), (), classes, order, 0)
 
 
 def asked(*drawn: str) -> Question:
