@@ -124,17 +124,17 @@ def _named_relations(rows: ViewRows, texts: Iterable[Expression]) -> dict[str, R
     texts = list(texts)
     judged = any(text.judged for text in texts)
     own = {folded(name) for name in rows.relations}
-    found: dict[str, Relation] = {}
+    relations: dict[str, Relation] = {}
     for text in texts:
         for name, place in text.relations.items():
-            if name not in found and folded(name) not in own:
+            if name not in relations and folded(name) not in own:
                 try:
-                    found[name] = free_relation(name, rows.runs, judged=judged)
+                    relations[name] = free_relation(name, rows.runs, judged=judged)
                 except SecondguessError as error:
                     written = Passage(text.passage.what, text.passage.text)
                     error.fault = written.fault(str(error), *place, name)
                     raise
-    return found
+    return relations
 
 
 def image_of(digest: str) -> str:
@@ -154,12 +154,12 @@ def _with_digests(rows: ViewRows, relations: dict[str, Relation], needed: Mappin
     relations["digests"] = scope.examples(rows.epochs, place=True)
     # Names that no column of the rows has, so that the SQL of file and id means the rows'.
     file, example = (_unlike(what, rows.columns) for what in ("digest's file", "digest's example"))
-    held = f"(SELECT examples AS {identifier(file)}, id AS {identifier(example)}, digest FROM digests)"
+    digests = f"(SELECT examples AS {identifier(file)}, id AS {identifier(example)}, digest FROM digests)"
     items, joins = ["t.*"], []
     for number, (name, place) in enumerate(needed.items()):
         items.append(f"e{number}.digest AS {identifier(name)}")
         on = f"e{number}.{identifier(file)} = {place[0]} AND e{number}.{identifier(example)} = {place[1]}"
-        joins.append(f"LEFT JOIN {held} e{number} ON {on}")
+        joins.append(f"LEFT JOIN {digests} e{number} ON {on}")
     return f"(\nSELECT {', '.join(items)}\nFROM {rows.source} t\n{chr(10).join(joins)}\n)"
 
 

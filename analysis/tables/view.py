@@ -84,12 +84,12 @@ class TableView:
 
     def as_dict(self) -> dict[str, Any]:
         """The fields that differ from the defaults, as values of JSON."""
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name == "tables" or value != field.default:
-                found[field.name] = _plain(value, field.name)
-        return found
+                values[field.name] = _plain(value, field.name)
+        return values
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Self:

@@ -17,8 +17,8 @@ def values(
 ) -> dict[str, tuple[str, Kind]]:
     """The SQL and the kind of columns that are computed of each row; raises BadInput for what is not supported."""
     cells = _cells(rows, columns)
-    found = {name: translate(text, cells) for name, text in computed}
-    return {name: (text.sql, text.kind) for name, text in found.items()}
+    translations = {name: translate(text, cells) for name, text in computed}
+    return {name: (text.sql, text.kind) for name, text in translations.items()}
 
 
 def conditions(rows: ViewRows, columns: Mapping[str, Kind], texts: Iterable[str]) -> Sequence[str]:
@@ -43,14 +43,14 @@ def aggregates(rows: ViewRows, columns: Mapping[str, Kind], computed: Iterable[N
 
 def _cells(rows: ViewRows, columns: Mapping[str, Kind]) -> dict[str, ColumnSql]:
     """The columns as the expressions see them: one value, or in a join a list with one per side."""
-    found: dict[str, ColumnSql] = {}
+    cells: dict[str, ColumnSql] = {}
     for base, names in rows.sides.items():
         kinds = [columns[name] for name in names if name is not None and name in columns]
         if kinds:
             sides = tuple(None if name is None else identifier(name) for name in names)
-            found[base] = ColumnSql(sides if len(sides) > 1 else sides[0] or "NULL", kinds[0])
+            cells[base] = ColumnSql(sides if len(sides) > 1 else sides[0] or "NULL", kinds[0])
     for name, kind in columns.items():
         if name in rows.judged:  # which an SQL filter names: these expressions know a table's own columns
             continue
-        found.setdefault(name, ColumnSql(identifier(name), kind))
-    return found
+        cells.setdefault(name, ColumnSql(identifier(name), kind))
+    return cells
