@@ -60,7 +60,7 @@ class Images:
     """The images that pages have shown, the latest of them, by the digest of their bytes."""
 
     def __init__(self) -> None:
-        self._held: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
         self._bytes = 0
 
     def keep(self, data: bytes) -> str | None:
@@ -69,18 +69,18 @@ class Images:
         if kind is None or kind == "image/bmp":
             return None
         key = hashlib.sha256(data).hexdigest()[:32]
-        if key not in self._held:
+        if key not in self._kept:
             self._bytes += len(data)
-        self._held[key] = (kind, data)
-        self._held.move_to_end(key)
-        while self._bytes > _MOST_BYTES and len(self._held) > 1:
-            _, (_, old) = self._held.popitem(last=False)
+        self._kept[key] = (kind, data)
+        self._kept.move_to_end(key)
+        while self._bytes > _MOST_BYTES and len(self._kept) > 1:
+            _, (_, old) = self._kept.popitem(last=False)
             self._bytes -= len(old)
         return key
 
     def get(self, key: str) -> tuple[str, bytes] | None:
         """The type and the bytes of an image, None where it is not held any more."""
-        return self._held.get(key)
+        return self._kept.get(key)
 
 
 @dataclass
@@ -92,11 +92,15 @@ class DrawnRow:
 
 
 def rows(
-    columns: Sequence[PageColumn], names: Sequence[str], found: Sequence[Sequence[Any]], images: Images, first: int
+    columns: Sequence[PageColumn],
+    names: Sequence[str],
+    answer_rows: Sequence[Sequence[Any]],
+    images: Images,
+    first: int,
 ) -> list[DrawnRow]:
     """Every row of an answer as cells; names are the answer's columns, first the number of its first row."""
     truth = next((column for column in columns if column.title == "truth" and column.kind == "label"), None)
-    return [DrawnRow(first + place, _row(columns, names, row, images, truth)) for place, row in enumerate(found)]
+    return [DrawnRow(first + place, _row(columns, names, row, images, truth)) for place, row in enumerate(answer_rows)]
 
 
 def _row(
@@ -225,8 +229,8 @@ def number(value: Any) -> str | None:
 
 def _pictures(value: Any, images: Images) -> tuple[str | None, ...]:
     """The keys of the images in a cell: of one, or of a group's first ones."""
-    found = value if isinstance(value, list) else [value]
-    data = [item.get("bytes") if isinstance(item, dict) else None for item in found]
+    items = value if isinstance(value, list) else [value]
+    data = [item.get("bytes") if isinstance(item, dict) else None for item in items]
     return tuple(images.keep(each) if isinstance(each, bytes) else None for each in data)
 
 

@@ -57,22 +57,22 @@ def shown(
         base, _ = own_name(name, sides)
         groups.setdefault((base, _kind(base, types[place])), []).append((name, place))
     bases = [base for base, _ in groups]
-    found = []
+    page_columns = []
     for (base, kind), members in groups.items():
         head = base if bases.count(base) < 2 else members[0][0]
         if (index := score_index(base)) is not None:
             head = classes[index] if index < len(classes) else str(index)
         by_side = _by_side(members, sides)
-        found.append(PageColumn(head, kind, tuple(name for name, _ in members), by_side, base))
+        page_columns.append(PageColumn(head, kind, tuple(name for name, _ in members), by_side, base))
     first = {name: number for number, name in enumerate(pinned)}
-    return sorted(found, key=lambda column: first.get(column.names[0], len(first)))
+    return sorted(page_columns, key=lambda column: first.get(column.names[0], len(first)))
 
 
 def _by_side(members: Sequence[tuple[str, int]], sides: int) -> tuple[int | None, ...]:
-    held = {own_name(name, sides)[1]: place for name, place in members}
-    if held.keys() == {None}:
+    places = {own_name(name, sides)[1]: place for name, place in members}
+    if places.keys() == {None}:
         return (members[0][1],)
-    return tuple(held.get(side) for side in range(sides))
+    return tuple(places.get(side) for side in range(sides))
 
 
 def _kind(base: str, type: str) -> str:

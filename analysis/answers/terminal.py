@@ -61,10 +61,10 @@ def under(answer: Answer, rows: Sequence[Row], same: Mapping[int, object]) -> Gr
     columns.append(GridColumn("table", [at_epoch(*order) for _ in rows for order in answer.order], False))
     # What the comparison is about comes first, and so goes last where there is little room.
     for head in sorted(sides, key=lambda head: head not in {"guess", "truth"} and not head.startswith("scores ")):
-        held = sides[head]
+        parts = sides[head]
         blank = [""] * len(rows)
-        lines = zip(*(held[place].cells if place in held else blank for place in places), strict=True)
-        right = all(shown.right for shown in held.values())
+        lines = zip(*(parts[place].cells if place in parts else blank for place in places), strict=True)
+        right = all(shown.right for shown in parts.values())
         columns.append(GridColumn(head, [text for row in lines for text in row], right))
     return Grid(columns, f"examples {cell(min(examples))}" if len(examples) == 1 else "")
 
@@ -78,18 +78,18 @@ def beside(answer: Answer, rows: Sequence[Row], width: int) -> list[Grid]:
     run, epoch = answer.columns.index("run"), answer.columns.index("epoch")
     if len(answer.order) < 2 or not rows or not all(isinstance(row[at], _LABEL) for row in rows):
         return []
-    found = {(row[run], row[epoch], row[at]): row for row in rows}
+    by_key = {(row[run], row[epoch], row[at]): row for row in rows}
     keys = ordered((row[at] for row in rows), answer.classes)
     for apart in ([GridColumn("", [""] * len(keys), False)], []):
         columns = [_key(answer, at, keys, "\n")]
         for number, order in enumerate(answer.order):
-            columns += [*(apart if number else ()), *_side(answer, found, order, keys, f"{at_epoch(*order)}\n")]
+            columns += [*(apart if number else ()), *_side(answer, by_key, order, keys, f"{at_epoch(*order)}\n")]
         if not Grid(columns).too_wide(width):
             return [Grid(columns)]
-    own = {order: [key for key in keys if (*order, key) in found] for order in answer.order}
+    own = {order: [key for key in keys if (*order, key) in by_key] for order in answer.order}
     return [
-        Grid([_key(answer, at, held), *_side(answer, found, order, held)], f"\n{at_epoch(*order)}")
-        for order, held in own.items()
+        Grid([_key(answer, at, present), *_side(answer, by_key, order, present)], f"\n{at_epoch(*order)}")
+        for order, present in own.items()
     ]
 
 
@@ -98,13 +98,13 @@ def _key(answer: Answer, at: int, keys: Sequence[Any], above: str = "") -> GridC
 
 
 def _side(
-    answer: Answer, found: Mapping[Any, Row], order: tuple[str, int], keys: Sequence[Any], title: str = ""
+    answer: Answer, by_key: Mapping[Any, Row], order: tuple[str, int], keys: Sequence[Any], title: str = ""
 ) -> Iterator[GridColumn]:
     """The columns of one table, but its key; a dot where it has no row of that key."""
     said = {"run", "epoch", answer.drawn[1][0] if answer.drawn else ""}
     others = [index for index, name in enumerate(answer.columns) if name not in said]
     for place, index in enumerate(others):
-        rows = [found.get((*order, key)) for key in keys]
+        rows = [by_key.get((*order, key)) for key in keys]
         none = "·" if place == 0 else ""
         above = "" if not title else title if place == 0 else "\n"
         yield GridColumn(
@@ -127,22 +127,22 @@ def matrices(answer: Answer, rows: Sequence[Row], width: int) -> list[Grid]:
     for numbered in (False, True):
         grids: list[Grid] = []
         for order in answer.order:
-            held = {(row[down], row[across]): row[count] for row in rows if (row[run], row[epoch]) == order}
-            labels = ordered((label for pair in held for label in pair), answer.classes)
-            grids.append(_matrix(f"{at_epoch(*order)}\n{corner}", held, labels, numbered))
+            counts = {(row[down], row[across]): row[count] for row in rows if (row[run], row[epoch]) == order}
+            labels = ordered((label for pair in counts for label in pair), answer.classes)
+            grids.append(_matrix(f"{at_epoch(*order)}\n{corner}", counts, labels, numbered))
         if not any(grid.too_wide(width) or len(grid.columns) > _WIDEST_MATRIX + 1 for grid in grids):
             return grids
     return []
 
 
-def _matrix(title: str, held: Mapping[tuple[Any, Any], Any], labels: Sequence[Any], numbered: bool) -> Grid:
+def _matrix(title: str, counts: Mapping[tuple[Any, Any], Any], labels: Sequence[Any], numbered: bool) -> Grid:
     heads = [str(number) if numbered else cell(label) or "none" for number, label in enumerate(labels)]
-    present = [place for place, label in enumerate(labels) if any(pair[0] == label for pair in held)]
+    present = [place for place, label in enumerate(labels) if any(pair[0] == label for pair in counts)]
     said = [f"{heads[place]} {cell(labels[place])}" if numbered else cell(labels[place]) for place in present]
     columns = [GridColumn(title, said, False)]
     for head, label in zip(heads, labels, strict=True):
         columns.append(
-            GridColumn(f"\n{head}", [cell(held.get((labels[place], label), "·")) for place in present], True)
+            GridColumn(f"\n{head}", [cell(counts.get((labels[place], label), "·")) for place in present], True)
         )
     return Grid(columns)
 
@@ -154,13 +154,15 @@ def _shown(answer: Answer, rows: Sequence[Row], without: Iterable[int] = ()) -> 
         base, _ = own_name(name, answer.sides)
         if is_score(base) and answer.numeric[index]:
             scores.setdefault(name.removeprefix(base), []).append(index)
-    folded = {held[0]: (side, held) for side, held in scores.items() if len(held) > _FEW_SCORES}
-    skipped = {*without, *(index for _, held in folded.values() for index in held[1:])}
+    folded = {indexes[0]: (side, indexes) for side, indexes in scores.items() if len(indexes) > _FEW_SCORES}
+    skipped = {*without, *(index for _, indexes in folded.values() for index in indexes[1:])}
     for index, name in enumerate(answer.columns):
         if index in folded:
-            side, held = folded[index]
-            first, last = (score_index(own_name(answer.columns[end], answer.sides)[0]) for end in (held[0], held[-1]))
-            cells = [bars([row[score] for score in held], 1) for row in rows]
+            side, indexes = folded[index]
+            first, last = (
+                score_index(own_name(answer.columns[end], answer.sides)[0]) for end in (indexes[0], indexes[-1])
+            )
+            cells = [bars([row[score] for score in indexes], 1) for row in rows]
             yield _Shown(f"scores{side}", f"scores{side} {first}…{last}", cells, False)
         elif index not in skipped:
             yield _Shown(cell(name), cell(name), [brief(row[index]) for row in rows], answer.numeric[index])

@@ -50,8 +50,8 @@ def give(build: Build, store: Path, how: OutputOptions) -> None:
                 count = files.write_parquet(reader, part)
             _say(f"{_comment(how)}wrote {_rows(count)} to {how.file}")
         return
-    with answered(build, page) as (statement, (found, total)):
-        answer = _answer(found, statement)
+    with answered(build, page) as (statement, (result, total)):
+        answer = _answer(result, statement)
         if how.chart is not None:
             answer = _charted(answer, how.chart)
         _tell(statement, how, answer.columns)
@@ -108,11 +108,11 @@ def _tell(statement: Statement, how: OutputOptions, columns: Sequence[str] = ())
             part.write_text(json.dumps(reports, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def _answer(found: Rows, statement: Statement) -> Answer:
+def _answer(result: Rows, statement: Statement) -> Answer:
     return Answer(
-        columns=found.columns,
-        numeric=[kind_of_sql(kind) == "number" for kind in found.types],
-        rows=found.rows,
+        columns=result.columns,
+        numeric=[kind_of_sql(kind) == "number" for kind in result.types],
+        rows=result.rows,
         drawn=statement.drawn,
         order=statement.order,
         classes=statement.classes,

@@ -88,7 +88,7 @@ def pattern(path: Path) -> str:
         return text
     if "\\" in text:
         raise BadInput(f"DuckDB cannot read {text}: a path with a backslash and one of * ? [ in it; rename the folder")
-    return _WILDCARD.sub(lambda found: f"[{found.group()}]", text)
+    return _WILDCARD.sub(lambda match: f"[{match.group()}]", text)
 
 
 @dataclass(frozen=True)
@@ -180,7 +180,7 @@ class Statement:
     def own(self) -> str:
         """The body with its values written in: the complete statement without the scope."""
         body = self.body.encode()
-        for parameter in sorted(self.parameters, key=lambda found: found.start, reverse=True):
+        for parameter in sorted(self.parameters, key=lambda each: each.start, reverse=True):
             value = literal(self.values[parameter.name]).encode()
             body = body[: parameter.start] + value + body[parameter.start + parameter.length :]
         return body.decode()
