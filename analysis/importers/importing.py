@@ -32,14 +32,14 @@ def surveyed(planned: Plan, progress: Progress = unseen) -> ImportedRun:
         progress(at_epoch(table.table, table.epoch), 0)
         how = planned.layouts[table.table]
         odd, broken = Oddities(how), 0
-        for batch in version.found.batches():
+        for batch in version.contents.batches():
             seen = pictures(batch, how.roles.image, known)
             broken += seen.broken
             odd.add(batch, rows(batch, how, seen, (promised.run, table.epoch, version.source.step)))
             progress(at_epoch(table.table, table.epoch), batch.num_rows)
-        media = version.found.media
+        media = version.contents.media
         notes = (*table.notes, *odd.notes(), *image_notes(media, broken))
-        tables.append(replace(table, images=media.found, missing=media.missing + media.refused, notes=notes))
+        tables.append(replace(table, images=media.whole, missing=media.missing + media.refused, notes=notes))
     return replace(promised, tables=tuple(tables))
 
 
@@ -84,15 +84,15 @@ def _one(run: SourceRun, store: Path, how: ImportOptions, promised: Sequence[str
         planned = plan(store, run, how, promised or (), progress)
     if promised is not None:
         with bar(f"read {planned.name}", planned.rows) as progress:
-            found = surveyed(planned, progress)
-        click.echo("\n".join(described(found)))
+            imported = surveyed(planned, progress)
+        click.echo("\n".join(described(imported)))
         return [planned.name]
     # What the columns are taken for is said before anything is written.
     for table, roles in dict.fromkeys((table.table, table.roles) for table in planned.promised.tables):
         click.echo(f"{table}: {roles}", err=True)
     with bar(f"import {planned.name}", planned.rows) as progress:
-        found = write(planned, progress)
-    click.echo("\n".join(described(found)))
+        imported = write(planned, progress)
+    click.echo("\n".join(described(imported)))
     return []
 
 
@@ -105,8 +105,8 @@ def _elsewhere(source: str, store: Path, how: ImportOptions, epoch_key: str) -> 
 
     with bar("W&B") as progress:
         downloader = download.Downloader(store / ".incoming" / "wandb", progress=lambda: progress("asking", 0))
-        found: Sequence[SourceRun] = project.read_project(source, how.table, downloader=downloader, epoch_key=epoch_key)
-    return found
+        runs: Sequence[SourceRun] = project.read_project(source, how.table, downloader=downloader, epoch_key=epoch_key)
+    return runs
 
 
 def _sources(source: Path, how: ImportOptions, epoch_key: str) -> Sequence[SourceRun]:
@@ -120,16 +120,16 @@ def _sources(source: Path, how: ImportOptions, epoch_key: str) -> Sequence[Sourc
             return [table_file(source)]
         raise BadInput(f"{source} is none of .table.json, {', '.join(files.SUFFIXES)}")
     try:
-        found = logs(source)
+        log_files = logs(source)
     except NotFound:
         return [_artifact(source)]
     folders = WandbFolders.of(os.environ, Path.home())
     runs = []
-    for log in found:
+    for log in log_files:
         try:
             runs.append(offline_run(log, folders, epoch_key))
         except Damaged as damage:
-            if len(found) == 1:
+            if len(log_files) == 1:
                 raise
             click.echo(f"left out: {damage}", err=True)
     return runs

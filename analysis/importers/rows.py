@@ -75,8 +75,8 @@ def pictures(batch: pa.RecordBatch, column: str | None, known: FileDigests) -> B
     files = pc.struct_field(batch.column(column), "bytes").to_pylist()
     digests = [known.of(file) if file else None for file in files]
     broken = sum(1 for file, digest in zip(files, digests, strict=True) if file and digest is None)
-    found = {digest: file for digest, file in zip(digests, files, strict=True) if digest is not None}
-    return BatchImages(digests, found, broken)
+    by_digest = {digest: file for digest, file in zip(digests, files, strict=True) if digest is not None}
+    return BatchImages(digests, by_digest, broken)
 
 
 def rows(batch: pa.RecordBatch, how: Layout, seen: BatchImages, place: tuple[str, int, int | None]) -> pa.Table:
@@ -109,15 +109,15 @@ def _ids(batch: pa.RecordBatch, name: str) -> pa.Array:
     return as_text(batch.column(name), batch.schema.field(name))
 
 
-def _scores(batch: pa.RecordBatch, how: Layout, found: Mapping[str, Any]) -> dict[str, pa.Array]:
+def _scores(batch: pa.RecordBatch, how: Layout, labels: Mapping[str, Any]) -> dict[str, pa.Array]:
     if not how.roles.scores:
         return {}
     filled = [score(batch, name).fill_null(np.nan) for name in how.roles.scores]
     broken = reduce(pc.or_, map(pc.is_nan, filled))
     picked = {}
     for role, name in (("guess", "confidence"), ("truth", "truth_score")):
-        if role in found:
-            own = pc.choose(places(found[role], how.classes.labels), *filled)
+        if role in labels:
+            own = pc.choose(places(labels[role], how.classes.labels), *filled)
             picked[name] = pc.if_else(broken if role == "guess" else pc.is_nan(own), None, own)
     return {**picked, **{score_column(at): score(batch, name) for at, name in enumerate(how.roles.scores)}}
 

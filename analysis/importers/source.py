@@ -18,7 +18,7 @@ _REASONS_KEPT = 5
 class MediaCount:
     """Media cells of one reading: read whole, gone, or refused, with the first reasons, each naming its file."""
 
-    found: int = 0
+    whole: int = 0
     missing: int = 0
     refused: int = 0
     reasons: list[str] = field(default_factory=list)

@@ -66,7 +66,7 @@ class _Version:
     source: SourceTable
     table: str
     epoch: int
-    found: TableRows
+    contents: TableRows
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Plan:
     @property
     def rows(self) -> int:
         """How many rows there are to be read."""
-        return sum(version.found.rows for version in self.versions)
+        return sum(version.contents.rows for version in self.versions)
 
     @property
     def promised(self) -> ImportedRun:
@@ -93,8 +93,8 @@ class Plan:
             ImportedTable(
                 table=version.table,
                 epoch=version.epoch,
-                rows=version.found.rows,
-                images=version.found.media_cells,
+                rows=version.contents.rows,
+                images=version.contents.media_cells,
                 missing=0,
                 roles=self.layouts[version.table].line,
                 notes=_table_notes(version, self.layouts[version.table]),
@@ -189,32 +189,32 @@ def _versions(source: SourceRun, how: ImportOptions, progress: Progress) -> list
         keys = ", ".join(dict.fromkeys(table.key for table in source.tables)) or "none"
         raise BadInput(f"{source.name}: no table {how.table or ''} to import; it has: {keys}")
     names = table_names(table.key for table in source.tables)
-    found: list[_Version] = []
+    versions: list[_Version] = []
     for table in chosen:
-        taken = {version.epoch for version in found if version.source.key == table.key}
+        taken = {version.epoch for version in versions if version.source.key == table.key}
         epoch = table.epoch or how.epoch or max(taken, default=0) + 1
         progress(at_epoch(names[table.key], epoch), 0)
-        found.append(_Version(table, names[table.key], epoch, table.read()))
-    return found
+        versions.append(_Version(table, names[table.key], epoch, table.read()))
+    return versions
 
 
 def _layouts(versions: Sequence[_Version], given: Given, mirrored: Sequence[str] | None) -> Mapping[str, Layout]:
     """The layout of each table; raises BadInput where the classes that were given are those of none."""
     tables: dict[str, list[TableRows]] = {}
     for version in versions:
-        tables.setdefault(version.table, []).append(version.found)
-    found: dict[str, Layout] = {}
-    for table, held in tables.items():
-        roles = recognise(held[-1].schema, given)
+        tables.setdefault(version.table, []).append(version.contents)
+    layouts: dict[str, Layout] = {}
+    for table, contents in tables.items():
+        roles = recognise(contents[-1].schema, given)
         told = [roles.guess or "", *roles.scores]
         # The types often say enough: they come before the first batch is read.
-        batches = (batch for rows in held for batch in chain([rows.nothing], rows.batches(told)))
+        batches = (batch for rows in contents for batch in chain([rows.nothing], rows.batches(told)))
         classes = classes_of(roles, batches, given.classes, mirrored)
-        found[table] = layout([rows.schema for rows in held], roles, classes)
-    if given.classes is not None and all(how.classes.names != given.classes for how in found.values()):
-        scores = ", ".join(f"{table} has {len(how.roles.scores)} scores" for table, how in found.items())
+        layouts[table] = layout([rows.schema for rows in contents], roles, classes)
+    if given.classes is not None and all(how.classes.names != given.classes for how in layouts.values()):
+        scores = ", ".join(f"{table} has {len(how.roles.scores)} scores" for table, how in layouts.items())
         raise BadInput(f"--classes names {len(given.classes)} classes, but {scores}")
-    return found
+    return layouts
 
 
 def _about(source: SourceRun, layouts: Mapping[str, Layout]) -> dict[str, Any]:
@@ -243,7 +243,7 @@ def _commit(
     def batches() -> Iterator[pa.RecordBatch]:
         nonlocal count, broken
         progress(0)
-        for batch in version.found.batches():
+        for batch in version.contents.batches():
             seen = pictures(batch, image, known)
             table = rows(batch, how, seen, (run, version.epoch, version.source.step))
             count, broken = count + batch.num_rows, broken + seen.broken
@@ -254,12 +254,12 @@ def _commit(
 
     stream = pa.RecordBatchReader.from_batches(_nothing(version, how, run).schema, batches())
     writer.commit(EpochRows(version.table, version.epoch, stream, how.classes.names, examples.finish))
-    media = version.found.media
+    media = version.contents.media
     return ImportedTable(
         version.table,
         version.epoch,
         count,
-        media.found,
+        media.whole,
         media.missing + media.refused,
         how.line,
         (*_table_notes(version, how), *odd.notes(), *image_notes(media, broken)),
@@ -280,11 +280,11 @@ def _keep_examples(writer: ExamplesWriter, table: pa.Table, seen: BatchImages) -
 
 
 def _nothing(version: _Version, how: Layout, run: str) -> pa.Table:
-    return rows(version.found.nothing, how, BatchImages([], {}, 0), (run, version.epoch, version.source.step))
+    return rows(version.contents.nothing, how, BatchImages([], {}, 0), (run, version.epoch, version.source.step))
 
 
 def _table_notes(version: _Version, how: Layout) -> tuple[str, ...]:
-    return (*version.source.notes, *version.found.notes, *how.renamed)
+    return (*version.source.notes, *version.contents.notes, *how.renamed)
 
 
 def image_notes(media: MediaCount, broken: int) -> tuple[str, ...]:

@@ -39,13 +39,13 @@ def logs(path: Path) -> list[Path]:
     """The logs of the runs at a path, in the order of their folders' names; links to folders are not followed."""
     if path.suffix == ".wandb":
         return [path]
-    if found := sorted(path.glob("run-*.wandb")):
-        return found
+    if files := sorted(path.glob("run-*.wandb")):
+        return files
     inside = sorted(path.iterdir()) if path.is_dir() else []
     folders = [folder for folder in inside if folder.is_dir() and not folder.is_symlink()]
-    if found := [log for folder in folders for log in sorted(folder.glob("run-*.wandb"))]:
-        named = {log.name for log in found if log.parent.name != _LINK}
-        return [log for log in found if log.parent.name != _LINK or log.name not in named]
+    if files := [log for folder in folders for log in sorted(folder.glob("run-*.wandb"))]:
+        named = {log.name for log in files if log.parent.name != _LINK}
+        return [log for log in files if log.parent.name != _LINK or log.name not in named]
     if path.name != "wandb" and (path / "wandb").is_dir():
         return logs(path / "wandb")
     raise NotFound(f"no W&B run at {path}: no run-*.wandb in it, in the folders in it, or in its folder wandb")

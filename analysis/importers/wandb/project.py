@@ -173,10 +173,10 @@ class _ServerRun:
                 notes.append(f"the run's own file of the table is left out: {error}")
                 return None
             raise error
-        found = self.folder.own(table.own)
-        if not same_sha256(found, table.sha256):
-            raise Damaged(f"{found} is not what was logged; import the run again")
-        return found
+        file = self.folder.own(table.own)
+        if not same_sha256(file, table.sha256):
+            raise Damaged(f"{file} is not what was logged; import the run again")
+        return file
 
     def _files(self, stored: Stored) -> StagedFiles:
         return StagedFiles(stored.entries, WandbFolders(cache=[self.downloader.cache]))

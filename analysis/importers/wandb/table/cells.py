@@ -118,7 +118,7 @@ class PlainSeen:
             self._reading.media_cells += self._media_cells
             return media_column(next(iter(self._media)), self._reading, self._besides)
         if kinds == {dict} and not self._media and _are_columns(self._fields):
-            return self._struct({key: found.column() for key, found in self._fields.items()})
+            return self._struct({key: cells.column() for key, cells in self._fields.items()})
         return TableColumn(pa.string(), as_json, AS_JSON, [self._why(kinds)])
 
     def _text(self) -> TableColumn:

@@ -70,7 +70,7 @@ class TableFiles:
     def read(self) -> TableRows:
         """Look through the files once; raises NotFound, Damaged or BadInput, naming file and row."""
         try:
-            return _TwoReadings(self).found()
+            return _TwoReadings(self).table_rows()
         except RecursionError:
             raise Damaged(f"{self.paths[0]} is nested too deep") from None
 
@@ -96,7 +96,7 @@ class _TwoReadings:
         self._array_notes: list[str] = []
         self._kept: list[tuple[int, list[Cells]]] = []
 
-    def found(self) -> TableRows:
+    def table_rows(self) -> TableRows:
         """What the table holds, after the first reading."""
         reading = Reading(self._cells, self._lost_words())
         columns = [seen(kind, reading) for kind in self._types]
@@ -184,7 +184,7 @@ class _TwoReadings:
     ) -> Iterator[pa.RecordBatch]:
         outputs = [output for output in outputs if columns is None or output.name in columns]
         schema = pa.schema([output.column.field(output.name) for output in outputs])
-        self._count.found = self._count.missing = self._count.refused = 0
+        self._count.whole = self._count.missing = self._count.refused = 0
         self._count.reasons.clear()
         try:
             for rows, cells in self._kept or self._batches():
