@@ -144,39 +144,39 @@ def _answer(tree: Node, thing: Thing) -> Translated:
     item = thing.item if isinstance(thing, Group) else thing
     if isinstance(item, WholeRow | Group):
         raise refused(tree, f"this is {described(thing)}", advice(thing))
-    found = (item.listed() if isinstance(item, KnownItems) else item).clean()
+    answer = (item.listed() if isinstance(item, KnownItems) else item).clean()
     if isinstance(thing, Group):
-        return Translated(thing.listed(found.sql), "list")
-    if isinstance(found, Listed):
-        return Translated(found.sql, "list")
-    return Translated(found.sql, "other" if found.kind == "null" else found.kind)
+        return Translated(thing.listed(answer.sql), "list")
+    if isinstance(answer, Listed):
+        return Translated(answer.sql, "list")
+    return Translated(answer.sql, "other" if answer.kind == "null" else answer.kind)
 
 
 def _thing(node: Node, scope: _Scope) -> Thing:
     """What a part of the expression stands for."""
     if next(scope.steps, None) is None:
         raise refused(node, "the expression takes too many steps to read", "shorten it")
-    found: Thing
+    thing: Thing
     if isinstance(node, Binary):
-        found = _chain(node, scope)
+        thing = _chain(node, scope)
     elif isinstance(node, Literal):
-        found = given(node.value)
+        thing = given(node.value)
     elif isinstance(node, Name):
-        found = _named(node, scope, node.name)
+        thing = _named(node, scope, node.name)
     elif isinstance(node, Pick):
-        found = _picked(node, scope)
+        thing = _picked(node, scope)
     elif isinstance(node, Call):
-        found = _called(node, scope)
+        thing = _called(node, scope)
     elif isinstance(node, Unary):
-        found = turned(node, _thing(node.operand, scope), scope.fresh)
+        thing = turned(node, _thing(node.operand, scope), scope.fresh)
     elif isinstance(node, Array):
-        found = _array(node, scope)
+        thing = _array(node, scope)
     else:
         what = "a function" if isinstance(node, Lambda) else "an object"
         raise refused(node, f"{what} is not supported here", 'write one value, such as row["guess"]')
-    if _size(found) > _LARGEST:
+    if _size(thing) > _LARGEST:
         raise refused(node, f"the SQL for this would be longer than {_LARGEST:,} characters")
-    return found
+    return thing
 
 
 def _chain(node: Binary, scope: _Scope) -> Thing:
@@ -184,10 +184,10 @@ def _chain(node: Binary, scope: _Scope) -> Thing:
     signs = [node]
     while isinstance(first := signs[-1].left, Binary):
         signs.append(first)
-    found = _thing(first, scope)
+    thing = _thing(first, scope)
     for sign in reversed(signs):
-        found = combined(sign, found, _thing(sign.right, scope), scope.fresh)
-    return found
+        thing = combined(sign, thing, _thing(sign.right, scope), scope.fresh)
+    return thing
 
 
 def _size(thing: Thing) -> int:
@@ -301,20 +301,20 @@ def _called(node: Call, scope: _Scope) -> Thing:
     raise refused(node, f"{node.op}(…) is not supported here", f"supported are {', '.join(FUNCTIONS)} and Date")
 
 
-def _applied(node: Call, subject: Thing, found: tuple[Node, ...], scope: _Scope) -> Thing:
+def _applied(node: Call, subject: Thing, nodes: tuple[Node, ...], scope: _Scope) -> Thing:
     reader = _reader(scope)
     if isinstance(subject, WholeRow):
         raise refused(node, f".{node.op} is not supported on a whole row", advice(subject))
     if isinstance(subject, Group):
-        return of_group(node, subject, found, reader)
+        return of_group(node, subject, nodes, reader)
     if isinstance(subject, Value) and subject.kind == "other" and node.op in OF_LISTS - {"contains"}:
         subject = _as_list(subject)
     if isinstance(subject, Listed | KnownItems) and node.op in OF_LISTS:
-        return of_list(node, subject, found, reader)
+        return of_list(node, subject, nodes, reader)
     if isinstance(subject, Listed | KnownItems) and node.op == "isNone":
-        arguments(node, found, 0, 0)
+        arguments(node, nodes, 0, 0)
         if isinstance(subject, KnownItems):
             spelling = spelled(node.target) if node.target else "…"
             raise refused(node, ".isNone is never true of the list", advice(subject, spelling))
         return Value(f"{subject.sql} IS NULL", "boolean", "compare")
-    return over(subject, node, f".{node.op}", lambda value: operated(node, value, found, reader), scope.fresh)
+    return over(subject, node, f".{node.op}", lambda value: operated(node, value, nodes, reader), scope.fresh)
