@@ -99,9 +99,9 @@ def _raw_files(folder: str, split: str, data: Path) -> tuple[Path, Path]:
 
 
 def _plain_or_gz(path: Path) -> Path | None:
-    for found in (path, path.with_name(f"{path.name}.gz")):
-        if os.path.isfile(found):  # False, not an error, in a folder that cannot be entered
-            return found
+    for file in (path, path.with_name(f"{path.name}.gz")):
+        if os.path.isfile(file):  # False, not an error, in a folder that cannot be entered
+            return file
     return None
 
 
