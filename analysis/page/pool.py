@@ -118,5 +118,5 @@ class Workers:
                     await asyncio.wait_for(ready.wait(), min(_LOOK * 10, max(_LOOK, until - loop.time())))
         finally:
             loop.remove_reader(worker.pipe.fileno())
-        found: Reply | SecondguessError = await asyncio.to_thread(worker.pipe.recv)
-        return found
+        reply: Reply | SecondguessError = await asyncio.to_thread(worker.pipe.recv)
+        return reply

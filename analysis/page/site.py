@@ -98,8 +98,8 @@ _TEMPLATES.globals |= {"cell_urls": CellUrls, "image_source": urls.image, "score
 
 def site(request: Request) -> Site:
     """The open page that a request belongs to."""
-    found: Site = request.app.state.site
-    return found
+    page_site: Site = request.app.state.site
+    return page_site
 
 
 def drawn(
@@ -108,9 +108,9 @@ def drawn(
     """A page, or where its address ends in .json, the data behind it."""
     if request.url.path.endswith(".json"):
         return JSONResponse(jsonable(dict(data)), status)
-    held = site(request)
+    page_site = site(request)
     text = _TEMPLATES.get_template(template).render(
-        **context, store=f"{held.store.name}/", csrf=held.keys.csrf, path=request.url.path
+        **context, store=f"{page_site.store.name}/", csrf=page_site.keys.csrf, path=request.url.path
     )
     return HTMLResponse(text, status)
 
@@ -145,7 +145,7 @@ def status_of(error: SecondguessError) -> int:
     return 499 if isinstance(error, Gone) else 400
 
 
-def sql_of(found: Reply) -> dict[str, str]:
+def sql_of(reply: Reply) -> dict[str, str]:
     """An answer's statement in full, and its own part in one line."""
-    line = " ".join(found.own.split())
-    return {"text": found.sql, "short": line if len(line) <= _SHORT else f"{line[: _SHORT - 1]}…"}
+    line = " ".join(reply.own.split())
+    return {"text": reply.sql, "short": line if len(line) <= _SHORT else f"{line[: _SHORT - 1]}…"}

@@ -97,13 +97,13 @@ def _answer(asked: Asked, memory: str, con: duckdb.DuckDBPyConnection) -> Reply:
         return _exported(asked, memory)
     began = perf_counter()
     with answered(_build(asked), duck.page, memory, con) as (statement, (rows, total)):
-        found = list(islice(rows.rows, asked.most + 1))
+        first_rows = list(islice(rows.rows, asked.most + 1))
         return Reply(
             columns=tuple(rows.columns),
             types=tuple(rows.types),
-            rows=found[: asked.most],
-            total=total if total is not None or len(found) > asked.most else len(found),
-            more=len(found) > asked.most,
+            rows=first_rows[: asked.most],
+            total=total if total is not None or len(first_rows) > asked.most else len(first_rows),
+            more=len(first_rows) > asked.most,
             sql=statement.text,
             notes=statement.notes,
             reports=statement.reports,

@@ -47,7 +47,7 @@ class TableColours:
 
 def sides(runs: Mapping[str, Run], view: TableView) -> TableColours:
     """The view's tables at the epochs that it shows; those that name nothing are left out."""
-    found = []
+    tables = []
     for name in view.tables:
         table = refs.named(runs, name, "last")
         if table.selection is None:
@@ -55,8 +55,8 @@ def sides(runs: Mapping[str, Run], view: TableView) -> TableColours:
         there = table.selection.epochs if view.at is None else table.epochs
         epochs = [entry.epoch for entry in there if view.at is None or entry.epoch <= view.at]
         if epochs:
-            found.append((table.ref.run, epochs[-1]))
-    return TableColours(tuple(dict.fromkeys(found)))
+            tables.append((table.ref.run, epochs[-1]))
+    return TableColours(tuple(dict.fromkeys(tables)))
 
 
 def picture_facts(data: bytes) -> dict[str, Any]:
@@ -78,7 +78,7 @@ def spoken(said: Reply, table: str, colours: TableColours, runs: Mapping[str, Ru
     epochs = sorted({epoch for name in names for epoch in by_run[name]})
     shown = few(epochs, [epoch for _, epoch in colours.tables])
     truth = next((row["truth"] for row in _rows(by_run) if row["truth"] is not None), None)
-    last = {name: held[max(held)][0] for name, held in by_run.items()}
+    last = {name: by_epoch[max(by_epoch)][0] for name, by_epoch in by_run.items()}
     return {
         "truth": None if truth is None else text(truth),
         "runs": [_line(name, by_run[name], shown, table, colours, runs.get(name)) for name in names],
@@ -92,12 +92,12 @@ def spoken(said: Reply, table: str, colours: TableColours, runs: Mapping[str, Ru
 
 
 def _rows(by_run: Mapping[str, Mapping[int, Sequence[dict[str, Any]]]]) -> list[dict[str, Any]]:
-    return [row for held in by_run.values() for rows in held.values() for row in rows]
+    return [row for by_epoch in by_run.values() for rows in by_epoch.values() for row in rows]
 
 
 def _line(
     name: str,
-    held: Mapping[int, Sequence[dict[str, Any]]],
+    by_epoch: Mapping[int, Sequence[dict[str, Any]]],
     epochs: Sequence[int],
     table: str,
     colours: TableColours,
@@ -105,11 +105,11 @@ def _line(
 ) -> dict[str, Any]:
     """One run: a cell per epoch, and the scores at its last one."""
     there = run.tables.get(table, {}) if run is not None else {}
-    found = []
+    line_cells = []
     for epoch in epochs:
-        rows = held.get(epoch, ())
+        rows = by_epoch.get(epoch, ())
         view = TableView((reference(name, table, epoch),), where=(f"id = {literal(rows[0]['id'])}",)) if rows else None
-        found.append(
+        line_cells.append(
             {
                 "labels": [_label(row) for row in rows],
                 "side": colours.of_table(name, epoch),
@@ -117,12 +117,12 @@ def _line(
                 "url": urls.table(view) if view else "",
             }
         )
-    last = held[max(held)][0]
+    last = by_epoch[max(by_epoch)][0]
     return {
         "name": name,
         "side": colours.of_run(name),
         "url": urls.run(name.partition("/")[0]),
-        "cells": found,
+        "cells": line_cells,
         "truth_score": _three(last["truth_score"]),
         "confidence": _three(last["confidence"]),
     }
@@ -147,8 +147,8 @@ def curve(
     """The truth's score by epoch, a line per run with its name at its end; None where it is known at one epoch only."""
     first, wide = epochs[0], (epochs[-1] - epochs[0]) or 1
     lines = []
-    for name, held in by_run.items():
-        rows = [held[epoch][0] for epoch in sorted(held) if held[epoch][0]["truth_score"] is not None]
+    for name, by_epoch in by_run.items():
+        rows = [by_epoch[epoch][0] for epoch in sorted(by_epoch) if by_epoch[epoch][0]["truth_score"] is not None]
         points = [_point(row, first, wide) for row in rows]
         if points:
             side = colours.of_run(name)
@@ -192,16 +192,16 @@ def _apart(lines: Sequence[dict[str, Any]]) -> None:
         most = line["y"] - _LABEL
 
 
-def scores(found: Reply, colours: TableColours) -> dict[str, Any] | None:
+def scores(reply: Reply, colours: TableColours) -> dict[str, Any] | None:
     """The scores of the view's tables class by class; of many classes the truth and those with the largest scores."""
-    held = {(row["run"], row["epoch"]): row for row in reversed(records(found.columns, found.rows))}
-    tables = [(held[table], table) for table in colours.tables if table in held][:MOST_TABLES]
+    by_table = {(row["run"], row["epoch"]): row for row in reversed(records(reply.columns, reply.rows))}
+    tables = [(by_table[table], table) for table in colours.tables if table in by_table][:MOST_TABLES]
     # Classes that other runs have and these have not are no classes of the example.
-    names = [name for name in found.columns if is_score(name) and any(row[name] is not None for row, _ in tables)]
+    names = [name for name in reply.columns if is_score(name) and any(row[name] is not None for row, _ in tables)]
     known = [(row, table) for row, table in tables if any(row[name] is not None for name in names)]
     if not known:
         return None
-    labels = {name: _class(name, found.classes) for name in names}
+    labels = {name: _class(name, reply.classes) for name in names}
     truth = next((text(row["truth"]) for row, _ in known if row["truth"] is not None), None)
     largest = {name: max((row[name] or 0 for row, _ in known), default=0) for name in names}
     order = sorted(names, key=lambda name: (labels[name] != truth, -largest[name]))
@@ -245,11 +245,11 @@ def _class_line(
     return {"label": label, "truth": label == truth, "parts": parts, "high": 1 + 8 * len(known)}
 
 
-def extras(found: Reply) -> list[tuple[str, str]]:
+def extras(reply: Reply) -> list[tuple[str, str]]:
     """What else the first row of the view's tables says of the example: the person's own columns, in their order."""
-    if not found.rows:
+    if not reply.rows:
         return []
-    row = records(found.columns, found.rows)[0]
+    row = records(reply.columns, reply.rows)[0]
     return [
         (name, text(value))
         for name, value in row.items()
