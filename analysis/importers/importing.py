@@ -53,26 +53,26 @@ def how(
     return ImportOptions(run, table, epoch, Given(**roles, classes=given_classes(classes)), overwrite)
 
 
-def bring(source: str, store: Path, how: ImportOptions, epoch_key: str, dry_run: bool) -> None:
+def bring(source: str, store: Path, options: ImportOptions, epoch_key: str, dry_run: bool) -> None:
     """Import every run of a source, or say what that would bring; the summary goes to stdout.
 
     source is a path, or ENTITY/PROJECT[/RUN] on W&B's server. Raises SecondguessError.
     """
     there = Path(source).exists()
-    runs = _sources(Path(source), how, epoch_key) if there else _elsewhere(source, store, how, epoch_key)
-    if len(runs) > 1 and how.run is not None:
-        raise BadInput(f"{source} holds {len(runs)} runs, which cannot all be called {how.run!r}; leave --run out")
+    runs = _sources(Path(source), options, epoch_key) if there else _elsewhere(source, store, options, epoch_key)
+    if len(runs) > 1 and options.run is not None:
+        raise BadInput(f"{source} holds {len(runs)} runs, which cannot all be called {options.run!r}; leave --run out")
     promised: list[str] = []
     for run in runs:
         try:
-            promised += _one(run, store, how, promised if dry_run else None)
+            promised += _one(run, store, options, promised if dry_run else None)
         except AlreadyThere as taken:
             if len(runs) == 1:
                 raise
             click.echo(f"left out: {taken}", err=True)
 
 
-def _one(run: SourceRun, store: Path, how: ImportOptions, promised: Sequence[str] | None) -> list[str]:
+def _one(run: SourceRun, store: Path, options: ImportOptions, promised: Sequence[str] | None) -> list[str]:
     """Import a run; or, where the names that were promised before are given, say what that would bring.
 
     Returns the name that is promised now.
@@ -81,7 +81,7 @@ def _one(run: SourceRun, store: Path, how: ImportOptions, promised: Sequence[str
         click.echo("\n  ".join([f"run {run.name}: no tables", *run.notes]), err=True)
         return []
     with bar(f"look through {run.name}") as progress:
-        planned = plan(store, run, how, promised or (), progress)
+        planned = plan(store, run, options, promised or (), progress)
     if promised is not None:
         with bar(f"read {planned.name}", planned.rows) as progress:
             imported = surveyed(planned, progress)
@@ -96,7 +96,7 @@ def _one(run: SourceRun, store: Path, how: ImportOptions, promised: Sequence[str
     return []
 
 
-def _elsewhere(source: str, store: Path, how: ImportOptions, epoch_key: str) -> Sequence[SourceRun]:
+def _elsewhere(source: str, store: Path, options: ImportOptions, epoch_key: str) -> Sequence[SourceRun]:
     """The runs of a project on W&B's server, where the source looks like one; what is downloaded stays in the store."""
     if not _PROJECT.fullmatch(source):
         raise BadInput(f"no file or folder {source}; on W&B's server, write ENTITY/PROJECT or ENTITY/PROJECT/RUN")
@@ -105,17 +105,19 @@ def _elsewhere(source: str, store: Path, how: ImportOptions, epoch_key: str) -> 
 
     with bar("W&B") as progress:
         downloader = download.Downloader(store / ".incoming" / "wandb", progress=lambda: progress("asking", 0))
-        runs: Sequence[SourceRun] = project.read_project(source, how.table, downloader=downloader, epoch_key=epoch_key)
+        runs: Sequence[SourceRun] = project.read_project(
+            source, options.table, downloader=downloader, epoch_key=epoch_key
+        )
     return runs
 
 
-def _sources(source: Path, how: ImportOptions, epoch_key: str) -> Sequence[SourceRun]:
+def _sources(source: Path, options: ImportOptions, epoch_key: str) -> Sequence[SourceRun]:
     """The runs that the path holds; raises BadInput where it is nothing that can be imported."""
     if source.is_file():
         from secondguess.analysis.importers import files
 
         if source.suffix.lower() in files.SUFFIXES:
-            return [files.read_file(source, how.epoch)]
+            return [files.read_file(source, options.epoch)]
         if source.name.endswith(".json"):
             return [table_file(source)]
         raise BadInput(f"{source} is none of .table.json, {', '.join(files.SUFFIXES)}")

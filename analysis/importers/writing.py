@@ -105,15 +105,15 @@ class Plan:
 
 
 def plan(
-    store: Path, source: SourceRun, how: ImportOptions, promised: Collection[str] = (), progress: Progress = unseen
+    store: Path, source: SourceRun, options: ImportOptions, promised: Collection[str] = (), progress: Progress = unseen
 ) -> Plan:
     """Look a run through, without writing; promised are the names of runs that are to be in the store by then.
 
     Raises AlreadyThere where the run was imported before, BadInput, Damaged.
     """
-    name, replaces, notes = _named(store, source, how, promised)
-    versions = _versions(source, how, progress)
-    layouts = _layouts(versions, how.given, mirrored_classes(source.config))
+    name, replaces, notes = _named(store, source, options, promised)
+    versions = _versions(source, options, progress)
+    layouts = _layouts(versions, options.given, mirrored_classes(source.config))
     names = {version.source.key: version.table for version in versions}
     renamed = [f"table {key!r} is called {name!r}" for key, name in names.items() if key != name]
     return Plan(store, source, name, replaces, versions, layouts, (*notes, *renamed, *source.notes))
@@ -145,7 +145,7 @@ def _written(planned: Plan, folder: Path, progress: Progress) -> list[ImportedTa
 
 
 def _named(
-    store: Path, source: SourceRun, how: ImportOptions, promised: Collection[str]
+    store: Path, source: SourceRun, options: ImportOptions, promised: Collection[str]
 ) -> tuple[str, bool, list[str]]:
     """The run's name in the store, whether it may replace a run there, and what changed about the name.
 
@@ -155,14 +155,14 @@ def _named(
     runs = list_runs(store) if store.is_dir() else {}
     earlier = next((run.name for run in runs.values() if _is_same(run.about.get("source") or {}, source.origin)), None)
     ours = str(source.origin.get("id") or "")
-    if earlier is not None and _is_run(source.origin) and not how.overwrite:
+    if earlier is not None and _is_run(source.origin) and not options.overwrite:
         raise AlreadyThere(f"W&B run {ours} was imported before, as {earlier!r}; --overwrite replaces it")
     mirrored = [run.name for run in runs.values() if _has_mirror(run, ours)]
     here = [f"the run that W&B mirrors is here already: {name!r}" for name in mirrored]
-    if how.run is None and earlier is not None and how.overwrite:
+    if options.run is None and earlier is not None and options.overwrite:
         return earlier, True, here
-    name, notes = free_name(how.run or source.name, {*runs, *promised}, ours, asked=how.run is not None)
-    return name, how.overwrite and how.run is not None, [*notes, *here]
+    name, notes = free_name(options.run or source.name, {*runs, *promised}, ours, asked=options.run is not None)
+    return name, options.overwrite and options.run is not None, [*notes, *here]
 
 
 def _has_mirror(run: Run, wandb_id: str) -> bool:
@@ -182,17 +182,17 @@ def _is_run(origin: Mapping[str, Any]) -> bool:
     return str(origin.get("kind", "")).startswith("wandb")
 
 
-def _versions(source: SourceRun, how: ImportOptions, progress: Progress) -> list[_Version]:
+def _versions(source: SourceRun, options: ImportOptions, progress: Progress) -> list[_Version]:
     """Every version to be imported; raises BadInput where there is none of the table asked for."""
-    chosen = [table for table in source.tables if how.table in (None, table.key)]
+    chosen = [table for table in source.tables if options.table in (None, table.key)]
     if not chosen:
         keys = ", ".join(dict.fromkeys(table.key for table in source.tables)) or "none"
-        raise BadInput(f"{source.name}: no table {how.table or ''} to import; it has: {keys}")
+        raise BadInput(f"{source.name}: no table {options.table or ''} to import; it has: {keys}")
     names = table_names(table.key for table in source.tables)
     versions: list[_Version] = []
     for table in chosen:
         taken = {version.epoch for version in versions if version.source.key == table.key}
-        epoch = table.epoch or how.epoch or max(taken, default=0) + 1
+        epoch = table.epoch or options.epoch or max(taken, default=0) + 1
         progress(at_epoch(names[table.key], epoch), 0)
         versions.append(_Version(table, names[table.key], epoch, table.read()))
     return versions
