@@ -77,7 +77,7 @@ def test_a_process_is_started_in_a_group_of_its_own_and_without_the_folder_it_is
         ("os.dup2", "child.py"),
         ("b'[\"'", "child.py"),
         ('find_spec("wandb")', "child.py"),
-        ('"<IHB"', "log_frames.py"),
+        ('"<IHB"', "frames.py"),
     ],
 )
 def test_a_fact_about_the_child_and_its_log_stands_once(fact: str, owner: str) -> None:

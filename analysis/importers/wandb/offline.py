@@ -95,7 +95,7 @@ def _told(log: WandbLog, epoch_key: str) -> _Told:
 
 
 def offline_run(path: Path, folders: WandbFolders | None = None, epoch_key: str = EPOCH_KEY) -> SourceRun:
-    """The run of one log, as `offline_runs`."""
+    """The run of one log, with every version of its tables."""
     log, folder = WandbLog(path), path.parent
     told = _told(log, epoch_key)
     artifacts = {client: artifact for client, (artifact, _, _) in told.artifacts.items()}

@@ -19,7 +19,7 @@ from secondguess.analysis.page.pages.panels import panels
 from secondguess.analysis.page.site import Site, drawn, site, status_of
 from secondguess.analysis.schema import WRONG, reference
 from secondguess.analysis.store.runs import list_runs
-from secondguess.analysis.tables import saved as views
+from secondguess.analysis.tables import saved
 from secondguess.analysis.tables.view import TableView
 
 _ROWS = 50
@@ -90,14 +90,14 @@ def _drawn(
 def _choice(request: Request, page_site: Site, runs: Runs) -> Response:
     """Every table of the store, and the views that were saved in it."""
     tables = _tables(runs)
-    saved = []
-    for name in views.names(page_site.store):
+    saved_views = []
+    for name in saved.names(page_site.store):
         try:
-            saved.append({"name": name, "url": urls.table(views.load(page_site.store, name)), "fault": None})
+            saved_views.append({"name": name, "url": urls.table(saved.load(page_site.store, name)), "fault": None})
         except SecondguessError as fault:
-            saved.append({"name": name, "url": None, "fault": str(fault)})
-    context = {"title": "Tables", "here": "Tables", "tables": tables, "saved": saved}
-    return drawn(request, "choose.html", context, {"tables": tables, "saved": saved})
+            saved_views.append({"name": name, "url": None, "fault": str(fault)})
+    context = {"title": "Tables", "here": "Tables", "tables": tables, "saved": saved_views}
+    return drawn(request, "choose.html", context, {"tables": tables, "saved": saved_views})
 
 
 def _tables(runs: Runs) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ from recording import record
 import secondguess as sg
 from secondguess.analysis.ask import example
 from secondguess.analysis.ask.example import Example
+from secondguess.analysis.errors import Refused
 
 ODD = 'it\'s "x"\0'
 
@@ -59,5 +60,5 @@ def test_the_surest_of_each_mistake(tmp_path: Path) -> None:
 
 def test_images_are_looked_up_by_file_and_id(store: Path) -> None:
     # Texts have no images, and say so.
-    with pytest.raises(sg.errors.Refused, match="image"):
+    with pytest.raises(Refused, match="image"):
         asked(store, example.images([stem(store)], [ODD]))

@@ -11,7 +11,7 @@ import table_rules as rules
 from table_rules import OURS, WANDB, PlainTable
 from table_stores import Columns, answer, put, shown, table
 
-from secondguess.analysis.answers import answer as drawn
+from secondguess.analysis.answers.answer import bars
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.tables.view import TableView
 
@@ -104,7 +104,7 @@ def test_a_missing_side_is_null_and_never_0(tmp_path, con):
     assert rules.bars([4, None], WANDB) == [4, 0]
     assert rules.bars([4, None], OURS) == [4, None]
     assert shown(con, tmp_path, AB, "id k_a k_b", join="outer") == [("x", 4, None), ("y", None, 0)]
-    assert drawn.bars([4, None, 0], 4) == "█ ▁"
+    assert bars([4, None, 0], 4) == "█ ▁"
     grouped = shown(
         con, tmp_path, AB, "n of_a of_b", join="outer", aggregate=(("of_a", "sum(k_a)"), ("of_b", "avg(k_b)"))
     )

@@ -2,7 +2,7 @@
 
 The SDK may hang, retry for twenty minutes, print, ask or die; so it has a process of its own that can be killed. Out
 come lists: `["sign"]` whenever something moved, `["run", folder]`, `["lost", artifact or file, reason]`,
-`["failed", kind, reason]`, last `["done"]`. The files are described in `wandb_cache`.
+`["failed", kind, reason]`, last `["done"]`. The files are described in `cache`.
 """
 
 import base64
