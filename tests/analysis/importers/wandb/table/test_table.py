@@ -728,7 +728,7 @@ READ = """
 import re, sys
 from pathlib import Path
 from secondguess.analysis.errors import SecondguessError
-from secondguess.analysis.importers.artifact_folder import table_file
+from secondguess.analysis.importers.wandb.artifact import table_file
 rows = 0
 try:
     (table,) = table_file(Path(sys.argv[1])).tables
