@@ -76,8 +76,8 @@ def line(message: object, default: Callable[[Any], object] | None = None) -> byt
 
 def event(text: bytes) -> Event | None:
     """The event that a line of the child's tells; None for what Python itself writes at its start."""
-    found: Event | None = json.loads(text) if text.startswith(b'["') else None
-    return found
+    parsed: Event | None = json.loads(text) if text.startswith(b'["') else None
+    return parsed
 
 
 class Events:

@@ -174,9 +174,9 @@ def _asked(question: Question, store: Path, refs: Sequence[str], given: Mapping[
 
 
 def _answer(build: "Build", store: Path, **how: Any) -> None:
-    from secondguess.analysis.commands.output import How, give
+    from secondguess.analysis.commands.output import OutputOptions, give
 
-    give(build, store, How(**how))
+    give(build, store, OutputOptions(**how))
 
 
 def main(args: Sequence[str] | None = None) -> None:

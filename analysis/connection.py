@@ -63,9 +63,9 @@ class Connection:
             from secondguess.analysis.answers import charts
         except ModuleNotFoundError as error:
             raise MissingExtra(f"{error.name}, which charts need,", "view") from None
-        statement, found = self._asked_for(self._asked(question, tables, options))
-        rows = found.limit(charts.MOST_MARKS + 1).fetchall()
-        answer = Answer(found.columns, (), rows, statement.drawn, statement.order, statement.classes)
+        statement, relation = self._asked_for(self._asked(question, tables, options))
+        rows = relation.limit(charts.MOST_MARKS + 1).fetchall()
+        answer = Answer(relation.columns, (), rows, statement.drawn, statement.order, statement.classes)
         made: alt.Chart | None = charts.chart(answer)
         if made is None:
             raise BadInput(f"{question} has no chart; confusion, errors-by-guess and errors-over-time have one")
@@ -80,7 +80,7 @@ class Connection:
         saved = how.pop("saved", None)
         view = spelled({**how, "tables": tables}, views.load(self.store, str(saved)) if saved is not None else None)
         build = partial(select.statement, store=self.store, view=view)
-        return Table(*self._asked_for(build), view, lambda usual: self._found(partial(build, usual=usual)))
+        return Table(*self._asked_for(build), view, lambda usual: self._answer(partial(build, usual=usual)))
 
     def sql(self, text: str) -> duckdb.DuckDBPyRelation:
         """One SELECT over the tables, references such as "cnn@5", examples, runs and metrics; raises Refused."""
@@ -95,17 +95,17 @@ class Connection:
             return build(cursor)
 
     def _relation(self, build: Build) -> duckdb.DuckDBPyRelation:
-        statement, found = self._asked_for(build)
-        remember(statement, found)
-        return found
+        statement, relation = self._asked_for(build)
+        remember(statement, relation)
+        return relation
 
     def _asked_for(self, build: Build) -> tuple[Statement, duckdb.DuckDBPyRelation]:
-        statement, found = self._found(build)
+        statement, relation = self._answer(build)
         for note in statement.remarks:
             _log.warning(note)
-        return statement, found
+        return statement, relation
 
-    def _found(self, build: Build) -> tuple[Statement, duckdb.DuckDBPyRelation]:
+    def _answer(self, build: Build) -> tuple[Statement, duckdb.DuckDBPyRelation]:
         def attempt() -> tuple[Statement, duckdb.DuckDBPyRelation]:
             statement = self._built(build)
             return statement, self.con.sql(statement.text)

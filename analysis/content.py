@@ -157,9 +157,9 @@ def pixel_digests(images_NxHxWxC: Pixels) -> list[str]:
     pixels, length = rgba.reshape(-1).data, height * width * 4
     digests = []
     for image in range(count):
-        found = size.copy()
-        found.update(pixels[image * length : (image + 1) * length])
-        digests.append(found.hexdigest())
+        hasher = size.copy()
+        hasher.update(pixels[image * length : (image + 1) * length])
+        digests.append(hasher.hexdigest())
     return digests
 
 

@@ -53,14 +53,14 @@ def frames(file: BinaryIO, name: str, start: int = FIRST_RECORD) -> Iterator[Fra
     Ends quietly at a last record that is not all there. Raises Damaged, naming file and offset, where a checksum or the
     order of the parts is wrong, or where a record is larger than 64 MB.
     """
-    begun, parts, held = start, list[bytes](), 0
+    begun, parts, size = start, list[bytes](), 0
     for offset, kind, part in _parts(file, name, start):
         if (kind in (_FULL, _FIRST)) == bool(parts):
             raise Damaged(f"{name} is damaged at byte {offset:,}: a record begins or ends out of place")
         if not parts:
-            begun, held = offset, 0
-        held += len(part)
-        if held > _RECORD_LIMIT:
+            begun, size = offset, 0
+        size += len(part)
+        if size > _RECORD_LIMIT:
             raise Damaged(f"{name} has a record of more than {_RECORD_LIMIT:,} bytes at byte {begun:,}")
         parts.append(part)
         if kind in (_FULL, _LAST):

@@ -17,7 +17,7 @@ from secondguess.analysis.errors import MissingExtra
 from secondguess.analysis.tables.select import Usual
 from secondguess.analysis.tables.view import TableView
 
-Drawn = Callable[[Usual], tuple[Statement, duckdb.DuckDBPyRelation]]
+AnswerWith = Callable[[Usual], tuple[Statement, duckdb.DuckDBPyRelation]]
 """From what chooses a view's columns to its answer with them."""
 
 _ROWS = 50
@@ -32,7 +32,9 @@ class Table:
     with others in SQL. It is drawn with the columns that the page shows where the view names none: images, too.
     """
 
-    def __init__(self, statement: Statement, relation: duckdb.DuckDBPyRelation, view: TableView, drawn: Drawn) -> None:
+    def __init__(
+        self, statement: Statement, relation: duckdb.DuckDBPyRelation, view: TableView, drawn: AnswerWith
+    ) -> None:
         self.statement = statement
         self.relation = relation
         self._view = view
@@ -93,10 +95,10 @@ def html(statement: Statement, relation: duckdb.DuckDBPyRelation) -> str:
         from secondguess.analysis.answers.html import fragment, sheet
     except ModuleNotFoundError as error:
         raise MissingExtra(f"{error.name}, which drawing needs,", "view") from None
-    found = _first(statement, relation)
+    first_rows = _first(statement, relation)
     shown = columns.shown(relation.columns, [str(kind) for kind in relation.types], statement.sides, statement.classes)
     images = cells.Images()
-    rows = cells.rows(shown, relation.columns, found[:_ROWS], images, 0)
+    rows = cells.rows(shown, relation.columns, first_rows[:_ROWS], images, 0)
 
     def source(key: str) -> str:
         kind, data = images.get(key) or ("image/png", b"")
@@ -106,7 +108,7 @@ def html(statement: Statement, relation: duckdb.DuckDBPyRelation) -> str:
         "notebook.html",
         columns=[{"shown": column} for column in shown],
         rows=rows,
-        more=len(found) > _ROWS,
+        more=len(first_rows) > _ROWS,
         sheet=_scoped(sheet()),
         reports=statement.reports,
         notes=statement.notes,

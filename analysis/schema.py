@@ -63,8 +63,8 @@ def is_score(column: str) -> bool:
 
 def score_index(column: str) -> int | None:
     """The class, counted from 0, whose score column is called so; None where it is no score's name."""
-    found = _SCORE.fullmatch(column)
-    return int(found[1]) if found is not None else None
+    match = _SCORE.fullmatch(column)
+    return int(match[1]) if match is not None else None
 
 
 def own_name(column: str, sides: int) -> tuple[str, int | None]:
@@ -135,9 +135,9 @@ def checked_name(kind: str, name: object) -> str:
     name = unicodedata.normalize("NFC", name)
     if not name or not name.strip():
         raise BadInput(f"a {kind} name must not be empty")
-    if found := _FORBIDDEN.search(name):
+    if match := _FORBIDDEN.search(name):
         raise BadInput(
-            f"{kind} name {name!r} contains {found.group()!r}; / @ * ? and control characters are not allowed"
+            f"{kind} name {name!r} contains {match.group()!r}; / @ * ? and control characters are not allowed"
         )
     if name.casefold() in RESERVED_NAMES:
         raise BadInput(f"{kind} name {name!r} is reserved ({', '.join(sorted(RESERVED_NAMES))}); choose another")
@@ -152,9 +152,9 @@ def checked_name(kind: str, name: object) -> str:
 
 def encoded(name: str) -> str:
     """The folder name of a run or table: percent-encoded where a character has a meaning of its own in paths."""
-    return _ENCODED.sub(lambda found: "".join(f"%{byte:02X}" for byte in found.group().encode()), name)
+    return _ENCODED.sub(lambda match: "".join(f"%{byte:02X}" for byte in match.group().encode()), name)
 
 
 def decoded(folder: str) -> str:
     """The name behind a folder; the inverse of `encoded`."""
-    return re.sub(r"%([0-9A-Fa-f]{2})", lambda found: chr(int(found.group(1), 16)), folder)
+    return re.sub(r"%([0-9A-Fa-f]{2})", lambda match: chr(int(match.group(1), 16)), folder)

@@ -16,7 +16,7 @@ from secondguess.analysis.store.runs import run_folder
 from secondguess.analysis.store.writer import RunWriter
 from secondguess.trainer.mirror.mirror import MirrorReport, WandbMirror, WandbOptions, require_wandb
 from secondguess.trainer.recording import provenance
-from secondguess.trainer.recording.table import Examples, TableRecorder
+from secondguess.trainer.recording.table import TableRecorder, WriteExamples
 
 _LAST_EPOCH = 2**31 - 1  # epochs are int32 in the files
 
@@ -135,7 +135,7 @@ class Recorder:
             finally:
                 self._writer.close()
 
-    def _commit(self, table: TableRecorder, rows: pa.Table, examples: Examples) -> None:
+    def _commit(self, table: TableRecorder, rows: pa.Table, examples: WriteExamples) -> None:
         values = [(self._step, table.epoch, name, value) for name, value in table.metrics.items()]
         self._writer.commit(table.committable(rows, examples, [*self._metrics, *values]))
         self._metrics.clear()

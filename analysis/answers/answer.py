@@ -55,7 +55,7 @@ def cell(value: object) -> str:
         return ", ".join(cell(item) for item in value)
     if isinstance(value, datetime.datetime):
         return value.isoformat(sep=" ", timespec="seconds")
-    return _UNSHOWN.sub(lambda found: repr(found.group())[1:-1], str(value))
+    return _UNSHOWN.sub(lambda match: repr(match.group())[1:-1], str(value))
 
 
 def _histogram(value: dict[str, Any]) -> str:

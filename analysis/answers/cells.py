@@ -9,7 +9,7 @@ from typing import Any
 
 from secondguess.analysis.answers.answer import cell as plain
 from secondguess.analysis.answers.answer import text
-from secondguess.analysis.answers.columns import Shown
+from secondguess.analysis.answers.columns import PageColumn
 from secondguess.analysis.content import sniffed
 from secondguess.analysis.schema import is_wrong
 
@@ -60,7 +60,7 @@ class Images:
     """The images that pages have shown, the latest of them, by the digest of their bytes."""
 
     def __init__(self) -> None:
-        self._held: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
         self._bytes = 0
 
     def keep(self, data: bytes) -> str | None:
@@ -69,22 +69,22 @@ class Images:
         if kind is None or kind == "image/bmp":
             return None
         key = hashlib.sha256(data).hexdigest()[:32]
-        if key not in self._held:
+        if key not in self._kept:
             self._bytes += len(data)
-        self._held[key] = (kind, data)
-        self._held.move_to_end(key)
-        while self._bytes > _MOST_BYTES and len(self._held) > 1:
-            _, (_, old) = self._held.popitem(last=False)
+        self._kept[key] = (kind, data)
+        self._kept.move_to_end(key)
+        while self._bytes > _MOST_BYTES and len(self._kept) > 1:
+            _, (_, old) = self._kept.popitem(last=False)
             self._bytes -= len(old)
         return key
 
     def get(self, key: str) -> tuple[str, bytes] | None:
         """The type and the bytes of an image, None where it is not held any more."""
-        return self._held.get(key)
+        return self._kept.get(key)
 
 
 @dataclass
-class Row:
+class DrawnRow:
     """A row of cells, and its number in the view, counted from 0."""
 
     number: int
@@ -92,15 +92,19 @@ class Row:
 
 
 def rows(
-    columns: Sequence[Shown], names: Sequence[str], found: Sequence[Sequence[Any]], images: Images, first: int
-) -> list[Row]:
+    columns: Sequence[PageColumn],
+    names: Sequence[str],
+    answer_rows: Sequence[Sequence[Any]],
+    images: Images,
+    first: int,
+) -> list[DrawnRow]:
     """Every row of an answer as cells; names are the answer's columns, first the number of its first row."""
     truth = next((column for column in columns if column.title == "truth" and column.kind == "label"), None)
-    return [Row(first + place, _row(columns, names, row, images, truth)) for place, row in enumerate(found)]
+    return [DrawnRow(first + place, _row(columns, names, row, images, truth)) for place, row in enumerate(answer_rows)]
 
 
 def _row(
-    columns: Sequence[Shown], names: Sequence[str], row: Sequence[Any], images: Images, truth: Shown | None
+    columns: Sequence[PageColumn], names: Sequence[str], row: Sequence[Any], images: Images, truth: PageColumn | None
 ) -> list[Cell]:
     labels = _values(truth, row) if truth is not None else ()
     known = [label for label in labels if label is not None]
@@ -132,14 +136,14 @@ def _row(
     return cells
 
 
-def _absent(columns: Sequence[Shown], row: Sequence[Any]) -> frozenset[int]:
+def _absent(columns: Sequence[PageColumn], row: Sequence[Any]) -> frozenset[int]:
     """The sides of a join that have no row: of which nothing is known."""
     several = [column for column in columns if len(column.places) > 1]
     known = {side for column in several for side, value in enumerate(_values(column, row)) if value is not None}
     return frozenset(range(max((len(column.places) for column in several), default=0))) - known
 
 
-def _told(column: Shown, values: Sequence[Any], absent: frozenset[int]) -> tuple[int, ...]:
+def _told(column: PageColumn, values: Sequence[Any], absent: frozenset[int]) -> tuple[int, ...]:
     """The sides that a cell shows: those that have such a column, and a truth once where all agree on it."""
     sides = tuple(side for side, place in enumerate(column.places) if place is not None)
     if column.kind != "label" or column.title == "guess":
@@ -157,11 +161,11 @@ def _change(values: Sequence[Any]) -> str | None:
     return f"+{change}" if change is not None and second > first else change
 
 
-def _values(column: Shown, row: Sequence[Any]) -> tuple[Any, ...]:
+def _values(column: PageColumn, row: Sequence[Any]) -> tuple[Any, ...]:
     return tuple(None if place is None else row[place] for place in column.places)
 
 
-def _tops(columns: Sequence[Shown], row: Sequence[Any]) -> list[float]:
+def _tops(columns: Sequence[PageColumn], row: Sequence[Any]) -> list[float]:
     """Each side's largest score."""
     scores = [_values(column, row) for column in columns if column.kind == "score"]
     sides = max(map(len, scores), default=0)
@@ -175,7 +179,7 @@ def _finite(value: Any) -> bool:
     return isinstance(value, int | float) and math.isfinite(value)
 
 
-def _drawn(column: Shown, values: Sequence[Any], images: Images, truth: Sequence[Any]) -> tuple[Any, ...]:
+def _drawn(column: PageColumn, values: Sequence[Any], images: Images, truth: Sequence[Any]) -> tuple[Any, ...]:
     draw: Callable[[Any], Any] | None = {
         "bins": _bins,
         "counts": _counts,
@@ -225,8 +229,8 @@ def number(value: Any) -> str | None:
 
 def _pictures(value: Any, images: Images) -> tuple[str | None, ...]:
     """The keys of the images in a cell: of one, or of a group's first ones."""
-    found = value if isinstance(value, list) else [value]
-    data = [item.get("bytes") if isinstance(item, dict) else None for item in found]
+    items = value if isinstance(value, list) else [value]
+    data = [item.get("bytes") if isinstance(item, dict) else None for item in items]
     return tuple(images.keep(each) if isinstance(each, bytes) else None for each in data)
 
 

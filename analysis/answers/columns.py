@@ -8,7 +8,7 @@ from secondguess.analysis.schema import is_score, own_name, score_index
 
 
 @dataclass(frozen=True)
-class Shown:
+class PageColumn:
     """One column of the page: its head, how its cells are drawn, and the answer's columns in them, by side."""
 
     head: str
@@ -32,7 +32,7 @@ _WIDTHS = {"score": 82, "number": 96, "label": 62, "key": 110, "picture": 52, "b
 _PAGE = 1232  # pixels between the margins of the narrowest page whose heads stay in sight
 
 
-def fits(columns: Sequence[Shown]) -> bool:
+def fits(columns: Sequence[PageColumn]) -> bool:
     """Whether a table of these columns is as wide as the page at most, as far as their kinds tell."""
     longest = max((len(column.head) for column in columns if column.kind == "score"), default=0)
     total = 0
@@ -45,7 +45,7 @@ def fits(columns: Sequence[Shown]) -> bool:
 
 def shown(
     columns: Sequence[str], types: Sequence[str], sides: int, classes: Sequence[str], pinned: Sequence[str] = ()
-) -> list[Shown]:
+) -> list[PageColumn]:
     """The columns to draw, those that are pinned first: one per name, but the sides of a join in one cell.
 
     Sides of unlike kinds, such as a group's key and what the other side has in the group, are columns of their own.
@@ -57,22 +57,22 @@ def shown(
         base, _ = own_name(name, sides)
         groups.setdefault((base, _kind(base, types[place])), []).append((name, place))
     bases = [base for base, _ in groups]
-    found = []
+    page_columns = []
     for (base, kind), members in groups.items():
         head = base if bases.count(base) < 2 else members[0][0]
         if (index := score_index(base)) is not None:
             head = classes[index] if index < len(classes) else str(index)
         by_side = _by_side(members, sides)
-        found.append(Shown(head, kind, tuple(name for name, _ in members), by_side, base))
+        page_columns.append(PageColumn(head, kind, tuple(name for name, _ in members), by_side, base))
     first = {name: number for number, name in enumerate(pinned)}
-    return sorted(found, key=lambda column: first.get(column.names[0], len(first)))
+    return sorted(page_columns, key=lambda column: first.get(column.names[0], len(first)))
 
 
 def _by_side(members: Sequence[tuple[str, int]], sides: int) -> tuple[int | None, ...]:
-    held = {own_name(name, sides)[1]: place for name, place in members}
-    if held.keys() == {None}:
+    places = {own_name(name, sides)[1]: place for name, place in members}
+    if places.keys() == {None}:
         return (members[0][1],)
-    return tuple(held.get(side) for side in range(sides))
+    return tuple(places.get(side) for side in range(sides))
 
 
 def _kind(base: str, type: str) -> str:

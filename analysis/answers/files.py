@@ -75,10 +75,10 @@ def format_of(path: Path, asked: str | None) -> str:
     """The format for a file: the one asked for, else the one its suffix says; raises BadInput where neither does."""
     if asked == "table":
         raise BadInput(f"a table is for the terminal; give {path.name} one of the formats {', '.join(TEXT_FORMATS)}")
-    found = asked or _BY_SUFFIX.get(path.suffix.lower())
-    if found is None:
+    chosen = asked or _BY_SUFFIX.get(path.suffix.lower())
+    if chosen is None:
         raise BadInput(f"no format is known for {path.name!r}; use one of {', '.join(_BY_SUFFIX)}, or --format")
-    return found
+    return chosen
 
 
 def write_text(answer: Answer, format: str, out: IO[str]) -> int:
@@ -158,8 +158,8 @@ def _csv(answer: Answer, out: IO[str]) -> int:
 
 def _csv_cell(value: Any) -> Any:
     if isinstance(value, dict | list | tuple | bytes):
-        found = jsonable(value)
-        return found if isinstance(found, str) else json.dumps(found, ensure_ascii=False)
+        plain = jsonable(value)
+        return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
     return value
 
 

@@ -18,7 +18,7 @@ _NARROW = 8  # what a text keeps at least, if it has so much
 
 
 @dataclass(frozen=True)
-class Column:
+class GridColumn:
     """A column: its head, which may have several lines, its cells, and on which side they stand."""
 
     head: str
@@ -38,16 +38,16 @@ class Column:
         words = max((cell_len(word) for text in (self.head, *self.cells) for word in text.split()), default=0)
         return min(self.widest, max(_NARROW, min(words, _WORD)))
 
-    def broken(self) -> "Column":
+    def broken(self) -> "GridColumn":
         """The column with its head broken after underscores."""
-        return Column(self.head.replace("_", "_\n").rstrip("\n"), self.cells, self.right)
+        return GridColumn(self.head.replace("_", "_\n").rstrip("\n"), self.cells, self.right)
 
 
 @dataclass(frozen=True)
 class Grid:
     """Columns drawn as one table, below a line of text."""
 
-    columns: Sequence[Column]
+    columns: Sequence[GridColumn]
     title: str = ""
 
     def too_wide(self, width: int) -> bool:
@@ -59,7 +59,7 @@ class Grid:
         columns = self.columns
         if self.too_wide(width):
             columns = [column.broken() for column in columns]
-        kept: list[Column] = []
+        kept: list[GridColumn] = []
         hidden: list[str] = []
         used = -_GAP
         for column, own in zip(columns, self.columns, strict=True):
@@ -74,7 +74,7 @@ class Grid:
         return hidden
 
 
-def _widths(columns: Sequence[Column], width: int) -> list[int]:
+def _widths(columns: Sequence[GridColumn], width: int) -> list[int]:
     """What each column gets: its least, and an equal share of the rest until nothing in it wraps."""
     widths = [min(column.least, width) for column in columns]
     rest = width - sum(widths) - _GAP * (len(columns) - 1)
@@ -86,7 +86,7 @@ def _widths(columns: Sequence[Column], width: int) -> list[int]:
     return widths
 
 
-def _drawn(columns: Sequence[Column], widths: Sequence[int], bold: bool) -> Iterator[str]:
+def _drawn(columns: Sequence[GridColumn], widths: Sequence[int], bold: bool) -> Iterator[str]:
     """The lines of the table, its head above a rule."""
     heads = [
         [line for part in column.head.split("\n") for line in _wrapped(part, width)]
@@ -100,7 +100,7 @@ def _drawn(columns: Sequence[Column], widths: Sequence[int], bold: bool) -> Iter
         yield from _lines(columns, widths, [_wrapped(text, width) for text, width in zip(cells, widths, strict=True)])
 
 
-def _lines(columns: Sequence[Column], widths: Sequence[int], cells: Sequence[Sequence[str]]) -> Iterator[str]:
+def _lines(columns: Sequence[GridColumn], widths: Sequence[int], cells: Sequence[Sequence[str]]) -> Iterator[str]:
     """One row, as many lines as its highest cell has."""
     for texts in zip_longest(*cells, fillvalue=""):
         padded = []

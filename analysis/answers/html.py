@@ -13,15 +13,15 @@ SHEET = "secondguess.css"
 
 def environment(*packages: str) -> Environment:
     """The templates of these packages and of this one; what they are given is text, and no markup."""
-    found = Environment(
+    templates = Environment(
         loader=ChoiceLoader([PackageLoader(name) for name in (*packages, "secondguess.analysis.answers")]),
         autoescape=select_autoescape(),
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    found.globals["sides"] = [side(place) for place in range(len(LETTERS))]
-    found.filters["count"] = lambda value: f"{value:,}"
-    return found
+    templates.globals["sides"] = [side(place) for place in range(len(LETTERS))]
+    templates.filters["count"] = lambda value: f"{value:,}"
+    return templates
 
 
 def fragment(template: str, **context: Any) -> str:

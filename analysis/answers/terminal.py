@@ -9,7 +9,7 @@ from typing import IO, Any
 
 from secondguess.analysis.answers.answer import Answer, Row, bars, brief, cell
 from secondguess.analysis.answers.classes import COUNTED_ROWS, ordered, whole
-from secondguess.analysis.answers.grid import Column, Grid
+from secondguess.analysis.answers.grid import Grid, GridColumn
 from secondguess.analysis.schema import at_epoch, is_score, own_name, score_index
 
 _FEW_SCORES = 4  # so many are still shown as numbers
@@ -29,7 +29,7 @@ class _Shown:
 
 def plain(answer: Answer, rows: Sequence[Row], same: Mapping[int, object]) -> Grid:
     """One table; what is the same in every row (same: its value by column) is said once above it."""
-    columns = [Column(shown.head, shown.cells, shown.right) for shown in _shown(answer, rows, same)]
+    columns = [GridColumn(shown.head, shown.cells, shown.right) for shown in _shown(answer, rows, same)]
     return Grid(
         columns, " · ".join(f"{cell(answer.columns[index])} {cell(_only(value))}" for index, value in same.items())
     )
@@ -44,26 +44,28 @@ def _only(value: object) -> object:
 def under(answer: Answer, rows: Sequence[Row], same: Mapping[int, object]) -> Grid:
     """The sides of a join one below the other, so that a column of one can be compared with that of the other."""
     places = range(answer.sides)
-    columns: list[Column] = []
+    columns: list[GridColumn] = []
     sides: dict[str, dict[int, _Shown]] = {}
     for shown in _shown(answer, rows):
         base, place = own_name(shown.name, answer.sides)
         if place is None:
             below = [""] * (len(places) - 1)
-            columns.append(Column(shown.head, [line for text in shown.cells for line in (text, *below)], shown.right))
+            columns.append(
+                GridColumn(shown.head, [line for text in shown.cells for line in (text, *below)], shown.right)
+            )
         elif base not in {"run", "epoch"}:
             sides.setdefault(shown.head.replace(shown.name, base, 1), {})[place] = shown
     examples = {str(value) for index, value in same.items() if answer.columns[index].startswith("examples_")}
     if len(examples) == 1:
         sides.pop("examples", None)
-    columns.append(Column("table", [at_epoch(*order) for _ in rows for order in answer.order], False))
+    columns.append(GridColumn("table", [at_epoch(*order) for _ in rows for order in answer.order], False))
     # What the comparison is about comes first, and so goes last where there is little room.
     for head in sorted(sides, key=lambda head: head not in {"guess", "truth"} and not head.startswith("scores ")):
-        held = sides[head]
+        parts = sides[head]
         blank = [""] * len(rows)
-        lines = zip(*(held[place].cells if place in held else blank for place in places), strict=True)
-        right = all(shown.right for shown in held.values())
-        columns.append(Column(head, [text for row in lines for text in row], right))
+        lines = zip(*(parts[place].cells if place in parts else blank for place in places), strict=True)
+        right = all(shown.right for shown in parts.values())
+        columns.append(GridColumn(head, [text for row in lines for text in row], right))
     return Grid(columns, f"examples {cell(min(examples))}" if len(examples) == 1 else "")
 
 
@@ -76,36 +78,36 @@ def beside(answer: Answer, rows: Sequence[Row], width: int) -> list[Grid]:
     run, epoch = answer.columns.index("run"), answer.columns.index("epoch")
     if len(answer.order) < 2 or not rows or not all(isinstance(row[at], _LABEL) for row in rows):
         return []
-    found = {(row[run], row[epoch], row[at]): row for row in rows}
+    by_key = {(row[run], row[epoch], row[at]): row for row in rows}
     keys = ordered((row[at] for row in rows), answer.classes)
-    for apart in ([Column("", [""] * len(keys), False)], []):
+    for apart in ([GridColumn("", [""] * len(keys), False)], []):
         columns = [_key(answer, at, keys, "\n")]
         for number, order in enumerate(answer.order):
-            columns += [*(apart if number else ()), *_side(answer, found, order, keys, f"{at_epoch(*order)}\n")]
+            columns += [*(apart if number else ()), *_side(answer, by_key, order, keys, f"{at_epoch(*order)}\n")]
         if not Grid(columns).too_wide(width):
             return [Grid(columns)]
-    own = {order: [key for key in keys if (*order, key) in found] for order in answer.order}
+    own = {order: [key for key in keys if (*order, key) in by_key] for order in answer.order}
     return [
-        Grid([_key(answer, at, held), *_side(answer, found, order, held)], f"\n{at_epoch(*order)}")
-        for order, held in own.items()
+        Grid([_key(answer, at, present), *_side(answer, by_key, order, present)], f"\n{at_epoch(*order)}")
+        for order, present in own.items()
     ]
 
 
-def _key(answer: Answer, at: int, keys: Sequence[Any], above: str = "") -> Column:
-    return Column(above + cell(answer.columns[at]), [brief(key) or "none" for key in keys], answer.numeric[at])
+def _key(answer: Answer, at: int, keys: Sequence[Any], above: str = "") -> GridColumn:
+    return GridColumn(above + cell(answer.columns[at]), [brief(key) or "none" for key in keys], answer.numeric[at])
 
 
 def _side(
-    answer: Answer, found: Mapping[Any, Row], order: tuple[str, int], keys: Sequence[Any], title: str = ""
-) -> Iterator[Column]:
+    answer: Answer, by_key: Mapping[Any, Row], order: tuple[str, int], keys: Sequence[Any], title: str = ""
+) -> Iterator[GridColumn]:
     """The columns of one table, but its key; a dot where it has no row of that key."""
     said = {"run", "epoch", answer.drawn[1][0] if answer.drawn else ""}
     others = [index for index, name in enumerate(answer.columns) if name not in said]
     for place, index in enumerate(others):
-        rows = [found.get((*order, key)) for key in keys]
+        rows = [by_key.get((*order, key)) for key in keys]
         none = "·" if place == 0 else ""
         above = "" if not title else title if place == 0 else "\n"
-        yield Column(
+        yield GridColumn(
             above + cell(answer.columns[index]),
             [brief(row[index]) if row else none for row in rows],
             answer.numeric[index],
@@ -125,21 +127,23 @@ def matrices(answer: Answer, rows: Sequence[Row], width: int) -> list[Grid]:
     for numbered in (False, True):
         grids: list[Grid] = []
         for order in answer.order:
-            held = {(row[down], row[across]): row[count] for row in rows if (row[run], row[epoch]) == order}
-            labels = ordered((label for pair in held for label in pair), answer.classes)
-            grids.append(_matrix(f"{at_epoch(*order)}\n{corner}", held, labels, numbered))
+            counts = {(row[down], row[across]): row[count] for row in rows if (row[run], row[epoch]) == order}
+            labels = ordered((label for pair in counts for label in pair), answer.classes)
+            grids.append(_matrix(f"{at_epoch(*order)}\n{corner}", counts, labels, numbered))
         if not any(grid.too_wide(width) or len(grid.columns) > _WIDEST_MATRIX + 1 for grid in grids):
             return grids
     return []
 
 
-def _matrix(title: str, held: Mapping[tuple[Any, Any], Any], labels: Sequence[Any], numbered: bool) -> Grid:
+def _matrix(title: str, counts: Mapping[tuple[Any, Any], Any], labels: Sequence[Any], numbered: bool) -> Grid:
     heads = [str(number) if numbered else cell(label) or "none" for number, label in enumerate(labels)]
-    present = [place for place, label in enumerate(labels) if any(pair[0] == label for pair in held)]
+    present = [place for place, label in enumerate(labels) if any(pair[0] == label for pair in counts)]
     said = [f"{heads[place]} {cell(labels[place])}" if numbered else cell(labels[place]) for place in present]
-    columns = [Column(title, said, False)]
+    columns = [GridColumn(title, said, False)]
     for head, label in zip(heads, labels, strict=True):
-        columns.append(Column(f"\n{head}", [cell(held.get((labels[place], label), "·")) for place in present], True))
+        columns.append(
+            GridColumn(f"\n{head}", [cell(counts.get((labels[place], label), "·")) for place in present], True)
+        )
     return Grid(columns)
 
 
@@ -150,13 +154,15 @@ def _shown(answer: Answer, rows: Sequence[Row], without: Iterable[int] = ()) -> 
         base, _ = own_name(name, answer.sides)
         if is_score(base) and answer.numeric[index]:
             scores.setdefault(name.removeprefix(base), []).append(index)
-    folded = {held[0]: (side, held) for side, held in scores.items() if len(held) > _FEW_SCORES}
-    skipped = {*without, *(index for _, held in folded.values() for index in held[1:])}
+    folded = {indexes[0]: (side, indexes) for side, indexes in scores.items() if len(indexes) > _FEW_SCORES}
+    skipped = {*without, *(index for _, indexes in folded.values() for index in indexes[1:])}
     for index, name in enumerate(answer.columns):
         if index in folded:
-            side, held = folded[index]
-            first, last = (score_index(own_name(answer.columns[end], answer.sides)[0]) for end in (held[0], held[-1]))
-            cells = [bars([row[score] for score in held], 1) for row in rows]
+            side, indexes = folded[index]
+            first, last = (
+                score_index(own_name(answer.columns[end], answer.sides)[0]) for end in (indexes[0], indexes[-1])
+            )
+            cells = [bars([row[score] for score in indexes], 1) for row in rows]
             yield _Shown(f"scores{side}", f"scores{side} {first}…{last}", cells, False)
         elif index not in skipped:
             yield _Shown(cell(name), cell(name), [brief(row[index]) for row in rows], answer.numeric[index])
@@ -169,7 +175,7 @@ _WIDTH = 160  # of what is no terminal: a file, a pipe
 
 
 @dataclass(frozen=True)
-class Drawn:
+class Extent:
     """What of an answer was drawn: so many rows of so many, in so many characters; hidden are the columns left out."""
 
     shown: int
@@ -191,7 +197,7 @@ def _escaped(value: object) -> str:
     return "<br>".join(re.sub(_MARKS, r"\\\1", cell(line)) for line in lines)
 
 
-def terminal(answer: Answer, out: IO[str], limit: int) -> Drawn:
+def terminal(answer: Answer, out: IO[str], limit: int) -> Extent:
     """Draw an answer as wide as the terminal is, at most `limit` of its rows; one drawn as a whole is not cut."""
     width = shutil.get_terminal_size((_WIDTH, 24)).columns
     how = answer.drawn[0] if answer.drawn is not None else ""
@@ -205,7 +211,7 @@ def terminal(answer: Answer, out: IO[str], limit: int) -> Drawn:
         arranged = under if how == "under" and answer.sides > 1 else plain
         grids = [arranged(answer, shown, same)]
     hidden = dict.fromkeys(name for grid in grids for name in grid.print(out, width))
-    return Drawn(len(shown), total, width, tuple(hidden))
+    return Extent(len(shown), total, width, tuple(hidden))
 
 
 def _rest(answer: Answer, shown: Sequence[Row], rows: Iterable[Row]) -> tuple[int, dict[int, object]]:

@@ -46,8 +46,8 @@ def margins(counts: Counts, labels: Sequence[Any]) -> Margins:
 
 def mistakes(counts: Counts) -> list[tuple[int, Any, Any]]:
     """What was guessed instead of what, (how often, truth, guess), the most common first."""
-    found = [(value, one, other) for (one, other), value in counts.items() if one != other and value]
-    return sorted(found, key=lambda mistake: -mistake[0])
+    triples = [(value, one, other) for (one, other), value in counts.items() if one != other and value]
+    return sorted(triples, key=lambda mistake: -mistake[0])
 
 
 def half(counts: Counts) -> int:

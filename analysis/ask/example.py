@@ -1,4 +1,4 @@
-"""One example: what was said of it, what the store has of it, and the images of some; as SQL for `asking.sql`."""
+"""One example: what was said of it, what the store has of it, and the images of some; as SQL for `statements.sql`."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass

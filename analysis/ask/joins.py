@@ -103,18 +103,18 @@ def joined(
 def _single(selection: Selection) -> Epoch:
     """The one epoch of a selection that can be joined; raises BadInput for several."""
     if len(selection.epochs) != 1:
-        held = listing(epoch.epoch for epoch in selection.epochs)
+        numbers = listing(epoch.epoch for epoch in selection.epochs)
         one = reference(selection.run, selection.table, "last")
-        raise BadInput(f"{selection.name} is several epochs ({held}); a join takes one, as in {one}")
+        raise BadInput(f"{selection.name} is several epochs ({numbers}); a join takes one, as in {one}")
     return selection.epochs[0]
 
 
 def _refuse_duplicates(join: Join, reports: Sequence[JoinReport]) -> None:
     if join.allow_duplicates:
         return
-    found = {report.left: report.duplicates_left for report in reports}
-    found.update({report.right: report.duplicates_right for report in reports})
-    if repeated := [f"{name} has {count:,} rows with a repeated key" for name, count in found.items() if count]:
+    duplicates = {report.left: report.duplicates_left for report in reports}
+    duplicates.update({report.right: report.duplicates_right for report in reports})
+    if repeated := [f"{name} has {count:,} rows with a repeated key" for name, count in duplicates.items() if count]:
         raise BadInput(
             f"{'; '.join(repeated)} ({', '.join(join.key)}), so the join would multiply rows; "
             "name another key, or allow it with --allow-duplicates"
@@ -124,22 +124,22 @@ def _refuse_duplicates(join: Join, reports: Sequence[JoinReport]) -> None:
 def _named(join: Join, tables: Sequence[Relation]) -> tuple[str, ...]:
     """The key's columns as the first table calls them; raises BadInput where a table lacks one."""
     own = [{folded(name): name for name in table.columns if name != WRONG} for table in tables]
-    common = [name for name in tables[0].columns if all(folded(name) in held for held in own) and name != PLACE]
-    if missing := [name for name in join.key if any(folded(name) not in held for held in own)]:
+    common = [name for name in tables[0].columns if all(folded(name) in columns for columns in own) and name != PLACE]
+    if missing := [name for name in join.key if any(folded(name) not in columns for columns in own)]:
         raise BadInput(f"not all tables have the column {missing[0]!r} to join on; all have: {listing(common)}")
     return tuple(own[0][folded(name)] for name in join.key)
 
 
 def _keys(join: Join, epochs: Sequence[Epoch], tables: Sequence[Relation], letter: str) -> tuple[list[str], Kind]:
     """The key of each side as SQL, and what it holds: text where the sides' kinds differ."""
-    found: list[list[tuple[str, Kind]]] = []
+    sides: list[list[tuple[str, Kind]]] = []
     types: set[str] = set()
     for side, epoch, table in zip(letter, epochs, tables, strict=True):
-        held = {folded(name): name for name in table.columns}
-        named = [held[folded(name)] for name in join.key]
-        found.append([(f"{side}.{identifier(name)}", table.columns[name]) for name in named])
+        columns = {folded(name): name for name in table.columns}
+        named = [columns[folded(name)] for name in join.key]
+        sides.append([(f"{side}.{identifier(name)}", table.columns[name]) for name in named])
         types |= {arrow for name, arrow in columns_of(epoch) if name in named}
-    kinds = {kind for side in found for _, kind in side} - ({"other"} if "null" in types else set())
+    kinds = {kind for side in sides for _, kind in side} - ({"other"} if "null" in types else set())
     kind: Kind = min(kinds) if len(kinds) == 1 and kinds <= {"number", "text", "boolean", "date"} else "text"
     # A whole number and a real one are compared as what both can be, so that equal is equal for all of them.
     real = kind == "number" and len({arrow.startswith(_REAL) for arrow in types - {"null"}}) > 1
@@ -149,7 +149,7 @@ def _keys(join: Join, epochs: Sequence[Epoch], tables: Sequence[Relation], lette
             return f"CAST({sql} AS DOUBLE)" if real else sql
         return as_text(sql, own) if kind == "text" else sql
 
-    texts = [[value(*each) for each in side] for side in found]
+    texts = [[value(*each) for each in side] for side in sides]
     return [side[0] if len(side) == 1 else f"coalesce({', '.join(side)})" for side in texts], kind
 
 
@@ -162,7 +162,7 @@ def _columns(
     """
     key, (keys, kind) = join.key[0], made
     value = keys[0] if join.how == "inner" else f"coalesce({', '.join(keys)})"
-    found: dict[str, tuple[str, Kind]] = {key: (value, kind)}
+    columns: dict[str, tuple[str, Kind]] = {key: (value, kind)}
     names = dict.fromkeys(name for table in tables for name in table.columns)
     for name in [*(name for name in names if name not in _LAST), *(name for name in _LAST if name in names)]:
         if len(join.key) == 1 and _is(name, key):
@@ -171,8 +171,8 @@ def _columns(
             if name in table.columns:
                 if _is(f"{name}_{side}", key):
                     raise BadInput(f"two columns would be called {key!r}; join on another key")
-                found[f"{name}_{side}"] = (f"{side}.{identifier(name)}", table.columns[name])
-    return found
+                columns[f"{name}_{side}"] = (f"{side}.{identifier(name)}", table.columns[name])
+    return columns
 
 
 def _is(name: str, other: str) -> bool:
@@ -195,7 +195,7 @@ def _from(join: Join, sides: Sequence[Side]) -> str:
             parts.append(part)
         else:
             part = f"({part})" if len(group) > 1 else part
-            held = before[0] if join.how == "inner" or len(before) == 1 else f"coalesce({', '.join(before)})"
-            parts.append(f"{'JOIN' if join.how == 'inner' else 'FULL JOIN'} {part} ON {key} = {held}")
+            earlier = before[0] if join.how == "inner" or len(before) == 1 else f"coalesce({', '.join(before)})"
+            parts.append(f"{'JOIN' if join.how == 'inner' else 'FULL JOIN'} {part} ON {key} = {earlier}")
         before.append(key)
     return "\n".join(parts)

@@ -72,23 +72,23 @@ def _report(
     a, b = left.epoch, right.epoch
     by_id = key == "id"
     if by_id and a.unique and b.unique and a.ids == b.ids:
-        found = JoinReport(left.name, right.name, key, a.rows, same_examples=True, by_position=True)
+        report = JoinReport(left.name, right.name, key, a.rows, same_examples=True, by_position=True)
         if a.examples == b.examples and a.examples is not None:  # the records say so: nothing to count
-            return found
+            return report
         tables = {name: relations[name] for name in (left.table, right.table)}
         truths = _TRUTHS.format(left=identifier(left.table), right=identifier(right.table))
-        found = replace(found, truths_differ=_first(con, f"WITH {ctes(tables)} {truths}")[0])
+        report = replace(report, truths_differ=_first(con, f"WITH {ctes(tables)} {truths}")[0])
     elif by_id and _same_set(a, b):
-        found = JoinReport(left.name, right.name, key, a.rows)
+        report = JoinReport(left.name, right.name, key, a.rows)
     else:
-        found = _counted(con, relations, left, right, key)
+        report = _counted(con, relations, left, right, key)
     if not by_id:
-        whole = found.only_left + found.only_right + found.nulls_left + found.nulls_right == 0
-        return replace(found, same_examples=whole and found.matched > 0 if key == "digest" else None)
-    same = _same_content(con, a, b, found.matched)
+        whole = report.only_left + report.only_right + report.nulls_left + report.nulls_right == 0
+        return replace(report, same_examples=whole and report.matched > 0 if key == "digest" else None)
+    same = _same_content(con, a, b, report.matched)
     if same is not None:
-        same = same and found.only_left + found.only_right == 0
-    return replace(found, same_examples=same)
+        same = same and report.only_left + report.only_right == 0
+    return replace(report, same_examples=same)
 
 
 def _same_set(a: Epoch, b: Epoch) -> bool:
@@ -133,8 +133,8 @@ def _other(count: int, epoch: Epoch) -> str:
 
 
 def _first(con: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
-    found = con.execute(sql).fetchone()
-    return found if found is not None else ()
+    row = con.execute(sql).fetchone()
+    return row if row is not None else ()
 
 
 def _same_content(con: duckdb.DuckDBPyConnection, a: Epoch, b: Epoch, matched: int) -> bool | None:

@@ -38,16 +38,16 @@ class Option:
     def read(self, value: object) -> Any:
         """The value in the option's type, read from text where it is text; raises BadInput for one that is not."""
         try:
-            found = value.item() if hasattr(value, "item") else value  # a NumPy scalar
-            if isinstance(found, str):
-                found = _TYPES[self.type](found)
-            if found is None:
+            typed = value.item() if hasattr(value, "item") else value  # a NumPy scalar
+            if isinstance(typed, str):
+                typed = _TYPES[self.type](typed)
+            if typed is None:
                 return None
-            if isinstance(found, _PLAIN[self.type]) and not isinstance(found, bool):
+            if isinstance(typed, _PLAIN[self.type]) and not isinstance(typed, bool):
                 if self.type == "float":
-                    return float(found)
-                if self.type != "int" or -(2**63) <= found < 2**63:
-                    return found
+                    return float(typed)
+                if self.type != "int" or -(2**63) <= typed < 2**63:
+                    return typed
         except (ValueError, OverflowError):
             pass
         raise BadInput(f"{self.name} {value!r} is not of type {self.type}")
@@ -105,8 +105,8 @@ def read(name: str, text: str) -> Question:
     header: dict[str, str] = {}
     rest: list[str] = []
     for line in comments[1:]:
-        if found := _HEADER.fullmatch(line):
-            header[_one_of(name, "a header line", found["key"], _KEYS)] = found["value"].strip()
+        if match := _HEADER.fullmatch(line):
+            header[_one_of(name, "a header line", match["key"], _KEYS)] = match["value"].strip()
         elif line.removeprefix("--").lstrip().startswith("$"):
             option = _option(name, line, {*options, *_TAKEN})
             options[option.name] = option
@@ -125,12 +125,14 @@ def read(name: str, text: str) -> Question:
 
 
 def _sources(store: Path) -> dict[str, Traversable]:
-    found: dict[str, Traversable] = {}
+    sources: dict[str, Traversable] = {}
     for folder in (files("secondguess.analysis") / "sql", store / "questions"):
         if folder.is_dir():
             own = {path.name.removesuffix(".sql"): path for path in folder.iterdir() if path.name.endswith(".sql")}
-            found.update({name: own[name] for name in sorted(own) if name not in found and not name.startswith(".")})
-    return found
+            sources.update(
+                {name: own[name] for name in sorted(own) if name not in sources and not name.startswith(".")}
+            )
+    return sources
 
 
 def _one_of(name: str, key: str, value: str, allowed: tuple[str, ...]) -> str:
@@ -154,13 +156,13 @@ def _drawn(name: str, text: str) -> tuple[str, tuple[str, ...]]:
 
 
 def _option(name: str, line: str, taken: set[str]) -> Option:
-    found = _OPTION.fullmatch(line)
-    if found is None:
+    match = _OPTION.fullmatch(line)
+    if match is None:
         raise BadInput(f"question {name!r}: {line!r} is no option; write -- $name int|float|text|date = default  help")
-    if found["name"] in taken:
-        raise BadInput(f"question {name!r}: an option cannot be called {found['name']!r}, which there is already")
-    option = Option(found["name"], found["type"], None, found["help"])
+    if match["name"] in taken:
+        raise BadInput(f"question {name!r}: an option cannot be called {match['name']!r}, which there is already")
+    option = Option(match["name"], match["type"], None, match["help"])
     try:
-        return replace(option, default=None if found["default"] == "null" else option.read(found["default"].strip("'")))
+        return replace(option, default=None if match["default"] == "null" else option.read(match["default"].strip("'")))
     except BadInput as error:
         raise BadInput(f"question {name!r}: the default of {error}") from None

@@ -54,7 +54,7 @@ def parse(text: str) -> TableRef:
 
 
 @dataclass(frozen=True)
-class Named:
+class Referent:
     """What a reference names in a store, as far as there is such a thing.
 
     selection is None where it names no epoch that there is; epochs are all of its table, none where it names no table.
@@ -66,7 +66,7 @@ class Named:
     epochs: tuple[Epoch, ...] = ()
 
 
-def named(runs: Mapping[str, Run], text: str, epochs: str) -> Named:
+def named(runs: Mapping[str, Run], text: str, epochs: str) -> Referent:
     """What a reference names, as `resolve`, but for what it does not name; raises BadInput where it is none."""
     ref = parse(text)
     try:
@@ -74,13 +74,13 @@ def named(runs: Mapping[str, Run], text: str, epochs: str) -> Named:
     except SecondguessError:
         table = None
     if table is None:
-        return Named(text, ref, None)
-    held = {epoch.epoch: epoch for epoch in table.epochs}
+        return Referent(text, ref, None)
+    by_number = {epoch.epoch: epoch for epoch in table.epochs}
     try:
-        chosen = _chosen(text, held, epochs if ref.epoch is None else ref.epoch)
+        chosen = _chosen(text, by_number, epochs if ref.epoch is None else ref.epoch)
     except SecondguessError:
-        return Named(text, ref, None, table.epochs)
-    return Named(text, ref, Selection(table.run, table.table, chosen), table.epochs)
+        return Referent(text, ref, None, table.epochs)
+    return Referent(text, ref, Selection(table.run, table.table, chosen), table.epochs)
 
 
 def resolve(runs: Mapping[str, Run], text: str, epochs: str) -> Selection:
@@ -100,8 +100,8 @@ def select(run: Run, ref: TableRef, epochs: str) -> Selection:
         name = ref.table or _default_table(run.name, run.tables)
         if name not in run.tables:
             raise NotFound(f"run {run.name!r} has no table {name!r}; it has: {listing(run.tables) or 'none yet'}")
-        held = dict(sorted(run.tables[name].items()))
-        chosen = _chosen(whole_name(run.name, name), held, epochs if ref.epoch is None else ref.epoch)
+        by_number = dict(sorted(run.tables[name].items()))
+        chosen = _chosen(whole_name(run.name, name), by_number, epochs if ref.epoch is None else ref.epoch)
     except NotFound as error:
         if run.faults:
             raise Damaged(f"{error}; {run.faults[0]}") from None
@@ -123,24 +123,24 @@ def _default_table(run: str, tables: Mapping[str, object]) -> str:
     return next(iter(tables), DEFAULT_TABLE)
 
 
-def _chosen(name: str, held: Mapping[int, Epoch], epoch: int | str) -> tuple[Epoch, ...]:
+def _chosen(name: str, epochs: Mapping[int, Epoch], epoch: int | str) -> tuple[Epoch, ...]:
     if epoch == "all":
-        return tuple(held.values())
+        return tuple(epochs.values())
     if epoch == "last":
-        return (held[max(held)],)
+        return (epochs[max(epochs)],)
     if epoch == "best":
-        return (_best(name, held),)
-    if epoch not in held:
-        raise NotFound(f"{name} has no epoch {epoch}; it has: {listing(held)}")
-    return (held[int(epoch)],)
+        return (_best(name, epochs),)
+    if epoch not in epochs:
+        raise NotFound(f"{name} has no epoch {epoch}; it has: {listing(epochs)}")
+    return (epochs[int(epoch)],)
 
 
-def _best(name: str, held: Mapping[int, Epoch]) -> Epoch:
+def _best(name: str, epochs: Mapping[int, Epoch]) -> Epoch:
     """The epoch with the fewest errors, the earliest of equals."""
-    counted = [(epoch.errors, epoch.epoch) for epoch in held.values() if epoch.errors is not None]
+    counted = [(epoch.errors, epoch.epoch) for epoch in epochs.values() if epoch.errors is not None]
     if not counted:
         raise BadInput(f"{name} has no truth, so no epoch of it is best; name an epoch, or last")
-    return held[min(counted)[1]]
+    return epochs[min(counted)[1]]
 
 
 Runs = Mapping[str, Run]
@@ -174,48 +174,48 @@ def whole(selection: Selection) -> Selection:
 
 def present(selection: Selection) -> Selection:
     """The selection without the epochs whose file is gone; raises Damaged where none is left."""
-    found = whole(selection)
-    if selection.epochs and not found.epochs:
+    rest = whole(selection)
+    if selection.epochs and not rest.epochs:
         raise Damaged(f"{selection.name} is committed, but its file {selection.epochs[0].file} is missing; restore it")
-    return found
+    return rest
 
 
 def run_notes(runs: Iterable[Run]) -> list[str]:
     """What is wrong in the runs' folders: records that cannot be read, files that are gone."""
-    found: list[str] = []
+    notes: list[str] = []
     for run in runs:
         gone: dict[Path, list[Epoch]] = {}
         for epoch in (epoch for table in run.tables.values() for epoch in table.values()):
             if not epoch.file.is_file():
                 gone.setdefault(epoch.file, []).append(epoch)
-        found += run.faults
-        found += _renamed(run)
+        notes += run.faults
+        notes += _renamed(run)
         for file, epochs in gone.items():
             name = whole_name(epochs[0].run, epochs[0].table, listing(epoch.epoch for epoch in epochs))
-            found.append(f"left out {name}: {file} is missing")
-    return list(dict.fromkeys(found))
+            notes.append(f"left out {name}: {file} is missing")
+    return list(dict.fromkeys(notes))
 
 
 def _renamed(run: Run) -> list[str]:
     """Which columns of a run's tables have another name where they are asked about than in their files."""
-    found = []
+    notes = []
     for name, epochs in run.tables.items():
         for columns in dict.fromkeys(epoch.columns for epoch in epochs.values()):
             own = [column for column, _ in columns]
             pairs = zip(own, read_as(own), strict=True)
             table = whole_name(run.name, name)
-            found += [f"{table}: its column {old!r} is called {new!r}" for old, new in pairs if old != new]
-    return found
+            notes += [f"{table}: its column {old!r} is called {new!r}" for old, new in pairs if old != new]
+    return notes
 
 
 def row_notes(chosen: Iterable[Selection]) -> list[str]:
     """What the counts leave aside: rows with NaN scores, rows without a label."""
-    found = []
+    notes = []
     for epoch in (epoch for selection in chosen for epoch in selection.epochs):
         if epoch.nan_scores:
-            found.append(f"{epoch.name}: {epoch.nan_scores:,} of {epoch.rows:,} rows have NaN scores, so no confidence")
+            notes.append(f"{epoch.name}: {epoch.nan_scores:,} of {epoch.rows:,} rows have NaN scores, so no confidence")
         if epoch.unlabelled and epoch.errors is not None:
-            found.append(
+            notes.append(
                 f"{epoch.name}: {epoch.unlabelled:,} of {epoch.rows:,} rows are unlabelled, so neither right nor wrong"
             )
-    return found
+    return notes

@@ -66,10 +66,10 @@ def free_relation(name: str, runs: Mapping[str, Run], *, judged: bool = False) -
         return runs_relation(runs.values())
     if folded == "metrics":
         return scope.metrics(runs.values())
-    held = [selection for run in runs.values() for selection in tables_of(run)]
+    selections = [selection for run in runs.values() for selection in tables_of(run)]
     if folded == "examples":
-        return scope.examples(epoch for selection in held for epoch in selection.epochs)
-    if named := [selection for selection in held if selection.table.casefold() == folded]:
+        return scope.examples(epoch for selection in selections for epoch in selection.epochs)
+    if named := [selection for selection in selections if selection.table.casefold() == folded]:
         there = [selection for selection in map(whole, named) if selection.epochs]
         return scope.stacked(name, there or map(present, named), judged=judged)
     known = {run.casefold(): run for run in runs}
@@ -79,7 +79,7 @@ def free_relation(name: str, runs: Mapping[str, Run], *, judged: bool = False) -
         table = next((table for table in run.tables if table.casefold() == (ref.table or "").casefold()), ref.table)
         selection = present(select(run, replace(ref, table=table), "all"))
         return scope.stacked(name, [selection], judged=judged)
-    raise NotFound(_no_relation(name, runs, sorted({selection.table for selection in held})))
+    raise NotFound(_no_relation(name, runs, sorted({selection.table for selection in selections})))
 
 
 def _no_relation(name: str, runs: Mapping[str, Run], tables: Sequence[str]) -> str:

@@ -60,8 +60,8 @@ def all_files(relations: Mapping[str, Relation]) -> frozenset[Path]:
 
 def shared_classes(relations: Iterable[Relation]) -> tuple[str, ...]:
     """The names behind score_0, score_1, … where all relations with scores agree on them."""
-    found = {relation.classes for relation in relations if relation.classes}
-    return min(found) if len(found) == 1 else ()
+    class_lists = {relation.classes for relation in relations if relation.classes}
+    return min(class_lists) if len(class_lists) == 1 else ()
 
 
 def stacked(
@@ -124,13 +124,13 @@ def columns_of(epoch: Epoch) -> list[tuple[str, str]]:
 
 def columns(epochs: Iterable[Epoch], scores: int) -> dict[str, str]:
     """Each column of the stack, its SQL type, "" where only the file knows it; names that differ in case are one."""
-    found: dict[str, tuple[str, set[str]]] = {}
+    kinds_by_name: dict[str, tuple[str, set[str]]] = {}
     for name, kind in (column for epoch in epochs for column in columns_of(epoch)):
-        found.setdefault(folded(name), (name, set()))[1].add(kind)
-    label = next((_common(found[name][1]) for name in ("guess", "truth") if name in found), "VARCHAR")
+        kinds_by_name.setdefault(folded(name), (name, set()))[1].add(kind)
+    label = next((_common(kinds_by_name[name][1]) for name in ("guess", "truth") if name in kinds_by_name), "VARCHAR")
     types = {**_STANDARD, "guess": label, "truth": label}
     types.update({score_column(index): "FLOAT" for index in range(scores)})
-    for low, (name, kinds) in found.items():
+    for low, (name, kinds) in kinds_by_name.items():
         if low not in types and not is_score(low):
             types[name] = _common(kinds)
     if any(epoch.examples for epoch in epochs):
@@ -138,21 +138,25 @@ def columns(epochs: Iterable[Epoch], scores: int) -> dict[str, str]:
     return types
 
 
-def _common(kinds: set[str]) -> str:
+def _common(arrow_types: set[str]) -> str:
     """The SQL type that holds a column of these Arrow types; "" leaves it to DuckDB."""
-    held = {kind_of(kind) for kind in kinds - {"null"}}
-    if kinds & _TEXT or len(held) > 1 or (held == {"date"} and len({kind.partition("[")[0] for kind in kinds}) > 1):
+    kinds = {kind_of(kind) for kind in arrow_types - {"null"}}
+    if (
+        arrow_types & _TEXT
+        or len(kinds) > 1
+        or (kinds == {"date"} and len({kind.partition("[")[0] for kind in arrow_types}) > 1)
+    ):
         return "VARCHAR"
-    return _SQL_TYPES.get(min(kinds), "") if len(kinds) == 1 else ""
+    return _SQL_TYPES.get(min(arrow_types), "") if len(arrow_types) == 1 else ""
 
 
 def _kinds(epochs: Iterable[Epoch], types: Mapping[str, str]) -> dict[str, Kind]:
     """What each column of the stack holds."""
-    held: dict[str, set[str]] = {}
+    arrow_types: dict[str, set[str]] = {}
     for name, kind in (column for epoch in epochs for column in columns_of(epoch)):
-        held.setdefault(folded(name), set()).add(kind)
+        arrow_types.setdefault(folded(name), set()).add(kind)
     known = {"VARCHAR": "string", "BIGINT": "int64", "INTEGER": "int32", "FLOAT": "float", "DOUBLE": "double"}
-    return {name: kind_of(known.get(sql) or min(held[folded(name)])) for name, sql in types.items()}
+    return {name: kind_of(known.get(sql) or min(arrow_types[folded(name)])) for name, sql in types.items()}
 
 
 def _select(
@@ -166,7 +170,7 @@ def _select(
     first = group[0]
     run = names[first.run, first.table]
     read = zip(columns_of(first), first.columns, strict=True)
-    own = {folded(name): held for (name, _), held in read if not is_score(name)}
+    own = {folded(name): file_column for (name, _), file_column in read if not is_score(name)}
     judged = wrong("guess", "truth") if {"guess", "truth"} <= own.keys() else "CAST(NULL AS BOOLEAN)"
     # Class by class, so that score_3 is the same class in every branch, whatever its place in the file.
     scores = {score_column(classes.index(name)): score_column(index) for index, name in enumerate(_classes(first))}
@@ -193,9 +197,9 @@ def _select(
     return f"SELECT {', '.join(items)}\nFROM {read_parquet(files, *options)}{where}"
 
 
-def _own(name: str, sql: str, held: tuple[str, str]) -> str:
+def _own(name: str, sql: str, file_column: tuple[str, str]) -> str:
     """A column of a file, which has it by this name and Arrow type, with the name and SQL type of the relation."""
-    source, kind = held
+    source, kind = file_column
     column = identifier(name if folded(source) == folded(name) else source)
     if sql == "VARCHAR" and kind not in _TEXT:
         return f"{as_text(column, kind_of(kind))} AS {identifier(name)}"
@@ -213,12 +217,12 @@ def same_labels(epochs: Iterable[Epoch]) -> None:
     first: dict[str, tuple[bool, str, str]] = {}
     for epoch in epochs:
         for name, kind in epoch.columns:
-            found = (kind in _TEXT, kind, epoch.name)
-            known = first.setdefault(name, found)
-            if name in {"guess", "truth"} and known[0] != found[0]:
+            here = (kind in _TEXT, kind, epoch.name)
+            known = first.setdefault(name, here)
+            if name in {"guess", "truth"} and known[0] != here[0]:
                 raise BadInput(
-                    f"{name} is {known[1]} in {known[2]}, but {found[1]} in {found[2]}, so these cannot be read "
-                    f'together; name one of them, as in FROM "{found[2]}"'
+                    f"{name} is {known[1]} in {known[2]}, but {here[1]} in {here[2]}, so these cannot be read "
+                    f'together; name one of them, as in FROM "{here[2]}"'
                 )
 
 

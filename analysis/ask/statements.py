@@ -39,28 +39,28 @@ def question(
     values = asked.values(given)
     runs, chosen = _tables_asked(store, asked, refs, known)
     names = scope.run_names(runs, chosen)
-    found = _inspected(con, asked)
+    select = _inspected(con, asked)
     notes = [*run_notes(runs[selection.run] for selection in chosen), *row_notes(chosen)]
     relations: dict[str, Relation] = {}
     reports: tuple[JoinReport, ...] = ()
     sides = 1
-    for name in found.relations:
+    for name in select.relations:
         if folded(name) == "joined":
             if len(chosen) < 2:
                 raise BadInput(f"joined is tables side by side; name two, not {len(chosen)}")
             from secondguess.analysis.ask import joins
 
-            judged = any(found.names(f"{WRONG}_{side}") for side in joins.letters(len(chosen)))
+            judged = any(select.names(f"{WRONG}_{side}") for side in joins.letters(len(chosen)))
             side_by_side = joins.joined(con, chosen, joins.Join(), judged=judged, run_names=names)
             relations.update(side_by_side.relations)
             reports, sides = side_by_side.reports, len(side_by_side.tables)
         else:
-            relations[name] = _question_relation(name, chosen, runs, found.names(WRONG))
+            relations[name] = _question_relation(name, chosen, runs, select.names(WRONG))
     epochs = [epoch for selection in chosen for epoch in selection.epochs]
     return Statement(
         scope=scope.ctes(relations),
-        body=found.text,
-        parameters=found.parameters,
+        body=select.text,
+        parameters=select.parameters,
         values=values,
         files=scope.all_files(relations),
         notes=tuple(notes),
@@ -69,7 +69,7 @@ def question(
         drawn=asked.drawn,
         reports=reports,
         sides=sides,
-        passages=(Passage(f"the question {asked.name}", asked.sql, length=len(found.text.encode())),),
+        passages=(Passage(f"the question {asked.name}", asked.sql, length=len(select.text.encode())),),
     )
 
 
@@ -78,29 +78,29 @@ def sql(con: duckdb.DuckDBPyConnection, store: Path, text: str, known: Runs | No
 
     known are the store's runs where they are listed already.
     """
-    found = guard.inspect(con, text)
-    if found.parameters:
-        first = found.parameters[0]
+    select = guard.inspect(con, text)
+    if select.parameters:
+        first = select.parameters[0]
         reason = f"the SQL has the parameter ${first.name}, which nothing fills; write its value"
         raise BadInput(reason, fault=Passage(FREE_SQL, text).fault(reason, first.start, first.length))
     runs, _ = listed(store, lambda runs: [selection for run in runs.values() for selection in tables_of(run)], known)
-    relations = {name: _free(name, runs, text, found) for name in found.relations}
+    relations = {name: _free(name, runs, text, select) for name in select.relations}
     return Statement(
         scope=scope.ctes(relations),
-        body=found.text,
+        body=select.text,
         files=scope.all_files(relations),
         notes=tuple(run_notes(runs.values())),
         classes=scope.shared_classes(relations.values()),
-        passages=(Passage(FREE_SQL, text, length=len(found.text.encode())),),
+        passages=(Passage(FREE_SQL, text, length=len(select.text.encode())),),
     )
 
 
-def _free(name: str, runs: Runs, text: str, found: guard.Inspected) -> Relation:
+def _free(name: str, runs: Runs, text: str, select: guard.Inspected) -> Relation:
     """A relation that a person's SQL names."""
     try:
-        return free_relation(name, runs, judged=found.names(WRONG))
+        return free_relation(name, runs, judged=select.names(WRONG))
     except SecondguessError as error:
-        error.fault = Passage(FREE_SQL, text).fault(str(error), *found.places[name], name)
+        error.fault = Passage(FREE_SQL, text).fault(str(error), *select.places[name], name)
         raise
 
 
@@ -119,8 +119,8 @@ def _tables_asked(
     if not least <= len(refs) <= (len(refs) if most is None else most):
         takes = f"{least}" if most == least else f"{least} or more" if most is None else f"{least} to {most}"
         raise BadInput(f"{asked.name} takes {takes} table references, as in cnn@5; {len(refs)} given")
-    runs, found = listed(store, lambda runs: [resolve(runs, ref, asked.epochs) for ref in refs], known)
-    chosen = [present(selection) for selection in found]
+    runs, selections = listed(store, lambda runs: [resolve(runs, ref, asked.epochs) for ref in refs], known)
+    chosen = [present(selection) for selection in selections]
     for selection in chosen:
         if asked.truth and all(epoch.errors is None for epoch in selection.epochs):
             raise BadInput(f"{selection.name} has no truth, so nothing in it is right or wrong; {asked.name} needs it")
@@ -129,16 +129,16 @@ def _tables_asked(
 
 def _inspected(con: duckdb.DuckDBPyConnection, asked: Question) -> guard.Inspected:
     try:
-        found = guard.inspect(con, asked.sql)
+        select = guard.inspect(con, asked.sql)
     except Refused as error:
         raise Refused(f"question {asked.name!r}: {error}", fault=error.fault) from None
     known = {option.name for option in asked.options}
-    if unknown := [parameter.name for parameter in found.parameters if parameter.name not in known]:
+    if unknown := [parameter.name for parameter in select.parameters if parameter.name not in known]:
         raise BadInput(
             f"question {asked.name!r} uses ${unknown[0]}, which its header does not have; "
             f"add the line -- ${unknown[0]} int = null"
         )
-    return found
+    return select
 
 
 def _question_relation(name: str, chosen: Sequence[Selection], runs: Runs, judged: bool) -> Relation:

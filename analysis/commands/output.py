@@ -17,7 +17,7 @@ from secondguess.analysis.schema import is_score, own_name
 
 
 @dataclass(frozen=True)
-class How:
+class OutputOptions:
     """How to give an answer: form is table, json, csv, markdown or None; rows the most a table draws.
 
     report is a file for what joins did, as JSON; chart one for the answer's chart, .svg, .png or .html.
@@ -31,41 +31,41 @@ class How:
     chart: Path | None = None
 
 
-def give(build: Build, store: Path, how: How) -> None:
+def give(build: Build, store: Path, options: OutputOptions) -> None:
     """Answer on stdout, or in a file; the SQL, notes and what was left out go to stderr. Raises SecondguessError."""
-    form = files.format_of(how.file, how.form) if how.file is not None else how.form or "table"
-    if form == "parquet" and how.file is None:
+    form = files.format_of(options.file, options.form) if options.file is not None else options.form or "table"
+    if form == "parquet" and options.file is None:
         raise BadInput("Parquet is no text; name a file for it, as in -o answer.parquet")
-    given = [file for file in (how.file, how.report, how.chart) if file is not None]
+    given = [file for file in (options.file, options.report, options.chart) if file is not None]
     if len({file.resolve() for file in given}) < len(given):
         raise BadInput(f"{given[0]} would be written twice; give each thing a file of its own")
-    beside = [files.folder(how.file)] if how.file is not None else []
+    beside = [files.folder(options.file)] if options.file is not None else []
     for file in (*given, *beside):
         if file.resolve().is_relative_to(store.resolve()):
             raise BadInput(f"{file} lies in the store, which only recording writes to; name a file outside {store}")
-    if form == "parquet" and how.file is not None:
+    if form == "parquet" and options.file is not None:
         with answered(build, batches) as (statement, reader):
-            _tell(statement, how)
-            with files.replaced(how.file) as part:
+            _tell(statement, options)
+            with files.replaced(options.file) as part:
                 count = files.write_parquet(reader, part)
-            _say(f"{_comment(how)}wrote {_rows(count)} to {how.file}")
+            _say(f"{_comment(options)}wrote {_rows(count)} to {options.file}")
         return
-    with answered(build, page) as (statement, (found, total)):
-        answer = _answer(found, statement)
-        if how.chart is not None:
-            answer = _charted(answer, how.chart)
-        _tell(statement, how, answer.columns)
-        if how.file is not None:
-            with files.replaced(how.file) as part, part.open("w", encoding="utf-8", newline="") as out:
-                count = files.write_text(files.beside(how.file, form, answer), form, out)
+    with answered(build, page) as (statement, (result, total)):
+        answer = _answer(result, statement)
+        if options.chart is not None:
+            answer = _charted(answer, options.chart)
+        _tell(statement, options, answer.columns)
+        if options.file is not None:
+            with files.replaced(options.file) as part, part.open("w", encoding="utf-8", newline="") as out:
+                count = files.write_text(files.beside(options.file, form, answer), form, out)
             some = "" if total is None or total == count else f" ({_part(count, total, statement)})"
-            _say(f"{_comment(how)}wrote {_rows(count)} to {how.file}{some}")
+            _say(f"{_comment(options)}wrote {_rows(count)} to {options.file}{some}")
         elif form == "table":
-            _to_terminal(answer, how, total, statement)
+            _to_terminal(answer, options, total, statement)
         else:
             count = files.write_text(answer, form, sys.stdout)
             if total is not None and total > count:
-                _say(_comment(how) + _part(count, total, statement))
+                _say(_comment(options) + _part(count, total, statement))
 
 
 def _charted(answer: Answer, path: Path) -> Answer:
@@ -91,28 +91,28 @@ def check(build: Build) -> None:
         pass
 
 
-def _tell(statement: Statement, how: How, columns: Sequence[str] = ()) -> None:
+def _tell(statement: Statement, options: OutputOptions, columns: Sequence[str] = ()) -> None:
     """Say what the reader of the answer should know; as comments where SQL is shown, which can be pasted with them."""
     notes = list(dict.fromkeys(statement.remarks))
     if any(is_score(own_name(name, statement.sides)[0]) for name in columns) and not all(
         map(str.isdigit, statement.classes)
     ):
         notes.append(f"score_0, score_1, … are the scores of: {listing(statement.classes)}")
-    if how.show_sql:
+    if options.show_sql:
         _say(statement.text + ";")
     for note in notes:
-        _say(_comment(how) + " ".join(note.splitlines()))
-    if how.report is not None:
-        with files.replaced(how.report) as part:
+        _say(_comment(options) + " ".join(note.splitlines()))
+    if options.report is not None:
+        with files.replaced(options.report) as part:
             reports = [report.as_dict() for report in statement.reports]
             part.write_text(json.dumps(reports, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 
 
-def _answer(found: Rows, statement: Statement) -> Answer:
+def _answer(result: Rows, statement: Statement) -> Answer:
     return Answer(
-        columns=found.columns,
-        numeric=[kind_of_sql(kind) == "number" for kind in found.types],
-        rows=found.rows,
+        columns=result.columns,
+        numeric=[kind_of_sql(kind) == "number" for kind in result.types],
+        rows=result.rows,
         drawn=statement.drawn,
         order=statement.order,
         classes=statement.classes,
@@ -120,16 +120,16 @@ def _answer(found: Rows, statement: Statement) -> Answer:
     )
 
 
-def _comment(how: How) -> str:
+def _comment(options: OutputOptions) -> str:
     """What begins a line on stderr that may be pasted together with shown SQL."""
-    return "-- " if how.show_sql else ""
+    return "-- " if options.show_sql else ""
 
 
-def _to_terminal(answer: Answer, how: How, total: int | None, statement: Statement) -> None:
+def _to_terminal(answer: Answer, options: OutputOptions, total: int | None, statement: Statement) -> None:
     from secondguess.analysis.answers.terminal import terminal
 
-    drawn = terminal(answer, sys.stdout, how.rows)
-    before = _comment(how)
+    drawn = terminal(answer, sys.stdout, options.rows)
+    before = _comment(options)
     if drawn.hidden and drawn.total:
         left_out = f"{len(drawn.hidden)} column{'' if len(drawn.hidden) == 1 else 's'}"
         hidden = f"{left_out} too wide for {drawn.width} characters: {listing(drawn.hidden)}"

@@ -75,7 +75,9 @@ def table(store: Path, saved: str | None, report: Path | None, **given: Any) -> 
     if view.limit is None and drawn:
         view = replace(view, limit=_PAGE)
     build = partial(select.statement, store=store.absolute(), view=view)
-    output.give(build, store, output.How(**how, rows=_PAGE if view.limit is None else view.limit, report=report))
+    output.give(
+        build, store, output.OutputOptions(**how, rows=_PAGE if view.limit is None else view.limit, report=report)
+    )
 
 
 @click.command()

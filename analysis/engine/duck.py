@@ -69,15 +69,15 @@ def page(con: duckdb.DuckDBPyConnection, statement: Statement) -> tuple[Rows, in
     asked = statement.page
     if asked is None or (asked.limit is None and not asked.offset):
         return rows(con, statement), None
-    found = rows(con, statement)
-    held = list(found.rows)
-    if (asked.limit is None or len(held) < asked.limit) and (held or not asked.offset):
-        total = asked.offset + len(held)
+    result = rows(con, statement)
+    rows_read = list(result.rows)
+    if (asked.limit is None or len(rows_read) < asked.limit) and (rows_read or not asked.offset):
+        total = asked.offset + len(rows_read)
     else:
         with _explaining(statement.in_total):
             counted = con.execute(statement.total, statement.bound).fetchone()
         total = int(counted[0]) if counted else 0
-    return replace(found, rows=iter(held)), total
+    return replace(result, rows=iter(rows_read)), total
 
 
 def batches(con: duckdb.DuckDBPyConnection, statement: Statement) -> "pa.RecordBatchReader":

@@ -44,7 +44,7 @@ def expression(
         whole = Passage(what, text, verbatim=False)
         return Expression(identifier(text), whole, {}, frozenset({folded(text)}))
     try:
-        found = guard.expression(con, text)
+        value = guard.expression(con, text)
     except Refused as error:
         shown = text if len(text) <= _LONGEST else f"{text[:_LONGEST]}…"
         reason = str(error)[:_MESSAGE]
@@ -52,17 +52,17 @@ def expression(
         raise Refused(f"in {what} {shown!r}: {reason}", fault=fault) from None
     if columns is not None:
         known = {folded(name) for name in columns}
-        if unknown := sorted(found.plain.keys() - known):
+        if unknown := sorted(value.plain.keys() - known):
             hint = meant(unknown[0], columns)
             reason = f"there is no column {unknown[0]!r}{hint}; there are: {listing(columns, 40)}"
-            fault = Passage(what, text).fault(reason, *found.plain[unknown[0]])
+            fault = Passage(what, text).fault(reason, *value.plain[unknown[0]])
             raise BadInput(f"in {what} {text!r}: {reason}", fault=fault)
-    own = found.text.strip()
+    own = value.text.strip()
     # The line break keeps a comment at the end from swallowing the bracket.
-    ending = "\n)" if "--" in found.text else ")"
-    moved = found.ordered or bool(found.relations)
-    passage = Passage(what, text, skipped=len(found.text[: found.text.find(own)].encode()) - len("("))
-    return Expression(f"({own}{ending}", passage, found.places, found.columns, moved, found.names(WRONG))
+    ending = "\n)" if "--" in value.text else ")"
+    moved = value.ordered or bool(value.relations)
+    passage = Passage(what, text, skipped=len(value.text[: value.text.find(own)].encode()) - len("("))
+    return Expression(f"({own}{ending}", passage, value.places, value.columns, moved, value.names(WRONG))
 
 
 def named(text: str) -> tuple[str, str]:
@@ -79,10 +79,10 @@ def named(text: str) -> tuple[str, str]:
 
 def listed(text: str) -> tuple[str, ...]:
     """The expressions of a list with commas, those inside brackets and quotes left alone; raises BadInput for a gap."""
-    found = tuple(part.strip() for part in _split(text, b","))
-    if not all(found):
+    parts = tuple(part.strip() for part in _split(text, b","))
+    if not all(parts):
         raise BadInput(f"{text!r} has nothing between two commas, or at an end; leave the comma out")
-    return found
+    return parts
 
 
 def names(text: str) -> tuple[str, ...]:
@@ -112,7 +112,7 @@ def column(what: str, name: str, columns: Mapping[str, object]) -> str:
     """The column that a person names, whatever the case of its letters; raises BadInput with those there are."""
     if name in columns:
         return name
-    known = {folded(held): held for held in columns}
+    known = {folded(own): own for own in columns}
     if folded(name) not in known:
         hint = meant(name, columns)
         raise BadInput(f"{what}: there is no column {name!r}{hint}; there are: {listing(columns, 40)}")

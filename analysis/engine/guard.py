@@ -98,7 +98,7 @@ def expression(con: duckdb.DuckDBPyConnection, text: str) -> Inspected:
         raise Refused("it is empty; write a value, such as guess <> truth")
     source = _Source(text, _LIST)
     tree = _tree(con, source)
-    found = _inspected(tree, source)
+    value = _inspected(tree, source)
     node = tree["statements"][0]["node"]
     listed = node.get("select_list", ())
     more = [clause for clause in _CLAUSES if node.get(clause)]
@@ -114,13 +114,13 @@ def expression(con: duckdb.DuckDBPyConnection, text: str) -> Inspected:
         if str(part.get("function_name", "")).casefold() in _SEVERAL:
             name = str(part["function_name"])
             raise source.refused(f"{name} gives several rows for one; write one value", source.span(part), name)
-    if found.parameters:
-        first = found.parameters[0]
+    if value.parameters:
+        first = value.parameters[0]
         reason = f"nothing fills the parameter ${first.name}; write its value"
         raise source.refused(reason, (first.start - len(_LIST), first.length))
-    own = found.text.removeprefix(_LIST)
+    own = value.text.removeprefix(_LIST)
     _tree(con, _Source(f"{own}\n)", f"{_LIST}(\n"))  # as it will stand: a window's name may follow a list but no value
-    return replace(found, text=own)
+    return replace(value, text=own)
 
 
 def _inspected(tree: dict[str, Any], source: _Source) -> Inspected:
@@ -200,8 +200,8 @@ def _tree(con: duckdb.DuckDBPyConnection, source: _Source) -> dict[str, Any]:
     try:
         if len(sql.encode()) > _LONGEST:
             raise Refused(f"the SQL is longer than {_LONGEST:,} bytes; shorten it, or use Python")
-        found = con.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
-        tree: dict[str, Any] = json.loads(found[0]) if found else {"error": True, "error_message": "nothing to parse"}
+        row = con.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
+        tree: dict[str, Any] = json.loads(row[0]) if row else {"error": True, "error_message": "nothing to parse"}
     except UnicodeEncodeError:
         raise Refused("the SQL is not valid Unicode text") from None
     except RecursionError:
@@ -219,12 +219,12 @@ def _walk(tree: Any) -> Iterator[tuple[dict[str, Any], frozenset[str]]]:
     """Every node of a tree, with the WITH names that it can see, folded."""
     waiting: list[tuple[Any, frozenset[str]]] = [(tree, frozenset())]
     while waiting:
-        found, ctes = waiting.pop()
-        if isinstance(found, dict):
-            yield found, ctes
-            waiting.extend(reversed(list(_children(found, ctes))))
-        elif isinstance(found, list):
-            waiting.extend((item, ctes) for item in reversed(found))
+        part, ctes = waiting.pop()
+        if isinstance(part, dict):
+            yield part, ctes
+            waiting.extend(reversed(list(_children(part, ctes))))
+        elif isinstance(part, list):
+            waiting.extend((item, ctes) for item in reversed(part))
 
 
 def _children(node: dict[str, Any], ctes: frozenset[str]) -> Iterator[tuple[Any, frozenset[str]]]:

@@ -83,7 +83,7 @@ class Marks:
 
     def read(self, sql: str) -> tuple[str, tuple[Passage, ...]]:
         """The SQL without marks, and the passages where it has them."""
-        found, began, length, end = [], {}, 0, 0
+        passages, began, length, end = [], {}, 0, 0
         for mark in _MARK.finditer(sql):
             length += len(sql[end : mark.start()].encode())
             end = mark.end()
@@ -92,5 +92,5 @@ class Marks:
                 began[sign - _OPEN] = length
             else:
                 start = began[sign - _CLOSE]
-                found.append(replace(self._passages[sign - _CLOSE], start=start, length=length - start))
-        return _MARK.sub("", sql), tuple(found)
+                passages.append(replace(self._passages[sign - _CLOSE], start=start, length=length - start))
+        return _MARK.sub("", sql), tuple(passages)

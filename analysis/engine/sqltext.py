@@ -85,7 +85,7 @@ def pattern(path: Path) -> str:
         return text
     if "\\" in text:
         raise BadInput(f"DuckDB cannot read {text}: a path with a backslash and one of * ? [ in it; rename the folder")
-    return _WILDCARD.sub(lambda found: f"[{found.group()}]", text)
+    return _WILDCARD.sub(lambda match: f"[{match.group()}]", text)
 
 
 def is_value(column: str, value: Any) -> str:

@@ -147,7 +147,7 @@ class Statement:
     def own(self) -> str:
         """The body with its values written in: the complete statement without the scope."""
         body = self.body.encode()
-        for parameter in sorted(self.parameters, key=lambda found: found.start, reverse=True):
+        for parameter in sorted(self.parameters, key=lambda parameter: parameter.start, reverse=True):
             value = literal(self.values[parameter.name]).encode()
             body = body[: parameter.start] + value + body[parameter.start + parameter.length :]
         return body.decode()

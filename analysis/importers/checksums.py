@@ -11,10 +11,10 @@ from secondguess.analysis.importers.opening import open_regular
 def md5_hex(text: str) -> str | None:
     """An MD5 in hexadecimal digits, from base64; None for what is none."""
     try:
-        found = base64.b64decode(text, validate=True)
+        digest = base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError):
         return None
-    return found.hex() if len(found) == 16 else None
+    return digest.hex() if len(digest) == 16 else None
 
 
 def md5(data: bytes) -> str:

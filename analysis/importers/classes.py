@@ -62,8 +62,8 @@ def _said(value: Any) -> str:
 
 
 def _bare(text: str) -> str:
-    found: Any = json.loads(text) if text.startswith('"') else None
-    return found if isinstance(found, str) else text
+    value: Any = json.loads(text) if text.startswith('"') else None
+    return value if isinstance(value, str) else text
 
 
 @dataclass(frozen=True)
@@ -94,19 +94,19 @@ def given_classes(text: str | None) -> tuple[str, ...] | None:
     """The names that a person gave, with commas between them, as in CSV; raises BadInput for an odd list."""
     if text is None:
         return None
-    found = tuple(name.strip() for row in csv.reader([text], skipinitialspace=True) for name in row)
-    if not found or not all(found) or len(set(found)) < len(found):
+    names = tuple(name.strip() for row in csv.reader([text], skipinitialspace=True) for name in row)
+    if not names or not all(names) or len(set(names)) < len(names):
         raise BadInput(f"--classes is {text!r}; expected names, each once, in the order of the scores: 'cat,dog'")
-    return found
+    return names
 
 
 def mirrored_classes(config: Mapping[str, Any]) -> tuple[str, ...] | None:
     """The names that our own mirror wrote into the config of a W&B run."""
     ours = config.get(MIRROR)
-    found = ours.get(CLASSES) if isinstance(ours, Mapping) else None
-    if not isinstance(found, list) or not found or not all(isinstance(name, str) for name in found):
+    names = ours.get(CLASSES) if isinstance(ours, Mapping) else None
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         return None
-    return tuple(found) if len(set(found)) == len(found) else None
+    return tuple(names) if len(set(names)) == len(names) else None
 
 
 def without_classes(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -157,8 +157,8 @@ def _of_guesses(roles: Roles, batches: Iterable[pa.RecordBatch], numbers: tuple[
         return Classes(numbers)
     by_place = dict(pairs)
     if len(pairs) == len(by_place) == len(numbers) == len(set(by_place.values())):
-        found = tuple(by_place[place] for place in range(len(numbers)))
-        return Classes(found, True, "taken from the guesses: each name goes with one highest score")
+        labels = tuple(by_place[place] for place in range(len(numbers)))
+        return Classes(labels, True, "taken from the guesses: each name goes with one highest score")
     return Classes(told="classes not told, so no confidence: --classes names them")
 
 
@@ -179,5 +179,5 @@ def _pairs(scores_BxC: NDArray[np.float32], guesses: pa.Array) -> set[tuple[int,
     highest = scores_BxC.max(axis=1, keepdims=True)  # NaN where one is
     alone = (scores_BxC == highest).sum(axis=1) == 1
     places = scores_BxC.argmax(axis=1)[alone].tolist()
-    found = set(zip(places, guesses.filter(pa.array(alone)).to_pylist(), strict=True))
-    return {(place, name) for place, name in found if name is not None}
+    pairs = set(zip(places, guesses.filter(pa.array(alone)).to_pylist(), strict=True))
+    return {(place, name) for place, name in pairs if name is not None}

@@ -32,15 +32,15 @@ def _rows(path: Path) -> TableRows:
     try:
         if path.suffix.lower() == ".parquet":
             return _parquet(path)
-        found = _csv(path) if path.suffix.lower() == ".csv" else pyarrow.json.read_json(path)
+        table = _csv(path) if path.suffix.lower() == ".csv" else pyarrow.json.read_json(path)
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise Damaged(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
 
     def batches(columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
-        names = [name for name in found.column_names if columns is None or name in columns]
-        return iter(found.select(names).to_batches(_ROWS))
+        names = [name for name in table.column_names if columns is None or name in columns]
+        return iter(table.select(names).to_batches(_ROWS))
 
-    return _checked(path, found.schema, found.num_rows, batches)
+    return _checked(path, table.schema, table.num_rows, batches)
 
 
 def _csv(path: Path) -> pa.Table:

@@ -19,7 +19,7 @@ from secondguess.analysis.importers.source import SourceRun
 from secondguess.analysis.importers.wandb.artifact import artifact_folder, table_file
 from secondguess.analysis.importers.wandb.media import WandbFolders
 from secondguess.analysis.importers.wandb.offline import logs, offline_run
-from secondguess.analysis.importers.writing import How, ImportedRun, Plan, described, image_notes, plan, write
+from secondguess.analysis.importers.writing import ImportedRun, ImportOptions, Plan, described, image_notes, plan, write
 from secondguess.analysis.schema import at_epoch
 
 
@@ -32,14 +32,14 @@ def surveyed(planned: Plan, progress: Progress = unseen) -> ImportedRun:
         progress(at_epoch(table.table, table.epoch), 0)
         how = planned.layouts[table.table]
         odd, broken = Oddities(how), 0
-        for batch in version.found.batches():
+        for batch in version.contents.batches():
             seen = pictures(batch, how.roles.image, known)
             broken += seen.broken
             odd.add(batch, rows(batch, how, seen, (promised.run, table.epoch, version.source.step)))
             progress(at_epoch(table.table, table.epoch), batch.num_rows)
-        media = version.found.media
+        media = version.contents.media
         notes = (*table.notes, *odd.notes(), *image_notes(media, broken))
-        tables.append(replace(table, images=media.found, missing=media.missing + media.refused, notes=notes))
+        tables.append(replace(table, images=media.whole, missing=media.missing + media.refused, notes=notes))
     return replace(promised, tables=tuple(tables))
 
 
@@ -48,31 +48,31 @@ _PROJECT = re.compile(r"(https://[^/]+/)?[^/.][^/]*/[^/]+(/runs)?(/[^/]+)?/?")
 
 def how(
     run: str | None, table: str | None, epoch: int | None, overwrite: bool, classes: str | None, **roles: str | None
-) -> How:
+) -> ImportOptions:
     """The options of the command as one value."""
-    return How(run, table, epoch, Given(**roles, classes=given_classes(classes)), overwrite)
+    return ImportOptions(run, table, epoch, Given(**roles, classes=given_classes(classes)), overwrite)
 
 
-def bring(source: str, store: Path, how: How, epoch_key: str, dry_run: bool) -> None:
+def bring(source: str, store: Path, options: ImportOptions, epoch_key: str, dry_run: bool) -> None:
     """Import every run of a source, or say what that would bring; the summary goes to stdout.
 
     source is a path, or ENTITY/PROJECT[/RUN] on W&B's server. Raises SecondguessError.
     """
     there = Path(source).exists()
-    runs = _sources(Path(source), how, epoch_key) if there else _elsewhere(source, store, how, epoch_key)
-    if len(runs) > 1 and how.run is not None:
-        raise BadInput(f"{source} holds {len(runs)} runs, which cannot all be called {how.run!r}; leave --run out")
+    runs = _sources(Path(source), options, epoch_key) if there else _elsewhere(source, store, options, epoch_key)
+    if len(runs) > 1 and options.run is not None:
+        raise BadInput(f"{source} holds {len(runs)} runs, which cannot all be called {options.run!r}; leave --run out")
     promised: list[str] = []
     for run in runs:
         try:
-            promised += _one(run, store, how, promised if dry_run else None)
+            promised += _one(run, store, options, promised if dry_run else None)
         except AlreadyThere as taken:
             if len(runs) == 1:
                 raise
             click.echo(f"left out: {taken}", err=True)
 
 
-def _one(run: SourceRun, store: Path, how: How, promised: Sequence[str] | None) -> list[str]:
+def _one(run: SourceRun, store: Path, options: ImportOptions, promised: Sequence[str] | None) -> list[str]:
     """Import a run; or, where the names that were promised before are given, say what that would bring.
 
     Returns the name that is promised now.
@@ -81,22 +81,22 @@ def _one(run: SourceRun, store: Path, how: How, promised: Sequence[str] | None) 
         click.echo("\n  ".join([f"run {run.name}: no tables", *run.notes]), err=True)
         return []
     with bar(f"look through {run.name}") as progress:
-        planned = plan(store, run, how, promised or (), progress)
+        planned = plan(store, run, options, promised or (), progress)
     if promised is not None:
         with bar(f"read {planned.name}", planned.rows) as progress:
-            found = surveyed(planned, progress)
-        click.echo("\n".join(described(found)))
+            imported = surveyed(planned, progress)
+        click.echo("\n".join(described(imported)))
         return [planned.name]
     # What the columns are taken for is said before anything is written.
     for table, roles in dict.fromkeys((table.table, table.roles) for table in planned.promised.tables):
         click.echo(f"{table}: {roles}", err=True)
     with bar(f"import {planned.name}", planned.rows) as progress:
-        found = write(planned, progress)
-    click.echo("\n".join(described(found)))
+        imported = write(planned, progress)
+    click.echo("\n".join(described(imported)))
     return []
 
 
-def _elsewhere(source: str, store: Path, how: How, epoch_key: str) -> Sequence[SourceRun]:
+def _elsewhere(source: str, store: Path, options: ImportOptions, epoch_key: str) -> Sequence[SourceRun]:
     """The runs of a project on W&B's server, where the source looks like one; what is downloaded stays in the store."""
     if not _PROJECT.fullmatch(source):
         raise BadInput(f"no file or folder {source}; on W&B's server, write ENTITY/PROJECT or ENTITY/PROJECT/RUN")
@@ -105,31 +105,33 @@ def _elsewhere(source: str, store: Path, how: How, epoch_key: str) -> Sequence[S
 
     with bar("W&B") as progress:
         downloader = download.Downloader(store / ".incoming" / "wandb", progress=lambda: progress("asking", 0))
-        found: Sequence[SourceRun] = project.read_project(source, how.table, downloader=downloader, epoch_key=epoch_key)
-    return found
+        runs: Sequence[SourceRun] = project.read_project(
+            source, options.table, downloader=downloader, epoch_key=epoch_key
+        )
+    return runs
 
 
-def _sources(source: Path, how: How, epoch_key: str) -> Sequence[SourceRun]:
+def _sources(source: Path, options: ImportOptions, epoch_key: str) -> Sequence[SourceRun]:
     """The runs that the path holds; raises BadInput where it is nothing that can be imported."""
     if source.is_file():
         from secondguess.analysis.importers import files
 
         if source.suffix.lower() in files.SUFFIXES:
-            return [files.read_file(source, how.epoch)]
+            return [files.read_file(source, options.epoch)]
         if source.name.endswith(".json"):
             return [table_file(source)]
         raise BadInput(f"{source} is none of .table.json, {', '.join(files.SUFFIXES)}")
     try:
-        found = logs(source)
+        log_files = logs(source)
     except NotFound:
         return [_artifact(source)]
     folders = WandbFolders.of(os.environ, Path.home())
     runs = []
-    for log in found:
+    for log in log_files:
         try:
             runs.append(offline_run(log, folders, epoch_key))
         except Damaged as damage:
-            if len(found) == 1:
+            if len(log_files) == 1:
                 raise
             click.echo(f"left out: {damage}", err=True)
     return runs

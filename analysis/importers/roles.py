@@ -31,8 +31,8 @@ class Roles:
     @property
     def line(self) -> str:
         """The roles as one line of text."""
-        found = {name: getattr(self, name) for name in _NAMES}
-        parts = [f"{role} = {column}" for role, column in found.items() if column is not None]
+        columns = {name: getattr(self, name) for name in _NAMES}
+        parts = [f"{role} = {column}" for role, column in columns.items() if column is not None]
         if self.scores:
             parts.append(f"scores = {self.scores[0]} … {self.scores[-1]} ({len(self.scores)})")
         return ", ".join(parts) or "no id, guess, truth or scores recognised"
@@ -68,10 +68,10 @@ def recognise(schema: pa.Schema, given: Given) -> Roles:
         told = getattr(given, role)
         if told is not None and told not in names:
             raise BadInput(f"no column named {told!r} for --{role}; the table has: {listing(names)}")
-        found = told or next((by_name[name] for name in usual if name in by_name), None)
+        column = told or next((by_name[name] for name in usual if name in by_name), None)
         if role == "image" and told is None:
-            found = _image(schema, found)
-        roles[role] = found
+            column = _image(schema, column)
+        roles[role] = column
     return Roles(**roles, scores=_scores(schema, given.scores))
 
 
@@ -86,23 +86,23 @@ def _image(schema: pa.Schema, named: str | None) -> str | None:
 def _scores(schema: pa.Schema, pattern: str | None) -> tuple[str, ...]:
     numeric = [field.name for field in schema if pa.types.is_floating(field.type) or pa.types.is_integer(field.type)]
     if pattern is not None:
-        found = [name for name in numeric if fnmatchcase(name, pattern)]
-        if not found:
+        columns = [name for name in numeric if fnmatchcase(name, pattern)]
+        if not columns:
             raise BadInput(f"no numeric column matches --scores {pattern!r}; the table has: {listing(schema.names)}")
-        return tuple(found)
+        return tuple(columns)
     kinds: dict[str, list[str]] = {}
     for name in numeric:
         if match := _SCORES.fullmatch(name):
             kinds.setdefault(match[1].casefold(), []).append(name)
-    most: list[str] = max(kinds.values(), key=lambda held: len(held), default=[])
+    most: list[str] = max(kinds.values(), key=lambda names: len(names), default=[])
     return tuple(most) if len(most) > 1 else ()
 
 
-def _shared(names: Iterable[str]) -> int:
-    found = list(names)
-    if len(found) < 2:
-        return found[0].rfind("_") + 1 if found else 0
+def _shared(given: Iterable[str]) -> int:
+    names = list(given)
+    if len(names) < 2:
+        return names[0].rfind("_") + 1 if names else 0
     length = next(
-        (at for at, letters in enumerate(zip(*found, strict=False)) if len(set(letters)) > 1), min(map(len, found))
+        (at for at, letters in enumerate(zip(*names, strict=False)) if len(set(letters)) > 1), min(map(len, names))
     )
-    return found[0].rfind("_", 0, length + 1) + 1
+    return names[0].rfind("_", 0, length + 1) + 1

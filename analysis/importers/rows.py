@@ -60,7 +60,7 @@ def layout(schemas: Sequence[pa.Schema], roles: Roles, classes: Classes) -> Layo
 
 
 @dataclass(frozen=True)
-class Pictures:
+class BatchImages:
     """The images of a batch: each row's digest, None where it has none or cannot be decoded; the files by digest."""
 
     digests: list[str | None]
@@ -68,18 +68,18 @@ class Pictures:
     broken: int
 
 
-def pictures(batch: pa.RecordBatch, column: str | None, known: FileDigests) -> Pictures:
+def pictures(batch: pa.RecordBatch, column: str | None, known: FileDigests) -> BatchImages:
     """Decode those of a batch's images that are not known, which are checked for their claimed size before."""
     if column not in batch.schema.names:
-        return Pictures([None] * batch.num_rows, {}, 0)
+        return BatchImages([None] * batch.num_rows, {}, 0)
     files = pc.struct_field(batch.column(column), "bytes").to_pylist()
     digests = [known.of(file) if file else None for file in files]
     broken = sum(1 for file, digest in zip(files, digests, strict=True) if file and digest is None)
-    found = {digest: file for digest, file in zip(digests, files, strict=True) if digest is not None}
-    return Pictures(digests, found, broken)
+    by_digest = {digest: file for digest, file in zip(digests, files, strict=True) if digest is not None}
+    return BatchImages(digests, by_digest, broken)
 
 
-def rows(batch: pa.RecordBatch, how: Layout, seen: Pictures, place: tuple[str, int, int | None]) -> pa.Table:
+def rows(batch: pa.RecordBatch, how: Layout, seen: BatchImages, place: tuple[str, int, int | None]) -> pa.Table:
     """The batch in our schema's columns; place is (run, epoch, step).
 
     Without an id column the image's digest is the id, and where there is none the id is NULL.
@@ -109,15 +109,15 @@ def _ids(batch: pa.RecordBatch, name: str) -> pa.Array:
     return as_text(batch.column(name), batch.schema.field(name))
 
 
-def _scores(batch: pa.RecordBatch, how: Layout, found: Mapping[str, Any]) -> dict[str, pa.Array]:
+def _scores(batch: pa.RecordBatch, how: Layout, labels: Mapping[str, Any]) -> dict[str, pa.Array]:
     if not how.roles.scores:
         return {}
     filled = [score(batch, name).fill_null(np.nan) for name in how.roles.scores]
     broken = reduce(pc.or_, map(pc.is_nan, filled))
     picked = {}
     for role, name in (("guess", "confidence"), ("truth", "truth_score")):
-        if role in found:
-            own = pc.choose(places(found[role], how.classes.labels), *filled)
+        if role in labels:
+            own = pc.choose(places(labels[role], how.classes.labels), *filled)
             picked[name] = pc.if_else(broken if role == "guess" else pc.is_nan(own), None, own)
     return {**picked, **{score_column(at): score(batch, name) for at, name in enumerate(how.roles.scores)}}
 

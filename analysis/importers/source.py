@@ -6,11 +6,10 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from secondguess.analysis.store.commits import Metric
+
 # A file of W&B's as a cell: its content, and the name it had. NULL where the file is gone or was refused.
 MEDIA = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-
-Metric = tuple[int | None, int | None, str, float]
-"""(step, epoch, name, value), as `secondguess.analysis.store` takes them."""
 
 _REASONS_KEPT = 5
 
@@ -19,7 +18,7 @@ _REASONS_KEPT = 5
 class MediaCount:
     """Media cells of one reading: read whole, gone, or refused, with the first reasons, each naming its file."""
 
-    found: int = 0
+    whole: int = 0
     missing: int = 0
     refused: int = 0
     reasons: list[str] = field(default_factory=list)

@@ -17,7 +17,7 @@ from secondguess.analysis.importers.names import free_name, table_names
 from secondguess.analysis.importers.oddities import Oddities
 from secondguess.analysis.importers.progress import Progress, unseen
 from secondguess.analysis.importers.roles import Given, recognise
-from secondguess.analysis.importers.rows import Layout, Pictures, layout, pictures, rows
+from secondguess.analysis.importers.rows import BatchImages, Layout, layout, pictures, rows
 from secondguess.analysis.importers.source import MediaCount, SourceRun, SourceTable, TableRows
 from secondguess.analysis.schema import at_epoch
 from secondguess.analysis.store.adoption import adopt, staging
@@ -29,7 +29,7 @@ from secondguess.analysis.store.writer import RunWriter
 
 
 @dataclass(frozen=True)
-class How:
+class ImportOptions:
     """How to import: run names the result, table keeps one key only, epoch is for tables that say none."""
 
     run: str | None = None
@@ -66,7 +66,7 @@ class _Version:
     source: SourceTable
     table: str
     epoch: int
-    found: TableRows
+    contents: TableRows
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ class Plan:
     @property
     def rows(self) -> int:
         """How many rows there are to be read."""
-        return sum(version.found.rows for version in self.versions)
+        return sum(version.contents.rows for version in self.versions)
 
     @property
     def promised(self) -> ImportedRun:
@@ -93,8 +93,8 @@ class Plan:
             ImportedTable(
                 table=version.table,
                 epoch=version.epoch,
-                rows=version.found.rows,
-                images=version.found.media_cells,
+                rows=version.contents.rows,
+                images=version.contents.media_cells,
                 missing=0,
                 roles=self.layouts[version.table].line,
                 notes=_table_notes(version, self.layouts[version.table]),
@@ -104,14 +104,16 @@ class Plan:
         return ImportedRun(self.name, tuple(tables), self.notes)
 
 
-def plan(store: Path, source: SourceRun, how: How, promised: Collection[str] = (), progress: Progress = unseen) -> Plan:
+def plan(
+    store: Path, source: SourceRun, options: ImportOptions, promised: Collection[str] = (), progress: Progress = unseen
+) -> Plan:
     """Look a run through, without writing; promised are the names of runs that are to be in the store by then.
 
     Raises AlreadyThere where the run was imported before, BadInput, Damaged.
     """
-    name, replaces, notes = _named(store, source, how, promised)
-    versions = _versions(source, how, progress)
-    layouts = _layouts(versions, how.given, mirrored_classes(source.config))
+    name, replaces, notes = _named(store, source, options, promised)
+    versions = _versions(source, options, progress)
+    layouts = _layouts(versions, options.given, mirrored_classes(source.config))
     names = {version.source.key: version.table for version in versions}
     renamed = [f"table {key!r} is called {name!r}" for key, name in names.items() if key != name]
     return Plan(store, source, name, replaces, versions, layouts, (*notes, *renamed, *source.notes))
@@ -142,7 +144,9 @@ def _written(planned: Plan, folder: Path, progress: Progress) -> list[ImportedTa
     return tables
 
 
-def _named(store: Path, source: SourceRun, how: How, promised: Collection[str]) -> tuple[str, bool, list[str]]:
+def _named(
+    store: Path, source: SourceRun, options: ImportOptions, promised: Collection[str]
+) -> tuple[str, bool, list[str]]:
     """The run's name in the store, whether it may replace a run there, and what changed about the name.
 
     Only what came from the same place is replaced, or the run that was named for it: never another that happens to be
@@ -151,14 +155,14 @@ def _named(store: Path, source: SourceRun, how: How, promised: Collection[str]) 
     runs = list_runs(store) if store.is_dir() else {}
     earlier = next((run.name for run in runs.values() if _is_same(run.about.get("source") or {}, source.origin)), None)
     ours = str(source.origin.get("id") or "")
-    if earlier is not None and _is_run(source.origin) and not how.overwrite:
+    if earlier is not None and _is_run(source.origin) and not options.overwrite:
         raise AlreadyThere(f"W&B run {ours} was imported before, as {earlier!r}; --overwrite replaces it")
     mirrored = [run.name for run in runs.values() if _has_mirror(run, ours)]
     here = [f"the run that W&B mirrors is here already: {name!r}" for name in mirrored]
-    if how.run is None and earlier is not None and how.overwrite:
+    if options.run is None and earlier is not None and options.overwrite:
         return earlier, True, here
-    name, notes = free_name(how.run or source.name, {*runs, *promised}, ours, asked=how.run is not None)
-    return name, how.overwrite and how.run is not None, [*notes, *here]
+    name, notes = free_name(options.run or source.name, {*runs, *promised}, ours, asked=options.run is not None)
+    return name, options.overwrite and options.run is not None, [*notes, *here]
 
 
 def _has_mirror(run: Run, wandb_id: str) -> bool:
@@ -178,39 +182,39 @@ def _is_run(origin: Mapping[str, Any]) -> bool:
     return str(origin.get("kind", "")).startswith("wandb")
 
 
-def _versions(source: SourceRun, how: How, progress: Progress) -> list[_Version]:
+def _versions(source: SourceRun, options: ImportOptions, progress: Progress) -> list[_Version]:
     """Every version to be imported; raises BadInput where there is none of the table asked for."""
-    chosen = [table for table in source.tables if how.table in (None, table.key)]
+    chosen = [table for table in source.tables if options.table in (None, table.key)]
     if not chosen:
         keys = ", ".join(dict.fromkeys(table.key for table in source.tables)) or "none"
-        raise BadInput(f"{source.name}: no table {how.table or ''} to import; it has: {keys}")
+        raise BadInput(f"{source.name}: no table {options.table or ''} to import; it has: {keys}")
     names = table_names(table.key for table in source.tables)
-    found: list[_Version] = []
+    versions: list[_Version] = []
     for table in chosen:
-        taken = {version.epoch for version in found if version.source.key == table.key}
-        epoch = table.epoch or how.epoch or max(taken, default=0) + 1
+        taken = {version.epoch for version in versions if version.source.key == table.key}
+        epoch = table.epoch or options.epoch or max(taken, default=0) + 1
         progress(at_epoch(names[table.key], epoch), 0)
-        found.append(_Version(table, names[table.key], epoch, table.read()))
-    return found
+        versions.append(_Version(table, names[table.key], epoch, table.read()))
+    return versions
 
 
 def _layouts(versions: Sequence[_Version], given: Given, mirrored: Sequence[str] | None) -> Mapping[str, Layout]:
     """The layout of each table; raises BadInput where the classes that were given are those of none."""
     tables: dict[str, list[TableRows]] = {}
     for version in versions:
-        tables.setdefault(version.table, []).append(version.found)
-    found: dict[str, Layout] = {}
-    for table, held in tables.items():
-        roles = recognise(held[-1].schema, given)
+        tables.setdefault(version.table, []).append(version.contents)
+    layouts: dict[str, Layout] = {}
+    for table, contents in tables.items():
+        roles = recognise(contents[-1].schema, given)
         told = [roles.guess or "", *roles.scores]
         # The types often say enough: they come before the first batch is read.
-        batches = (batch for rows in held for batch in chain([rows.nothing], rows.batches(told)))
+        batches = (batch for rows in contents for batch in chain([rows.nothing], rows.batches(told)))
         classes = classes_of(roles, batches, given.classes, mirrored)
-        found[table] = layout([rows.schema for rows in held], roles, classes)
-    if given.classes is not None and all(how.classes.names != given.classes for how in found.values()):
-        scores = ", ".join(f"{table} has {len(how.roles.scores)} scores" for table, how in found.items())
+        layouts[table] = layout([rows.schema for rows in contents], roles, classes)
+    if given.classes is not None and all(how.classes.names != given.classes for how in layouts.values()):
+        scores = ", ".join(f"{table} has {len(how.roles.scores)} scores" for table, how in layouts.items())
         raise BadInput(f"--classes names {len(given.classes)} classes, but {scores}")
-    return found
+    return layouts
 
 
 def _about(source: SourceRun, layouts: Mapping[str, Layout]) -> dict[str, Any]:
@@ -239,7 +243,7 @@ def _commit(
     def batches() -> Iterator[pa.RecordBatch]:
         nonlocal count, broken
         progress(0)
-        for batch in version.found.batches():
+        for batch in version.contents.batches():
             seen = pictures(batch, image, known)
             table = rows(batch, how, seen, (run, version.epoch, version.source.step))
             count, broken = count + batch.num_rows, broken + seen.broken
@@ -250,19 +254,19 @@ def _commit(
 
     stream = pa.RecordBatchReader.from_batches(_nothing(version, how, run).schema, batches())
     writer.commit(EpochRows(version.table, version.epoch, stream, how.classes.names, examples.finish))
-    media = version.found.media
+    media = version.contents.media
     return ImportedTable(
         version.table,
         version.epoch,
         count,
-        media.found,
+        media.whole,
         media.missing + media.refused,
         how.line,
         (*_table_notes(version, how), *odd.notes(), *image_notes(media, broken)),
     )
 
 
-def _keep_examples(writer: ExamplesWriter, table: pa.Table, seen: Pictures) -> None:
+def _keep_examples(writer: ExamplesWriter, table: pa.Table, seen: BatchImages) -> None:
     """Give the rows with images to the examples."""
     digests = pa.array(seen.digests, pa.string())
     there = digests.is_valid()
@@ -276,11 +280,11 @@ def _keep_examples(writer: ExamplesWriter, table: pa.Table, seen: Pictures) -> N
 
 
 def _nothing(version: _Version, how: Layout, run: str) -> pa.Table:
-    return rows(version.found.nothing, how, Pictures([], {}, 0), (run, version.epoch, version.source.step))
+    return rows(version.contents.nothing, how, BatchImages([], {}, 0), (run, version.epoch, version.source.step))
 
 
 def _table_notes(version: _Version, how: Layout) -> tuple[str, ...]:
-    return (*version.source.notes, *version.found.notes, *how.renamed)
+    return (*version.source.notes, *version.contents.notes, *how.renamed)
 
 
 def image_notes(media: MediaCount, broken: int) -> tuple[str, ...]:

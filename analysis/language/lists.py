@@ -8,11 +8,11 @@ from secondguess.analysis.language.syntax import Call, Lambda, Literal, Node, Un
 from secondguess.analysis.language.values import (
     Group,
     Item,
+    KnownItems,
     Listed,
-    Row,
-    Sides,
     Thing,
     Value,
+    WholeRow,
     advice,
     described,
     missing,
@@ -46,45 +46,45 @@ OF_LISTS = frozenset({*_OF_LIST, *_ORDERED, *_UNORDERED, "concat"})
 """The operators that take a list; any other is done to each item."""
 
 
-def item_at(subject: Listed | Sides, key: Node, reader: Reader) -> Thing:
+def item_at(subject: Listed | KnownItems, key: Node, reader: Reader) -> Thing:
     """`list[key]`, counted from 0; null where there is none, as before the first."""
     minus = isinstance(key, Unary) and isinstance(key.operand, Literal)
     written = key.operand if isinstance(key, Unary) and minus else key
     number = written.value if isinstance(written, Literal) else None
-    listed = subject.listed() if isinstance(subject, Sides) else subject
+    listed = subject.listed() if isinstance(subject, KnownItems) else subject
     if isinstance(number, int | float) and not isinstance(number, bool):
         place = -1 if (minus and number) or number != number // 1 else int(number)
-        if place < 0 or place >= (len(subject.items) if isinstance(subject, Sides) else 2**31):
+        if place < 0 or place >= (len(subject.items) if isinstance(subject, KnownItems) else 2**31):
             return missing(listed.item)
-        return subject.items[place] if isinstance(subject, Sides) else listed.at(f"{listed.sql}[{place + 1}]")
+        return subject.items[place] if isinstance(subject, KnownItems) else listed.at(f"{listed.sql}[{place + 1}]")
     at = of_kind("number", reader.thing(key), key, "[…]").clean()
     in_list = "CASE WHEN {0} BETWEEN 0 AND 2147483646 AND {0} = floor({0}) THEN {0}::BIGINT + 1 END"
     return listed.at(f"list_extract({listed.sql}, {once(at.inside(), reader.fresh, in_list.format)})")
 
 
-def of_list(node: Call, subject: Listed | Sides, found: tuple[Node, ...], reader: Reader) -> Thing:
+def of_list(node: Call, subject: Listed | KnownItems, nodes: tuple[Node, ...], reader: Reader) -> Thing:
     """What an operator that takes a list makes of it."""
     if node.op == "index":
-        return item_at(subject, arguments(node, found, 1, 1)[0], reader)
+        return item_at(subject, arguments(node, nodes, 1, 1)[0], reader)
     if node.op == "map":
-        return _mapped(node, subject, found, reader)
-    if node.op == "count" and isinstance(subject, Sides):
-        arguments(node, found, 0, 0)
+        return _mapped(node, subject, nodes, reader)
+    if node.op == "count" and isinstance(subject, KnownItems):
+        arguments(node, nodes, 0, 0)
         return given(len(subject.items))
-    listed = subject.listed() if isinstance(subject, Sides) else subject
+    listed = subject.listed() if isinstance(subject, KnownItems) else subject
     if node.op in ("limit", "offset"):
-        number = whole(arguments(node, found, 1, 1)[0], f".{node.op}")
+        number = whole(arguments(node, nodes, 1, 1)[0], f".{node.op}")
         both = (0, number) if node.op == "limit" else (number, None)
         return replace(listed, sql=slice_of(listed.sql, *both))
     if node.op == "filter":
-        body, parameter = _function(node, found, 1), next(reader.fresh)
+        body, parameter = _function(node, nodes, 1), next(reader.fresh)
         kept = of_kind("boolean", reader.apply(body, listed.at(parameter)), body.body, "the function of .filter")
         return replace(listed, sql=f"list_filter({listed.sql}, lambda {parameter}: {kept.sql})")
     if node.op == "joinToStr":
-        return _joined(node, listed, found, reader)
+        return _joined(node, listed, nodes, reader)
     if node.op == "contains":
-        return _contains(node, listed, found, reader)
-    arguments(node, found, 0, 0)
+        return _contains(node, listed, nodes, reader)
+    arguments(node, nodes, 0, 0)
     return _reduced(node, listed, reader) if node.op in _OF_LIST else _reshaped(node, listed.clean(), reader)
 
 
@@ -130,8 +130,8 @@ def _reshaped(node: Call, listed: Listed, reader: Reader) -> Thing:
     return Listed(f"flatten({listed.sql})", inner)
 
 
-def _joined(node: Call, listed: Listed, found: tuple[Node, ...], reader: Reader) -> Value:
-    (part,) = arguments(node, found, 1, 1)
+def _joined(node: Call, listed: Listed, nodes: tuple[Node, ...], reader: Reader) -> Value:
+    (part,) = arguments(node, nodes, 1, 1)
     separator = of_kind("text", reader.thing(part), part, ".joinToStr")
     if not separator.given:
         raise refused(part, ".joinToStr takes a text, written out")
@@ -142,17 +142,17 @@ def _joined(node: Call, listed: Listed, found: tuple[Node, ...], reader: Reader)
     return Value(f"array_to_string({texts}, {separator.sql})", "text")
 
 
-def _contains(node: Call, listed: Listed, found: tuple[Node, ...], reader: Reader) -> Value:
-    (part,) = arguments(node, found, 1, 1)
+def _contains(node: Call, listed: Listed, nodes: tuple[Node, ...], reader: Reader) -> Value:
+    (part,) = arguments(node, nodes, 1, 1)
     value = single(reader.thing(part), part, ".contains")
     _check_sought(node, listed.item, value, "the list's items are")
     if value.kind == "null":
-        held = "list_count({0}) < len({0})"
+        test = "list_count({0}) < len({0})"
     elif value.given:
-        held = "list_contains({0}, {1})"
+        test = "list_contains({0}, {1})"
     else:  # nothing is said where what is sought is null
-        held = "coalesce(list_contains({0}, {1}), list_count({0}) < len({0}))"
-    sql = once(listed.clean().sql, reader.fresh, lambda short: held.format(short, value.clean().sql))
+        test = "coalesce(list_contains({0}, {1}), list_count({0}) < len({0}))"
+    sql = once(listed.clean().sql, reader.fresh, lambda short: test.format(short, value.clean().sql))
     return Value(sql, "boolean", "compare" if value.kind == "null" else "")
 
 
@@ -162,26 +162,26 @@ def _check_sought(node: Call, item: Item, value: Value, said: str) -> None:
         raise refused(node, f".contains looks for {described(value)}, and {said} {described(of)}")
 
 
-def _mapped(node: Call, subject: Listed | Sides, found: tuple[Node, ...], reader: Reader) -> Thing:
-    body = _function(node, found, 2)
-    if isinstance(subject, Sides):
+def _mapped(node: Call, subject: Listed | KnownItems, nodes: tuple[Node, ...], reader: Reader) -> Thing:
+    body = _function(node, nodes, 2)
+    if isinstance(subject, KnownItems):
         made = (reader.apply(body, item, given(place)) for place, item in enumerate(subject.items))
-        return Sides(tuple(_as_item(body, thing) for thing in made))
+        return KnownItems(tuple(_as_item(body, thing) for thing in made))
     parameter, place = next(reader.fresh), next(reader.fresh)
     item = _as_item(body, reader.apply(body, subject.at(parameter), Value(f"{place} - 1", "number", "add")))
     return subject.mapped(parameter if len(body.names) == 1 else f"{parameter}, {place}", item)
 
 
 def _as_item(body: Lambda, thing: Thing) -> Item:
-    if isinstance(thing, Sides):
+    if isinstance(thing, KnownItems):
         return thing.listed()
-    if isinstance(thing, Row | Group):
+    if isinstance(thing, WholeRow | Group):
         raise refused(body.body, f"a function gives one value, and this is {described(thing)}", advice(thing))
     return thing
 
 
-def _function(node: Call, found: tuple[Node, ...], most: int) -> Lambda:
-    (body,) = arguments(node, found, 1, 1)
+def _function(node: Call, nodes: tuple[Node, ...], most: int) -> Lambda:
+    (body,) = arguments(node, nodes, 1, 1)
     if not isinstance(body, Lambda):
         raise refused(body, f".{node.op} takes a function", f"write .{node.op}((x) => …)")
     if not 1 <= len(body.names) <= most:
@@ -190,10 +190,10 @@ def _function(node: Call, found: tuple[Node, ...], most: int) -> Lambda:
     return body
 
 
-def of_group(node: Call, subject: Group, found: tuple[Node, ...], reader: Reader) -> Thing:
+def of_group(node: Call, subject: Group, nodes: tuple[Node, ...], reader: Reader) -> Thing:
     """What an operator that takes a list makes of a group's rows, or of their values."""
     if node.op in ("filter", "map"):
-        body = _function(node, found, 1)
+        body = _function(node, nodes, 1)
         made = reader.apply(body, subject.item, alone=True)
         if node.op == "map":
             return replace(subject, item=_as_item(body, made))
@@ -206,16 +206,16 @@ def of_group(node: Call, subject: Group, found: tuple[Node, ...], reader: Reader
         what = f".{node.op} is not supported on {described(subject)}"
         raise refused(node, what, f"supported are {names}; row.map((row) => …) is done to each row")
     if node.op == "contains":
-        return _group_contains(node, subject, found, reader)
-    arguments(node, found, 0, 0)
+        return _group_contains(node, subject, nodes, reader)
+    arguments(node, nodes, 0, 0)
     if node.op == "count":
         return Value(subject.over("count(*)"), "number")
     return _of_values(node, subject)
 
 
 def _where(subject: Group, condition: Value) -> Group:
-    held = condition.inside("and", "compare", "not")
-    return replace(subject, where=f"{subject.where} AND {held}" if subject.where else held)
+    sql = condition.inside("and", "compare", "not")
+    return replace(subject, where=f"{subject.where} AND {sql}" if subject.where else sql)
 
 
 def _of_values(node: Call, subject: Group) -> Thing:
@@ -231,13 +231,13 @@ def _of_values(node: Call, subject: Group) -> Thing:
 
 
 def _values(node: Call, subject: Group) -> Item:
-    if isinstance(subject.item, Row):
+    if isinstance(subject.item, WholeRow):
         raise refused(node, f".{node.op} takes a list of values, and this is a whole group", advice(subject))
-    return subject.item.listed() if isinstance(subject.item, Sides) else subject.item
+    return subject.item.listed() if isinstance(subject.item, KnownItems) else subject.item
 
 
-def _group_contains(node: Call, subject: Group, found: tuple[Node, ...], reader: Reader) -> Value:
-    (part,) = arguments(node, found, 1, 1)
+def _group_contains(node: Call, subject: Group, nodes: tuple[Node, ...], reader: Reader) -> Value:
+    (part,) = arguments(node, nodes, 1, 1)
     value = single(reader.thing(part), part, ".contains")
     item = single(_values(node, subject), node, ".contains")
     if not (value.given or value.kind == "null"):

@@ -8,12 +8,12 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import isfinite
 
+from secondguess.analysis.engine.kinds import Kind
 from secondguess.analysis.engine.sqltext import literal
 from secondguess.analysis.language.syntax import Binary, Call, Literal, Node, Unary, refused, spelled
 from secondguess.analysis.language.values import (
     NULL,
     Item,
-    Kind,
     Listed,
     Thing,
     Value,
@@ -91,14 +91,14 @@ def _joined(node: Binary, left: Thing, right: Thing) -> Value:
 
 def _list_compared(node: Binary, left: Thing, right: Thing) -> Exception:
     """W&B would compare item by item, and take the list of answers for true."""
-    side, found = ("right", right) if isinstance(left, Value) else ("left", left)
-    hint = advice(found)
-    if described(found) == "a list":
+    side, thing = ("right", right) if isinstance(left, Value) else ("left", left)
+    hint = advice(thing)
+    if described(thing) == "a list":
         one = spelled(node.left) + ("" if isinstance(left, Value) else "[0]")
         other = spelled(node.right) + ("" if isinstance(right, Value) else "[1]" if one != "…" else "[0]")
         reason = "W&B compares each of its items, and a list that is not empty counts as true"
         hint = f"{reason}: compare one, as in {one} {node.op} {other}"
-    return refused(node, f"the {side} side of {node.op} is {described(found)}", hint)
+    return refused(node, f"the {side} side of {node.op} is {described(thing)}", hint)
 
 
 def _equal(node: Binary, one: Value, other: Value) -> Value:
@@ -266,12 +266,12 @@ class Reader:
     fresh: Iterator[str]
 
 
-def arguments(node: Call, found: tuple[Node, ...], least: int, most: int) -> tuple[Node, ...]:
+def arguments(node: Call, nodes: tuple[Node, ...], least: int, most: int) -> tuple[Node, ...]:
     """The arguments, of which there are so many; raises BadInput for more or fewer."""
-    if least <= len(found) <= most:
-        return found
+    if least <= len(nodes) <= most:
+        return nodes
     wanted = str(least) if least == most else f"{least} to {most}"
-    raise refused(node, f".{node.op} takes {wanted} argument{'' if wanted == '1' else 's'}, not {len(found)}")
+    raise refused(node, f".{node.op} takes {wanted} argument{'' if wanted == '1' else 's'}, not {len(nodes)}")
 
 
 def whole(node: Node, taker: str) -> int | None:
@@ -296,22 +296,22 @@ def date(node: Call) -> Value:
         raise refused(text, "Date takes a date written out, such as 2024-01-31 or 2024-01-31T12:00:00") from None
 
 
-def operated(node: Call, value: Value, found: tuple[Node, ...], reader: Reader) -> Item:
+def operated(node: Call, value: Value, nodes: tuple[Node, ...], reader: Reader) -> Item:
     """What an operator makes of one value; raises BadInput where it has none for it."""
     if node.op == "isNone":
-        arguments(node, found, 0, 0)
+        arguments(node, nodes, 0, 0)
         return is_null(value)
     if node.op == "coalesce":
-        return _coalesced(node, value, found, reader)
+        return _coalesced(node, value, nodes, reader)
     operators = _OF_KIND.get(value.kind, {})
     operator = operators.get(node.op)
     if operator is None:
         names = ", ".join(sorted({*operators, "coalesce", "isNone"}, key=str.casefold))
         raise refused(node, f".{node.op} is not supported on {described(value)}", f"supported are {names}")
     least = len(operator.takes) if operator.least is None else operator.least
-    arguments(node, found, least, len(operator.takes))
+    arguments(node, nodes, least, len(operator.takes))
     value = of_kind("number" if node.op in _NUMBERS else "text", value, node, f".{node.op}")
-    read = [_argument(node, takes, part, reader) for takes, part in zip(operator.takes, found, strict=False)]
+    read = [_argument(node, takes, part, reader) for takes, part in zip(operator.takes, nodes, strict=False)]
     subject = value.clean() if operator.clean else value
     whole_number = subject.kind == "number" and not operator.exact
     first = subject.doubled() if whole_number else subject.inside(operator.top)
@@ -342,8 +342,8 @@ def _argument(node: Call, takes: str, part: Node, reader: Reader) -> str | int |
     return filled(value)
 
 
-def _coalesced(node: Call, value: Value, found: tuple[Node, ...], reader: Reader) -> Value:
-    (part,) = arguments(node, found, 1, 1)
+def _coalesced(node: Call, value: Value, nodes: tuple[Node, ...], reader: Reader) -> Value:
+    (part,) = arguments(node, nodes, 1, 1)
     other = single(reader.thing(part), part, ".coalesce")
     if "null" not in (value.kind, other.kind) and not same_kind(value, other):
         raise refused(node, f".coalesce takes two values of one kind, not {described(value)} and {described(other)}")

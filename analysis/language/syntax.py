@@ -166,18 +166,18 @@ def _parser() -> Lark:
 
 def _misread(error: UnexpectedInput, text: str) -> BadInput:
     if isinstance(error, UnexpectedToken) and error.token.type != "$END":
-        found, place = str(error.token), Node(error.line, error.column)
+        sign, place = str(error.token), Node(error.line, error.column)
     elif isinstance(error, UnexpectedCharacters):
-        found, place = error.char, Node(error.line, error.column)
+        sign, place = error.char, Node(error.line, error.column)
     elif not text.strip():
         return BadInput('the expression is empty; write one, such as row["guess"] != row["truth"]')
     else:
         lines = text.rstrip().split("\n")
         return refused(Node(len(lines), len(lines[-1]) + 1), "the expression ends before it is complete")
-    if found in "'\"":
-        return refused(place, "the text that begins here never ends", f"close it with {found}")
-    shown = found if len(found) <= 40 else f"{found[:40]}…"
-    return refused(place, f"{shown} is not understood here", _HINTS.get(found, ""))
+    if sign in "'\"":
+        return refused(place, "the text that begins here never ends", f"close it with {sign}")
+    shown = sign if len(sign) <= 40 else f"{sign[:40]}…"
+    return refused(place, f"{shown} is not understood here", _HINTS.get(sign, ""))
 
 
 def _unquoted(token: Token) -> str:
@@ -236,8 +236,8 @@ class _Builder(Transformer[Token, Any]):
         ((bracket, inside),) = parts
         if len(inside) != 1:
             raise refused(Node(*_at(bracket)), f"round brackets hold one value, not {len(inside)}")
-        found: Node = inside[0]
-        return found
+        node: Node = inside[0]
+        return node
 
     def arrow(self, parts: list[Any]) -> Lambda:
         head, body = parts

@@ -28,6 +28,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import count
 
+from secondguess.analysis.engine.kinds import Kind
 from secondguess.analysis.engine.sqltext import literal
 from secondguess.analysis.errors import BadInput, listing
 from secondguess.analysis.language.lists import OF_LISTS, item_at, of_group, of_list
@@ -60,12 +61,11 @@ from secondguess.analysis.language.syntax import (
 from secondguess.analysis.language.values import (
     Group,
     Item,
-    Kind,
+    KnownItems,
     Listed,
-    Row,
-    Sides,
     Thing,
     Value,
+    WholeRow,
     advice,
     described,
     missing,
@@ -73,14 +73,14 @@ from secondguess.analysis.language.values import (
     single,
 )
 
-__all__ = ["Cell", "Kind", "Translated", "parse", "translate"]
+__all__ = ["ColumnSql", "Translated", "parse", "translate"]
 
 _LARGEST = 250_000  # characters of SQL
 _STEPS = 100_000  # a function is read once for each table: in one another, that doubles with each
 
 
 @dataclass(frozen=True)
-class Cell:
+class ColumnSql:
     """A table's column as an expression sees it: one SQL name, or for a joined table one per side (None: it lacks it).
 
     sql is quoted, and needs no brackets. kind is that of the value, of each side's where there are several; of is the
@@ -106,13 +106,13 @@ class Translated:
 class _Scope:
     """What an expression can name: the columns of its row, variables, and names for SQL's lambdas; steps left."""
 
-    cells: Mapping[str, Cell]
+    cells: Mapping[str, ColumnSql]
     names: Mapping[str, Thing]
     fresh: Iterator[str]
     steps: Iterator[int]
 
 
-def translate(text: str, cells: Mapping[str, Cell], *, grouped: bool = False) -> Translated:
+def translate(text: str, cells: Mapping[str, ColumnSql], *, grouped: bool = False) -> Translated:
     """An expression over a row, or where it is grouped over the rows of a group, as SQL.
 
     Raises BadInput naming what is not supported and where, and unknown columns with those there are.
@@ -124,7 +124,7 @@ def translate(text: str, cells: Mapping[str, Cell], *, grouped: bool = False) ->
         raise
 
 
-def _translated(text: str, cells: Mapping[str, Cell], grouped: bool) -> Translated:
+def _translated(text: str, cells: Mapping[str, ColumnSql], grouped: bool) -> Translated:
     tree = parse(text)
     name = "row"
     if isinstance(tree, Lambda):
@@ -134,7 +134,7 @@ def _translated(text: str, cells: Mapping[str, Cell], grouped: bool) -> Translat
     known = " ".join(str(cell.sql) for cell in cells.values()).casefold()
     fresh = (f"x{number}" for number in count(1) if f"x{number}" not in known)
     try:
-        scope = _Scope(cells, {name: Group(Row()) if grouped else Row()}, fresh, iter(range(_STEPS)))
+        scope = _Scope(cells, {name: Group(WholeRow()) if grouped else WholeRow()}, fresh, iter(range(_STEPS)))
         return _answer(tree, _thing(tree, scope))
     except RecursionError:
         raise BadInput("the expression is nested too deeply; shorten it") from None
@@ -142,41 +142,41 @@ def _translated(text: str, cells: Mapping[str, Cell], grouped: bool) -> Translat
 
 def _answer(tree: Node, thing: Thing) -> Translated:
     item = thing.item if isinstance(thing, Group) else thing
-    if isinstance(item, Row | Group):
+    if isinstance(item, WholeRow | Group):
         raise refused(tree, f"this is {described(thing)}", advice(thing))
-    found = (item.listed() if isinstance(item, Sides) else item).clean()
+    answer = (item.listed() if isinstance(item, KnownItems) else item).clean()
     if isinstance(thing, Group):
-        return Translated(thing.listed(found.sql), "list")
-    if isinstance(found, Listed):
-        return Translated(found.sql, "list")
-    return Translated(found.sql, "other" if found.kind == "null" else found.kind)
+        return Translated(thing.listed(answer.sql), "list")
+    if isinstance(answer, Listed):
+        return Translated(answer.sql, "list")
+    return Translated(answer.sql, "other" if answer.kind == "null" else answer.kind)
 
 
 def _thing(node: Node, scope: _Scope) -> Thing:
     """What a part of the expression stands for."""
     if next(scope.steps, None) is None:
         raise refused(node, "the expression takes too many steps to read", "shorten it")
-    found: Thing
+    thing: Thing
     if isinstance(node, Binary):
-        found = _chain(node, scope)
+        thing = _chain(node, scope)
     elif isinstance(node, Literal):
-        found = given(node.value)
+        thing = given(node.value)
     elif isinstance(node, Name):
-        found = _named(node, scope, node.name)
+        thing = _named(node, scope, node.name)
     elif isinstance(node, Pick):
-        found = _picked(node, scope)
+        thing = _picked(node, scope)
     elif isinstance(node, Call):
-        found = _called(node, scope)
+        thing = _called(node, scope)
     elif isinstance(node, Unary):
-        found = turned(node, _thing(node.operand, scope), scope.fresh)
+        thing = turned(node, _thing(node.operand, scope), scope.fresh)
     elif isinstance(node, Array):
-        found = _array(node, scope)
+        thing = _array(node, scope)
     else:
         what = "a function" if isinstance(node, Lambda) else "an object"
         raise refused(node, f"{what} is not supported here", 'write one value, such as row["guess"]')
-    if _size(found) > _LARGEST:
+    if _size(thing) > _LARGEST:
         raise refused(node, f"the SQL for this would be longer than {_LARGEST:,} characters")
-    return found
+    return thing
 
 
 def _chain(node: Binary, scope: _Scope) -> Thing:
@@ -184,18 +184,18 @@ def _chain(node: Binary, scope: _Scope) -> Thing:
     signs = [node]
     while isinstance(first := signs[-1].left, Binary):
         signs.append(first)
-    found = _thing(first, scope)
+    thing = _thing(first, scope)
     for sign in reversed(signs):
-        found = combined(sign, found, _thing(sign.right, scope), scope.fresh)
-    return found
+        thing = combined(sign, thing, _thing(sign.right, scope), scope.fresh)
+    return thing
 
 
 def _size(thing: Thing) -> int:
-    if isinstance(thing, Sides):
+    if isinstance(thing, KnownItems):
         return sum(len(item.sql) for item in thing.items)
     if isinstance(thing, Group):
         return len(thing.where) + _size(thing.item)
-    return 0 if isinstance(thing, Row) else len(thing.sql)
+    return 0 if isinstance(thing, WholeRow) else len(thing.sql)
 
 
 def _named(node: Node, scope: _Scope, name: str, rest: str = "") -> Thing:
@@ -204,18 +204,18 @@ def _named(node: Node, scope: _Scope, name: str, rest: str = "") -> Thing:
     raise refused(node, f"{name}{rest} is not supported here", f"known here: {listing(scope.names)}")
 
 
-def _array(node: Array, scope: _Scope) -> Sides:
+def _array(node: Array, scope: _Scope) -> KnownItems:
     items = tuple(single(_thing(item, scope), item, "a list written out") for item in node.items)
     kinds = {item.kind for item in items} - {"null", "other"}
     if len(kinds) > 1 or not items:
         raise refused(node, "a list written out holds values of one kind" if items else "this list is empty")
-    return Sides(items)
+    return KnownItems(items)
 
 
 def _picked(node: Pick, scope: _Scope) -> Thing:
     target = _thing(node.target, scope)
     key = node.key.value if isinstance(node.key, Literal) and isinstance(node.key.value, str) else None
-    if isinstance(target, Row) or (isinstance(target, Group) and isinstance(target.item, Row)):
+    if isinstance(target, WholeRow) or (isinstance(target, Group) and isinstance(target.item, WholeRow)):
         if key is None:
             raise refused(node.key, f"{spelled(node.target)}[…] takes the name of a column, in quotes")
         column = _column(node.key, key, scope)
@@ -226,7 +226,7 @@ def _picked(node: Pick, scope: _Scope) -> Thing:
         return _fields(node.key, target, _path(key), scope)
     if isinstance(target, Value) and target.kind == "other":
         target = _as_list(target)
-    if isinstance(target, Listed | Sides):
+    if isinstance(target, Listed | KnownItems):
         return item_at(target, node.key, _reader(scope))
     raise refused(node.key, f"[…] takes an item of a list, and this is {described(target)}")
 
@@ -236,7 +236,7 @@ def _as_list(value: Value) -> Listed:
     return Listed(value.sql, Value("", "other"))
 
 
-def _column(node: Node, key: str, scope: _Scope) -> Item | Sides:
+def _column(node: Node, key: str, scope: _Scope) -> Item | KnownItems:
     r"""A column by its name, dots and all, or by W&B's path, in which a dot leads into a struct, a `\.` does not."""
     path = _path(key)
     if key in scope.cells:
@@ -253,7 +253,7 @@ def _path(key: str) -> list[str]:
     return [part.replace("\\.", ".") for part in re.split(r"(?<!\\)\.", key)]
 
 
-def _fields(node: Node, thing: Thing, fields: list[str], scope: _Scope) -> Item | Sides:
+def _fields(node: Node, thing: Thing, fields: list[str], scope: _Scope) -> Item | KnownItems:
     def inner(value: Value) -> Value:
         for field in fields:
             if value.kind != "other":
@@ -264,14 +264,14 @@ def _fields(node: Node, thing: Thing, fields: list[str], scope: _Scope) -> Item 
     return over(thing, node, "[…]", inner, scope.fresh)
 
 
-def _cell(cell: Cell) -> Item | Sides:
+def _cell(cell: ColumnSql) -> Item | KnownItems:
     kind = cell.of if cell.kind == "list" else cell.kind
     floating = kind == "number" and cell.floating
     value = Value("", kind, "", floating, floating)
     known: Item = Listed("", value) if cell.kind == "list" else value
     if isinstance(cell.sql, str):
         return replace(known, sql=cell.sql)
-    return Sides(tuple(missing(known) if sql is None else replace(known, sql=sql) for sql in cell.sql))
+    return KnownItems(tuple(missing(known) if sql is None else replace(known, sql=sql) for sql in cell.sql))
 
 
 def _reader(scope: _Scope) -> Reader:
@@ -301,20 +301,20 @@ def _called(node: Call, scope: _Scope) -> Thing:
     raise refused(node, f"{node.op}(…) is not supported here", f"supported are {', '.join(FUNCTIONS)} and Date")
 
 
-def _applied(node: Call, subject: Thing, found: tuple[Node, ...], scope: _Scope) -> Thing:
+def _applied(node: Call, subject: Thing, nodes: tuple[Node, ...], scope: _Scope) -> Thing:
     reader = _reader(scope)
-    if isinstance(subject, Row):
+    if isinstance(subject, WholeRow):
         raise refused(node, f".{node.op} is not supported on a whole row", advice(subject))
     if isinstance(subject, Group):
-        return of_group(node, subject, found, reader)
+        return of_group(node, subject, nodes, reader)
     if isinstance(subject, Value) and subject.kind == "other" and node.op in OF_LISTS - {"contains"}:
         subject = _as_list(subject)
-    if isinstance(subject, Listed | Sides) and node.op in OF_LISTS:
-        return of_list(node, subject, found, reader)
-    if isinstance(subject, Listed | Sides) and node.op == "isNone":
-        arguments(node, found, 0, 0)
-        if isinstance(subject, Sides):
+    if isinstance(subject, Listed | KnownItems) and node.op in OF_LISTS:
+        return of_list(node, subject, nodes, reader)
+    if isinstance(subject, Listed | KnownItems) and node.op == "isNone":
+        arguments(node, nodes, 0, 0)
+        if isinstance(subject, KnownItems):
             spelling = spelled(node.target) if node.target else "…"
             raise refused(node, ".isNone is never true of the list", advice(subject, spelling))
         return Value(f"{subject.sql} IS NULL", "boolean", "compare")
-    return over(subject, node, f".{node.op}", lambda value: operated(node, value, found, reader), scope.fresh)
+    return over(subject, node, f".{node.op}", lambda value: operated(node, value, nodes, reader), scope.fresh)

@@ -4,10 +4,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from secondguess.analysis.engine.kinds import Kind
 from secondguess.analysis.engine.sqltext import literal
 from secondguess.analysis.language.syntax import Node, refused
-
-Kind = Literal["number", "text", "boolean", "date", "media", "list", "other"]
 
 _NAN = literal(float("nan"))
 _SHORT = 40  # characters of SQL that may stand more than once
@@ -78,7 +77,7 @@ Item = Value | Listed
 
 
 @dataclass(frozen=True)
-class Sides:
+class KnownItems:
     """A list whose items are known one by one: a joined table's column, or `[a, b]`."""
 
     items: tuple[Item, ...]
@@ -94,7 +93,7 @@ class Sides:
 
 
 @dataclass(frozen=True)
-class Row:
+class WholeRow:
     """One row of the table."""
 
 
@@ -102,7 +101,7 @@ class Row:
 class Group:
     """What there is of each row of a group, of those for which `where` (SQL) holds."""
 
-    item: Item | Sides | Row
+    item: Item | KnownItems | WholeRow
     where: str = ""
 
     def over(self, aggregate: str) -> str:
@@ -114,7 +113,7 @@ class Group:
         return f"coalesce({self.over(f'list({sql})')}, [])" if self.where else f"list({sql})"
 
 
-Thing = Value | Listed | Sides | Row | Group
+Thing = Value | Listed | KnownItems | WholeRow | Group
 
 NULL = Value("NULL", "null")
 
@@ -143,13 +142,13 @@ def described(thing: Thing) -> str:
     if isinstance(thing, Value):
         return _KINDS[thing.kind]
     if isinstance(thing, Group):
-        return "a whole group" if isinstance(thing.item, Row) else "the list of the group's values"
-    return "a whole row" if isinstance(thing, Row) else "a list"
+        return "a whole group" if isinstance(thing.item, WholeRow) else "the list of the group's values"
+    return "a whole row" if isinstance(thing, WholeRow) else "a list"
 
 
 def advice(thing: Thing, spelling: str = "…") -> str:
     """How to get from a thing to one value."""
-    if isinstance(thing, Row):
+    if isinstance(thing, WholeRow):
         return 'name a column of it, as in row["guess"]'
     if isinstance(thing, Group):
         return 'make one value of it, as in row["score"].avg or row.map((row) => row["score"] * 2).max'
@@ -176,10 +175,12 @@ def of_kind(kind: Literal["number", "text", "boolean"], thing: Thing, where: Nod
     return value
 
 
-def over(thing: Thing, where: Node, taker: str, make: Callable[[Value], Item], fresh: Iterator[str]) -> Item | Sides:
+def over(
+    thing: Thing, where: Node, taker: str, make: Callable[[Value], Item], fresh: Iterator[str]
+) -> Item | KnownItems:
     """What is made of a value, or of each item of a list; raises BadInput for what is neither."""
-    if isinstance(thing, Sides):
-        return Sides(tuple(_over(item, make, fresh) for item in thing.items))
+    if isinstance(thing, KnownItems):
+        return KnownItems(tuple(_over(item, make, fresh) for item in thing.items))
     if isinstance(thing, Value | Listed):
         return _over(thing, make, fresh)
     raise refused(where, f"{taker} takes one value, and this is {described(thing)}", advice(thing))

@@ -66,10 +66,10 @@ def application(
 
 
 async def _image(request: Request) -> Response:
-    found = site(request).images.get(request.path_params["key"])
-    if found is None:
+    image = site(request).images.get(request.path_params["key"])
+    if image is None:
         return PlainTextResponse("this image is not held any more; load its page again\n", 404)
-    kind, data = found
+    kind, data = image
     return Response(data, media_type=kind, headers={"content-security-policy": "sandbox; default-src 'none'"})
 
 
@@ -82,15 +82,15 @@ async def _static(request: Request) -> Response:
 
 
 async def _save(request: Request) -> Response:
-    held = site(request)
+    page_site = site(request)
     if sql.too_large(request):
         return PlainTextResponse("the form is larger than 128 KB; use the command line\n", 413)
     form = await request.form(max_files=0, max_fields=200)
-    if not sql.allowed(held, str(form.get("csrf", ""))):
+    if not sql.allowed(page_site, str(form.get("csrf", ""))):
         return PlainTextResponse("this form is not of this page; reload it and send it again\n", 403)
     given = QueryParams([(key, str(value)) for key, value in form.multi_items() if key not in {"csrf", "name"}])
     view = urls.read_table(given)
-    saved.save(held.store, str(form.get("name", "")), view)
+    saved.save(page_site.store, str(form.get("name", "")), view)
     return RedirectResponse(urls.table(view), 303)
 
 

@@ -91,8 +91,8 @@ class Gate:
         return answer
 
     def _known(self, scope: Scope) -> bool:
-        found = [cookie_parser(text).get(self._cookie, "") for text in _all(scope, b"cookie")]
-        return any(hmac.compare_digest(value.encode(), self._keys.cookie.encode()) for value in found)
+        cookies = [cookie_parser(text).get(self._cookie, "") for text in _all(scope, b"cookie")]
+        return any(hmac.compare_digest(value.encode(), self._keys.cookie.encode()) for value in cookies)
 
 
 _LEAD_ON = """<!doctype html><html lang="en"><meta charset="utf-8"><title>secondguess</title>
@@ -116,8 +116,8 @@ def _all(scope: Scope, name: bytes) -> list[str]:
 def _with_headers(send: Send) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
-            held = {key for key, _ in message["headers"]}
-            more = [(key.encode(), value.encode()) for key, value in _HEADERS.items() if key.encode() not in held]
+            names = {key for key, _ in message["headers"]}
+            more = [(key.encode(), value.encode()) for key, value in _HEADERS.items() if key.encode() not in names]
             message = {**message, "headers": [*message["headers"], *more]}
         await send(message)
 

@@ -12,7 +12,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Self
 
 from secondguess.analysis.errors import SecondguessError
-from secondguess.analysis.page.worker import Asked, Found, serve
+from secondguess.analysis.page.worker import Asked, Reply, serve
 
 _AT_ONCE = 2
 _LOOK = 0.02  # seconds between looks at the pipe
@@ -73,7 +73,7 @@ class Workers:
         worker.kill()
         self._begin()
 
-    async def ask(self, asked: Asked, gone: Callable[[], Awaitable[bool]] | None = None) -> Found:
+    async def ask(self, asked: Asked, gone: Callable[[], Awaitable[bool]] | None = None) -> Reply:
         """The answer; gone says whether nobody waits any more.
 
         Raises the SecondguessError that the question raised, TooSlow after the time limit, Gone.
@@ -99,7 +99,7 @@ class Workers:
 
     async def _answer(
         self, worker: _Worker, asked: Asked, gone: Callable[[], Awaitable[bool]] | None
-    ) -> Found | SecondguessError:
+    ) -> Reply | SecondguessError:
         loop = asyncio.get_running_loop()
         if not worker.began:
             await asyncio.to_thread(worker.pipe.recv)
@@ -118,5 +118,5 @@ class Workers:
                     await asyncio.wait_for(ready.wait(), min(_LOOK * 10, max(_LOOK, until - loop.time())))
         finally:
             loop.remove_reader(worker.pipe.fileno())
-        found: Found | SecondguessError = await asyncio.to_thread(worker.pipe.recv)
-        return found
+        reply: Reply | SecondguessError = await asyncio.to_thread(worker.pipe.recv)
+        return reply

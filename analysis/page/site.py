@@ -11,14 +11,14 @@ from markupsafe import Markup
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingResponse
 
-from secondguess.analysis.answers.cells import Bar, Images, Row
+from secondguess.analysis.answers.cells import Bar, DrawnRow, Images
 from secondguess.analysis.answers.files import jsonable
 from secondguess.analysis.answers.html import environment
 from secondguess.analysis.errors import AlreadyThere, BadInput, NotFound, SecondguessError
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.gate import Keys
 from secondguess.analysis.page.pool import Gone, TooSlow, Workers
-from secondguess.analysis.page.worker import Asked, Found
+from secondguess.analysis.page.worker import Asked, Reply
 from secondguess.analysis.tables.view import TableView
 
 CHART = b"<!--chart-->"
@@ -35,7 +35,7 @@ class Site:
     images: Images = field(default_factory=Images)
     counted: dict[Any, int] = field(default_factory=dict)  # what was counted of epochs, which do not change
 
-    async def ask(self, request: Request, how: str, what: Any = None, **more: Any) -> Found:
+    async def ask(self, request: Request, how: str, what: Any = None, **more: Any) -> Reply:
         """The answer to a question of a page; raises SecondguessError."""
         return await self.workers.ask(Asked(how, self.store, what, **more), request.is_disconnected)
 
@@ -68,7 +68,7 @@ class CellUrls:
         """The page of the example in a row, counted from 0."""
         return f"{self._example}&row={row}"
 
-    def group(self, row: Row, columns: Sequence[Mapping[str, Any]]) -> str:
+    def group(self, row: DrawnRow, columns: Sequence[Mapping[str, Any]]) -> str:
         """The rows of a group."""
         view = self._view
         rows = replace(view, group=(), aggregate=(), wandb_aggregate=(), sort=(), columns=None, offset=0)
@@ -98,8 +98,8 @@ _TEMPLATES.globals |= {"cell_urls": CellUrls, "image_source": urls.image, "score
 
 def site(request: Request) -> Site:
     """The open page that a request belongs to."""
-    found: Site = request.app.state.site
-    return found
+    page_site: Site = request.app.state.site
+    return page_site
 
 
 def drawn(
@@ -108,9 +108,9 @@ def drawn(
     """A page, or where its address ends in .json, the data behind it."""
     if request.url.path.endswith(".json"):
         return JSONResponse(jsonable(dict(data)), status)
-    held = site(request)
+    page_site = site(request)
     text = _TEMPLATES.get_template(template).render(
-        **context, store=f"{held.store.name}/", csrf=held.keys.csrf, path=request.url.path
+        **context, store=f"{page_site.store.name}/", csrf=page_site.keys.csrf, path=request.url.path
     )
     return HTMLResponse(text, status)
 
@@ -145,7 +145,7 @@ def status_of(error: SecondguessError) -> int:
     return 499 if isinstance(error, Gone) else 400
 
 
-def sql_of(found: Found) -> dict[str, str]:
+def sql_of(reply: Reply) -> dict[str, str]:
     """An answer's statement in full, and its own part in one line."""
-    line = " ".join(found.own.split())
-    return {"text": found.sql, "short": line if len(line) <= _SHORT else f"{line[: _SHORT - 1]}…"}
+    line = " ".join(reply.own.split())
+    return {"text": reply.sql, "short": line if len(line) <= _SHORT else f"{line[: _SHORT - 1]}…"}

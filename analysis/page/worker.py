@@ -44,7 +44,7 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Found:
+class Reply:
     """An answer: rows with their columns and SQL types, the statement, and what its reader should know.
 
     total is the number of rows of which these are a part, None where it is not known; more says that rows were left
@@ -73,7 +73,7 @@ class Found:
 
 
 def serve(pipe: Connection, memory: str) -> None:
-    """Answer what comes through the pipe, until it closes: a Found, or the SecondguessError that it raised."""
+    """Answer what comes through the pipe, until it closes: a Reply, or the SecondguessError that it raised."""
     con = duck.fresh(memory)
     pipe.send(None)  # it takes questions now; what it took to begin is no question's time
     while True:
@@ -82,7 +82,7 @@ def serve(pipe: Connection, memory: str) -> None:
         except EOFError:
             return
         try:
-            answer: Found | SecondguessError = _answer(asked, memory, con)
+            answer: Reply | SecondguessError = _answer(asked, memory, con)
         except SecondguessError as error:
             answer = error
         except duckdb.OutOfMemoryException:
@@ -92,18 +92,18 @@ def serve(pipe: Connection, memory: str) -> None:
         con = duck.fresh(memory)  # while nobody waits: no question finds what another left
 
 
-def _answer(asked: Asked, memory: str, con: duckdb.DuckDBPyConnection) -> Found:
+def _answer(asked: Asked, memory: str, con: duckdb.DuckDBPyConnection) -> Reply:
     if asked.how == "export":
         return _exported(asked, memory)
     began = perf_counter()
     with answered(_build(asked), duck.page, memory, con) as (statement, (rows, total)):
-        found = list(islice(rows.rows, asked.most + 1))
-        return Found(
+        first_rows = list(islice(rows.rows, asked.most + 1))
+        return Reply(
             columns=tuple(rows.columns),
             types=tuple(rows.types),
-            rows=found[: asked.most],
-            total=total if total is not None or len(found) > asked.most else len(found),
-            more=len(found) > asked.most,
+            rows=first_rows[: asked.most],
+            total=total if total is not None or len(first_rows) > asked.most else len(first_rows),
+            more=len(first_rows) > asked.most,
             sql=statement.text,
             notes=statement.notes,
             reports=statement.reports,
@@ -115,7 +115,7 @@ def _answer(asked: Asked, memory: str, con: duckdb.DuckDBPyConnection) -> Found:
         )
 
 
-def _exported(asked: Asked, memory: str) -> Found:
+def _exported(asked: Asked, memory: str) -> Reply:
     """Write every row of a view to a file; of images, text formats get none."""
     path, form = Path(asked.options["path"]), asked.options["form"]
     build = partial(select.statement, store=asked.store, view=asked.what)
@@ -126,7 +126,7 @@ def _exported(asked: Asked, memory: str) -> Found:
         with answered(build, duck.rows, memory) as (_, rows), path.open("w", encoding="utf-8", newline="") as out:
             numeric = [kind_of_sql(kind) == "number" for kind in rows.types]
             count = files.write_text(Answer(rows.columns, numeric, rows.rows), form, out)
-    return Found((), (), (), count, False, "", (), (), (), (), 0)
+    return Reply((), (), (), count, False, "", (), (), (), (), 0)
 
 
 def _build(asked: Asked) -> Build:

@@ -38,8 +38,8 @@ class EpochRows:
     @property
     def batches(self) -> Iterable[pa.RecordBatch]:
         """The rows in order, a batch at a time."""
-        found: Iterable[pa.RecordBatch] = self.rows.to_batches() if isinstance(self.rows, pa.Table) else self.rows
-        return found
+        batches: Iterable[pa.RecordBatch] = self.rows.to_batches() if isinstance(self.rows, pa.Table) else self.rows
+        return batches
 
     @property
     def types(self) -> dict[str, str]:

@@ -162,9 +162,9 @@ class ExamplesWriter:
         for content in self._pieces(rows):
             places = pc.index_in(rows["digest"], content["digest"])
             here = pc.is_valid(places)
-            found = content[self._column].take(places.filter(here))
-            if len(found):
-                yield rows.filter(here).append_column(self._column, found)
+            column = content[self._column].take(places.filter(here))
+            if len(column):
+                yield rows.filter(here).append_column(self._column, column)
             rows = rows.filter(pc.invert(here))
         if rows.num_rows:
             raise Damaged(f"the content of {rows.num_rows:,} examples is gone from {self._folder}; record them anew")
@@ -208,9 +208,9 @@ def _identity(rows: pa.Table) -> str:
     """The sha256 of the truth's type and of the set of (digest, id, truth), whatever its order."""
     truth = rows["truth"] if "truth" in rows.column_names else pa.nulls(len(rows), pa.string())
     kind = truth.type.value_type if pa.types.is_dictionary(truth.type) else truth.type
-    found = hashlib.sha256(str(kind).encode())
+    hasher = hashlib.sha256(str(kind).encode())
     texts = pa.table([rows["digest"], rows["id"], truth.cast(pa.string()).fill_null("\0")], ["digest", "id", "truth"])
     for batch in texts.sort_by([(name, "ascending") for name in texts.column_names]).to_batches(_AT_ONCE):
         for digest, name, label in zip(*(column.to_pylist() for column in batch.columns), strict=True):
-            found.update(f"{digest}{len(name)}:{len(label)}:{name}{label}".encode())
-    return found.hexdigest()
+            hasher.update(f"{digest}{len(name)}:{len(label)}:{name}{label}".encode())
+    return hasher.hexdigest()

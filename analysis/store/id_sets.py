@@ -42,8 +42,8 @@ def with_truth(ids: Sequence[Hashes], truth: pa.Array) -> list[Hashes] | None:
     A truth is its UTF-8 text, or 8 bytes: a whole number's as int64, a fraction's as a double, -0.0 as 0.0. Its seeds
     are SEEDS + TEXT, + WHOLE or + FRACTION. None where truths are of another type.
     """
-    found = _of_truths(truth)
-    return found and [_step(of_id, of_truth) for of_id, of_truth in zip(ids, found, strict=True)]
+    of_truths = _of_truths(truth)
+    return of_truths and [_step(of_id, of_truth) for of_id, of_truth in zip(ids, of_truths, strict=True)]
 
 
 def repeated(hashes: Hashes) -> Hashes:
@@ -72,29 +72,31 @@ def _of_truths(truth: pa.Array) -> list[Hashes] | None:
 
 def _of_words(words: Hashes, values: pa.Array, seed: int) -> Hashes:
     """The hashes of values of 8 bytes each."""
-    found = _step(_step(np.full(len(words), seed, np.uint64), words), np.uint64(8))
+    hashes = _step(_step(np.full(len(words), seed, np.uint64), words), np.uint64(8))
     if values.null_count:
-        found[values.is_null().to_numpy(zero_copy_only=False)] = _step(np.full(1, seed, np.uint64), _NO_BYTES)
-    return found
+        hashes[values.is_null().to_numpy(zero_copy_only=False)] = _step(np.full(1, seed, np.uint64), _NO_BYTES)
+    return hashes
 
 
 def _of_texts(texts: pa.Array, seeds: Sequence[int]) -> list[Hashes]:
     texts = texts.cast(pa.large_binary())
     lengths = pc.binary_length(texts).fill_null(0).to_numpy(zero_copy_only=False)
-    found = [np.full(len(texts), seed, np.uint64) for seed in seeds]
-    _take_bytes(found, *_short(texts, lengths))
+    lanes = [np.full(len(texts), seed, np.uint64) for seed in seeds]
+    _take_bytes(lanes, *_short(texts, lengths))
     ends = lengths.astype(np.uint64)
     if texts.null_count:
         ends[texts.is_null().to_numpy(zero_copy_only=False)] = _NO_BYTES
-    return [_step(lane, ends) for lane in found]
+    return [_step(lane, ends) for lane in lanes]
 
 
 def _short(texts: pa.Array, lengths: NDArray[np.int64]) -> tuple[pa.Array, NDArray[np.int64]]:
     """Bytes and their lengths, with the sha256 of long ones in their place."""
     if lengths.max(initial=0) <= _LONGEST:
         return texts, lengths
-    held = [hashlib.sha256(text).digest() if text and len(text) > _LONGEST else text for text in texts.to_pylist()]
-    return pa.array(held, pa.large_binary()), np.where(lengths <= _LONGEST, lengths, 32)
+    short_texts = [
+        hashlib.sha256(text).digest() if text and len(text) > _LONGEST else text for text in texts.to_pylist()
+    ]
+    return pa.array(short_texts, pa.large_binary()), np.where(lengths <= _LONGEST, lengths, 32)
 
 
 def _take_bytes(lanes: Sequence[Hashes], texts: pa.Array, lengths: NDArray[np.int64]) -> None:
@@ -105,11 +107,11 @@ def _take_bytes(lanes: Sequence[Hashes], texts: pa.Array, lengths: NDArray[np.in
     starts, words = _unaligned(texts)
     for at in range(0, longest, 8):
         rows = slice(None) if shortest > at else np.flatnonzero(lengths > at)
-        found = words[starts[rows] + at]
+        words_at = words[starts[rows] + at]
         if shortest < at + 8:
-            found &= _LOWEST[np.minimum(lengths[rows] - at, 8)]
+            words_at &= _LOWEST[np.minimum(lengths[rows] - at, 8)]
         for lane in lanes:
-            lane[rows] = _step(lane[rows], found)
+            lane[rows] = _step(lane[rows], words_at)
 
 
 def _unaligned(texts: pa.Array) -> tuple[NDArray[np.int64], Hashes]:

@@ -64,14 +64,14 @@ class RunLock:
 @cache
 def _held_here() -> WeakSet[RunLock]:
     """This process's locks. A forked child lets go of them: it would hold the run after its parent's death."""
-    held: WeakSet[RunLock] = WeakSet()
+    locks: WeakSet[RunLock] = WeakSet()
 
     def let_go() -> None:
-        for lock in held:
+        for lock in locks:
             lock.release()
 
     os.register_at_fork(after_in_child=let_go)
-    return held
+    return locks
 
 
 def is_held(folder: Path) -> bool:

@@ -77,19 +77,19 @@ def widened(schema: pa.Schema) -> pa.Schema:
 
 def grouped(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
     """Gather batches of any size into row groups of that schema, as large as `write_table` would make them."""
-    held: list[pa.RecordBatch] = []
+    parts: list[pa.RecordBatch] = []
     rows = size = 0
     for batch in batches:
         while batch.num_rows:
             part = batch.slice(0, _ROW_GROUP - rows)
             batch = batch.slice(part.num_rows)
-            held.append(part.cast(schema))
+            parts.append(part.cast(schema))
             rows, size = rows + part.num_rows, size + part.nbytes
             if rows == _ROW_GROUP or size > _GROUP_BYTES:
-                yield _table(held)
-                held, rows, size = [], 0, 0
-    if held:
-        yield _table(held)
+                yield _table(parts)
+                parts, rows, size = [], 0, 0
+    if parts:
+        yield _table(parts)
 
 
 def _table(batches: Sequence[pa.RecordBatch]) -> pa.Table:
@@ -115,9 +115,9 @@ def publish(part: Part, folder: Path, stem: str, rows: int) -> dict[str, Any]:
     A file of that name with the same content is success. Raises Damaged where the file on disk does not hold the rows
     that were written, or the name is taken by other content.
     """
-    found = pq.read_metadata(part.path).num_rows
-    if found != rows:
-        raise Damaged(f"{part.path} holds {found} rows after {rows} were written; is the disk sound?")
+    count = pq.read_metadata(part.path).num_rows
+    if count != rows:
+        raise Damaged(f"{part.path} holds {count} rows after {rows} were written; is the disk sound?")
     path = folder / f"{stem}-{part.sha256[:12]}.parquet"
     try:
         part.publish(path)
@@ -130,6 +130,6 @@ def publish(part: Part, folder: Path, stem: str, rows: int) -> dict[str, Any]:
 def verify(path: Path, sha256: str) -> None:
     """Raise Damaged unless the file has this digest; FileNotFoundError where it is gone."""
     with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
-        raise Damaged(f"{path} is not what was written there (sha256 {found[:12]}…, not {sha256[:12]}…); restore it")
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest != sha256:
+        raise Damaged(f"{path} is not what was written there (sha256 {digest[:12]}…, not {sha256[:12]}…); restore it")

@@ -101,8 +101,8 @@ def read_about(path: Path) -> dict[str, Any]:
 def read_end(path: Path) -> dict[str, Any]:
     """What end.json says; raises Damaged where it cannot be what a run ends with."""
     record = read(path)
-    held = record.get("metrics")
-    if held is not None and not (isinstance(held, dict) and _is_inside(str(held.get("name", "/")))):
+    metrics = record.get("metrics")
+    if metrics is not None and not (isinstance(metrics, dict) and _is_inside(str(metrics.get("name", "/")))):
         raise Damaged(f"record {path} is not what a run ends with; restore it from a copy or delete it")
     return record
 
@@ -113,7 +113,7 @@ def table_records(folder: Path) -> tuple[list[tuple[str, dict[str, Any]]], list[
     A record that another supersedes is not live; one that cannot be read is left out and said.
     """
     while True:
-        found: dict[str, dict[str, Any]] = {}
+        commits: dict[str, dict[str, Any]] = {}
         faults: list[str] = []
         try:
             paths = [path for path in folder.iterdir() if path.suffix == ".json"]
@@ -122,13 +122,13 @@ def table_records(folder: Path) -> tuple[list[tuple[str, dict[str, Any]]], list[
         try:
             for path in paths:
                 try:
-                    found[path.name] = _commit(path)
+                    commits[path.name] = _commit(path)
                 except Damaged as fault:
                     faults.append(str(fault))
         except FileNotFoundError:
             continue  # a compaction removed a record between listing and reading: list again
-        superseded = {name for record in found.values() for name in record.get("supersedes", ())}
-        live = [(name, record) for name, record in found.items() if name not in superseded]
+        superseded = {name for record in commits.values() for name in record.get("supersedes", ())}
+        live = [(name, record) for name, record in commits.items() if name not in superseded]
         return sorted(live, key=lambda item: item[1]["epochs"][0]["epoch"]), faults
 
 
@@ -183,7 +183,7 @@ def _is_inside(name: str) -> bool:
 
 def epochs_of(folder: Path, names: tuple[str, str], table: str, record: dict[str, Any]) -> list[Epoch]:
     """The epochs that a record commits; names are the run's, now and when it was recorded."""
-    held = tuple(entry["epoch"] for entry in record["epochs"])
+    numbers = tuple(entry["epoch"] for entry in record["epochs"])
     return [
         Epoch(
             run=names[0],
@@ -201,7 +201,7 @@ def epochs_of(folder: Path, names: tuple[str, str], table: str, record: dict[str
             columns=tuple((name, kind) for name, kind in record["columns"]),
             classes=tuple(record["classes"]) if record["classes"] is not None else None,
             file=folder / record["file"]["name"],
-            file_epochs=held,
+            file_epochs=numbers,
             examples=folder.parent / "examples" / entry["examples"] if entry["examples"] else None,
         )
         for entry in record["epochs"]

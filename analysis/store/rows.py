@@ -23,9 +23,9 @@ class CommittedRows:
 
 def read_epoch(store: Path, run: str, table: str, epoch: int, limit: int | None) -> CommittedRows:
     """Read the first `limit` rows of a committed epoch, all where None; raises NotFound for one that is not there."""
-    found = find_epoch(store, run, table, epoch)
+    record = find_epoch(store, run, table, epoch)
     try:
-        return _read(found, limit)
+        return _read(record, limit)
     except FileNotFoundError:  # the run was compacted meanwhile
         return _read(find_epoch(store, run, table, epoch), limit)
 
@@ -47,5 +47,5 @@ def _images(epoch: Epoch, ids: pa.ChunkedArray) -> list[bytes | None] | None:
         return None
     wanted = ds.field("id").isin(ids.combine_chunks())
     examples = ds.dataset(epoch.examples, format="parquet").to_table(columns=["id", "image"], filter=wanted)
-    found = examples["image"].take(pc.index_in(ids, examples["id"]))
-    return [image and image["bytes"] for image in found.to_pylist()]
+    images = examples["image"].take(pc.index_in(ids, examples["id"]))
+    return [image and image["bytes"] for image in images.to_pylist()]

@@ -65,33 +65,33 @@ class Run:
             folders = sorted(path for path in (self.folder / "commits").iterdir() if path.is_dir())
         except FileNotFoundError:
             return {}
-        found = {}
+        commits = {}
         for folder in folders:
             live, faults = records.table_records(folder)
             self.faults.extend(faults)
             if live:
-                found[_name(folder)] = live
-        return found
+                commits[_name(folder)] = live
+        return commits
 
     @cached_property
     def tables(self) -> Mapping[str, Mapping[int, Epoch]]:
         """The committed epochs per table, in epoch order."""
         names = (self.name, str(self.about.get("name", self.name)))
-        found = {
+        epochs_of_tables = {
             table: [epoch for _, record in live for epoch in records.epochs_of(self.folder, names, table, record)]
             for table, live in self.commits.items()
         }
         return {
             table: {epoch.epoch: epoch for epoch in sorted(epochs, key=lambda epoch: epoch.epoch)}
-            for table, epochs in found.items()
+            for table, epochs in epochs_of_tables.items()
         }
 
     @property
     def metrics(self) -> list[Path]:
         """The files of the metrics that count."""
-        held = [record.get("metrics") for live in self.commits.values() for _, record in live]
-        held.append((self.end or {}).get("metrics"))
-        return [self.folder / entry["name"] for entry in held if entry]
+        entries = [record.get("metrics") for live in self.commits.values() for _, record in live]
+        entries.append((self.end or {}).get("metrics"))
+        return [self.folder / entry["name"] for entry in entries if entry]
 
 
 def _name(folder: Path) -> str:
@@ -114,12 +114,12 @@ def list_runs(store: Path) -> dict[str, Run]:
         ) from None
     except OSError as error:
         raise NotFound(f"the store {store} cannot be read: {error.strerror}; name another with --store") from None
-    found = []
+    runs = []
     for folder in folders:
         if os.path.isfile(folder / "run.json"):  # false, too, for folders that are not ours to look into
             run = Run(store, _name(folder), folder)
-            found.append((str(run.about.get("created", "")), run.name, run))
-    return {name: run for _, name, run in sorted(found, key=lambda item: item[:2])}
+            runs.append((str(run.about.get("created", "")), run.name, run))
+    return {name: run for _, name, run in sorted(runs, key=lambda item: item[:2])}
 
 
 def find_run(store: Path, name: str) -> Run:

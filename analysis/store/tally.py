@@ -44,8 +44,12 @@ class Tally:
             truth = _whole(rows["truth"])
             self._has_truth = True
             self._unlabelled += truth.null_count
-            found = with_truth(hashes, truth)
-            self._truths = _summed(self._truths, found) if self._truths is not None and found is not None else None
+            hashes_with_truth = with_truth(hashes, truth)
+            self._truths = (
+                _summed(self._truths, hashes_with_truth)
+                if self._truths is not None and hashes_with_truth is not None
+                else None
+            )
             if "guess" in rows.column_names:
                 self._has_guess = True
                 self._same += _same(_whole(rows["guess"]), truth)
@@ -97,8 +101,8 @@ def all_differ(groups: Callable[[], Iterable[pa.Table]], hashes: Hashes) -> bool
         known = pa.chunked_array([], pa.large_string())
         for group in groups():
             ids = _whole(group["id"], pa.large_string())
-            found = ids.filter(pa.array(np.isin(id_hashes(ids)[0], some)))
-            known = pa.chunked_array([*known.chunks, found])
+            suspects = ids.filter(pa.array(np.isin(id_hashes(ids)[0], some)))
+            known = pa.chunked_array([*known.chunks, suspects])
             if pc.count_distinct(known).as_py() < len(known):
                 return False
     return True

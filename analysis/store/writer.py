@@ -123,12 +123,12 @@ class RunWriter:
             raise AlreadyThere(f"run {self.run.name!r} has ended; it ends once")
         with _writing(f"the end of run {self.run.name!r} could not be recorded"):
             compact(self._fresh())
-            held = self._write_metrics(metrics)
-            how = {"format": FORMAT_VERSION, "ended": now(), "status": "finished", **about, "metrics": held}
+            entry = self._write_metrics(metrics)
+            how = {"format": FORMAT_VERSION, "ended": now(), "status": "finished", **about, "metrics": entry}
             try:
                 put_record(self.run.folder / "commits" / "end.json", how, self.incoming)
             except BaseException:
-                self._withdraw([held])
+                self._withdraw([entry])
                 raise
 
     def note(self, name: str, about: Mapping[str, Any]) -> None:
@@ -245,8 +245,8 @@ def _begun(folder: Path, name: str, about: Mapping[str, Any]) -> RunLock:
     """The lock of a run that begins in this folder, its first record written."""
     lock = _locked(folder, name)
     with _released_on_error(lock):
-        held = {path.name for path in folder.iterdir()}
-        if "run.json" not in held and (foreign := held - {".lock", ".incoming"}):
+        names = {path.name for path in folder.iterdir()}
+        if "run.json" not in names and (foreign := names - {".lock", ".incoming"}):
             raise AlreadyThere(f"{folder} is no run, but holds {listing(sorted(foreign))}; choose another name")
         _sync(folder.parent.parent, folder.parent)
         record = {"format": FORMAT_VERSION, "name": name, "created": now(), **about}

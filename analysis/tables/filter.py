@@ -15,7 +15,7 @@ from secondguess.analysis.engine.passages import FILTER, WANDB_FILTER, Marks, Pa
 from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.errors import BadInput, SecondguessError
 from secondguess.analysis.schema import folded
-from secondguess.analysis.tables.rows import TableRows
+from secondguess.analysis.tables.rows import ViewRows
 from secondguess.analysis.tables.view import TableView
 
 _TAKEN = ("image", "content", "digest")
@@ -31,7 +31,7 @@ class Filtered:
     marks are those of what a person wrote in the SQL of all of these.
     """
 
-    rows: TableRows
+    rows: ViewRows
     source: str
     where: str
     columns: Mapping[str, Kind]
@@ -48,7 +48,7 @@ class Filtered:
         return f"SELECT {', '.join(items)}\nFROM {self.source}{self.where}"
 
 
-def filtered(con: duckdb.DuckDBPyConnection, rows: TableRows, view: TableView) -> Filtered:
+def filtered(con: duckdb.DuckDBPyConnection, rows: ViewRows, view: TableView) -> Filtered:
     """Apply a view's computed columns and filters, and read its aggregates and its sort.
 
     Raises BadInput for names that are taken or not there, Refused for what is more than an expression.
@@ -119,22 +119,22 @@ def _term(con: duckdb.DuckDBPyConnection, text: str, columns: Sequence[str] | No
     return expressions.expression(con, "the sort", value, columns), down
 
 
-def _named_relations(rows: TableRows, texts: Iterable[Expression]) -> dict[str, Relation]:
+def _named_relations(rows: ViewRows, texts: Iterable[Expression]) -> dict[str, Relation]:
     """The relations that subqueries in expressions name, but for those the view itself reads."""
     texts = list(texts)
     judged = any(text.judged for text in texts)
     own = {folded(name) for name in rows.relations}
-    found: dict[str, Relation] = {}
+    relations: dict[str, Relation] = {}
     for text in texts:
         for name, place in text.relations.items():
-            if name not in found and folded(name) not in own:
+            if name not in relations and folded(name) not in own:
                 try:
-                    found[name] = free_relation(name, rows.runs, judged=judged)
+                    relations[name] = free_relation(name, rows.runs, judged=judged)
                 except SecondguessError as error:
                     written = Passage(text.passage.what, text.passage.text)
                     error.fault = written.fault(str(error), *place, name)
                     raise
-    return found
+    return relations
 
 
 def image_of(digest: str) -> str:
@@ -142,24 +142,24 @@ def image_of(digest: str) -> str:
     return digest.replace("digest", "image")
 
 
-def _digests(rows: TableRows) -> dict[str, tuple[str, str]]:
+def _digests(rows: ViewRows) -> dict[str, tuple[str, str]]:
     """The digests of what the rows are about, each with the SQL of the examples' file and id."""
     return {f"digest{suffix}": place for suffix, place in rows.examples.items()}
 
 
-def _with_digests(rows: TableRows, relations: dict[str, Relation], needed: Mapping[str, tuple[str, str]]) -> str:
+def _with_digests(rows: ViewRows, relations: dict[str, Relation], needed: Mapping[str, tuple[str, str]]) -> str:
     """The rows with digests of what each is about, by the names they shall have."""
     if repeated := [epoch for epoch in rows.epochs if not epoch.unique]:
         raise BadInput(f"{repeated[0].name} has repeated or missing ids, so it is not known which row has which digest")
     relations["digests"] = scope.examples(rows.epochs, place=True)
     # Names that no column of the rows has, so that the SQL of file and id means the rows'.
     file, example = (_unlike(what, rows.columns) for what in ("digest's file", "digest's example"))
-    held = f"(SELECT examples AS {identifier(file)}, id AS {identifier(example)}, digest FROM digests)"
+    digests = f"(SELECT examples AS {identifier(file)}, id AS {identifier(example)}, digest FROM digests)"
     items, joins = ["t.*"], []
     for number, (name, place) in enumerate(needed.items()):
         items.append(f"e{number}.digest AS {identifier(name)}")
         on = f"e{number}.{identifier(file)} = {place[0]} AND e{number}.{identifier(example)} = {place[1]}"
-        joins.append(f"LEFT JOIN {held} e{number} ON {on}")
+        joins.append(f"LEFT JOIN {digests} e{number} ON {on}")
     return f"(\nSELECT {', '.join(items)}\nFROM {rows.source} t\n{chr(10).join(joins)}\n)"
 
 

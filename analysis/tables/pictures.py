@@ -11,7 +11,7 @@ from secondguess.analysis.ask.scope import PLACE, Relation
 from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.schema import folded
-from secondguess.analysis.tables.rows import TableRows
+from secondguess.analysis.tables.rows import ViewRows
 
 RELATION = "examples shown"
 _FIRST = 3  # images that a group shows
@@ -21,7 +21,7 @@ _NAMES = ("image", "content", "digest")
 
 
 @dataclass(frozen=True)
-class Pictures:
+class PictureColumns:
     """The columns that the examples of a view's rows have, by name: the examples' column, and the SQL of file and id.
 
     In a join they are suffixed as all columns are; without a suffix they are what all sides show. taken are the names
@@ -36,7 +36,7 @@ class Pictures:
     def of(
         cls,
         con: duckdb.DuckDBPyConnection,
-        rows: TableRows,
+        rows: ViewRows,
         own: Iterable[str],
         asked: Sequence[str] | None,
         *,
@@ -58,11 +58,11 @@ class Pictures:
             raise BadInput(f"{name} has repeated or missing ids, so it is not known which row has which image")
         relation = scope.examples(rows.epochs, place=True)
         con.execute(f"DESCRIBE {relation.sql}")
-        held = {str(row[0]) for row in con.fetchall()}
+        there = {str(row[0]) for row in con.fetchall()}
         columns = {
             f"{name}{suffix}": (name, place)
             for name in _NAMES
-            if name in held
+            if name in there
             for suffix, place in rows.examples.items()
             if f"{name}{suffix}" not in own
         }
@@ -86,36 +86,36 @@ class Pictures:
         items = []
         lookups = [f"{_PAGE} AS MATERIALIZED (\nSELECT *, row_number() OVER () AS {row}\nFROM (\n{page}\n)\n)"]
         for name in names:
-            held, place = self.columns.get(name, (name, None))
+            column, place = self.columns.get(name, (name, None))
             table = f"seen_{places.index(place)}" if place is not None else "page"
-            items.append(f"{table}.{identifier(held)} AS {identifier(name)}")
+            items.append(f"{table}.{identifier(column)} AS {identifier(name)}")
         for number, place in enumerate(places):
-            held_there = [self.columns[name] for name in names if name in self.columns]
-            lookups += self._lookup(number, row, list(dict.fromkeys(held for held, at in held_there if at == place)))
+            pairs = [self.columns[name] for name in names if name in self.columns]
+            lookups += self._lookup(number, row, list(dict.fromkeys(column for column, at in pairs if at == place)))
         seen = "\n".join(f"LEFT JOIN {identifier(f'seen {n}')} seen_{n} USING ({row})" for n in range(len(places)))
         shown = f"SELECT {', '.join(items)}\nFROM {_PAGE} page\n{seen}\nORDER BY page.{row}"
-        found = ",\n".join(lookups)
-        return f"WITH {found}\n{shown}"
+        relations = ",\n".join(lookups)
+        return f"WITH {relations}\n{shown}"
 
-    def _lookup(self, number: int, row: str, held: Sequence[str]) -> list[str]:
+    def _lookup(self, number: int, row: str, names: Sequence[str]) -> list[str]:
         """The relations that find the places of a page's examples, and what is held there."""
         file, example = (f"page.{identifier(self._free(f'{what} {number}'))}" for what in _PLACE)
         places, seen = identifier(f"places {number}"), identifier(f"seen {number}")
         at = f"all_of.examples = {file} AND all_of.id = {example}"
-        found = f"SELECT page.{row}, all_of.examples, all_of.{PLACE}\nFROM {_PAGE} page JOIN {_ALL} all_of ON {at}"
+        lookup = f"SELECT page.{row}, all_of.examples, all_of.{PLACE}\nFROM {_PAGE} page JOIN {_ALL} all_of ON {at}"
         there = f"all_of.examples = places.examples AND all_of.{PLACE} = places.{PLACE}"
-        columns = ", ".join(f"all_of.{identifier(name)}" for name in held)
+        columns = ", ".join(f"all_of.{identifier(name)}" for name in names)
         shown = f"SELECT places.{row}, {columns}\nFROM {places} places JOIN {_ALL} all_of ON {there}"
-        return [f"{places} AS MATERIALIZED (\n{found}\n)", f"{seen} AS (\n{shown}\n)"]
+        return [f"{places} AS MATERIALIZED (\n{lookup}\n)", f"{seen} AS (\n{shown}\n)"]
 
     def first(self, name: str) -> tuple[str, str]:
         """What a group gathers and shows of a column that is looked up: that of its first rows, by file and id."""
-        held, (file, example) = self.columns[name]
+        column, (file, example) = self.columns[name]
         gathered = f"min({{'file': {file}, 'id': {example}}}, {_FIRST})"
         on = "seen.examples = place.row.file AND seen.id = place.row.id"
         places = f"unnest(page.{identifier(name)}) place(row)"
-        found = f"SELECT list(seen.{identifier(held)} ORDER BY seen.examples, seen.id)"
-        return gathered, f"({found} FROM {places} JOIN {identifier(RELATION)} seen ON {on})"
+        select = f"SELECT list(seen.{identifier(column)} ORDER BY seen.examples, seen.id)"
+        return gathered, f"({select} FROM {places} JOIN {identifier(RELATION)} seen ON {on})"
 
     def _free(self, name: str) -> str:
         """The name, or one like it that no column has."""

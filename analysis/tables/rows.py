@@ -21,7 +21,7 @@ from secondguess.analysis.tables.view import TableView
 
 
 @dataclass(frozen=True)
-class TableRows:
+class ViewRows:
     """What a view reads: a relation to select from, its columns, and what its reader should know.
 
     order is the SQL that puts rows as they were recorded, the first table's first; as_read says that they come so.
@@ -48,8 +48,8 @@ class TableRows:
 
     def base(self, column: str) -> str:
         """A column's name in its own table; nothing for one that is computed, or a label that is a real number."""
-        found = next((base for base, names in self.sides.items() if column in names), "")
-        return "" if found in self.real else found
+        own = next((base for base, names in self.sides.items() if column in names), "")
+        return "" if own in self.real else own
 
     @property
     def real(self) -> frozenset[str]:
@@ -67,14 +67,14 @@ class TableRows:
         return [epoch for selection in self.selections for epoch in selection.epochs]
 
 
-def table_rows(con: duckdb.DuckDBPyConnection, store: Path, view: TableView, known: Runs | None = None) -> TableRows:
+def table_rows(con: duckdb.DuckDBPyConnection, store: Path, view: TableView, known: Runs | None = None) -> ViewRows:
     """Find and stack or join a view's tables, in the runs that are known or else in those that the store lists.
 
     Raises NotFound for a reference that names nothing, BadInput for tables that cannot be read together.
     """
     left_out: list[str] = []
-    runs, found = listed(store, lambda runs: _selected(runs, view, left_out), known)
-    chosen = [present(selection) for selection in found]
+    runs, selections = listed(store, lambda runs: _selected(runs, view, left_out), known)
+    chosen = [present(selection) for selection in selections]
     notes = (*left_out, *run_notes(runs[selection.run] for selection in chosen), *row_notes(chosen))
     if view.join is not None:
         if len(chosen) < 2 and left_out:
@@ -88,24 +88,24 @@ def _selected(runs: Mapping[str, Run], view: TableView, left_out: list[str]) -> 
     left_out.clear()
     if view.at is None:
         return [refs.resolve(runs, table, "last") for table in view.tables]
-    found = []
+    selections = []
     for table in view.tables:
         if refs.parse(table).epoch is not None:
             raise BadInput(f"{table} names its epoch, and so does --at {view.at}; leave one out")
         selection = refs.resolve(runs, table, "all")
-        held = [epoch for epoch in selection.epochs if epoch.epoch <= view.at]
+        epochs = [epoch for epoch in selection.epochs if epoch.epoch <= view.at]
         if view.exact:
-            held = [epoch for epoch in held if epoch.epoch == view.at]
-        if held:
-            found.append(replace(selection, epochs=(held[-1],)))
+            epochs = [epoch for epoch in epochs if epoch.epoch == view.at]
+        if epochs:
+            selections.append(replace(selection, epochs=(epochs[-1],)))
         else:
             has = ", ".join(str(epoch.epoch) for epoch in selection.epochs)
             left_out.append(
                 f"left out {selection.name}: no epoch {'' if view.exact else 'up to '}{view.at}; it has {has}"
             )
-    if not found:
+    if not selections:
         raise NotFound(f"nothing to show at epoch {view.at}; {'; '.join(left_out)}")
-    return found
+    return selections
 
 
 def _judged(view: TableView, names: Sequence[str]) -> frozenset[str]:
@@ -118,9 +118,7 @@ def _judged(view: TableView, names: Sequence[str]) -> frozenset[str]:
     return frozenset(names)
 
 
-def _stacked(
-    runs: Mapping[str, Run], chosen: Sequence[Selection], view: TableView, notes: tuple[str, ...]
-) -> TableRows:
+def _stacked(runs: Mapping[str, Run], chosen: Sequence[Selection], view: TableView, notes: tuple[str, ...]) -> ViewRows:
     names = [selection.name for selection in chosen]
     if twice := [name for name in names if names.count(name) > 1]:
         raise BadInput(f"{twice[0]} is named twice; stacked, a table stands once")
@@ -134,7 +132,7 @@ def _stacked(
     places = [at_epoch(called[epoch.run, epoch.table], epoch.epoch) for epoch in epochs]
     if len(places) > 1:
         order.append(f"list_position({literal(places)}, run || '@' || epoch)")
-    return TableRows(
+    return ViewRows(
         runs=runs,
         selections=chosen,
         names=called,
@@ -157,40 +155,40 @@ def _joined(
     chosen: Sequence[Selection],
     view: TableView,
     notes: tuple[str, ...],
-) -> TableRows:
+) -> ViewRows:
     epochs = [epoch for selection in chosen for epoch in selection.epochs]
     place = all(folded(column) != PLACE for epoch in epochs for column, _ in epoch.columns)
-    how = Join(view.join or "inner", view.key, view.allow_duplicates)
+    join = Join(view.join or "inner", view.key, view.allow_duplicates)
     called = scope.run_names(runs, chosen)
     letters = joins.letters(len(chosen))
     judged = _judged(view, [f"{WRONG}_{side}" for side in letters])
-    found = joins.joined(con, chosen, how, place=place, judged=bool(judged), run_names=called)
-    relation = found.relations["joined"]
-    by_id = len(view.key) == 1 and found.key == "id"
+    side_by_side = joins.joined(con, chosen, join, place=place, judged=bool(judged), run_names=called)
+    relation = side_by_side.relations["joined"]
+    by_id = len(view.key) == 1 and side_by_side.key == "id"
     seen = {side: f"examples_{side}" for side in letters if f"examples_{side}" in relation.columns}
     examples = {f"_{side}": (stem, "id" if by_id else f"id_{side}") for side, stem in seen.items()}
     if by_id and seen:
         examples[""] = (f"coalesce({', '.join(seen.values())})", "id")
-    elif len(view.key) == 1 and found.key == "digest":  # the same picture on all sides: the first one's will do
+    elif len(view.key) == 1 and side_by_side.key == "digest":  # the same picture on all sides: the first one's will do
         ids = ", ".join(f"id_{side}" for side in seen)
         examples[""] = (f"coalesce({', '.join(seen.values())})", f"coalesce({ids})")
-    bases = dict.fromkeys(name for side in found.tables for name in side.columns if name not in {PLACE, WRONG})
+    bases = dict.fromkeys(name for side in side_by_side.tables for name in side.columns if name not in {PLACE, WRONG})
     sides: dict[str, tuple[str | None, ...]] = {}
     for base in bases:
         names = tuple(f"{base}_{side}" if f"{base}_{side}" in relation.columns else None for side in letters)
-        sides[base] = names if any(names) else (found.key,)
-    return TableRows(
+        sides[base] = names if any(names) else (side_by_side.key,)
+    return ViewRows(
         runs=runs,
         selections=chosen,
         names=called,
-        relations=found.relations,
+        relations=side_by_side.relations,
         source="joined",
         columns=relation.columns,
         sides=sides,
-        order=tuple(f"{PLACE}_{side} NULLS LAST" for side in letters) if place else (identifier(found.key),),
+        order=tuple(f"{PLACE}_{side} NULLS LAST" for side in letters) if place else (identifier(side_by_side.key),),
         as_read=False,
         notes=notes,
-        reports=found.reports,
+        reports=side_by_side.reports,
         examples=examples,
         hidden=frozenset(f"{PLACE}_{side}" for side in letters) if place else frozenset(),
         judged=judged,

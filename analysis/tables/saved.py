@@ -29,10 +29,10 @@ def load(store: Path, name: str) -> TableView:
     """The view of that name; raises NotFound naming those there are, Damaged where its file is none."""
     path = _path(store, name)
     try:
-        found = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
-        if not isinstance(found, dict):
+        fields = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
+        if not isinstance(fields, dict):
             raise BadInput("it is not an object")
-        return TableView.from_dict(found)
+        return TableView.from_dict(fields)
     except FileNotFoundError:
         raise NotFound(f"no view named {name!r}; the store has: {listing(names(store)) or 'none yet'}") from None
     except (OSError, ValueError, RecursionError, BadInput) as error:
@@ -50,8 +50,8 @@ def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def names(store: Path) -> Sequence[str]:
     """The names of the saved views, in order."""
     folder = store / "views"
-    found = folder.glob("*.json") if folder.is_dir() else ()
-    return sorted(decoded(path.stem) for path in found if not path.name.startswith("."))
+    paths = folder.glob("*.json") if folder.is_dir() else ()
+    return sorted(decoded(path.stem) for path in paths if not path.name.startswith("."))
 
 
 def _path(store: Path, name: str) -> Path:

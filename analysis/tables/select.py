@@ -16,7 +16,7 @@ from secondguess.analysis.engine.statement import Page, Statement
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.schema import folded
 from secondguess.analysis.tables.filter import Filtered, filtered, image_of
-from secondguess.analysis.tables.pictures import Pictures
+from secondguess.analysis.tables.pictures import PictureColumns
 from secondguess.analysis.tables.rows import table_rows
 from secondguess.analysis.tables.summaries import range_of, summary
 from secondguess.analysis.tables.view import TableView
@@ -52,12 +52,12 @@ def statement(
     is more than a value.
     """
     rows = table_rows(con, store, view, known)
-    found = filtered(con, rows, view)
+    whole = filtered(con, rows, view)
     grouped = view.group or view.aggregate or view.wandb_aggregate
-    body = (_grouped if grouped else _plain)(con, found, view, usual)
-    relations = {**rows.relations, **found.relations, **body.relations}
-    sql, passages = found.marks.read(body.sql)
-    total, counted = found.marks.read(body.total)
+    body = (_grouped if grouped else _plain)(con, whole, view, usual)
+    relations = {**rows.relations, **whole.relations, **body.relations}
+    sql, passages = whole.marks.read(body.sql)
+    total, counted = whole.marks.read(body.total)
     return Statement(
         scope=scope.ctes(relations),
         body=sql,
@@ -73,55 +73,55 @@ def statement(
     )
 
 
-def _plain(con: duckdb.DuckDBPyConnection, found: Filtered, view: TableView, usual: Usual | None) -> _Body:
+def _plain(con: duckdb.DuckDBPyConnection, whole: Filtered, view: TableView, usual: Usual | None) -> _Body:
     """Rows that are not grouped."""
-    pictures = Pictures.of(con, found.rows, found.columns, view.columns, always=usual is not None)
-    own_columns = [name for name in found.columns if name not in found.looked_up]
-    names = _chosen(view, own_columns, {**found.columns, **pictures.columns}, usual)
-    terms = [_term(sql, down) for sql, down in found.sort]
-    if terms or not found.as_read:
-        terms += found.rows.order
+    pictures = PictureColumns.of(con, whole.rows, whole.columns, view.columns, always=usual is not None)
+    own_columns = [name for name in whole.columns if name not in whole.looked_up]
+    names = _chosen(view, own_columns, {**whole.columns, **pictures.columns}, usual)
+    terms = [_term(sql, down) for sql, down in whole.sort]
+    if terms or not whole.as_read:
+        terms += whole.rows.order
     page = _order(terms) + _page(view)
-    total = f"SELECT count(*) FROM {found.source}{found.where}"
-    own = [identifier(name) for name in names if name in found.columns]
+    total = f"SELECT count(*) FROM {whole.source}{whole.where}"
+    own = [identifier(name) for name in names if name in whole.columns]
     if len(own) == len(names):
-        return _Body(found.select(own) + page, total)
-    rows = found.select([*own, *pictures.places(names)]) + page
-    return _Body(pictures.beside(rows, names), total, pictures.relations)
+        return _Body(whole.select(own) + page, total)
+    select = whole.select([*own, *pictures.places(names)]) + page
+    return _Body(pictures.beside(select, names), total, pictures.relations)
 
 
-def _grouped(con: duckdb.DuckDBPyConnection, found: Filtered, view: TableView, usual: Usual | None) -> _Body:
+def _grouped(con: duckdb.DuckDBPyConnection, whole: Filtered, view: TableView, usual: Usual | None) -> _Body:
     """A row per group: what it is grouped by, how many rows, the aggregates, a summary of each other column."""
-    keys = [_key(name, found) for name in view.group]
-    count = _count(found)
-    _own_names(found, keys, count)
-    pictures = Pictures.of(con, found.rows, found.columns, view.columns, always=usual is not None)
-    shown = [*keys, count, *found.aggregates]
-    others = [name for name in found.columns if name not in keys]
-    own = [*shown, *(name for name in others if name not in found.looked_up)]
+    keys = [_key(name, whole) for name in view.group]
+    count = _count(whole)
+    _own_names(whole, keys, count)
+    pictures = PictureColumns.of(con, whole.rows, whole.columns, view.columns, always=usual is not None)
+    shown = [*keys, count, *whole.aggregates]
+    others = [name for name in whole.columns if name not in keys]
+    own = [*shown, *(name for name in others if name not in whole.looked_up)]
     names = _chosen(view, own, {**dict.fromkeys([*shown, *others]), **pictures.columns}, usual)
-    others = [name for name in names if name in found.columns and name not in keys and name not in found.aggregates]
-    others += [name for name in found.columns if folded(name) in found.sorted_by and name not in (*others, *keys)]
-    summed = {name: summary(name, found.rows.base(name), found.columns[name]) for name in others}
+    others = [name for name in names if name in whole.columns and name not in keys and name not in whole.aggregates]
+    others += [name for name in whole.columns if folded(name) in whole.sorted_by and name not in (*others, *keys)]
+    summed = {name: summary(name, whole.rows.base(name), whole.columns[name]) for name in others}
     seen = {name: pictures.first(name) for name in names if name in pictures.columns}
     items = [*map(identifier, keys), f"count(*) AS {count}"]
-    items += [f"{sql} AS {identifier(name)}" for name, sql in found.aggregates.items()]
-    items += [f"{held.gathered} AS {identifier(name)}" for name, held in summed.items()]
+    items += [f"{sql} AS {identifier(name)}" for name, sql in whole.aggregates.items()]
+    items += [f"{each.gathered} AS {identifier(name)}" for name, each in summed.items()]
     items += [f"{gathered} AS {identifier(name)}" for name, (gathered, _) in seen.items()]
-    ranged = [name for name, held in summed.items() if held.ranges]
-    rows, beside, before = found.source + found.where, "", ""
+    ranged = [name for name, each in summed.items() if each.ranges]
+    source, beside, before = whole.source + whole.where, "", ""
     if ranged:
         ranges = f"SELECT {', '.join(map(range_of, ranged))}\nFROM {identifier(_FILTERED)}"
-        before = f"WITH {identifier(_FILTERED)} AS (\n{found.select(['*'])}\n),\nranges AS (\n{ranges}\n)\n"
-        rows, beside = f"{identifier(_FILTERED)}, ranges", ", ranges"
+        before = f"WITH {identifier(_FILTERED)} AS (\n{whole.select(['*'])}\n),\nranges AS (\n{ranges}\n)\n"
+        source, beside = f"{identifier(_FILTERED)}, ranges", ", ranges"
     by = f"\nGROUP BY {', '.join(map(identifier, keys))}" if keys else ""
-    terms = [_term(sql, down) for sql, down in found.sort] + [_term(identifier(name), False) for name in keys]
-    groups = f"SELECT *\nFROM (\nSELECT {', '.join(items)}\nFROM {rows}{by}\n)" + _order(terms) + _page(view)
+    terms = [_term(sql, down) for sql, down in whole.sort] + [_term(identifier(name), False) for name in keys]
+    groups = f"SELECT *\nFROM (\nSELECT {', '.join(items)}\nFROM {source}{by}\n)" + _order(terms) + _page(view)
     numbered = f"SELECT *, row_number() OVER () AS {identifier(_PLACE)}\nFROM (\n{groups}\n)"
-    shows = {name: held.shown for name, held in summed.items()} | {name: shown for name, (_, shown) in seen.items()}
+    shows = {name: each.shown for name, each in summed.items()} | {name: shown for name, (_, shown) in seen.items()}
     listed = [f"{shows.get(name, identifier(name))} AS {identifier(name)}" for name in names]
     body = f"{before}SELECT {', '.join(listed)}\nFROM (\n{numbered}\n) page{beside}\nORDER BY page.{identifier(_PLACE)}"
-    distinct = f"SELECT DISTINCT {', '.join(map(identifier, keys))} FROM {found.source}{found.where}"
+    distinct = f"SELECT DISTINCT {', '.join(map(identifier, keys))} FROM {whole.source}{whole.where}"
     total = f"SELECT count(*) FROM (\n{distinct}\n)" if keys else "SELECT 1"
     return _Body(body, total, pictures.relations)
 
@@ -133,26 +133,26 @@ def _chosen(view: TableView, own: Sequence[str], known: Mapping[str, object], us
     return [column("columns", name, known) for name in view.columns]
 
 
-def _key(name: str, found: Filtered) -> str:
+def _key(name: str, whole: Filtered) -> str:
     """The column that a group is of: an image's is its digest."""
-    digests = {image_of(each): each for each in ("digest", *found.looked_up) if each in found.columns}
-    return digests.get(folded(name)) or column("group", name, found.columns)
+    digests = {image_of(each): each for each in ("digest", *whole.looked_up) if each in whole.columns}
+    return digests.get(folded(name)) or column("group", name, whole.columns)
 
 
-def _count(found: Filtered) -> str:
+def _count(whole: Filtered) -> str:
     """What the number of rows in a group is called: n, unless a column is."""
-    taken = set(map(folded, found.columns))
+    taken = set(map(folded, whole.columns))
     names = chain(("n", "rows", "group_count"), (f"rows_{number}" for number in count(2)))
     return next(name for name in names if name not in taken)
 
 
-def _own_names(found: Filtered, keys: Sequence[str], count: str) -> None:
+def _own_names(whole: Filtered, keys: Sequence[str], count: str) -> None:
     """Raise BadInput where an aggregate is called as what a group has already."""
-    taken = {folded(name): name for name in (*found.columns, count)}
-    for name in found.aggregates:
-        held = taken.get(folded(name))
-        if held is not None and (held != name or name in keys or name == count):
-            raise BadInput(f"a group has {held!r} already; call the aggregate {name!r} otherwise")
+    taken = {folded(name): name for name in (*whole.columns, count)}
+    for name in whole.aggregates:
+        own = taken.get(folded(name))
+        if own is not None and (own != name or name in keys or name == count):
+            raise BadInput(f"a group has {own!r} already; call the aggregate {name!r} otherwise")
 
 
 def _term(sql: str, down: bool) -> str:

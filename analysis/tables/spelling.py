@@ -100,9 +100,9 @@ def _named(name: str, value: Any) -> tuple[tuple[str, str], ...]:
     texts = (value,) if isinstance(value, str) else value
     if not isinstance(texts, Sequence):
         raise BadInput(f"{name} takes 'name = expression' or a mapping, not {value!r}")
-    found = [expressions.named(item) if isinstance(item, str) else item for item in texts]
+    pairs = [expressions.named(item) if isinstance(item, str) else item for item in texts]
     if not all(
-        isinstance(pair, Sequence) and len(pair) == 2 and all(isinstance(part, str) for part in pair) for pair in found
+        isinstance(pair, Sequence) and len(pair) == 2 and all(isinstance(part, str) for part in pair) for pair in pairs
     ):
         raise BadInput(f"{name} takes 'name = expression' or a mapping of texts, not {value!r}")
-    return tuple((pair[0], pair[1]) for pair in found)
+    return tuple((pair[0], pair[1]) for pair in pairs)

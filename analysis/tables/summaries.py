@@ -44,8 +44,8 @@ def summary(column: str, base: str, kind: Kind) -> Summary:
     if kind == "number":
         if _PROBABILITIES.fullmatch(base):
             return Summary(_binned(name, "0", "1"), _bins(name, "0::DOUBLE", "1::DOUBLE"))
-        held = identifier(_range(column))
-        low, high = f"{held}.low", f"{held}.high"
+        limits = identifier(_range(column))
+        low, high = f"{limits}.low", f"{limits}.high"
         return Summary(_binned(name, low, high), _bins(name, low, high), ranges=True)
     if kind == "date":
         return Summary(f"{{'first': min({name}), 'last': max({name})}}", name)

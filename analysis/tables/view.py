@@ -9,7 +9,7 @@ from secondguess.analysis.engine.sqltext import identifier, literal
 from secondguess.analysis.errors import BadInput, listing
 from secondguess.analysis.schema import folded
 
-Named = tuple[str, str]
+NamedExpression = tuple[str, str]
 """The name of a column that is computed, and the SQL expression that computes it."""
 
 _JOINS = ("inner", "outer")
@@ -34,13 +34,13 @@ class TableView:
     allow_duplicates: bool = False
     at: int | None = None
     exact: bool = False
-    add: tuple[Named, ...] = ()
+    add: tuple[NamedExpression, ...] = ()
     where: tuple[str, ...] = ()
-    wandb_add: tuple[Named, ...] = ()
+    wandb_add: tuple[NamedExpression, ...] = ()
     wandb_filter: tuple[str, ...] = ()
     group: tuple[str, ...] = ()
-    aggregate: tuple[Named, ...] = ()
-    wandb_aggregate: tuple[Named, ...] = ()
+    aggregate: tuple[NamedExpression, ...] = ()
+    wandb_aggregate: tuple[NamedExpression, ...] = ()
     sort: tuple[str, ...] = ()
     columns: tuple[str, ...] | None = None
     limit: int | None = None
@@ -84,12 +84,12 @@ class TableView:
 
     def as_dict(self) -> dict[str, Any]:
         """The fields that differ from the defaults, as values of JSON."""
-        found: dict[str, Any] = {}
+        values: dict[str, Any] = {}
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name == "tables" or value != field.default:
-                found[field.name] = _plain(value, field.name)
-        return found
+                values[field.name] = _plain(value, field.name)
+        return values
 
     @classmethod
     def from_dict(cls, given: Mapping[str, Any]) -> Self:

@@ -7,25 +7,27 @@ from secondguess.analysis.engine.kinds import Kind
 from secondguess.analysis.engine.passages import WANDB_FILTER
 from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.errors import BadInput, Fault
-from secondguess.analysis.language.translate import Cell, translate
-from secondguess.analysis.tables.rows import TableRows
-from secondguess.analysis.tables.view import Named
+from secondguess.analysis.language.translate import ColumnSql, translate
+from secondguess.analysis.tables.rows import ViewRows
+from secondguess.analysis.tables.view import NamedExpression
 
 
-def values(rows: TableRows, columns: Mapping[str, Kind], computed: Iterable[Named]) -> dict[str, tuple[str, Kind]]:
+def values(
+    rows: ViewRows, columns: Mapping[str, Kind], computed: Iterable[NamedExpression]
+) -> dict[str, tuple[str, Kind]]:
     """The SQL and the kind of columns that are computed of each row; raises BadInput for what is not supported."""
     cells = _cells(rows, columns)
-    found = {name: translate(text, cells) for name, text in computed}
-    return {name: (text.sql, text.kind) for name, text in found.items()}
+    translations = {name: translate(text, cells) for name, text in computed}
+    return {name: (text.sql, text.kind) for name, text in translations.items()}
 
 
-def conditions(rows: TableRows, columns: Mapping[str, Kind], texts: Iterable[str]) -> Sequence[str]:
+def conditions(rows: ViewRows, columns: Mapping[str, Kind], texts: Iterable[str]) -> Sequence[str]:
     """The SQL of filters; raises BadInput for what is not supported."""
     cells = _cells(rows, columns)
     return [f"({_condition(text, cells)})" for text in texts]
 
 
-def _condition(text: str, cells: Mapping[str, Cell]) -> str:
+def _condition(text: str, cells: Mapping[str, ColumnSql]) -> str:
     try:
         return translate(text, cells).sql
     except BadInput as error:
@@ -33,22 +35,22 @@ def _condition(text: str, cells: Mapping[str, Cell]) -> str:
         raise
 
 
-def aggregates(rows: TableRows, columns: Mapping[str, Kind], computed: Iterable[Named]) -> dict[str, str]:
+def aggregates(rows: ViewRows, columns: Mapping[str, Kind], computed: Iterable[NamedExpression]) -> dict[str, str]:
     """The SQL of columns that are computed of a group's rows; raises BadInput for what is not supported."""
     cells = _cells(rows, columns)
     return {name: translate(text, cells, grouped=True).sql for name, text in computed}
 
 
-def _cells(rows: TableRows, columns: Mapping[str, Kind]) -> dict[str, Cell]:
+def _cells(rows: ViewRows, columns: Mapping[str, Kind]) -> dict[str, ColumnSql]:
     """The columns as the expressions see them: one value, or in a join a list with one per side."""
-    found: dict[str, Cell] = {}
+    cells: dict[str, ColumnSql] = {}
     for base, names in rows.sides.items():
         kinds = [columns[name] for name in names if name is not None and name in columns]
         if kinds:
             sides = tuple(None if name is None else identifier(name) for name in names)
-            found[base] = Cell(sides if len(sides) > 1 else sides[0] or "NULL", kinds[0])
+            cells[base] = ColumnSql(sides if len(sides) > 1 else sides[0] or "NULL", kinds[0])
     for name, kind in columns.items():
         if name in rows.judged:  # which an SQL filter names: these expressions know a table's own columns
             continue
-        found.setdefault(name, Cell(identifier(name), kind))
-    return found
+        cells.setdefault(name, ColumnSql(identifier(name), kind))
+    return cells

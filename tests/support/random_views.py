@@ -7,7 +7,7 @@ from typing import Any
 
 import table_rules as rules
 from hypothesis import strategies as st
-from table_rules import Row, Table, rank
+from table_rules import PlainRow, PlainTable, rank
 from table_stores import COLUMNS, TYPES, Recorded, Store, seen
 
 from secondguess.analysis.engine.sqltext import identifier
@@ -50,14 +50,14 @@ def recorded(draw: st.DrawFn, types: Mapping[str, str], ids: Sequence[str | None
 
 # Random views, and what their SQL means
 
-Term = tuple[str, Callable[[Row], Any]]
+Term = tuple[str, Callable[[PlainRow], Any]]
 
 
 def conditions(name: str, kind: str) -> list[Term]:
     """SQL conditions on a column with what they mean; None where SQL has NULL."""
     column = identifier(name)
 
-    def known(test: Callable[[Any], bool]) -> Callable[[Row], bool | None]:
+    def known(test: Callable[[Any], bool]) -> Callable[[PlainRow], bool | None]:
         return lambda row: None if row[name] is None else test(row[name])
 
     found: list[Term] = [(f"{column} IS NULL", lambda row: row[name] is None)]
@@ -84,10 +84,10 @@ def conditions(name: str, kind: str) -> list[Term]:
     return found
 
 
-def values(name: str, kind: str) -> list[tuple[str, str, Callable[[Row], Any]]]:
+def values(name: str, kind: str) -> list[tuple[str, str, Callable[[PlainRow], Any]]]:
     """SQL values computed of a column, what they hold, and what they mean."""
     column = identifier(name)
-    found: list[tuple[str, str, Callable[[Row], Any]]] = [
+    found: list[tuple[str, str, Callable[[PlainRow], Any]]] = [
         (f"{column} IS NULL", "boolean", lambda row: row[name] is None),
         (f"({column})", kind, lambda row: row[name]),
     ]
@@ -119,7 +119,7 @@ class Asked:
     """A view, the rows it begins with (None: refused), what its computed columns hold and what its SQL means."""
 
     view: TableView
-    table: Table | None
+    table: PlainTable | None
     added: Mapping[str, str]
     twins: rules.Twins
 
@@ -178,17 +178,17 @@ def asked(draw: st.DrawFn, tables: Store) -> Asked:
         else:
             sql, twins[sql] = draw(st.sampled_from(conditions(name, kinds[name])))
             view = replace(view, where=(*view.where, sql))
-    view = draw(arranged(view, Table(kinds, table.rows), twins))
+    view = draw(arranged(view, PlainTable(kinds, table.rows), twins))
     limit, offset = draw(st.sampled_from([(None, 0), (3, 0), (2, 2), (5, 1), (0, 0), (None, 2), (4, 20)]))
     return Asked(replace(view, limit=limit, offset=offset), table, added, twins)
 
 
-def _cell(name: str, value: Any, equal: bool) -> Callable[[Row], bool]:
+def _cell(name: str, value: Any, equal: bool) -> Callable[[PlainRow], bool]:
     return lambda row: rules.same(row[name], value) == equal
 
 
 @st.composite
-def arranged(draw: st.DrawFn, view: TableView, table: Table, twins: dict[str, Callable[..., Any]]) -> TableView:
+def arranged(draw: st.DrawFn, view: TableView, table: PlainTable, twins: dict[str, Callable[..., Any]]) -> TableView:
     """The view with groups, aggregates, a sort and columns."""
     group = tuple(draw(st.lists(st.sampled_from([*table.kinds]), min_size=1, max_size=2, unique=True)))
     if draw(st.booleans()):
@@ -211,5 +211,5 @@ def arranged(draw: st.DrawFn, view: TableView, table: Table, twins: dict[str, Ca
     return replace(view, sort=tuple(sort), columns=columns)
 
 
-def _value(name: str) -> Callable[[Row], Any]:
+def _value(name: str) -> Callable[[PlainRow], Any]:
     return lambda row: row[name]

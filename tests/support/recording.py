@@ -8,13 +8,13 @@ import numpy as np
 
 from secondguess.trainer.recorder import Recorder
 
-Row = tuple[str, Any, Any]  # id, truth (None: unlabelled), and scores as a list or the guess itself
+SaidRow = tuple[str, Any, Any]  # id, truth (None: unlabelled), and scores as a list or the guess itself
 
 
 def record(
     store: Path,
     run: str,
-    epochs: Mapping[int, Sequence[Row]],
+    epochs: Mapping[int, Sequence[SaidRow]],
     *,
     table: str = "test_predictions",
     classes: Sequence[str] | None = None,
@@ -35,7 +35,7 @@ def record(
 
 def add(
     table: Any,
-    rows: Sequence[Row],
+    rows: Sequence[SaidRow],
     *,
     content: Mapping[str, str] | None = None,
     labelled: bool = True,

@@ -16,17 +16,17 @@ from typing import Any
 
 from secondguess.analysis.tables.view import TableView
 
-Row = dict[str, Any]
+PlainRow = dict[str, Any]
 Twins = Mapping[str, Callable[..., Any]]
 """What each SQL text of a view means: a function of a row, or for an aggregate of a group's rows."""
 
 
 @dataclass(frozen=True)
-class Table:
+class PlainTable:
     """Rows, and what each column holds: number, text, boolean, date or list."""
 
     kinds: Mapping[str, str]
-    rows: Sequence[Row] = field(default_factory=list)
+    rows: Sequence[PlainRow] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -62,13 +62,13 @@ class Keyed:
 
     place: float
     value: Any
-    row: Row | None
+    row: PlainRow | None
 
 
 NONE = Keyed(math.inf, None, None)
 
 
-def concatenated(tables: Sequence[Table]) -> Table:
+def concatenated(tables: Sequence[PlainTable]) -> PlainTable:
     """Rows under each other in the tables' order, the union of their columns, null where one is lacking (section 3).
 
     Ours alone: a column of unlike kinds is text, as a column of a database has one type.
@@ -78,7 +78,7 @@ def concatenated(tables: Sequence[Table]) -> Table:
         kinds[name] = kind if kinds.get(name, kind) == kind else "text"
     texts = {name for table in tables for name, kind in table.kinds.items() if kinds[name] != kind}
     rows = [{name: row.get(name) for name in kinds} for table in tables for row in table.rows]
-    return Table(
+    return PlainTable(
         kinds, [{name: key_text(value) if name in texts else value for name, value in row.items()} for row in rows]
     )
 
@@ -109,20 +109,20 @@ def _number_text(value: float) -> str:
     return f"{digits}e{int(power):+d}"
 
 
-def key_of(row: Row, key: Sequence[str], rules: Rules) -> Any:
+def key_of(row: PlainRow, key: Sequence[str], rules: Rules) -> Any:
     """The first of the key columns that is not null (section 3); None for none, and for W&B's empty text."""
     value = next((row[name] for name in key if row[name] is not None), None)
     return None if value == "" and not rules.empty_text_is_a_key else value
 
 
 def joined(
-    tables: Sequence[Table],
+    tables: Sequence[PlainTable],
     how: str,
     key: Sequence[str] = ("id",),
     *,
     allow_duplicates: bool = False,
     rules: Rules = OURS,
-) -> Table:
+) -> PlainTable:
     """Tables side by side (section 4): a row per key, for repeated keys one per combination of their rows.
 
     Keys come in order of first appearance. Raises Refused for repeated keys that are not allowed.
@@ -142,7 +142,7 @@ def joined(
         texts = [text for text in texts if all(text in side for side in sides)]
     kinds = {table.kinds[name] for table in tables for name in key}
     plain = len(kinds) == 1 and "list" not in kinds and rules.key_keeps_its_name
-    found: list[tuple[list[float], Row]] = []
+    found: list[tuple[list[float], PlainRow]] = []
     for text in texts:
         value = next(held[0].value for side in sides if (held := side.get(text)))
         value = value if plain else key_text(value)
@@ -151,19 +151,19 @@ def joined(
             found.append(([each.place for each in keyed], row))
     if rules.rows_keep_their_order:
         found.sort(key=lambda item: item[0])
-    return Table(_joined_kinds(tables, key, min(kinds) if plain else "text", rules), [row for _, row in found])
+    return PlainTable(_joined_kinds(tables, key, min(kinds) if plain else "text", rules), [row for _, row in found])
 
 
-def _joined_columns(tables: Sequence[Table], key: Sequence[str], rules: Rules) -> list[str]:
+def _joined_columns(tables: Sequence[PlainTable], key: Sequence[str], rules: Rules) -> list[str]:
     """The union of the columns but for the key's (rules 5 and 6); ours keeps them where others stand in for one."""
     names = dict.fromkeys(name for table in tables for name in table.kinds)
     return [name for name in names if name not in key or (rules.column_per_side and len(key) > 1)]
 
 
 def _side_by_side(
-    value: Any, found: Sequence[Row | None], tables: Sequence[Table], key: Sequence[str], rules: Rules
-) -> Row:
-    row: Row = {key[0] if rules.key_keeps_its_name else "Joined On": value}
+    value: Any, found: Sequence[PlainRow | None], tables: Sequence[PlainTable], key: Sequence[str], rules: Rules
+) -> PlainRow:
+    row: PlainRow = {key[0] if rules.key_keeps_its_name else "Joined On": value}
     for name in _joined_columns(tables, key, rules):
         cells = [None if side is None else side.get(name) for side in found]
         if rules.column_per_side:
@@ -174,7 +174,7 @@ def _side_by_side(
     return row
 
 
-def _joined_kinds(tables: Sequence[Table], key: Sequence[str], kind: str, rules: Rules) -> dict[str, str]:
+def _joined_kinds(tables: Sequence[PlainTable], key: Sequence[str], kind: str, rules: Rules) -> dict[str, str]:
     if not rules.key_keeps_its_name:
         return {"Joined On": "text", **dict.fromkeys(_joined_columns(tables, key, rules), "list")}
     kinds = {key[0]: kind}
@@ -192,17 +192,17 @@ def bars(cells: Sequence[float | None], rules: Rules = OURS) -> list[float | Non
 # Filtering, grouping, sorting, paging (section 5: in this order)
 
 
-def filtered(rows: Iterable[Row], conditions: Iterable[Callable[[Row], bool | None]]) -> list[Row]:
+def filtered(rows: Iterable[PlainRow], conditions: Iterable[Callable[[PlainRow], bool | None]]) -> list[PlainRow]:
     """The rows for which all conditions are true; null is not true (section 7)."""
     conditions = list(conditions)
     return [row for row in rows if all(condition(row) is True for condition in conditions)]
 
 
 def grouped(
-    table: Table, by: Sequence[str], aggregates: Mapping[str, Callable[..., Any]], rules: Rules = OURS
-) -> list[Row]:
+    table: PlainTable, by: Sequence[str], aggregates: Mapping[str, Callable[..., Any]], rules: Rules = OURS
+) -> list[PlainRow]:
     """A row per value of the columns: these, the number of rows, aggregates, and a summary of each other column."""
-    groups: list[tuple[Row, list[Row]]] = [] if by else [({}, list(table.rows))]
+    groups: list[tuple[PlainRow, list[PlainRow]]] = [] if by else [({}, list(table.rows))]
     for row in table.rows if by else ():
         key = {name: "" if row[name] is None and not rules.null_is_a_group else row[name] for name in by}
         members = next((held for known, held in groups if all(same(known[name], key[name]) for name in by)), None)
@@ -218,7 +218,7 @@ def grouped(
     return ordered(found, [(name, False) for name in (by if rules.groups_by_all_keys else by[:1])])
 
 
-def count_column(table: Table, rules: Rules = OURS) -> str:
+def count_column(table: PlainTable, rules: Rules = OURS) -> str:
     """What the number of a group's rows is called: the first of three names that no column has."""
     if not rules.count_is_n:
         return "groupCount"
@@ -226,12 +226,12 @@ def count_column(table: Table, rules: Rules = OURS) -> str:
     return next(name for name in ("n", "rows", "group_count") if name not in taken)
 
 
-def other_columns(table: Table, by: Sequence[str], aggregates: Iterable[str]) -> list[str]:
+def other_columns(table: PlainTable, by: Sequence[str], aggregates: Iterable[str]) -> list[str]:
     """The columns that a group summarises."""
     return [name for name in table.kinds if name not in {*by, *aggregates}]
 
 
-def ordered(rows: Iterable[Row], terms: Sequence[tuple[str | Callable[[Row], Any], bool]]) -> list[Row]:
+def ordered(rows: Iterable[PlainRow], terms: Sequence[tuple[str | Callable[[PlainRow], Any], bool]]) -> list[PlainRow]:
     """Rows sorted by several terms, each with whether the largest comes first; ties stay as they are."""
     found = list(rows)
     for term, down in reversed(terms):
@@ -257,7 +257,7 @@ def same(one: Any, other: Any) -> bool:
 # What a group shows
 
 
-def present(rows: Iterable[Row], column: str) -> list[Any]:
+def present(rows: Iterable[PlainRow], column: str) -> list[Any]:
     """A column's values without the nulls, which aggregates leave aside (section 7)."""
     return [row[column] for row in rows if row[column] is not None]
 
@@ -283,7 +283,7 @@ def greatest(values: Sequence[Any]) -> Any:
     return max(values, key=rank, default=None)
 
 
-def at_most(rows: Sequence[Row], shown: str, column: str, choose: Callable[..., Row] = max) -> Any:
+def at_most(rows: Sequence[PlainRow], shown: str, column: str, choose: Callable[..., PlainRow] = max) -> Any:
     """`argmax`, with min `argmin`: what is shown in the first of the rows with the extreme (section 7)."""
     held = [row for row in rows if row[column] is not None]
     return choose(held, key=lambda row: rank(row[column]))[shown] if held else None
@@ -293,7 +293,7 @@ LABELS = {"guess", "truth", "run", "epoch"}
 PROBABILITIES = {"confidence", "truth_score", *(f"score_{number}" for number in range(10))}
 
 
-def summary(column: str, table: Table, rows: Sequence[Row]) -> Any:
+def summary(column: str, table: PlainTable, rows: Sequence[PlainRow]) -> Any:
     """What a group shows of a column that it is not grouped by (section 6), ours in ten bins and ten values."""
     name, side = column.rpartition("_")[::2]
     base = name if len(side) == 1 and side in ascii_lowercase else column
@@ -323,7 +323,7 @@ def histogram(values: Iterable[float], low: Any, high: Any) -> list[int]:
 # Steps
 
 
-def at_step(epochs: Mapping[int, Table], step: int, *, exact: bool = False) -> Table | None:
+def at_step(epochs: Mapping[int, PlainTable], step: int, *, exact: bool = False) -> PlainTable | None:
     """The table at a step, else the last earlier one; with exact at that step or none (section 8)."""
     held = [epoch for epoch in epochs if epoch == step or (epoch < step and not exact)]
     return epochs[max(held)] if held else None
@@ -333,15 +333,15 @@ def at_step(epochs: Mapping[int, Table], step: int, *, exact: bool = False) -> T
 
 
 @dataclass(frozen=True)
-class Shown:
+class PlainPage:
     """A page of a view: its columns, its rows, and how many rows there are in all."""
 
     columns: Sequence[str]
-    rows: Sequence[Row]
+    rows: Sequence[PlainRow]
     total: int
 
 
-def base(view: TableView, tables: Mapping[str, Table], rules: Rules = OURS) -> Table:
+def base(view: TableView, tables: Mapping[str, PlainTable], rules: Rules = OURS) -> PlainTable:
     """The view's tables, stacked or joined."""
     chosen = [tables[name] for name in view.tables]
     if view.join is None:
@@ -349,20 +349,20 @@ def base(view: TableView, tables: Mapping[str, Table], rules: Rules = OURS) -> T
     return joined(chosen, view.join, view.key, allow_duplicates=view.allow_duplicates, rules=rules)
 
 
-def shown(view: TableView, table: Table, added: Mapping[str, str], twins: Twins, rules: Rules = OURS) -> Shown:
+def shown(view: TableView, table: PlainTable, added: Mapping[str, str], twins: Twins, rules: Rules = OURS) -> PlainPage:
     """A view of its stacked or joined rows; added says what its computed columns hold, twins what its SQL means."""
     rows = [{**row, **{name: twins[sql](row) for name, sql in view.add}} for row in table.rows]
-    table = Table({**table.kinds, **added}, filtered(rows, [twins[sql] for sql in view.where]))
+    table = PlainTable({**table.kinds, **added}, filtered(rows, [twins[sql] for sql in view.where]))
     rows = list(table.rows)
     if view.group or view.aggregate:
         rows = grouped(table, view.group, {name: twins[sql] for name, sql in view.aggregate}, rules)
     terms = [(twins.get(text.removeprefix("-"), text.removeprefix("-")), text.startswith("-")) for text in view.sort]
     rows = ordered(rows, terms)
     last = len(rows) if view.limit is None else view.offset + view.limit
-    return Shown(view.columns or columns(view, table, rules), rows[view.offset : last], len(rows))
+    return PlainPage(view.columns or columns(view, table, rules), rows[view.offset : last], len(rows))
 
 
-def columns(view: TableView, table: Table, rules: Rules = OURS) -> list[str]:
+def columns(view: TableView, table: PlainTable, rules: Rules = OURS) -> list[str]:
     """The columns of a view that names none: all there are."""
     if not (view.group or view.aggregate):
         return list(table.kinds)

@@ -10,7 +10,7 @@ from typing import Any
 import duckdb
 import numpy as np
 import pyarrow as pa
-from table_rules import Row, Shown, Table
+from table_rules import PlainPage, PlainRow, PlainTable
 
 from secondguess.analysis.store.commits import EpochRows
 from secondguess.analysis.store.writer import RunWriter
@@ -57,7 +57,7 @@ class Recorded:
     """One epoch as it is written: the type of each column, by name in TYPES, and the rows."""
 
     types: Mapping[str, str]
-    rows: Sequence[Row]
+    rows: Sequence[PlainRow]
 
 
 Store = Mapping[tuple[str, str], Mapping[int, Recorded]]
@@ -88,7 +88,7 @@ def write(store: Path, tables: Store, *, ended: bool = True) -> None:
         writer.close()
 
 
-def seen(tables: Store, view: TableView) -> dict[str, Table]:
+def seen(tables: Store, view: TableView) -> dict[str, PlainTable]:
     """The view's tables as the interpreter takes them, with the columns that every table has."""
     pairs = {ref: tuple(ref.partition("@")[0].split("/")) for ref in view.tables}
     of_run = [run for run, _ in tables]
@@ -103,17 +103,17 @@ def seen(tables: Store, view: TableView) -> dict[str, Table]:
         if "text" in (kinds.get("guess"), kinds.get("truth")):
             kinds = {"guess": "text", "truth": "text", **kinds}
         standard = {"run": "text", "epoch": "number", "id": "text"} | STANDARD | scores | kinds
-        found[ref] = Table(standard, [{**dict.fromkeys(standard), **about, **row} for row in held.rows])
+        found[ref] = PlainTable(standard, [{**dict.fromkeys(standard), **about, **row} for row in held.rows])
     return found
 
 
-def answer(con: duckdb.DuckDBPyConnection, store: Path, view: TableView) -> Shown:
+def answer(con: duckdb.DuckDBPyConnection, store: Path, view: TableView) -> PlainPage:
     """What a view shows of the store."""
     statement = select.statement(con, store, view)
     rows = con.execute(statement.sql).fetchall()
     columns = [column[0] for column in con.description or ()]
     (total,) = con.execute(statement.total).fetchone() or (0,)
-    return Shown(columns, [dict(zip(columns, row, strict=True)) for row in rows], total)
+    return PlainPage(columns, [dict(zip(columns, row, strict=True)) for row in rows], total)
 
 
 def plain(value: Any) -> Any:
@@ -142,10 +142,10 @@ def put(store: Path, **tables: Columns) -> None:
         writer.close()
 
 
-def table(columns: Columns) -> Table:
+def table(columns: Columns) -> PlainTable:
     """The columns as the interpreter takes them."""
     kinds = {name: next(_KINDS[type(cell)] for cell in cells if cell is not None) for name, cells in columns.items()}
-    return Table(kinds, [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
+    return PlainTable(kinds, [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)])
 
 
 def shown(con: duckdb.DuckDBPyConnection, store: Path, tables: Sequence[str], columns: str, **view: Any) -> list[Any]:

@@ -31,7 +31,7 @@ _DATE = "2026-01-02T03:04:05Z"
 _MANIFEST = "wandb_manifest.json"
 _UNNAMED = {"query { viewer { id } }": "Viewer"}  # of 0.28
 
-Kind = Literal["hang", "half", "short", "altered", "malformed", "null", "graphql"] | int
+FaultKind = Literal["hang", "half", "short", "altered", "malformed", "null", "graphql"] | int
 """What becomes of an answer: no answer, half of what is announced, half announced as whole, one byte changed, no JSON,
 `data: null`, a GraphQL error, or that HTTP status."""
 
@@ -41,13 +41,13 @@ class Fault:
     """What is wrong with the next `times` answers to an operation, or to `blob`, `manifest`, `file`, `file_stream`."""
 
     operation: str
-    kind: Kind
+    kind: FaultKind
     times: int = 1 << 30
     holds: str = ""  # only for requests whose path or variables have this text
 
 
 @dataclass
-class Run:
+class SentRun:
     """A run as it was sent."""
 
     project: str
@@ -93,7 +93,7 @@ class WandbServer:
     """What was received, what is served, and what is to go wrong."""
 
     def __init__(self) -> None:
-        self.runs: dict[tuple[str, str], Run] = {}
+        self.runs: dict[tuple[str, str], SentRun] = {}
         self.artifacts: dict[str, Artifact] = {}
         self.blobs: dict[str, bytes] = {}
         self.unknown: list[str] = []
@@ -126,7 +126,7 @@ class WandbServer:
         self._http.server_close()
         self._thread.join()
 
-    def fault(self, operation: str, text: str) -> Kind | None:
+    def fault(self, operation: str, text: str) -> FaultKind | None:
         """What is to go wrong with this request, if anything."""
         with self._lock:
             for fault in self.faults:
@@ -196,13 +196,13 @@ class WandbServer:
         return base64.b64decode(artifact.manifest["contents"][name]["digest"]).hex()
 
     @property
-    def run(self) -> Run:
+    def run(self) -> SentRun:
         """The only run."""
         (run,) = self.runs.values()
         return run
 
-    def _run(self, project: str, name: str) -> Run:
-        return self.runs.setdefault((unquote(project), unquote(name)), Run(unquote(project), unquote(name)))
+    def _run(self, project: str, name: str) -> SentRun:
+        return self.runs.setdefault((unquote(project), unquote(name)), SentRun(unquote(project), unquote(name)))
 
     # Receiving.
 
@@ -313,7 +313,7 @@ class WandbServer:
         run = self.runs.get((asked["project"], asked["name"]))
         return {"project": {"internalId": "1", "run": self._node(run) if run is not None else None}}
 
-    def _node(self, run: Run) -> dict[str, Any]:
+    def _node(self, run: SentRun) -> dict[str, Any]:
         steps = [row["_step"] for row in run.rows]
         state = "running" if run.exit_code is None else ("failed" if run.exit_code else "finished")
         keys = {"lastStep": max(steps), "keys": {}} if steps else None
@@ -363,7 +363,7 @@ class WandbServer:
             }
         }
 
-    def _file(self, run: Run, name: str) -> dict[str, Any]:
+    def _file(self, run: SentRun, name: str) -> dict[str, Any]:
         url = f"{self.url}/get/file/{quote(run.project, '')}/{quote(run.name, '')}/{quote(name)}"
         md5 = base64.b64encode(hashlib.md5(run.files[name]).digest()).decode()
         about = {"id": _b64(name), "name": name, "url": url, "directUrl": url, "mimetype": "", "updatedAt": _DATE}
@@ -455,7 +455,7 @@ class WandbServer:
         rest = {"artifactSequence": self._sequence(one), "aliases": [alias] if last else [], "historyStep": step}
         return {"id": one.id, **numbers, **texts, **times, **kind, **rest}
 
-    def _asked_run(self, asked: dict[str, Any]) -> Run:
+    def _asked_run(self, asked: dict[str, Any]) -> SentRun:
         return self.runs[asked["project"], asked.get("run") or asked["name"]]
 
     def _paged(self, nodes: list[dict[str, Any]], asked: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, Any]]:
@@ -526,7 +526,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._hang()
         return gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
 
-    def _reply(self, body: bytes, kind: Kind | None = None) -> None:
+    def _reply(self, body: bytes, kind: FaultKind | None = None) -> None:
         if kind == "hang":
             self._hang()
         announced = len(body)

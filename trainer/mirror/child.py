@@ -21,13 +21,13 @@ from pathlib import Path
 from typing import Any
 
 from secondguess.analysis.child import Events, private_pipes
-from secondguess.trainer.mirror.outbox import ALLOWANCE_S, EpochTable, HistoryRow, RowCount, RunStart, describe
+from secondguess.trainer.mirror.outbox import ALLOWANCE_S, EpochTable, RowCount, RunStart, TimedRow, describe
 
 _NICENESS = 10
 _ORPHAN_CHECK_S = 1.0
 
 
-class Account(Events):
+class PipeAccount(Events):
     """The way back to the training, which the delivery tells what became of the messages."""
 
     stopped = False
@@ -72,7 +72,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     parent = os.getppid()
     inbox, outbox = private_pipes()
-    events = Account(outbox)
+    events = PipeAccount(outbox)
     lines = _lines(inbox, parent)
     first = next(lines, None)
     if first is None:
@@ -100,7 +100,7 @@ def _lines(inbox: int, parent: int) -> Iterator[bytes]:
         yield from whole
 
 
-def _end_with_the_training(parent: int, patience_s: float, events: Account) -> None:
+def _end_with_the_training(parent: int, patience_s: float, events: PipeAccount) -> None:
     """Kills this process if the training is gone, so that nobody else can, and W&B hangs."""
     while True:
         time.sleep(_ORPHAN_CHECK_S)
@@ -108,7 +108,7 @@ def _end_with_the_training(parent: int, patience_s: float, events: Account) -> N
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def _serve(start: RunStart, lines: Iterator[bytes], events: Account) -> None:
+def _serve(start: RunStart, lines: Iterator[bytes], events: PipeAccount) -> None:
     opened = _open(start, events)
     if opened is None:
         return
@@ -133,7 +133,7 @@ def _serve(start: RunStart, lines: Iterator[bytes], events: Account) -> None:
     events.send("finished")
 
 
-def _open(start: RunStart, events: Account) -> tuple[Any, Any, Any] | None:
+def _open(start: RunStart, events: PipeAccount) -> tuple[Any, Any, Any] | None:
     """Returns the modules that use W&B and the started run; None if that failed, which is told."""
     stage = "import"
     try:
@@ -161,10 +161,10 @@ def _clear(temporary: str) -> None:
         file.unlink(missing_ok=True)
 
 
-def _messages(message: Mapping[str, Any]) -> list[HistoryRow | EpochTable]:
+def _messages(message: Mapping[str, Any]) -> list[TimedRow | EpochTable]:
     """Returns the messages of one line, each with the time of its making as W&B's own `_timestamp`."""
     if "rows" in message:
-        return [HistoryRow({"_timestamp": row["time_s"], **row["values"]}, row["time_s"]) for row in message["rows"]]
+        return [TimedRow({"_timestamp": row["time_s"], **row["values"]}, row["time_s"]) for row in message["rows"]]
     metrics = {"_timestamp": message["time_s"], **message["metrics"]}
     return [EpochTable(message["table"], message["epoch"], metrics, message["time_s"])]
 

@@ -12,7 +12,7 @@ import wandb
 
 from secondguess.analysis.schema import at_epoch
 from secondguess.analysis.store.rows import read_epoch
-from secondguess.trainer.mirror.outbox import EpochTable, HistoryRow, RowCount, describe
+from secondguess.trainer.mirror.outbox import EpochTable, RowCount, TimedRow, describe
 from secondguess.trainer.mirror.table import to_wandb_table
 
 _SIGN_EVERY_S = 0.2
@@ -54,7 +54,7 @@ class Committed:
     rows: int | None
 
 
-def deliver(batch: Iterable[HistoryRow | EpochTable], live_run: LoggingRun, committed: Committed, to: Account) -> None:
+def deliver(batch: Iterable[TimedRow | EpochTable], live_run: LoggingRun, committed: Committed, to: Account) -> None:
     """Logs each message as one history row; whatever W&B raises is counted and the next message tried."""
     sent, told = 0, time.monotonic()
     for message in batch:

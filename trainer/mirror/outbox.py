@@ -49,7 +49,7 @@ Mode = Literal["offline", "online", "live"]
 
 
 @dataclass(frozen=True)
-class HistoryRow:
+class TimedRow:
     """One row of the run's history, and when it was logged, in seconds since 1970."""
 
     values: Mapping[str, object]
@@ -117,7 +117,7 @@ class Outbox:
         self._lock = threading.Lock()
         self._wake = threading.Event()
         self._limit = limit
-        self._waiting: deque[HistoryRow | EpochTable] = deque()
+        self._waiting: deque[TimedRow | EpochTable] = deque()
         self._exit_code: int | None = None
         self._stopped = False
         self._clock = clock
@@ -137,7 +137,7 @@ class Outbox:
             self._history_asked += 1
             room = len(self._waiting) < self._limit and not self._stopped
             if room:
-                self._waiting.append(HistoryRow(_with_text_keys(values), time.time()))
+                self._waiting.append(TimedRow(_with_text_keys(values), time.time()))
         if not room and not self._stopped:
             self.fault("queue", f"more than {self._limit:,} history rows waited for W&B; newer ones were dropped")
 
@@ -173,7 +173,7 @@ class Outbox:
         """How the run ended; None while it goes on."""
         return self._exit_code
 
-    def take(self) -> list[HistoryRow | EpochTable] | None:
+    def take(self) -> list[TimedRow | EpochTable] | None:
         """Waits a moment for messages and hands over some, perhaps none; None when there will be no more."""
         # A nap instead of a wake-up for each row: rows come at every training step, and a switch of threads costs more.
         self._wake.wait(_NAP_S)

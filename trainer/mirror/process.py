@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from secondguess.analysis import child
-from secondguess.trainer.mirror.outbox import EpochTable, HistoryRow, Outbox, RowCount, RunStart
+from secondguess.trainer.mirror.outbox import EpochTable, Outbox, RowCount, RunStart, TimedRow
 
 _JOIN_S = 5.0
 
@@ -186,9 +186,9 @@ def _environment(inherited: Mapping[str, str], store: Path) -> dict[str, str]:
     return child.environment(inherited, own)
 
 
-def _messages(batch: Iterable[HistoryRow | EpochTable]) -> Iterator[dict[str, object]]:
+def _messages(batch: Iterable[TimedRow | EpochTable]) -> Iterator[dict[str, object]]:
     """Yields what the child reads: neighbouring history rows together, each table by itself."""
-    for is_row, group in groupby(batch, key=lambda message: isinstance(message, HistoryRow)):
+    for is_row, group in groupby(batch, key=lambda message: isinstance(message, TimedRow)):
         if is_row:
             yield {"rows": [vars(message) for message in group]}
         else:

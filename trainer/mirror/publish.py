@@ -16,7 +16,7 @@ from secondguess.trainer.mirror.mirror import MirrorReport, WandbMirror, WandbOp
 
 
 @dataclass(frozen=True)
-class HistoryRow:
+class PlannedRow:
     """One row of W&B's history; `table` is the table that goes with it, if one does."""
 
     values: Mapping[str, float]
@@ -40,20 +40,22 @@ def publish(store: Path, run: str, options: WandbOptions) -> Published:
     W&B does not take is in the report.
     """
     require_wandb()
-    found = find_run(store, run)
-    rows = list(history(metrics_of(found), {table: list(epochs) for table, epochs in found.tables.items()}))
+    stored_run = find_run(store, run)
+    rows = list(history(metrics_of(stored_run), {table: list(epochs) for table, epochs in stored_run.tables.items()}))
     if not rows:
         raise NotFound(f"run {run!r} has no committed table and no metrics yet; nothing to publish")
-    config = found.about.get("config")
+    config = stored_run.about.get("config")
     config = config if isinstance(config, Mapping) else {}
-    mirror = WandbMirror(options, store=found.store, run=found.name, config=config, classes=_classes(found))
+    mirror = WandbMirror(
+        options, store=stored_run.store, run=stored_run.name, config=config, classes=_classes(stored_run)
+    )
     for row in rows:
         if row.table is not None and row.epoch is not None:
             mirror.table(row.table, row.epoch, row.values)
         else:
             mirror.log(row.values if row.epoch is None else {"epoch": row.epoch, **row.values})
-    report = mirror.close(exit_code=0 if found.state == "finished" else 1)
-    return Published(len(rows), report, _noted(found, report) if report.mode is not None else "")
+    report = mirror.close(exit_code=0 if stored_run.state == "finished" else 1)
+    return Published(len(rows), report, _noted(stored_run, report) if report.mode is not None else "")
 
 
 def _noted(run: Run, report: MirrorReport) -> str:
@@ -85,11 +87,11 @@ def metrics_of(run: Run) -> list[Metric]:
     if not tables:
         return []
     rows = pa.concat_tables(tables, promote_options="permissive").to_pylist()
-    found = [(row["step"], row["epoch"], row["name"], row["value"]) for row in rows]
-    return sorted(found, key=lambda metric: -1 if metric[0] is None else metric[0])  # stable: files are in order
+    metrics = [(row["step"], row["epoch"], row["name"], row["value"]) for row in rows]
+    return sorted(metrics, key=lambda metric: -1 if metric[0] is None else metric[0])  # stable: files are in order
 
 
-def history(metrics: Sequence[Metric], tables: Mapping[str, Sequence[int]]) -> Iterator[HistoryRow]:
+def history(metrics: Sequence[Metric], tables: Mapping[str, Sequence[int]]) -> Iterator[PlannedRow]:
     """Yield the rows of W&B's history: the metrics of one step and epoch together, and each table with its epoch.
 
     A second value of a metric, at the same step and epoch, begins a new row. The tables of an epoch go with its last
@@ -109,10 +111,10 @@ def history(metrics: Sequence[Metric], tables: Mapping[str, Sequence[int]]) -> I
         placed.update(zip(own, names[without:], strict=True))
     for at, (epoch, values) in enumerate(rows):
         while alone and epoch is not None and alone[0][0] < epoch:
-            yield HistoryRow({}, *alone.pop(0))
-        yield HistoryRow(values, epoch, placed.get(at))
+            yield PlannedRow({}, *alone.pop(0))
+        yield PlannedRow(values, epoch, placed.get(at))
     for number, name in alone:
-        yield HistoryRow({}, number, name)
+        yield PlannedRow({}, number, name)
 
 
 def _rows(metrics: Sequence[Metric]) -> list[tuple[int | None, dict[str, float]]]:

@@ -32,12 +32,12 @@ def texts(ids: Any) -> list[str]:
     """Ids as text; raises BadInput for one that is neither text nor an integer."""
     if isinstance(ids, str | bytes):
         raise BadInput(f"ids are the text {ids!r}; expected one id per row")
-    found = list(ids) if isinstance(ids, list | tuple) and set(map(type, ids)) == {str} else list(map(_text, ids))
+    names = list(ids) if isinstance(ids, list | tuple) and set(map(type, ids)) == {str} else list(map(_text, ids))
     try:
-        "".join(found).encode()
+        "".join(names).encode()
     except UnicodeEncodeError as error:
         raise BadInput(f"ids are not valid Unicode text: {error.object[error.start - 20 : error.end]!r}") from None
-    return found
+    return names
 
 
 def _text(name: Any) -> str:
@@ -52,24 +52,24 @@ def _text(name: Any) -> str:
 def probabilities(scores: Any, classes: Sequence[str] | None) -> NDArray[np.float32]:
     """Scores as B x C float32; raises BadInput unless there is one column per class, each in [0, 1] or not finite."""
     try:
-        found = np.asarray(plain(scores))
+        scores_BxC = np.asarray(plain(scores))
     except ValueError as error:  # rows of unlike length
         raise BadInput(f"scores are no table of numbers: {error}") from None
-    if found.ndim != 2 or found.shape[1] == 0:
-        raise BadInput(f"scores have shape {found.shape}; expected one row per example and one column per class")
-    if classes is not None and found.shape[1] != len(classes):
-        raise BadInput(f"scores have {found.shape[1]} columns; there are {len(classes)} classes")
-    if found.dtype.kind not in "fiub":
-        raise BadInput(f"scores are {found.dtype}; expected numbers")
+    if scores_BxC.ndim != 2 or scores_BxC.shape[1] == 0:
+        raise BadInput(f"scores have shape {scores_BxC.shape}; expected one row per example and one column per class")
+    if classes is not None and scores_BxC.shape[1] != len(classes):
+        raise BadInput(f"scores have {scores_BxC.shape[1]} columns; there are {len(classes)} classes")
+    if scores_BxC.dtype.kind not in "fiub":
+        raise BadInput(f"scores are {scores_BxC.dtype}; expected numbers")
     with np.errstate(invalid="ignore"):
-        outside = np.isfinite(found) & ((found < -_TOLERANCE) | (found > 1 + _TOLERANCE))
+        outside = np.isfinite(scores_BxC) & ((scores_BxC < -_TOLERANCE) | (scores_BxC > 1 + _TOLERANCE))
     if outside.any():
         row, column = np.argwhere(outside)[0]
         raise BadInput(
-            f"score {found[row, column]:.4g} in row {row} of the batch is not a probability; "
+            f"score {scores_BxC[row, column]:.4g} in row {row} of the batch is not a probability; "
             "give softmax or sigmoid outputs, not logits"
         )
-    return found.astype(np.float32)
+    return scores_BxC.astype(np.float32)
 
 
 def labels(values: Any, what: str, classes: Sequence[str] | None, count: int | None) -> pa.Array:
@@ -81,23 +81,23 @@ def labels(values: Any, what: str, classes: Sequence[str] | None, count: int | N
     values = plain(values)
     try:
         values = values if isinstance(values, np.ndarray) else [plain_item(item) for item in values]
-        found = pa.array(values, from_pandas=True)
-        if pa.types.is_integer(found.type) or pa.types.is_boolean(found.type):
-            found = found.cast(pa.int64())
-        elif pa.types.is_floating(found.type):
-            found = found.cast(pa.float64())
+        column = pa.array(values, from_pandas=True)
+        if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
+            column = column.cast(pa.int64())
+        elif pa.types.is_floating(column.type):
+            column = column.cast(pa.float64())
     except (pa.ArrowException, TypeError, OverflowError, UnicodeEncodeError) as error:
         raise BadInput(f"{what} cannot be a column of numbers or names: {error}") from None
-    if not _LABEL_TYPES & {str(found.type)}:
-        raise BadInput(f"{what} is {found.type}; expected class numbers, names, or numbers")
-    if count is not None and classes is None and str(found.type) in {"string", "double"}:
+    if not _LABEL_TYPES & {str(column.type)}:
+        raise BadInput(f"{what} is {column.type}; expected class numbers, names, or numbers")
+    if count is not None and classes is None and str(column.type) in {"string", "double"}:
         raise BadInput(
-            f"{what} is {'text' if str(found.type) == 'string' else 'a float'}, but the classes of the scores are the "
+            f"{what} is {'text' if str(column.type) == 'string' else 'a float'}, but the classes of the scores are the "
             f"numbers 0 to {count - 1}; give those, or the Recorder the classes' names"
         )
-    if pa.types.is_integer(found.type) and (classes is not None or count is not None):
-        _inside(found, what, len(classes) if classes is not None else count or 0)
-    return found if classes is None else _named(found, what, classes)
+    if pa.types.is_integer(column.type) and (classes is not None or count is not None):
+        _inside(column, what, len(classes) if classes is not None else count or 0)
+    return column if classes is None else _named(column, what, classes)
 
 
 def plain_item(item: Any) -> Any:
@@ -106,23 +106,23 @@ def plain_item(item: Any) -> Any:
     return item.item() if isinstance(item, np.generic | np.ndarray) and np.ndim(item) == 0 else item
 
 
-def _inside(found: pa.Array, what: str, count: int) -> None:
-    ends = pc.min_max(found)
-    if found.null_count < len(found) and not 0 <= ends["min"].as_py() <= ends["max"].as_py() < count:
-        outside = pc.or_(pc.less(found, 0), pc.greater_equal(found, count))
+def _inside(labels_B: pa.Array, what: str, count: int) -> None:
+    ends = pc.min_max(labels_B)
+    if labels_B.null_count < len(labels_B) and not 0 <= ends["min"].as_py() <= ends["max"].as_py() < count:
+        outside = pc.or_(pc.less(labels_B, 0), pc.greater_equal(labels_B, count))
         row = pc.index(outside, True).as_py()
         raise BadInput(
-            f"{what} {found[row]} in row {row} of the batch is outside the {count} classes (0 to {count - 1})"
+            f"{what} {labels_B[row]} in row {row} of the batch is outside the {count} classes (0 to {count - 1})"
         )
 
 
-def _named(found: pa.Array, what: str, classes: Sequence[str]) -> pa.Array:
+def _named(labels_B: pa.Array, what: str, classes: Sequence[str]) -> pa.Array:
     """Class numbers and names as dictionary text over `classes`."""
-    if pa.types.is_floating(found.type):
+    if pa.types.is_floating(labels_B.type):
         raise BadInput(f"{what} is a float; expected one of the {len(classes)} classes, by number or name")
     number = {name: index for index, name in enumerate(classes)}
-    indices = found.to_pylist()
-    if pa.types.is_string(found.type):
+    indices = labels_B.to_pylist()
+    if pa.types.is_string(labels_B.type):
         for row, name in enumerate(indices):
             if name is not None and name not in number:
                 raise BadInput(
@@ -170,7 +170,7 @@ def _picked(scores: NDArray[np.float32], rows: NDArray[Any], label: pa.Array, wi
 
 def extras(given: Mapping[str, Any], rows: int) -> dict[str, pa.Array]:
     """The user's own columns; raises BadInput for a reserved name, or one that differs from another only in case."""
-    found: dict[str, pa.Array] = {}
+    columns: dict[str, pa.Array] = {}
     seen: set[str] = set()
     for name, values in given.items():
         low = folded(name)
@@ -179,13 +179,13 @@ def extras(given: Mapping[str, Any], rows: int) -> dict[str, pa.Array]:
         seen.add(low)
         values = plain(values)
         try:
-            found[name] = pa.array(values.tolist() if isinstance(values, np.ndarray) and values.ndim > 1 else values)
-            _storable(pa.schema([(name, found[name].type)]))
+            columns[name] = pa.array(values.tolist() if isinstance(values, np.ndarray) and values.ndim > 1 else values)
+            _storable(pa.schema([(name, columns[name].type)]))
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise BadInput(f"column {name!r} cannot be stored: {error}") from None
-        if len(found[name]) != rows:
-            raise BadInput(f"column {name!r} has {len(found[name])} values; the batch has {rows} rows")
-    return found
+        if len(columns[name]) != rows:
+            raise BadInput(f"column {name!r} has {len(columns[name])} values; the batch has {rows} rows")
+    return columns
 
 
 @cache

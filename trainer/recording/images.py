@@ -25,11 +25,11 @@ def pixels(images: Any) -> list[Pixels]:
         return [_channels_last(_eight_bit(images))] if len(images) else []
     stretches: list[list[Pixels]] = []
     for image in images:
-        found = _one(image)
-        if stretches and stretches[-1][0].shape == found.shape:
-            stretches[-1].append(found)
+        pixels_HxWxC = _one(image)
+        if stretches and stretches[-1][0].shape == pixels_HxWxC.shape:
+            stretches[-1].append(pixels_HxWxC)
         else:
-            stretches.append([found])
+            stretches.append([pixels_HxWxC])
     return [np.stack(stretch) for stretch in stretches]
 
 
@@ -38,17 +38,17 @@ def _one(image: Any) -> Pixels:
         return decoded(bytes(image))
     if isinstance(image, Image.Image):
         return eight_bit(image)
-    found = _as_array(image)
-    if found.ndim not in (2, 3):
-        shape = f"an image has shape {found.shape}" if found.ndim else f"an image is a {type(image).__name__}"
+    array = _as_array(image)
+    if array.ndim not in (2, 3):
+        shape = f"an image has shape {array.shape}" if array.ndim else f"an image is a {type(image).__name__}"
         raise BadInput(f"{shape}; expected H x W, H x W x C or C x H x W, a PIL image or encoded bytes")
-    pixels_HxWxC: Pixels = _channels_last(_eight_bit(found[None]))[0]
+    pixels_HxWxC: Pixels = _channels_last(_eight_bit(array[None]))[0]
     return pixels_HxWxC
 
 
 def _as_array(image: Any) -> NDArray[Any]:
-    found: NDArray[Any] = np.asarray(plain(image))
-    return found
+    array: NDArray[Any] = np.asarray(plain(image))
+    return array
 
 
 def _channels_last(images: Pixels) -> Pixels:
@@ -88,5 +88,5 @@ def sequence(images: Any) -> Sequence[Any] | NDArray[Any]:
         raise BadInput("images are one text or file; expected a sequence of images, one per row")
     if not hasattr(images, "detach") and not hasattr(images, "__array_interface__"):
         return list(images)
-    found = _as_array(images)
-    return list(found) if found.dtype.kind in "OSU" else found
+    array = _as_array(images)
+    return list(array) if array.dtype.kind in "OSU" else array

@@ -22,8 +22,8 @@ from secondguess.trainer.recording.images import pixels, sequence
 
 _ORDER = ("run", "epoch", "id", "guess", "truth", "confidence", "truth_score")
 
-Examples = Callable[[], str | None]
-Commit = Callable[["TableRecorder", pa.Table, Examples], None]
+WriteExamples = Callable[[], str | None]
+Commit = Callable[["TableRecorder", pa.Table, WriteExamples], None]
 
 
 class TableRecorder:
@@ -102,23 +102,23 @@ class TableRecorder:
         """
         if not self._open:
             raise BadInput(f"table {self.name!r} is not open; use it as `with recorder.table(…) as table:`")
-        found = self._labels(truth, guess, scores)
-        rows = len(found["guess"])
+        batch = self._labels(truth, guess, scores)
+        rows = len(batch["guess"])
         kind, digests, read = self._content(images, content, rows)
         names = columns.texts(columns.plain(ids)) if ids is not None else None
         if names is None and digests is None:
             raise BadInput("neither ids nor images nor content: nothing says which example a row is about; give one")
-        self._same_length(rows, ids=names, **{key: value for key, value in found.items() if key == "truth"})
+        self._same_length(rows, ids=names, **{key: value for key, value in batch.items() if key == "truth"})
         repeats = dict(self._repeats)
         names = names if names is not None else _ids_of(digests or [], repeats)
         self._each_once(names)
-        found = {"id": pa.array(names, pa.string()), **found, **columns.extras(extra, rows)}
-        table = pa.table(found)
+        batch = {"id": pa.array(names, pa.string()), **batch, **columns.extras(extra, rows)}
+        table = pa.table(batch)
         schema = self._fitting(table.schema, kind)
         new = {digest: read(row) for digest, row in self._writer_of(kind).unknown(digests or []).items()}
         lost, self._lost = self._lost, True  # should this fail, the examples would have rows that the table has not
         try:
-            self._writer_of(kind).add(Batch(found["id"], digests, found.get("truth"), new))
+            self._writer_of(kind).add(Batch(batch["id"], digests, batch.get("truth"), new))
         except OSError as error:
             raise NotWritten(f"a batch of {self._place} could not be kept", error) from error
         self._lost = lost
@@ -126,7 +126,7 @@ class TableRecorder:
         self._ids.update(names)
         self._batches.append(table)
 
-    def committable(self, rows: pa.Table, examples: Examples, metrics: Sequence[Any]) -> EpochRows:
+    def committable(self, rows: pa.Table, examples: WriteExamples, metrics: Sequence[Any]) -> EpochRows:
         """The epoch as the store takes it."""
         return EpochRows(self.name, self.epoch, rows, self._classes, examples, metrics)
 
@@ -135,22 +135,22 @@ class TableRecorder:
             raise BadInput("neither scores nor guess: a prediction table needs what the model said")
         scores_BxC = columns.probabilities(scores, self._classes) if scores is not None else None
         count = scores_BxC.shape[1] if scores_BxC is not None else None
-        found: dict[str, pa.Array] = {}
+        labels: dict[str, pa.Array] = {}
         if guess is not None:
-            found["guess"] = columns.labels(guess, "guess", self._classes, count)
+            labels["guess"] = columns.labels(guess, "guess", self._classes, count)
         if truth is not None:
-            found["truth"] = columns.labels(truth, "truth", self._classes, count)
+            labels["truth"] = columns.labels(truth, "truth", self._classes, count)
         if guess is not None and truth is not None:
-            self._same_length(len(found["guess"]), truth=found["truth"])
-            kinds = [values.type for values in found.values() if not pa.types.is_null(values.type)]
+            self._same_length(len(labels["guess"]), truth=labels["truth"])
+            kinds = [values.type for values in labels.values() if not pa.types.is_null(values.type)]
             if len(set(map(pa.types.is_string, kinds))) > 1:
                 raise BadInput(
                     "guess and truth are of unlike types, one text and one numbers; give both alike, or classes"
                 )
         if scores_BxC is None:
-            return found
-        self._same_length(len(scores_BxC), **found)
-        return {**columns.scored(scores_BxC, found.get("guess"), found.get("truth"), self._classes), **found}
+            return labels
+        self._same_length(len(scores_BxC), **labels)
+        return {**columns.scored(scores_BxC, labels.get("guess"), labels.get("truth"), self._classes), **labels}
 
     def _content(
         self, images: Any, content: Any, rows: int

@@ -28,7 +28,7 @@ DIGITS_TRAIN = 898
 
 
 @dataclass(frozen=True)
-class Examples:
+class LabelledImages:
     """Labelled images in the order of their data set.
 
     An id names the split and the place in it (of digits, which come unsplit, the place in the whole), so that it means
@@ -42,7 +42,7 @@ class Examples:
     classes: tuple[str, ...] | None  # a label is a place in it; None: a label is the class itself
 
 
-def load(dataset: str, data: str | Path) -> tuple[Examples, Examples]:
+def load(dataset: str, data: str | Path) -> tuple[LabelledImages, LabelledImages]:
     """The training and the test examples of `dataset`.
 
     MNIST's four raw files (plain or .gz) are taken from the folder `data`, its `raw` or its `MNIST/raw`, and otherwise
@@ -56,7 +56,7 @@ def load(dataset: str, data: str | Path) -> tuple[Examples, Examples]:
     raise BadInput(f"no data set named {dataset!r}; there are digits, {', '.join(TORCHVISION)}")
 
 
-def _digits() -> tuple[Examples, Examples]:
+def _digits() -> tuple[LabelledImages, LabelledImages]:
     with _extra():
         from sklearn.datasets import load_digits  # a second, which whoever trains on MNIST need not wait for
     digits = load_digits()
@@ -66,12 +66,12 @@ def _digits() -> tuple[Examples, Examples]:
     ids = tuple(f"digits-{i:04d}" for i in range(len(labels)))
     head, tail = slice(DIGITS_TRAIN), slice(DIGITS_TRAIN, None)
     return (
-        Examples("digits-train", ids[head], images[head], labels[head], None),
-        Examples("digits-test", ids[tail], images[tail], labels[tail], None),
+        LabelledImages("digits-train", ids[head], images[head], labels[head], None),
+        LabelledImages("digits-test", ids[tail], images[tail], labels[tail], None),
     )
 
 
-def _split(dataset: str, split: str, data: Path) -> Examples:
+def _split(dataset: str, split: str, data: Path) -> LabelledImages:
     folder, classes = TORCHVISION[dataset]
     images_path, labels_path = _raw_files(folder, split, data)
     images, labels = _read_idx(images_path, dimensions=3), _read_idx(labels_path, dimensions=1).long()
@@ -80,7 +80,7 @@ def _split(dataset: str, split: str, data: Path) -> Examples:
     if classes is not None and int(labels.max()) >= len(classes):
         raise BadInput(f"{labels_path} has a label {int(labels.max())}; {dataset} has {len(classes)} classes")
     ids = tuple(f"{split}-{i:05d}" for i in range(len(labels)))
-    return Examples(f"{dataset}-{split}", ids, images, labels, classes)
+    return LabelledImages(f"{dataset}-{split}", ids, images, labels, classes)
 
 
 def _raw_files(folder: str, split: str, data: Path) -> tuple[Path, Path]:
@@ -99,9 +99,9 @@ def _raw_files(folder: str, split: str, data: Path) -> tuple[Path, Path]:
 
 
 def _plain_or_gz(path: Path) -> Path | None:
-    for found in (path, path.with_name(f"{path.name}.gz")):
-        if os.path.isfile(found):  # False, not an error, in a folder that cannot be entered
-            return found
+    for file in (path, path.with_name(f"{path.name}.gz")):
+        if os.path.isfile(file):  # False, not an error, in a folder that cannot be entered
+            return file
     return None
 
 

@@ -11,7 +11,7 @@ from secondguess.analysis.errors import NotWritten, SecondguessError, listing
 from secondguess.analysis.schema import DEFAULT_TABLE, at_epoch
 from secondguess.trainer.mirror.mirror import WandbOptions
 from secondguess.trainer.recorder import Recorder
-from secondguess.trainer.reference.datasets import Examples, load
+from secondguess.trainer.reference.datasets import LabelledImages, load
 from secondguess.trainer.reference.settings import Settings
 from secondguess.trainer.reference.training import READ_EVERY, Training
 
@@ -20,7 +20,7 @@ TUTORIAL_ROWS = 10_000  # what the tutorial calls img_count is at most this
 
 
 @dataclass(frozen=True)
-class Epoch:
+class EpochResult:
     """What one epoch came to: the mean loss of its steps, and the test examples it got wrong."""
 
     number: int
@@ -33,7 +33,7 @@ class Epoch:
         return f"loss {self.loss:.3f}, {self.wrong:,} of {self.rows:,} wrong ({right:.2f} %)"
 
 
-def train(settings: Settings) -> list[Epoch]:
+def train(settings: Settings) -> list[EpochResult]:
     """Train as the tutorial does and record what the network says about the whole test set after each epoch.
 
     Data are loaded before the run is made, so that data which are missing or unfit leave no run behind.
@@ -44,10 +44,10 @@ def train(settings: Settings) -> list[Epoch]:
     labels = torch.cat([training_set.labels, test_set.labels])
     training = Training(settings, training_set, len(test_set.classes or range(int(labels.max()) + 1)))
     console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
-    tables = [_Table(DEFAULT_TABLE, "acc", test_set)]
+    tables = [_RecordedTable(DEFAULT_TABLE, "acc", test_set)]
     if settings.train_table:
-        tables.append(_Table("train_predictions", "train_acc", training_set))
-    done: list[Epoch] = []
+        tables.append(_RecordedTable("train_predictions", "train_acc", training_set))
+    done: list[EpochResult] = []
     lost: list[str] = []
     # cuDNN's fastest algorithms add in no fixed order; the same seed must give the same guesses.
     with _recorder(settings, test_set) as recorder, torch.backends.cudnn.flags(enabled=True, deterministic=True):
@@ -60,7 +60,7 @@ def train(settings: Settings) -> list[Epoch]:
                 except NotWritten as fault:  # a full disk costs the table, not the training
                     lost.append(at_epoch(table.name, number))
                     console.print(f"lost: {fault}")
-            done.append(Epoch(number, loss, _wrong(test_set, scores[0]), len(test_set.ids)))
+            done.append(EpochResult(number, loss, _wrong(test_set, scores[0]), len(test_set.ids)))
             console.print(f"epoch {number} of {settings.epochs}: {done[-1]}")
     _say_where(recorder, settings.store, console)
     if lost:
@@ -69,15 +69,15 @@ def train(settings: Settings) -> list[Epoch]:
 
 
 @dataclass(frozen=True)
-class _Table:
+class _RecordedTable:
     """A table to be recorded each epoch, and the metric that is its accuracy in percent."""
 
     name: str
     metric: str
-    examples: Examples
+    examples: LabelledImages
 
 
-def _recorder(settings: Settings, test_set: Examples) -> Recorder:
+def _recorder(settings: Settings, test_set: LabelledImages) -> Recorder:
     rows = min(len(test_set.ids), TUTORIAL_ROWS, settings.wandb_rows or TUTORIAL_ROWS)
     config = {
         "epochs": settings.epochs,
@@ -121,7 +121,7 @@ def _one_pass(training: Training, recorder: Recorder, epoch: int, console: Conso
     return total / count
 
 
-def _record(recorder: Recorder, table: _Table, epoch: int, scores_NxC: torch.Tensor) -> None:
+def _record(recorder: Recorder, table: _RecordedTable, epoch: int, scores_NxC: torch.Tensor) -> None:
     """Record one table of an epoch; raises NotWritten where the disk does not take it."""
     examples = table.examples
     right = len(examples.ids) - _wrong(examples, scores_NxC)
@@ -130,7 +130,7 @@ def _record(recorder: Recorder, table: _Table, epoch: int, scores_NxC: torch.Ten
         rows.add(ids=examples.ids, images=examples.images, truth=examples.labels, scores=scores_NxC)
 
 
-def _wrong(examples: Examples, scores_NxC: torch.Tensor) -> int:
+def _wrong(examples: LabelledImages, scores_NxC: torch.Tensor) -> int:
     """How many guesses are wrong; a NaN score is no guess, and so no right one."""
     return int(((scores_NxC.argmax(1) != examples.labels) | scores_NxC.isnan().any(1)).sum())
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import torch
 from torch.nn.functional import cross_entropy, softmax
 
-from secondguess.trainer.reference.datasets import Examples
+from secondguess.trainer.reference.datasets import LabelledImages
 from secondguess.trainer.reference.model import ConvNet
 from secondguess.trainer.reference.settings import Settings
 
@@ -15,7 +15,7 @@ READ_EVERY = 16  # steps whose losses are best read together: each reading makes
 class Training:
     """A network being trained: its weights, its optimiser, and the order of its batches."""
 
-    def __init__(self, settings: Settings, examples: Examples, classes: int):
+    def __init__(self, settings: Settings, examples: LabelledImages, classes: int):
         self.settings = settings
         self.device = torch.device(settings.device or ("cuda" if torch.cuda.is_available() else "cpu"))
         self.images, self.labels = examples.images.to(self.device), examples.labels.to(self.device)
@@ -40,7 +40,7 @@ class Training:
             yield loss.detach()
 
     @torch.inference_mode()
-    def scores(self, examples: Examples) -> torch.Tensor:
+    def scores(self, examples: LabelledImages) -> torch.Tensor:
         """N examples -> NxC float32 probabilities, in the examples' order, on the CPU."""
         self.network.eval()
         batches = torch.split(examples.images, self.settings.test_batch_size)

@@ -39,10 +39,10 @@ def artifact_folder(path: Path) -> SourceRun:
         raise NotFound(f"no table in {path}: no file in it ends in {TABLE}")
     about = {"kind": "artifact", "path": str(path)}
     memory = Memory()
-    if found := _OF_A_RUN.fullmatch(path.resolve().name):
-        about |= {"id": found[1], "version": found[3] or ""}
-    elif found := _VERSION.fullmatch(path.resolve().name):
-        about |= {"name": found[1], "version": found[2]}
+    if match := _OF_A_RUN.fullmatch(path.resolve().name):
+        about |= {"id": match[1], "version": match[3] or ""}
+    elif match := _VERSION.fullmatch(path.resolve().name):
+        about |= {"name": match[1], "version": match[2]}
     return SourceRun(
         name=about.get("id") or about.get("name") or path.resolve().name,
         origin=about,
@@ -55,11 +55,11 @@ def artifact_folder(path: Path) -> SourceRun:
 
 def _names(folder: Path) -> list[str]:
     """The paths of the files that may be or describe tables; links to folders are not followed."""
-    found = []
+    paths = []
     for place, _, names in os.walk(folder):
         inside = Path(place).relative_to(folder)
-        found += [(inside / name).as_posix() for name in names if name.endswith("table.json")]
-    return found
+        paths += [(inside / name).as_posix() for name in names if name.endswith("table.json")]
+    return paths
 
 
 def _read_parts(files: FolderFiles, parts: list[str], memory: Memory) -> TableRows:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from secondguess.analysis.importers.source import Metric
+from secondguess.analysis.store.commits import Metric
 
 EPOCH_KEY = "epoch"
 _MOST = 1 << 31

@@ -43,9 +43,9 @@ class FolderFiles:
 
     def local(self, path: str) -> Path:
         """Where the file lies."""
-        found = below(self.root, path)
-        open_regular(found).close()
-        return found
+        file = below(self.root, path)
+        open_regular(file).close()
+        return file
 
 
 class Entry(NamedTuple):
@@ -181,7 +181,7 @@ class MediaCells:
             self.count.refused += 1
             self.count.say(str(error))
             return None
-        self.count.found += 1
+        self.count.whole += 1
         self.bytes += len(data)
         return {"bytes": data, "path": path}
 
@@ -222,6 +222,6 @@ def _find_same(place: str, entry: Entry) -> Path:
     return Path(place)
 
 
-def _check_md5(found: str, place: str, entry: Entry) -> None:
-    if found != _md5_hex(entry):
+def _check_md5(md5: str, place: str, entry: Entry) -> None:
+    if md5 != _md5_hex(entry):
         raise BadInput(f"{place} is not {entry.path!r}: its MD5 differs from the manifest's")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from secondguess.analysis.errors import NotFound, SecondguessError
-from secondguess.analysis.importers.source import Metric, SourceRun
+from secondguess.analysis.importers.source import SourceRun
 from secondguess.analysis.importers.wandb.epochs import EPOCH_KEY, EpochClock, metrics_in, tables_in
 from secondguess.analysis.importers.wandb.log.log import (
     Artifact,
@@ -21,6 +21,7 @@ from secondguess.analysis.importers.wandb.log.log import (
 from secondguess.analysis.importers.wandb.media import WandbFolders
 from secondguess.analysis.importers.wandb.staged import OF_TABLES, TABLE, LoggedTable, Staged
 from secondguess.analysis.importers.wandb.versions import LoggedVersion, LoggedVersions
+from secondguess.analysis.store.commits import Metric
 
 _LINK = "latest-run"  # a copy may have it as a folder
 
@@ -38,13 +39,13 @@ def logs(path: Path) -> list[Path]:
     """The logs of the runs at a path, in the order of their folders' names; links to folders are not followed."""
     if path.suffix == ".wandb":
         return [path]
-    if found := sorted(path.glob("run-*.wandb")):
-        return found
+    if files := sorted(path.glob("run-*.wandb")):
+        return files
     inside = sorted(path.iterdir()) if path.is_dir() else []
     folders = [folder for folder in inside if folder.is_dir() and not folder.is_symlink()]
-    if found := [log for folder in folders for log in sorted(folder.glob("run-*.wandb"))]:
-        named = {log.name for log in found if log.parent.name != _LINK}
-        return [log for log in found if log.parent.name != _LINK or log.name not in named]
+    if files := [log for folder in folders for log in sorted(folder.glob("run-*.wandb"))]:
+        named = {log.name for log in files if log.parent.name != _LINK}
+        return [log for log in files if log.parent.name != _LINK or log.name not in named]
     if path.name != "wandb" and (path / "wandb").is_dir():
         return logs(path / "wandb")
     raise NotFound(f"no W&B run at {path}: no run-*.wandb in it, in the folders in it, or in its folder wandb")
@@ -94,7 +95,7 @@ def _told(log: WandbLog, epoch_key: str) -> _Told:
 
 
 def offline_run(path: Path, folders: WandbFolders | None = None, epoch_key: str = EPOCH_KEY) -> SourceRun:
-    """The run of one log, as `offline_runs`."""
+    """The run of one log, with every version of its tables."""
     log, folder = WandbLog(path), path.parent
     told = _told(log, epoch_key)
     artifacts = {client: artifact for client, (artifact, _, _) in told.artifacts.items()}

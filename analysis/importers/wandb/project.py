@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from secondguess.analysis.errors import BadInput, Damaged, NotFound, SecondguessError, listing
-from secondguess.analysis.importers.source import Metric, SourceRun, TableRows
+from secondguess.analysis.importers.source import SourceRun, TableRows
 from secondguess.analysis.importers.wandb.epochs import EPOCH_KEY, EpochClock, metrics_in, tables_in
 from secondguess.analysis.importers.wandb.media import StagedFiles, WandbFolders
 from secondguess.analysis.importers.wandb.server.cache import RunFolder, same_sha256
@@ -31,6 +31,7 @@ from secondguess.analysis.importers.wandb.versions import (
     versions_of,
     with_name,
 )
+from secondguess.analysis.store.commits import Metric
 
 _NOT_FINISHED = {"running", "pending", "preempting"}
 _WHOLE = {"NaN": float("nan"), "Infinity": float("inf"), "-Infinity": float("-inf")}
@@ -50,7 +51,7 @@ def read_project(
     folders = [RunFolder(Path(folder)) for kind, folder in events if kind == "run"]
     if not folders:
         raise NotFound(f"the W&B project {asked} has no runs")
-    runs = [_Run(folder, downloader, epoch_key, table).source() for folder in folders]
+    runs = [_ServerRun(folder, downloader, epoch_key, table).source() for folder in folders]
     if table is not None and not any(run.tables for run in runs):
         raise NotFound(f"no run of {asked} has a table {table!r}; there are: {_keys(folders) or 'none'}")
     return runs
@@ -70,7 +71,7 @@ def _keys(folders: Sequence[RunFolder]) -> str:
 
 
 @dataclass
-class _Run:
+class _ServerRun:
     """One run in the cache, and what its tables are read from."""
 
     folder: RunFolder
@@ -172,10 +173,10 @@ class _Run:
                 notes.append(f"the run's own file of the table is left out: {error}")
                 return None
             raise error
-        found = self.folder.own(table.own)
-        if not same_sha256(found, table.sha256):
-            raise Damaged(f"{found} is not what was logged; import the run again")
-        return found
+        file = self.folder.own(table.own)
+        if not same_sha256(file, table.sha256):
+            raise Damaged(f"{file} is not what was logged; import the run again")
+        return file
 
     def _files(self, stored: Stored) -> StagedFiles:
         return StagedFiles(stored.entries, WandbFolders(cache=[self.downloader.cache]))

@@ -36,18 +36,18 @@ def tables_among(files: MediaFiles, names: Sequence[str]) -> dict[str, list[str]
     Raises NotFound or BadInput where the file that says what a table is made of cannot be read.
     """
     plain = [name for name in names if name.endswith(TABLE)]
-    found: dict[str, list[str]] = {}
+    parts_of: dict[str, list[str]] = {}
     for name in names:
         if name.endswith(JOINED):
             for side in SIDES:
-                found[f"{table_name(name)}.{side}"] = [_told(files, name, side)]
+                parts_of[f"{table_name(name)}.{side}"] = [_told(files, name, side)]
         elif name.endswith(PARTITIONED):
             folder = _told(files, name, "parts_path").rstrip("/")
-            found[table_name(name)] = sorted(part for part in plain if part.startswith(f"{folder}/"))
-            if not found[table_name(name)]:
+            parts_of[table_name(name)] = sorted(part for part in plain if part.startswith(f"{folder}/"))
+            if not parts_of[table_name(name)]:
                 raise NotFound(f"no tables in {folder!r}, of which {name!r} is made")
-    parts = {part for inside in found.values() for part in inside}
-    return found | {table_name(name): [name] for name in plain if name not in parts}
+    parts = {part for inside in parts_of.values() for part in inside}
+    return parts_of | {table_name(name): [name] for name in plain if name not in parts}
 
 
 def _told(files: MediaFiles, name: str, key: str) -> str:
@@ -150,11 +150,11 @@ class Staged:
         if not table.own:
             return None
         try:
-            found = below(self.folder, f"files/{table.own}")
-            open_regular(found).close()
-            if table.sha256 and not is_sha256_of(found, table.sha256):
-                raise BadInput(f"{found} is not what was logged: its sha256 differs")
+            file = below(self.folder, f"files/{table.own}")
+            open_regular(file).close()
+            if table.sha256 and not is_sha256_of(file, table.sha256):
+                raise BadInput(f"{file} is not what was logged: its sha256 differs")
         except SecondguessError as error:
             notes.append(f"the run's own file of the table is left out: {error}")
             return None
-        return found
+        return file

@@ -59,7 +59,7 @@ def told_versions(
     Up to 0.28 the row has the artifact's id. Later ones tell the run's step counter, unless the run was synced later.
     An increment is in the first version that has its file.
     """
-    found = []
+    versions = []
     for table, step in zip(tables, steps, strict=True):
         place = _place(table)
         if place and place[0]:
@@ -70,8 +70,8 @@ def told_versions(
             told = _OWN.search(table.own)
             counter = int(told[1]) if told else step
             same = [one for one in among if (one.at or 0) == counter and (one.at is not None or not counter)]
-        found.append(same[0] if len(same) == 1 else None)
-    return found
+        versions.append(same[0] if len(same) == 1 else None)
+    return versions
 
 
 def same_cells(own: Path, artifact: Path) -> bool:

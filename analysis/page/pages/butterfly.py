@@ -9,7 +9,7 @@ from secondguess.analysis.answers.sides import side
 from secondguess.analysis.ask.questions import Question
 from secondguess.analysis.engine.sqltext import is_value
 from secondguess.analysis.page import urls
-from secondguess.analysis.page.worker import Found
+from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import WRONG, at_epoch
 from secondguess.analysis.tables.view import TableView
 
@@ -20,16 +20,16 @@ _STEP, _HIGH = 14, 40  # pixels from bar to bar, and of the largest
 _WIDE = 64  # pixels of the most errors
 
 
-def butterfly(asked: Question, found: Found) -> dict[str, Any] | None:
+def butterfly(asked: Question, reply: Reply) -> dict[str, Any] | None:
     """Of errors by guess: the tables next to each other, all bars of a kind on one scale; None for other answers."""
-    if asked.drawn is None or asked.drawn[0] != "beside" or not {"errors", "truths"} <= set(found.columns):
+    if asked.drawn is None or asked.drawn[0] != "beside" or not {"errors", "truths"} <= set(reply.columns):
         return None
-    rows = records(found.columns, found.rows)
-    order = list(dict.fromkeys(found.order))
+    rows = records(reply.columns, reply.rows)
+    order = list(dict.fromkeys(reply.order))
     key = asked.drawn[1][0]
-    held = {((row["run"], row["epoch"]), row[key]): row for row in rows}
-    guesses = ordered((row[key] for row in rows), found.classes)
-    truths = ordered({*(truth for row in rows for truth in row["truths"] or {}), *guesses} - {None}, found.classes)
+    by_guess = {((row["run"], row["epoch"]), row[key]): row for row in rows}
+    guesses = ordered((row[key] for row in rows), reply.classes)
+    truths = ordered({*(truth for row in rows for truth in row["truths"] or {}), *guesses} - {None}, reply.classes)
     scale = {
         "errors": max((row["errors"] for row in rows), default=1),
         "truths": max((count for row in rows for count in (row["truths"] or {}).values()), default=1),
@@ -38,14 +38,14 @@ def butterfly(asked: Question, found: Found) -> dict[str, Any] | None:
     bars = list(zip(truths, short, strict=True)) if len(truths) <= _MOST_BARS else []
     lines = []
     for guess in guesses:
-        parts = [_part(table, place, key, guess, held.get((table, guess))) for place, table in enumerate(order)]
+        parts = [_part(table, place, key, guess, by_guess.get((table, guess))) for place, table in enumerate(order)]
         for part in parts:
             _scaled(part, guess, bars, scale)
         lines.append({"label": label_text(guess), "parts": parts})
     return {
         "key": key,
         "tables": [(at_epoch(run, epoch), side(place)) for place, (run, epoch) in enumerate(order)],
-        "totals": [sum(row["errors"] for (table, _), row in held.items() if table == each) for each in order],
+        "totals": [sum(row["errors"] for (table, _), row in by_guess.items() if table == each) for each in order],
         "lines": lines,
         "most": scale["truths"],
         "most_errors": scale["errors"],

@@ -11,7 +11,7 @@ from secondguess.analysis.ask.confusion import Counts, Margins
 from secondguess.analysis.ask.questions import Question
 from secondguess.analysis.engine.sqltext import is_value
 from secondguess.analysis.page import urls
-from secondguess.analysis.page.worker import Found
+from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import at_epoch
 from secondguess.analysis.tables.view import TableView
 
@@ -20,21 +20,21 @@ _LONGEST_HEAD = 4  # letters above a column
 _SHADES = 6
 
 
-def matrices(asked: Question, found: Found) -> list[dict[str, Any]]:
+def matrices(asked: Question, reply: Reply) -> list[dict[str, Any]]:
     """Of an answer drawn as a matrix, one for each table, each cell leading to its rows."""
     if asked.drawn is None or asked.drawn[0] != "matrix":
         return []
     down, across, count = asked.drawn[1]
-    rows = records(found.columns, found.rows)
-    order = list(dict.fromkeys(found.order))
-    labels = ordered((row[name] for row in rows for name in (down, across)), found.classes)
+    rows = records(reply.columns, reply.rows)
+    order = list(dict.fromkeys(reply.order))
+    labels = ordered((row[name] for row in rows for name in (down, across)), reply.classes)
     counts = [
         {(row[down], row[across]): row[count] for row in rows if (row["run"], row["epoch"]) == table} for table in order
     ]
     kept = confusion.most_mistaken(counts, labels, MOST_CLASSES)
     drawn = []
-    for place, (table, held) in enumerate(zip(order, counts, strict=True)):
-        drawn.append(_matrix(at_epoch(*table), side(place), (down, across), held, (labels, kept)))
+    for place, (table, pairs) in enumerate(zip(order, counts, strict=True)):
+        drawn.append(_matrix(at_epoch(*table), side(place), (down, across), pairs, (labels, kept)))
     return drawn
 
 
@@ -42,16 +42,16 @@ def _matrix(
     table: str,
     side: str,
     named: tuple[str, str],
-    held: Counts,
+    counts: Counts,
     chosen: tuple[Sequence[Any], Sequence[Any]],
 ) -> dict[str, Any]:
     """One table's matrix; its margins count every class, also those that are not drawn."""
     labels, kept = chosen
     short, listed = heads(kept, _LONGEST_HEAD)
-    most = max((value for (one, other), value in held.items() if one != other), default=0)
-    counted = confusion.margins(held, labels)
+    most = max((value for (one, other), value in counts.items() if one != other), default=0)
+    counted = confusion.margins(counts, labels)
     there = [pair for pair in zip(short, kept, strict=True) if counted.all[pair[1]] or pair[1] is not None]
-    lines = [_line(table, named, pair, (kept, held, most), counted) for pair in there]
+    lines = [_line(table, named, pair, (kept, counts, most), counted) for pair in there]
     return {
         "name": table,
         "side": side,
@@ -66,8 +66,8 @@ def _matrix(
         "rows": counted.rows,
         "classes": len(labels),
         "left": len(labels) - len(kept),
-        "mistakes": _mistakes(table, named, held),
-        "half": confusion.half(held),
+        "mistakes": _mistakes(table, named, counts),
+        "half": confusion.half(counts),
         "pairs": len(labels) * (len(labels) - 1),
     }
 
@@ -81,11 +81,11 @@ def _line(
 ) -> dict[str, Any]:
     """One truth's row: a cell for each guess that is drawn, and the margins."""
     head, label = labelled
-    kept, held, most = drawn
+    kept, counts, most = drawn
     return {
         "label": head,
         "name": label_text(label),
-        "cells": [_cell(table, named, label, other, held.get((label, other), 0), most) for other in kept],
+        "cells": [_cell(table, named, label, other, counts.get((label, other), 0), most) for other in kept],
         "errors": counted.all[label] - counted.right[label],
         "all": counted.all[label],
         "recall": _share(counted.recall(label), 3),
@@ -111,16 +111,16 @@ def _cell(table: str, named: tuple[str, str], label: Any, other: Any, value: int
     }
 
 
-def _mistakes(table: str, named: tuple[str, str], held: Counts) -> list[dict[str, Any]]:
+def _mistakes(table: str, named: tuple[str, str], counts: Counts) -> list[dict[str, Any]]:
     """The most common mistakes, the most frequent first."""
     down, across = named
     wrong = sorted(
-        confusion.mistakes(held), key=lambda mistake: (-mistake[0], label_text(mistake[1]), label_text(mistake[2]))
+        confusion.mistakes(counts), key=lambda mistake: (-mistake[0], label_text(mistake[1]), label_text(mistake[2]))
     )
-    found = []
+    mistakes = []
     for value, one, other in wrong[:MOST_MISTAKES]:
         view = TableView((table,), where=(is_value(down, one), is_value(across, other)), sort=("-confidence", "id"))
-        found.append(
+        mistakes.append(
             {
                 "truth": label_text(one),
                 "guess": label_text(other),
@@ -131,7 +131,7 @@ def _mistakes(table: str, named: tuple[str, str], held: Counts) -> list[dict[str
                 "images": [],
             }
         )
-    return found
+    return mistakes
 
 
 def tied(mistakes: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from secondguess.analysis.answers.sides import side
-from secondguess.analysis.ask.refs import Named
+from secondguess.analysis.ask.refs import Referent
 from secondguess.analysis.ask.scope import columns_of
 from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.page import urls
@@ -44,7 +44,7 @@ def links(view: TableView, more: Mapping[str, Any]) -> dict[str, Any]:
     whole = replace(view, limit=None, offset=0)
     differ = replace(plain, where=(changes.differing(),))
     apart = replace(view, join=None, key=("id",), allow_duplicates=False)
-    others = [(name, tuple(held for held in view.tables if held != name)) for name in view.tables]
+    others = [(name, tuple(table for table in view.tables if table != name)) for name in view.tables]
     return {
         "group": [(name, urls.table(grouped(view, name), **more)) for name in names],
         "ungroup": urls.table(replace(plain, **_ROWS_OF_A_GROUP), **more) if view.group else None,
@@ -79,36 +79,36 @@ _CHIPS = (
 
 def chips(view: TableView, more: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What the view filters, computes and sorts by: each as text, with the address of the view without it."""
-    found = []
+    view_chips = []
     for field, what, before in _CHIPS:
-        held: tuple[Any, ...] = getattr(view, field)
-        for each in held:
-            others: dict[str, Any] = {field: tuple(other for other in held if other != each), "offset": 0}
+        parts: tuple[Any, ...] = getattr(view, field)
+        for each in parts:
+            others: dict[str, Any] = {field: tuple(other for other in parts if other != each), "offset": 0}
             text = each if isinstance(each, str) else " = ".join(each)
             url = urls.table(replace(view, **others), **more)
-            found.append({"text": before + text, "what": what, "url": url})
-    return found
+            view_chips.append({"text": before + text, "what": what, "url": url})
+    return view_chips
 
 
-def at_hand(tables: Sequence[Named], view: TableView) -> list[tuple[str, str]]:
+def at_hand(tables: Sequence[Referent], view: TableView) -> list[tuple[str, str]]:
     """The columns that a filter can name, each as SQL writes it, with its Arrow type; tables are those of the view."""
-    found: dict[str, str] = {}
+    kinds: dict[str, str] = {}
     for place, table in enumerate(tables):
         epochs = table.selection.epochs if table.selection is not None else ()
         for name, kind in (column for epoch in epochs[-1:] for column in columns_of(epoch)):
             keyed = view.join is None or name in view.key
-            found.setdefault(name if keyed else f"{name}_{LETTERS[place : place + 1]}", kind)
-    found |= {name: "computed" for name, _ in (*view.add, *view.wandb_add)}
-    return [(name if _plain(name) else identifier(name), kind) for name, kind in found.items()]
+            kinds.setdefault(name if keyed else f"{name}_{LETTERS[place : place + 1]}", kind)
+    kinds |= {name: "computed" for name, _ in (*view.add, *view.wandb_add)}
+    return [(name if _plain(name) else identifier(name), kind) for name, kind in kinds.items()]
 
 
 def _plain(name: str) -> bool:
     return name.isascii() and name.replace("_", "a").isalnum() and not name[0].isdigit()
 
 
-def steps(named: Sequence[Named], view: TableView, more: Mapping[str, Any]) -> list[dict[str, Any]]:
+def steps(named: Sequence[Referent], view: TableView, more: Mapping[str, Any]) -> list[dict[str, Any]]:
     """For each table the epochs there are, as links that put it at one of them."""
-    found = []
+    table_steps = []
     for place, (text, table) in enumerate(zip(view.tables, named, strict=True)):
         if table.selection is None:
             continue
@@ -120,8 +120,8 @@ def steps(named: Sequence[Named], view: TableView, more: Mapping[str, Any]) -> l
         for epoch in _few(epochs, now):
             tables = (*view.tables[:place], at_epoch(base, epoch), *view.tables[place + 1 :])
             links.append((epoch, urls.table(replace(view, tables=tables, at=None, exact=False), **more), epoch == now))
-        found.append({"name": text, "links": links, "side": side(place) if len(view.tables) > 1 else ""})
-    return found
+        table_steps.append({"name": text, "links": links, "side": side(place) if len(view.tables) > 1 else ""})
+    return table_steps
 
 
 def _few(epochs: Sequence[int], now: int | None) -> list[int]:
@@ -133,7 +133,7 @@ def _few(epochs: Sequence[int], now: int | None) -> list[int]:
     return sorted({epochs[0], *near, epochs[-1]})
 
 
-def slider(named: Sequence[Named], view: TableView, more: Mapping[str, Any]) -> dict[str, Any] | None:
+def slider(named: Sequence[Referent], view: TableView, more: Mapping[str, Any]) -> dict[str, Any] | None:
     """The slider that puts all tables at one epoch."""
     epochs = [epoch.epoch for table in named for epoch in table.epochs]
     if len(set(epochs)) < 2 or not all(table.epochs for table in named):

@@ -19,7 +19,7 @@ from secondguess.analysis.page import urls
 from secondguess.analysis.page.pages import example_drawing
 from secondguess.analysis.page.pages.table import chosen
 from secondguess.analysis.page.site import Site, drawn, site, sql_of
-from secondguess.analysis.page.worker import Found
+from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import DEFAULT_TABLE, WRONG, whole_name
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.tables.view import TableView
@@ -30,28 +30,28 @@ _LONGEST = 20_000  # characters of a text
 
 async def page(request: Request) -> Response:
     """Draw the example in a row of a view, with the ones before and after it there."""
-    held = site(request)
+    page_site = site(request)
     view = urls.read_table(request.query_params)
     text = request.query_params.get("row", "0")
     if not text.isdecimal():
         raise BadInput(f"row is {text!r}, not a row of a table")
     row = int(text)
-    runs = list_runs(held.store)
-    found = await _near(request, held, runs, view, row)
+    runs = list_runs(page_site.store)
+    near = await _near(request, page_site, runs, view, row)
     place = 1 if row else 0
-    if len(found.rows) <= place:
-        raise NotFound(f"the view has no row {row + 1:,}; it has {found.total or 0:,}")
-    name = found.rows[place][0]
-    stem = found.rows[place][1] if len(found.columns) > 1 else None
+    if len(near.rows) <= place:
+        raise NotFound(f"the view has no row {row + 1:,}; it has {near.total or 0:,}")
+    name = near.rows[place][0]
+    stem = near.rows[place][1] if len(near.columns) > 1 else None
     if name is None:
         raise NotFound("this row has no id, so nothing else is known of its example")
     colours = example_drawing.sides(runs, view)
     own = Example(_table_of(runs, view), str(name), stem)
     tables = colours.tables
     said, scored, seen = await asyncio.gather(
-        _asked(request, held, runs, own, tables[0][0], partial(example.said, first=[run for run, _ in tables])),
-        _asked(request, held, runs, own, tables[0][0], partial(example.whole, tables=tables)),
-        _seen(request, held, runs, own),
+        _asked(request, page_site, runs, own, tables[0][0], partial(example.said, first=[run for run, _ in tables])),
+        _asked(request, page_site, runs, own, tables[0][0], partial(example.whole, tables=tables)),
+        _seen(request, page_site, runs, own),
     )
     context = {
         "title": str(name),
@@ -59,7 +59,7 @@ async def page(request: Request) -> Response:
         "id": name,
         "set": stem,
         **seen,
-        **_around(view, row, found),
+        **_around(view, row, near),
         **example_drawing.spoken(said, own.table, colours, runs),
         "scores": example_drawing.scores(scored, colours),
         "extras": example_drawing.extras(scored),
@@ -70,7 +70,7 @@ async def page(request: Request) -> Response:
     return drawn(request, "example.html", context, _data(context, said, scored))
 
 
-def _around(view: TableView, row: int, near: Found) -> dict[str, Any]:
+def _around(view: TableView, row: int, near: Reply) -> dict[str, Any]:
     """Where the example stands in the view, with the ones before and after it; near are its rows there."""
     return {
         "earlier": urls.example(view, row - 1) if row else None,
@@ -83,7 +83,7 @@ def _around(view: TableView, row: int, near: Found) -> dict[str, Any]:
     }
 
 
-def _data(context: Mapping[str, Any], said: Found, scored: Found) -> dict[str, Any]:
+def _data(context: Mapping[str, Any], said: Reply, scored: Reply) -> dict[str, Any]:
     """What the page says, as JSON."""
     return {
         "id": context["id"],
@@ -100,55 +100,55 @@ def _data(context: Mapping[str, Any], said: Found, scored: Found) -> dict[str, A
     }
 
 
-def _told(found: Found) -> list[dict[str, Any]]:
+def _told(reply: Reply) -> list[dict[str, Any]]:
     """The rows as they were recorded."""
-    return [{name: value for name, value in row.items() if name != WRONG} for row in records(found.columns, found.rows)]
+    return [{name: value for name, value in row.items() if name != WRONG} for row in records(reply.columns, reply.rows)]
 
 
-async def _near(request: Request, held: Site, runs: Runs, view: TableView, row: int) -> Found:
+async def _near(request: Request, page_site: Site, runs: Runs, view: TableView, row: int) -> Reply:
     """The ids, and the examples' file where there is one, of a view's row and those before and after it."""
     file = "examples" if view.join is None else "examples_a"
     near = replace(chosen(view, row), columns=("id", file))
     try:
-        return await held.ask(request, "table", near, runs=runs)
+        return await page_site.ask(request, "table", near, runs=runs)
     except BadInput:  # a table without examples has no such column
-        return await held.ask(request, "table", replace(near, columns=("id",)), runs=runs)
+        return await page_site.ask(request, "table", replace(near, columns=("id",)), runs=runs)
 
 
 def _table_of(runs: Runs, view: TableView) -> str:
     """The name of the table that the view's first reference names."""
     ref = parse(view.tables[0])
-    held = runs[ref.run].tables
-    return ref.table or (DEFAULT_TABLE if DEFAULT_TABLE in held else next(iter(held)))
+    tables = runs[ref.run].tables
+    return ref.table or (DEFAULT_TABLE if DEFAULT_TABLE in tables else next(iter(tables)))
 
 
 async def _asked(
-    request: Request, held: Site, runs: Runs, own: Example, run: str, sql: Callable[[Example], str]
-) -> Found:
+    request: Request, page_site: Site, runs: Runs, own: Example, run: str, sql: Callable[[Example], str]
+) -> Reply:
     """Rows about the example; of all runs, or where those cannot be read together of this one."""
     for each in (own, replace(own, table=whole_name(run, own.table))):
         try:
-            return await held.ask(request, "sql", sql(each), most=_MOST, runs=runs)
+            return await page_site.ask(request, "sql", sql(each), most=_MOST, runs=runs)
         except BadInput as error:
             fault = error
     raise fault
 
 
-async def _seen(request: Request, held: Site, runs: Runs, own: Example) -> dict[str, Any]:
+async def _seen(request: Request, page_site: Site, runs: Runs, own: Example) -> dict[str, Any]:
     """The example's image or text, where the store has it, and what is known of it besides."""
     nothing: dict[str, Any] = {"image": None, "facts": {}, "digest": None, "text": None}
     if own.stem is None:
         return nothing
     try:
-        found = await held.ask(request, "sql", example.described(own), runs=runs)
+        reply = await page_site.ask(request, "sql", example.described(own), runs=runs)
     except SecondguessError:  # the file is gone: the page says what was said of it
         return nothing
-    if not found.rows:
+    if not reply.rows:
         return nothing
-    row = dict(zip(found.columns, found.rows[0], strict=True))
+    row = dict(zip(reply.columns, reply.rows[0], strict=True))
     image = row.get("image")
     data = image["bytes"] if isinstance(image, dict) and image.get("bytes") else None
-    key = held.images.keep(data) if data else None
+    key = page_site.images.keep(data) if data else None
     content = row.get("content")
     return {
         "image": key,

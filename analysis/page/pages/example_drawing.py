@@ -14,7 +14,7 @@ from secondguess.analysis.ask import refs
 from secondguess.analysis.engine.sqltext import literal
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.pages.controls import few
-from secondguess.analysis.page.worker import Found
+from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import WRONG, at_epoch, is_score, reference
 from secondguess.analysis.store.runs import Run
 from secondguess.analysis.tables.view import TableView
@@ -29,7 +29,7 @@ _BAR = 120  # pixels of a full score
 
 
 @dataclass(frozen=True)
-class Sides:
+class TableColours:
     """Which tables the person came from, and their colours: the first green, the second purple."""
 
     tables: tuple[tuple[str, int], ...]  # (run, epoch)
@@ -45,9 +45,9 @@ class Sides:
         return side(names.index(run)) if run in names else ""
 
 
-def sides(runs: Mapping[str, Run], view: TableView) -> Sides:
+def sides(runs: Mapping[str, Run], view: TableView) -> TableColours:
     """The view's tables at the epochs that it shows; those that name nothing are left out."""
-    found = []
+    tables = []
     for name in view.tables:
         table = refs.named(runs, name, "last")
         if table.selection is None:
@@ -55,8 +55,8 @@ def sides(runs: Mapping[str, Run], view: TableView) -> Sides:
         there = table.selection.epochs if view.at is None else table.epochs
         epochs = [entry.epoch for entry in there if view.at is None or entry.epoch <= view.at]
         if epochs:
-            found.append((table.ref.run, epochs[-1]))
-    return Sides(tuple(dict.fromkeys(found)))
+            tables.append((table.ref.run, epochs[-1]))
+    return TableColours(tuple(dict.fromkeys(tables)))
 
 
 def picture_facts(data: bytes) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def picture_facts(data: bytes) -> dict[str, Any]:
         return {}
 
 
-def spoken(said: Found, table: str, colours: Sides, runs: Mapping[str, Run]) -> dict[str, Any]:
+def spoken(said: Reply, table: str, colours: TableColours, runs: Mapping[str, Run]) -> dict[str, Any]:
     """What each run said at each epoch, the view's first; of many runs or epochs some, and of how many."""
     by_run: dict[str, dict[int, list[dict[str, Any]]]] = {}
     for row in records(said.columns, said.rows):
@@ -78,7 +78,7 @@ def spoken(said: Found, table: str, colours: Sides, runs: Mapping[str, Run]) -> 
     epochs = sorted({epoch for name in names for epoch in by_run[name]})
     shown = few(epochs, [epoch for _, epoch in colours.tables])
     truth = next((row["truth"] for row in _rows(by_run) if row["truth"] is not None), None)
-    last = {name: held[max(held)][0] for name, held in by_run.items()}
+    last = {name: by_epoch[max(by_epoch)][0] for name, by_epoch in by_run.items()}
     return {
         "truth": None if truth is None else text(truth),
         "runs": [_line(name, by_run[name], shown, table, colours, runs.get(name)) for name in names],
@@ -92,24 +92,24 @@ def spoken(said: Found, table: str, colours: Sides, runs: Mapping[str, Run]) -> 
 
 
 def _rows(by_run: Mapping[str, Mapping[int, Sequence[dict[str, Any]]]]) -> list[dict[str, Any]]:
-    return [row for held in by_run.values() for rows in held.values() for row in rows]
+    return [row for by_epoch in by_run.values() for rows in by_epoch.values() for row in rows]
 
 
 def _line(
     name: str,
-    held: Mapping[int, Sequence[dict[str, Any]]],
+    by_epoch: Mapping[int, Sequence[dict[str, Any]]],
     epochs: Sequence[int],
     table: str,
-    colours: Sides,
+    colours: TableColours,
     run: Run | None,
 ) -> dict[str, Any]:
     """One run: a cell per epoch, and the scores at its last one."""
     there = run.tables.get(table, {}) if run is not None else {}
-    found = []
+    line_cells = []
     for epoch in epochs:
-        rows = held.get(epoch, ())
+        rows = by_epoch.get(epoch, ())
         view = TableView((reference(name, table, epoch),), where=(f"id = {literal(rows[0]['id'])}",)) if rows else None
-        found.append(
+        line_cells.append(
             {
                 "labels": [_label(row) for row in rows],
                 "side": colours.of_table(name, epoch),
@@ -117,12 +117,12 @@ def _line(
                 "url": urls.table(view) if view else "",
             }
         )
-    last = held[max(held)][0]
+    last = by_epoch[max(by_epoch)][0]
     return {
         "name": name,
         "side": colours.of_run(name),
         "url": urls.run(name.partition("/")[0]),
-        "cells": found,
+        "cells": line_cells,
         "truth_score": _three(last["truth_score"]),
         "confidence": _three(last["confidence"]),
     }
@@ -142,13 +142,13 @@ def curve(
     by_run: Mapping[str, Mapping[int, Sequence[dict[str, Any]]]],
     epochs: Sequence[int],
     ticks: Sequence[int],
-    colours: Sides,
+    colours: TableColours,
 ) -> dict[str, Any] | None:
     """The truth's score by epoch, a line per run with its name at its end; None where it is known at one epoch only."""
     first, wide = epochs[0], (epochs[-1] - epochs[0]) or 1
     lines = []
-    for name, held in by_run.items():
-        rows = [held[epoch][0] for epoch in sorted(held) if held[epoch][0]["truth_score"] is not None]
+    for name, by_epoch in by_run.items():
+        rows = [by_epoch[epoch][0] for epoch in sorted(by_epoch) if by_epoch[epoch][0]["truth_score"] is not None]
         points = [_point(row, first, wide) for row in rows]
         if points:
             side = colours.of_run(name)
@@ -192,16 +192,16 @@ def _apart(lines: Sequence[dict[str, Any]]) -> None:
         most = line["y"] - _LABEL
 
 
-def scores(found: Found, colours: Sides) -> dict[str, Any] | None:
+def scores(reply: Reply, colours: TableColours) -> dict[str, Any] | None:
     """The scores of the view's tables class by class; of many classes the truth and those with the largest scores."""
-    held = {(row["run"], row["epoch"]): row for row in reversed(records(found.columns, found.rows))}
-    tables = [(held[table], table) for table in colours.tables if table in held][:MOST_TABLES]
+    by_table = {(row["run"], row["epoch"]): row for row in reversed(records(reply.columns, reply.rows))}
+    tables = [(by_table[table], table) for table in colours.tables if table in by_table][:MOST_TABLES]
     # Classes that other runs have and these have not are no classes of the example.
-    names = [name for name in found.columns if is_score(name) and any(row[name] is not None for row, _ in tables)]
+    names = [name for name in reply.columns if is_score(name) and any(row[name] is not None for row, _ in tables)]
     known = [(row, table) for row, table in tables if any(row[name] is not None for name in names)]
     if not known:
         return None
-    labels = {name: _class(name, found.classes) for name in names}
+    labels = {name: _class(name, reply.classes) for name in names}
     truth = next((text(row["truth"]) for row, _ in known if row["truth"] is not None), None)
     largest = {name: max((row[name] or 0 for row, _ in known), default=0) for name in names}
     order = sorted(names, key=lambda name: (labels[name] != truth, -largest[name]))
@@ -226,7 +226,7 @@ def _class_line(
     label: str,
     truth: str | None,
     known: Sequence[tuple[dict[str, Any], tuple[str, int]]],
-    colours: Sides,
+    colours: TableColours,
 ) -> dict[str, Any]:
     parts = []
     for place, (row, (run, epoch)) in enumerate(known):
@@ -245,11 +245,11 @@ def _class_line(
     return {"label": label, "truth": label == truth, "parts": parts, "high": 1 + 8 * len(known)}
 
 
-def extras(found: Found) -> list[tuple[str, str]]:
+def extras(reply: Reply) -> list[tuple[str, str]]:
     """What else the first row of the view's tables says of the example: the person's own columns, in their order."""
-    if not found.rows:
+    if not reply.rows:
         return []
-    row = records(found.columns, found.rows)[0]
+    row = records(reply.columns, reply.rows)[0]
     return [
         (name, text(value))
         for name, value in row.items()

@@ -22,7 +22,7 @@ _TYPES = {
 
 async def export(request: Request) -> Response:
     """Send every row of a view; a worker writes them to a file that is deleted once it is sent."""
-    held = site(request)
+    page_site = site(request)
     form = request.query_params.get("format", "csv")
     if form not in _TYPES:
         raise BadInput(f"format is {form!r}, not one of {', '.join(_TYPES)}")
@@ -31,7 +31,7 @@ async def export(request: Request) -> Response:
     with tempfile.NamedTemporaryFile(suffix=suffix, prefix="secondguess-", delete=False) as file:
         path = Path(file.name)
     try:
-        await held.ask(request, "export", view, options={"path": str(path), "form": form})
+        await page_site.ask(request, "export", view, options={"path": str(path), "form": form})
     except BaseException:
         path.unlink(missing_ok=True)
         raise

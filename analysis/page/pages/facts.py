@@ -37,7 +37,7 @@ def facts(run: Run) -> dict[str, Any]:
         "last": entries[-1] if entries else None,
         "best": min(counted, key=lambda entry: (entry.errors or 0, entry.epoch)) if counted else None,
         "reference": reference(run.name, name or DEFAULT_TABLE),
-        "rows": sum(entry.rows for held in run.tables.values() for entry in held.values()),
+        "rows": sum(entry.rows for epochs in run.tables.values() for entry in epochs.values()),
         "bytes": size,
         "size": readable(size),
         "origin": "trained here" if origin == "recorded" else origin,
@@ -82,8 +82,8 @@ def compared(settings: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[str, str
     """The keys with one value in every one of these, with it, and the keys that differ."""
     keys = dict.fromkeys(key for each in settings for key in each)
     values = {key: {text(each.get(key)) for each in settings} for key in keys}
-    same = [(key, min(found)) for key, found in values.items() if len(found) == 1]
-    return same, [key for key, found in values.items() if len(found) > 1]
+    same = [(key, min(texts)) for key, texts in values.items() if len(texts) == 1]
+    return same, [key for key, texts in values.items() if len(texts) > 1]
 
 
 def text(value: Any) -> str:
@@ -98,13 +98,13 @@ def shown(value: Any) -> str:
 
 def came_from(row: Mapping[str, Any]) -> dict[str, Any]:
     """Where a run comes from: its code, its machine and the versions it ran on, flat."""
-    found = {"origin": row["origin"], "created": row["created"], "size on disk": row["size"]}
+    origins = {"origin": row["origin"], "created": row["created"], "size on disk": row["size"]}
     for key, value in row["provenance"].items():
         if isinstance(value, dict):
-            found |= {name if key == "packages" else f"{key} {name}": part for name, part in value.items()}
+            origins |= {name if key == "packages" else f"{key} {name}": part for name, part in value.items()}
         elif value is not None:
-            found[key] = value
-    return found
+            origins[key] = value
+    return origins
 
 
 def sparkline(errors: Sequence[int | None], most: int) -> dict[str, Any]:

@@ -26,7 +26,7 @@ class Asking:
     entries: Mapping[str, Epoch]
 
 
-async def add_images(request: Request, held: Site, asking: Asking, parts: Sequence[dict[str, Any]]) -> None:
+async def add_images(request: Request, page_site: Site, asking: Asking, parts: Sequence[dict[str, Any]]) -> None:
     """Give each part its images, (key, address of the example, id), in the order of its ids.
 
     An id is looked up in the example file of the part's own table: two sets may share ids.
@@ -41,11 +41,13 @@ async def add_images(request: Request, held: Site, asking: Asking, parts: Sequen
         return
     try:
         text = example.images(sorted(set(stems.values())), ids)
-        seen = await held.ask(request, "sql", text, most=len(ids) * len(stems), runs=asking.runs)
+        seen = await page_site.ask(request, "sql", text, most=len(ids) * len(stems), runs=asking.runs)
     except SecondguessError:  # no images, or their file is gone: the numbers stay
         return
     keys = {
-        (stem, name): held.images.keep(image["bytes"]) for stem, name, image in seen.rows if image and image["bytes"]
+        (stem, name): page_site.images.keep(image["bytes"])
+        for stem, name, image in seen.rows
+        if image and image["bytes"]
     }
     for part in parts:
         part["images"] = [
@@ -55,7 +57,7 @@ async def add_images(request: Request, held: Site, asking: Asking, parts: Sequen
         ]
 
 
-async def add_mistakes(request: Request, held: Site, asking: Asking, matrices: Sequence[dict[str, Any]]) -> None:
+async def add_mistakes(request: Request, page_site: Site, asking: Asking, matrices: Sequence[dict[str, Any]]) -> None:
     """Give the most common mistakes of each matrix their surest images, where looking them up is quick."""
     entries = [asking.entries.get(matrix["name"]) for matrix in matrices]
     if len(matrices) > _MOST_TABLES or sum(entry.rows for entry in entries if entry is not None) > _MOST_ROWS:
@@ -66,12 +68,12 @@ async def add_mistakes(request: Request, held: Site, asking: Asking, matrices: S
             continue
         text = example.surest(matrix["name"], matrix["down"], matrix["across"], IMAGES)
         try:
-            found = await held.ask(request, "sql", text, most=20_000, runs=asking.runs)
+            reply = await page_site.ask(request, "sql", text, most=20_000, runs=asking.runs)
         except SecondguessError:  # the words stay
             continue
-        ids = {(one, other): names for one, other, names in found.rows}
+        ids = {(one, other): names for one, other, names in reply.rows}
         for mistake in matrix["mistakes"]:
             _, one, other = mistake["key"]
             parts.append(mistake)
             mistake |= {"table": matrix["name"], "ids": ids.get((one, other), [])}
-    await add_images(request, held, asking, parts)
+    await add_images(request, page_site, asking, parts)

@@ -9,7 +9,7 @@ from starlette.requests import Request
 
 from secondguess.analysis.answers import cells
 from secondguess.analysis.answers.answer import records
-from secondguess.analysis.answers.columns import Shown, fits, shown
+from secondguess.analysis.answers.columns import PageColumn, fits, shown
 from secondguess.analysis.answers.sides import side
 from secondguess.analysis.ask.refs import Runs
 from secondguess.analysis.engine import expressions
@@ -19,14 +19,16 @@ from secondguess.analysis.errors import SecondguessError, listing
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.pages.controls import grouped
 from secondguess.analysis.page.site import Site
-from secondguess.analysis.page.worker import Found
+from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.tables import changes
 from secondguess.analysis.tables.view import TableView
 
 _UNSORTED = {"picture", "bins", "counts", "ids"}
 
 
-def heads(view: TableView, columns: Sequence[Shown], grouped_by: bool, more: Mapping[str, Any]) -> list[dict[str, Any]]:
+def heads(
+    view: TableView, columns: Sequence[PageColumn], grouped_by: bool, more: Mapping[str, Any]
+) -> list[dict[str, Any]]:
     """Each column with what its head leads to: sorting by it, grouping by it, pinning it, leaving it out."""
     names = [name for column in columns for name in column.names]
     pinned = pins(more)
@@ -40,14 +42,14 @@ def pins(more: Mapping[str, Any]) -> tuple[str, ...]:
 
 def _head(
     view: TableView,
-    column: Shown,
+    column: PageColumn,
     around: tuple[Sequence[str], Sequence[str], bool],
     more: Mapping[str, Any],
 ) -> dict[str, Any]:
     names, pinned, grouped_by = around
-    held = [(name, identifier(name)) for name in column.names]
+    quoted_names = [(name, identifier(name)) for name in column.names]
     now = [order(text) for text in view.sort]
-    down = next((down for text, down in now if any(text in pair for pair in held)), None)
+    down = next((down for text, down in now if any(text in pair for pair in quoted_names)), None)
     largest_first = column.kind in {"score", "number"} if down is None else not down
     left = tuple(name for name in names if name not in column.names)
     is_pinned = column.names[0] in pinned
@@ -60,10 +62,12 @@ def _head(
         return urls.table(view, **{**more, "pin": urls.listed(pinned) or None})
 
     return {
-        "sort": None if column.kind in _UNSORTED else sorted_by(f"-{held[0][1]}" if largest_first else held[0][1]),
+        "sort": None
+        if column.kind in _UNSORTED
+        else sorted_by(f"-{quoted_names[0][1]}" if largest_first else quoted_names[0][1]),
         "direction": None if down is None else "descending" if down else "ascending",
-        "orders": [(name, sorted_by(quoted), sorted_by(f"-{quoted}")) for name, quoted in held],
-        "change": sorted_by(f"-({held[1][1]} - {held[0][1]})") if column.compared else None,
+        "orders": [(name, sorted_by(quoted), sorted_by(f"-{quoted}")) for name, quoted in quoted_names],
+        "change": sorted_by(f"-({quoted_names[1][1]} - {quoted_names[0][1]})") if column.compared else None,
         "group": None if grouped_by or column.kind == "score" else urls.table(grouped(view, *column.names), **more),
         "hide": urls.table(replace(view, columns=left), **more) if left else None,
         "pinned": is_pinned,
@@ -72,61 +76,63 @@ def _head(
 
 
 async def panels(
-    request: Request, held: Site, runs: Runs, view: TableView, more: Mapping[str, Any]
+    request: Request, page_site: Site, runs: Runs, view: TableView, more: Mapping[str, Any]
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """One panel with everything in it, or side by side one per table; and how many guesses a join of two changes."""
     if more["side"] and view.join is None:
         views = [replace(view, tables=(table,)) for table in view.tables]
         options = {"scores": len(views) < 2}
-        found = await asyncio.gather(*(held.ask(request, "table", each, options=options, runs=runs) for each in views))
-        return [_panel(held, each, answer, (view, more)) for each, answer in zip(views, found, strict=True)], {}
+        replies = await asyncio.gather(
+            *(page_site.ask(request, "table", each, options=options, runs=runs) for each in views)
+        )
+        return [_panel(page_site, each, answer, (view, more)) for each, answer in zip(views, replies, strict=True)], {}
     if view.join is not None and len(view.tables) == 2:
         answer, counted = await asyncio.gather(
-            held.ask(request, "table", view, runs=runs), _changes(request, held, runs, view)
+            page_site.ask(request, "table", view, runs=runs), _changes(request, page_site, runs, view)
         )
-        return [_panel(held, view, answer, (view, more))], counted
-    answer = await held.ask(request, "table", view, runs=runs)
-    return [_panel(held, view, answer, (view, more))], {}
+        return [_panel(page_site, view, answer, (view, more))], counted
+    answer = await page_site.ask(request, "table", view, runs=runs)
+    return [_panel(page_site, view, answer, (view, more))], {}
 
 
-async def _changes(request: Request, held: Site, runs: Runs, view: TableView) -> dict[str, Any]:
+async def _changes(request: Request, page_site: Site, runs: Runs, view: TableView) -> dict[str, Any]:
     """How many guesses differ between two tables, and in which way; nothing where they cannot be compared."""
     try:
-        found = await held.ask(request, "table", changes.counted(view), runs=runs)
+        reply = await page_site.ask(request, "table", changes.counted(view), runs=runs)
     except SecondguessError:  # tables without guesses or truth: there is nothing to say of them
         return {}
-    return dict(zip(found.columns, found.rows[0], strict=True)) if found.rows else {}
+    return dict(zip(reply.columns, reply.rows[0], strict=True)) if reply.rows else {}
 
 
-def _panel(held: Site, view: TableView, found: Found, page: tuple[TableView, Mapping[str, Any]]) -> dict[str, Any]:
+def _panel(page_site: Site, view: TableView, reply: Reply, page: tuple[TableView, Mapping[str, Any]]) -> dict[str, Any]:
     """One table as it is drawn: heads, rows, the range of them, the statement."""
     whole, more = page
-    columns = shown(found.columns, found.types, found.sides, found.classes, pins(more))
-    total = found.total if found.total is not None else len(found.rows)
+    columns = shown(reply.columns, reply.types, reply.sides, reply.classes, pins(more))
+    total = reply.total if reply.total is not None else len(reply.rows)
     place = whole.tables.index(view.tables[0]) if len(view.tables) == 1 and len(whole.tables) > 1 else None
     by_group = bool(view.group or view.aggregate or view.wandb_aggregate)
     return {
         "columns": heads(whole, columns, by_group, more),
-        "rows": cells.rows(columns, found.columns, found.rows, held.images, view.offset),
+        "rows": cells.rows(columns, reply.columns, reply.rows, page_site.images, view.offset),
         "fits": fits(columns) and len(whole.tables) == len(view.tables),
         "view": view,
         "side": side(place) if place is not None else "",
         "name": view.tables[0] if place is not None else "",
         "total": total,
-        "range": (view.offset + 1, view.offset + len(found.rows)),
-        **_pager(view, total, len(found.rows), whole, more),
-        "sql": {"text": found.sql, "short": _gist(view, found.columns)},
-        "seconds": found.seconds,
-        "notes": found.notes,
-        "reports": found.reports,
+        "range": (view.offset + 1, view.offset + len(reply.rows)),
+        **_pager(view, total, len(reply.rows), whole, more),
+        "sql": {"text": reply.sql, "short": _gist(view, reply.columns)},
+        "seconds": reply.seconds,
+        "notes": reply.notes,
+        "reports": reply.reports,
         "grouped": by_group,
         "data": {
-            "columns": list(found.columns),
-            "rows": records(found.columns, found.rows),
+            "columns": list(reply.columns),
+            "rows": records(reply.columns, reply.rows),
             "total": total,
-            "sql": found.sql,
-            "notes": list(found.remarks),
-            "reports": [report.as_dict() for report in found.reports],
+            "sql": reply.sql,
+            "notes": list(reply.remarks),
+            "reports": [report.as_dict() for report in reply.reports],
         },
     }
 

@@ -13,7 +13,7 @@ from secondguess.analysis.answers.columns import shown
 from secondguess.analysis.answers.sides import side
 from secondguess.analysis.ask import questions, refs
 from secondguess.analysis.ask.questions import Question
-from secondguess.analysis.ask.refs import Named, Runs
+from secondguess.analysis.ask.refs import Referent, Runs
 from secondguess.analysis.ask.scope import run_names
 from secondguess.analysis.engine.sqltext import is_value
 from secondguess.analysis.errors import SecondguessError
@@ -22,7 +22,7 @@ from secondguess.analysis.page.pages import butterfly, confusion
 from secondguess.analysis.page.pages.controls import few
 from secondguess.analysis.page.pages.images import Asking, add_images, add_mistakes
 from secondguess.analysis.page.site import Site, drawn, site, sql_of, status_of, with_chart
-from secondguess.analysis.page.worker import Found
+from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import at_epoch, reference
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import list_runs
@@ -34,16 +34,16 @@ _MOST_CELLS = 20_000  # of matrices: more rows than those of a table that is rea
 
 async def page(request: Request) -> Response:
     """The questions there are, or one of them with its answer."""
-    held = site(request)
+    page_site = site(request)
     name = request.query_params.get("q")
     if name:
-        return await _one(request, held, questions.find(held.store, name))
-    listed = [_listed(held, each) for each in questions.names(held.store)]
+        return await _one(request, page_site, questions.find(page_site.store, name))
+    listed = [_listed(page_site, each) for each in questions.names(page_site.store)]
     data = {"questions": [{key: each[key] for key in ("name", "help", "fault")} for each in listed]}
     return drawn(request, "questions.html", {"title": "Questions", "here": "Questions", "listed": listed}, data)
 
 
-async def _one(request: Request, held: Site, asked: Question) -> Response:
+async def _one(request: Request, page_site: Site, asked: Question) -> Response:
     """One question: its form, and where its tables are named its answer."""
     query = request.query_params
     names = tuple(text for text in query.getlist("t") if text.strip())
@@ -51,7 +51,7 @@ async def _one(request: Request, held: Site, asked: Question) -> Response:
     if _is(asked, "beside") and any(option.name == "ids" for option in asked.options):
         options = {"ids": str(butterfly.IMAGES), **options}
     least, most = asked.tables
-    runs = list_runs(held.store)
+    runs = list_runs(page_site.store)
     tables = [reference(run.name, table) for run in runs.values() for table in run.tables]
     context: dict[str, Any] = {"title": title(asked.name), "here": "Questions", "asked": asked, "refs": names}
     context |= {"options": options, "least": least, "most": most, "tables": tables}
@@ -61,18 +61,20 @@ async def _one(request: Request, held: Site, asked: Question) -> Response:
         return drawn(request, "question.html", context, {"question": asked.name, "tables": tables})
     more = {"most": _MOST_CELLS} if _is(asked, "matrix") else {}
     try:
-        found = await held.ask(request, "question", asked.name, refs=names, options=options, runs=runs, **more)
+        reply = await page_site.ask(request, "question", asked.name, refs=names, options=options, runs=runs, **more)
     except SecondguessError as fault:
         return drawn(request, "question.html", {**context, "error": fault}, {"error": str(fault)}, status_of(fault))
     entries = _entries(runs, chosen)
-    context |= _answered(held, asked, found, entries)
-    await _illustrated(request, held, context, Asking(runs, entries))
-    answer = drawn(request, "question.html", context, _data(found))
+    context |= _answered(page_site, asked, reply, entries)
+    await _illustrated(request, page_site, context, Asking(runs, entries))
+    answer = drawn(request, "question.html", context, _data(reply))
     if not context["chart"]:
         return answer
-    if found.more and "errors" in found.columns:  # a chart is of all rows, the page's table of the first
-        found = await held.ask(request, "question", asked.name, refs=names, options=options, most=charts.MOST_MARKS + 1)
-    return with_chart(answer, partial(_chart, asked, found))
+    if reply.more and "errors" in reply.columns:  # a chart is of all rows, the page's table of the first
+        reply = await page_site.ask(
+            request, "question", asked.name, refs=names, options=options, most=charts.MOST_MARKS + 1
+        )
+    return with_chart(answer, partial(_chart, asked, reply))
 
 
 def title(name: str) -> str:
@@ -85,19 +87,19 @@ def _is(asked: Question, how: str) -> bool:
     return asked.drawn is not None and asked.drawn[0] == how
 
 
-def _data(found: Found) -> dict[str, Any]:
+def _data(reply: Reply) -> dict[str, Any]:
     """The answer as JSON."""
     return {
-        "columns": list(found.columns),
-        "rows": records(found.columns, found.rows),
-        "sql": found.sql,
-        "notes": list(found.remarks),
-        "more": found.more,
-        "reports": [report.as_dict() for report in found.reports],
+        "columns": list(reply.columns),
+        "rows": records(reply.columns, reply.rows),
+        "sql": reply.sql,
+        "notes": list(reply.remarks),
+        "more": reply.more,
+        "reports": [report.as_dict() for report in reply.reports],
     }
 
 
-def _chosen(runs: Runs, text: str, epochs: str) -> Named | None:
+def _chosen(runs: Runs, text: str, epochs: str) -> Referent | None:
     """What a reference names; None where it is none, which is said where the answer would be."""
     try:
         return refs.named(runs, text, epochs)
@@ -105,7 +107,7 @@ def _chosen(runs: Runs, text: str, epochs: str) -> Named | None:
         return None
 
 
-def _entries(runs: Runs, chosen: Sequence[Named | None]) -> dict[str, Epoch]:
+def _entries(runs: Runs, chosen: Sequence[Referent | None]) -> dict[str, Epoch]:
     """The records of what is asked about, by the names that the answer gives them."""
     asked = [table.selection for table in chosen if table and table.selection]
     names = run_names(runs, asked)
@@ -114,10 +116,10 @@ def _entries(runs: Runs, chosen: Sequence[Named | None]) -> dict[str, Epoch]:
 
 
 def _steps(
-    chosen: Sequence[Named | None], asked: Question, names: Sequence[str], options: Mapping[str, str]
+    chosen: Sequence[Referent | None], asked: Question, names: Sequence[str], options: Mapping[str, str]
 ) -> list[dict[str, Any]]:
     """For each table that is asked about at one epoch the epochs there are, as links that put it at one of them."""
-    found = []
+    steps = []
     for place, (text, table) in enumerate(zip(names, chosen, strict=True)):
         if table is None or table.selection is None:
             continue
@@ -130,8 +132,8 @@ def _steps(
         for epoch in few(epochs, [now]):
             others = (*names[:place], at_epoch(base, epoch), *names[place + 1 :])
             links.append((epoch, urls.question(asked.name, others, options), epoch == now))
-        found.append({"name": at_epoch(base, now), "links": links, "side": side(place)})
-    return found
+        steps.append({"name": at_epoch(base, now), "links": links, "side": side(place)})
+    return steps
 
 
 def _swapped(asked: Question, names: Sequence[str], options: Mapping[str, str]) -> str | None:
@@ -139,75 +141,75 @@ def _swapped(asked: Question, names: Sequence[str], options: Mapping[str, str]) 
     return urls.question(asked.name, names[::-1], options) if len(names) == 2 else None
 
 
-def _chart(asked: Question, found: Found) -> str:
+def _chart(asked: Question, reply: Reply) -> str:
     """The chart of an answer, each mark leading to its rows; nothing where it has none."""
-    answer = Answer(found.columns, (), found.rows, asked.drawn, found.order, found.classes)
+    answer = Answer(reply.columns, (), reply.rows, asked.drawn, reply.order, reply.classes)
     made = charts.chart(answer, urls.table)
     return charts.svg(made) if made is not None else ""
 
 
-def _listed(held: Site, name: str) -> dict[str, Any]:
+def _listed(page_site: Site, name: str) -> dict[str, Any]:
     try:
-        asked = questions.find(held.store, name)
+        asked = questions.find(page_site.store, name)
         return {"name": name, "help": asked.help, "url": urls.question(name), "fault": None}
     except SecondguessError as fault:
         return {"name": name, "help": "", "url": "", "fault": str(fault)}
 
 
-def _answered(held: Site, asked: Question, found: Found, entries: Mapping[str, Epoch]) -> dict[str, Any]:
-    hidden = {"examples", "run", "epoch"} if found.sides > 1 else {"examples"}  # said in the heading, or for joins only
+def _answered(page_site: Site, asked: Question, reply: Reply, entries: Mapping[str, Epoch]) -> dict[str, Any]:
+    hidden = {"examples", "run", "epoch"} if reply.sides > 1 else {"examples"}  # said in the heading, or for joins only
     columns = [
-        column for column in shown(found.columns, found.types, found.sides, found.classes) if column.title not in hidden
+        column for column in shown(reply.columns, reply.types, reply.sides, reply.classes) if column.title not in hidden
     ]
     scores = sum(column.kind == "score" for column in columns)
     if scores > _MOST_SCORES:
         columns = [column for column in columns if column.kind != "score"]
-    squares = confusion.matrices(asked, found)
-    wings = butterfly.butterfly(asked, found)
+    squares = confusion.matrices(asked, reply)
+    wings = butterfly.butterfly(asked, reply)
     plain = not squares and wings is None
     return {
-        "found": found,
+        "reply": reply,
         "columns": [{"shown": column} for column in columns],
-        "rows": cells.rows(columns, found.columns, found.rows, held.images, 0) if plain else [],
+        "rows": cells.rows(columns, reply.columns, reply.rows, page_site.images, 0) if plain else [],
         "left_scores": scores if scores > _MOST_SCORES else 0,
-        "sql": sql_of(found),
+        "sql": sql_of(reply),
         "matrices": squares,
         "tied": [confusion.tied(matrix["mistakes"]) for matrix in squares],
         "butterfly": wings,
         "chart": plain,  # the others are charts themselves
-        "row_sides": _row_sides(found) if plain else [],
-        "row_urls": _row_urls(found) if plain else [],
-        "pictures": _pictures(found) if plain and "id" in found.columns else [],
-        "examples": _examples(found, entries),
+        "row_sides": _row_sides(reply) if plain else [],
+        "row_urls": _row_urls(reply) if plain else [],
+        "pictures": _pictures(reply) if plain and "id" in reply.columns else [],
+        "examples": _examples(reply, entries),
     }
 
 
-def _row_sides(found: Found) -> list[str]:
+def _row_sides(reply: Reply) -> list[str]:
     """Of rows of several runs the colour of each one's run."""
-    tables = list(dict.fromkeys(found.order))
-    if len({run for run, _ in tables}) < 2 or "run" not in found.columns:
+    tables = list(dict.fromkeys(reply.order))
+    if len({run for run, _ in tables}) < 2 or "run" not in reply.columns:
         return []
-    run = found.columns.index("run")
+    run = reply.columns.index("run")
     place = {name: number for number, name in enumerate(dict.fromkeys(name for name, _ in tables))}
-    return [side(place[row[run]]) or "other" if row[run] in place else "other" for row in found.rows]
+    return [side(place[row[run]]) or "other" if row[run] in place else "other" for row in reply.rows]
 
 
-def _row_urls(found: Found) -> list[str]:
+def _row_urls(reply: Reply) -> list[str]:
     """For each row about a table's epoch, not an example, the address of that table; [] where rows are neither."""
-    if not {"run", "epoch"} <= set(found.columns) or "id" in found.columns:
+    if not {"run", "epoch"} <= set(reply.columns) or "id" in reply.columns:
         return []
-    run, epoch = found.columns.index("run"), found.columns.index("epoch")
-    there = set(found.order)
-    known = [(row[run], row[epoch]) for row in found.rows]
+    run, epoch = reply.columns.index("run"), reply.columns.index("epoch")
+    there = set(reply.order)
+    known = [(row[run], row[epoch]) for row in reply.rows]
     return [
         urls.table(TableView((at_epoch(name, number),))) if (name, number) in there else "" for name, number in known
     ]
 
 
-def _pictures(found: Found) -> list[dict[str, Any]]:
+def _pictures(reply: Reply) -> list[dict[str, Any]]:
     """For each row about an example its table and id, from which its image is found; [] where rows do not say."""
-    rows = records(found.columns, found.rows)
-    tables = [at_epoch(run, epoch) for run, epoch in dict.fromkeys(found.order)]
+    rows = records(reply.columns, reply.rows)
+    tables = [at_epoch(run, epoch) for run, epoch in dict.fromkeys(reply.order)]
     parts = []
     for row in rows:
         own = (at_epoch(row["run"], row["epoch"]),) if {"run", "epoch"} <= row.keys() else tuple(tables)
@@ -218,19 +220,19 @@ def _pictures(found: Found) -> list[dict[str, Any]]:
     return parts
 
 
-def _examples(found: Found, entries: Mapping[str, Epoch]) -> int | None:
+def _examples(reply: Reply, entries: Mapping[str, Epoch]) -> int | None:
     """The number of rows of each table asked about, where it is the same of all."""
-    named = [entries.get(at_epoch(run, epoch)) for run, epoch in found.order]
+    named = [entries.get(at_epoch(run, epoch)) for run, epoch in reply.order]
     counts = {entry.rows if entry is not None else None for entry in named}
     return counts.pop() if len(counts) == 1 else None
 
 
-async def _illustrated(request: Request, held: Site, context: Mapping[str, Any], asking: Asking) -> None:
+async def _illustrated(request: Request, page_site: Site, context: Mapping[str, Any], asking: Asking) -> None:
     """Look up the images that a drawing shows."""
     if context["butterfly"] is not None:
         parts = [part for line in context["butterfly"]["lines"] for part in line["parts"]]
-        await add_images(request, held, asking, parts)
+        await add_images(request, page_site, asking, parts)
     if context["pictures"]:
-        await add_images(request, held, asking, context["pictures"])
+        await add_images(request, page_site, asking, context["pictures"])
     if context["matrices"]:
-        await add_mistakes(request, held, asking, context["matrices"])
+        await add_mistakes(request, page_site, asking, context["matrices"])

@@ -16,7 +16,7 @@ from secondguess.analysis.page import urls
 from secondguess.analysis.page.pages import facts
 from secondguess.analysis.page.pages.controls import few
 from secondguess.analysis.page.site import Site, drawn, fragment, site, with_chart
-from secondguess.analysis.page.worker import Found
+from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import WRONG, at_epoch, reference
 from secondguess.analysis.store.runs import Run, list_runs
 from secondguess.analysis.tables.view import TableView
@@ -26,14 +26,14 @@ MOST_EPOCHS, MOST_METRICS = 20, 12
 
 async def run(request: Request) -> Response:
     """One run, or several together: config, metrics, tables and epochs."""
-    held = site(request)
-    known = list_runs(held.store)
+    page_site = site(request)
+    known = list_runs(page_site.store)
     names = list(dict.fromkeys(request.query_params.getlist("run"))) or list(known)[:1]
     if missing := [name for name in names if name not in known]:
         raise NotFound(f"no run named {missing[0]!r}; the store has: {listing(known) or 'none yet'}")
     rows = [facts.facts(known[name]) for name in names]
-    found = await _measured(request, held, known, names)
-    measured = records(found.columns, found.rows) if found is not None else []
+    reply = await _measured(request, page_site, known, names)
+    measured = records(reply.columns, reply.rows) if reply is not None else []
     chosen, others = _chosen_metrics(measured, request.query_params.getlist("metric"))
     origins = [facts.came_from(row) for row in rows]
     context = {
@@ -50,18 +50,18 @@ async def run(request: Request) -> Response:
     data = {
         "runs": [{key: row[key] for key in facts.DATA} for row in rows],
         "metrics": measured,
-        "more": found is not None and found.more,
+        "more": reply is not None and reply.more,
     }
     answer = drawn(request, "run.html", context, data)
     return with_chart(answer, partial(_charts, measured, names, chosen)) if chosen else answer
 
 
-async def _measured(request: Request, held: Site, known: Mapping[str, Run], names: Sequence[str]) -> Found | None:
+async def _measured(request: Request, page_site: Site, known: Mapping[str, Run], names: Sequence[str]) -> Reply | None:
     """The runs' metrics in so many points that a chart draws them whole; None where there is no run."""
     if not names:
         return None
     text, most = binned(names)
-    return await held.ask(request, "sql", text, most=most, runs=known)
+    return await page_site.ask(request, "sql", text, most=most, runs=known)
 
 
 def _chosen_metrics(measured: Sequence[Mapping[str, Any]], asked: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -117,14 +117,14 @@ def _settings(settings: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 def _tables(known: Mapping[str, Run], names: Sequence[str]) -> list[dict[str, Any]]:
     """For each table's name its epochs, the runs that have it side by side."""
-    found = []
+    tables = []
     for table in dict.fromkeys(table for name in names for table in known[name].tables):
         runs = [name for name in names if table in known[name].tables]
         refs = [reference(name, table) for name in runs]
         epochs = sorted({epoch for name in runs for epoch in known[name].tables[table]})
         shown = few(epochs, most=MOST_EPOCHS)
         lines = [(epoch, _epoch_url(refs, epoch), _cells(known, runs, table, refs, epoch)) for epoch in shown]
-        found.append(
+        tables.append(
             {
                 "name": table,
                 "runs": [(name, side(names.index(name))) for name in runs],
@@ -135,7 +135,7 @@ def _tables(known: Mapping[str, Run], names: Sequence[str]) -> list[dict[str, An
                 "by_guess": urls.question("errors-by-guess", [at_epoch(ref, "last") for ref in refs]),
             }
         )
-    return found
+    return tables
 
 
 def _epoch_url(refs: Sequence[str], epoch: int) -> str:
@@ -147,13 +147,13 @@ def _cells(
     known: Mapping[str, Run], runs: Sequence[str], table: str, refs: Sequence[str], epoch: int
 ) -> list[dict[str, Any] | None]:
     """What each run has of an epoch; None where it has not that epoch."""
-    found: list[dict[str, Any] | None] = []
+    cells: list[dict[str, Any] | None] = []
     for name, ref in zip(runs, refs, strict=True):
         entry = known[name].tables[table].get(epoch)
         if entry is None:
-            found.append(None)
+            cells.append(None)
             continue
         view = TableView((at_epoch(ref, epoch),))
         wrong = TableView(view.tables, where=(WRONG,))
-        found.append({"rows": entry.rows, "errors": entry.errors, "url": urls.table(view), "wrong": urls.table(wrong)})
-    return found
+        cells.append({"rows": entry.rows, "errors": entry.errors, "url": urls.table(view), "wrong": urls.table(wrong)})
+    return cells

@@ -23,14 +23,14 @@ _COUNTED = 2_000_000  # rows: of larger tables it would take too long to say on 
 
 async def runs(request: Request) -> Response:
     """All runs: state, errors by epoch, the config that differs, where to begin."""
-    held = site(request)
-    known = list_runs(held.store)
+    page_site = site(request)
+    known = list_runs(page_site.store)
     rows = [facts.facts(run) for run in known.values()]
     most = max((error for row in rows for error in row["errors"] if error is not None), default=0)
     for row in rows:
         row["line"] = facts.sparkline(row["errors"], most)
     same, keys = facts.compared([row["config"] for row in rows])
-    starts = await _starts(request, held, known)
+    starts = await _starts(request, page_site, known)
     context = {
         "title": "Runs",
         "here": "Runs",
@@ -48,29 +48,29 @@ async def runs(request: Request) -> Response:
     return drawn(request, "runs.html", context, data)
 
 
-async def _starts(request: Request, held: Site, known: Mapping[str, Run]) -> list[dict[str, Any]]:
+async def _starts(request: Request, page_site: Site, known: Mapping[str, Run]) -> list[dict[str, Any]]:
     """The tutorial's three comparisons, as far as the store has what they compare."""
-    found: list[dict[str, Any]] = []
+    starts: list[dict[str, Any]] = []
     ready = {run.name: table for run in known.values() if (table := facts.judged(run))}
     several = next((table for table in ready.values() if len(table) > 1), None)
     if several is not None:
         first, *_, last = several
         pair = (_reference(first), _reference(last))
         differ = TableView(pair, "inner", where=(changes.differing(),))
-        number = await _differing(request, held, known, differ, (first, last))
+        number = await _differing(request, page_site, known, differ, (first, last))
         unit = "guesses differ" if number else "two bars per score"
-        found.append(_start("Where two epochs disagree", urls.table(differ), pair, number, unit))
+        starts.append(_start("Where two epochs disagree", urls.table(differ), pair, number, unit))
         wrong = urls.table(TableView(pair, where=(WRONG,)), side="1")
         counts = f"{first.errors:,} → {last.errors:,}"
-        found.append(_start("Wrong, epoch beside epoch", wrong, pair, counts, f"errors of {last.rows:,}"))
+        starts.append(_start("Wrong, epoch beside epoch", wrong, pair, counts, f"errors of {last.rows:,}"))
     if len(ready) > 1:
         names = list(ready)[1::-1]  # the newer model left, as in the tutorial
         ends = [ready[name][-1] for name in names]
         pair = (_reference(ends[0]), _reference(ends[1]))
         counts = " : ".join(f"{end.errors:,}" for end in ends)
         url = urls.question("errors-by-guess", pair)
-        found.append(_start("Errors by guess, two models", url, pair, counts, f"errors of {ends[0].rows:,}"))
-    return found
+        starts.append(_start("Errors by guess, two models", url, pair, counts, f"errors of {ends[0].rows:,}"))
+    return starts
 
 
 def _reference(entry: Epoch) -> str:
@@ -82,19 +82,19 @@ def _start(text: str, url: str, refs: tuple[str, str], number: str, unit: str) -
 
 
 async def _differing(
-    request: Request, held: Site, known: Mapping[str, Run], view: TableView, pair: tuple[Epoch, Epoch]
+    request: Request, page_site: Site, known: Mapping[str, Run], view: TableView, pair: tuple[Epoch, Epoch]
 ) -> str:
     """On how many rows two epochs disagree, counted once, since epochs do not change; empty where it takes long."""
     key = tuple((str(entry.file), entry.epoch) for entry in pair)
-    if key not in held.counted:
+    if key not in page_site.counted:
         if sum(entry.rows for entry in pair) > _COUNTED:
             return ""
         many = TableView(view.tables, "inner", where=view.where, columns=("id",), limit=1)
         try:
-            held.counted[key] = (await held.ask(request, "table", many, runs=known)).total or 0
+            page_site.counted[key] = (await page_site.ask(request, "table", many, runs=known)).total or 0
         except SecondguessError:  # ids that repeat: the page behind the link says it
             return ""
-    return f"{held.counted[key]:,}"
+    return f"{page_site.counted[key]:,}"
 
 
 async def compare(request: Request) -> Response:

@@ -18,7 +18,7 @@ from secondguess.analysis.errors import SecondguessError
 from secondguess.analysis.page.pages import faults
 from secondguess.analysis.page.pool import TooSlow
 from secondguess.analysis.page.site import Site, drawn, site, sql_of, status_of
-from secondguess.analysis.page.worker import Found
+from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import DEFAULT_TABLE, at_epoch, is_score
 from secondguess.analysis.store.runs import Run, list_runs
 
@@ -44,11 +44,11 @@ def relations(runs: Mapping[str, Run]) -> list[dict[str, Any]]:
     for run in runs.values():
         for table, epochs in run.tables.items():
             for entry in epochs.values():
-                held = columns.setdefault(table, {"run": "string", "epoch": "int32"})
-                held.update(columns_of(entry))
+                own = columns.setdefault(table, {"run": "string", "epoch": "int32"})
+                own.update(columns_of(entry))
                 rows[table] = rows.get(table, 0) + entry.rows
-    found = [_relation(name, {**held, "examples": "string"}, rows[name]) for name, held in columns.items()]
-    return found + [_relation(name, held, None) for name, held in _OWN.items()]
+    tables = [_relation(name, {**own, "examples": "string"}, rows[name]) for name, own in columns.items()]
+    return tables + [_relation(name, own, None) for name, own in _OWN.items()]
 
 
 def _relation(name: str, columns: Mapping[str, str], rows: int | None) -> dict[str, Any]:
@@ -88,19 +88,19 @@ async def page(request: Request) -> Response:
 
 async def run(request: Request) -> Response:
     """Run what the form sent."""
-    held = site(request)
+    page_site = site(request)
     if too_large(request):
         return PlainTextResponse("the form is larger than 128 KB; use the command line\n", 413)
     form = await request.form(max_files=0, max_fields=20)
-    if not allowed(held, str(form.get("csrf", ""))):
+    if not allowed(page_site, str(form.get("csrf", ""))):
         return PlainTextResponse("this form is not of this page; reload it and send it again\n", 403)
     text = str(form.get("sql", ""))
-    known = list_runs(held.store)
+    known = list_runs(page_site.store)
     try:
-        found = await held.ask(request, "sql", text, most=_MOST, runs=known)
+        reply = await page_site.ask(request, "sql", text, most=_MOST, runs=known)
     except SecondguessError as error:
         return _drawn(request, known, text, None, error)
-    return _drawn(request, known, text, found, None)
+    return _drawn(request, known, text, reply, None)
 
 
 def too_large(request: Request) -> bool:
@@ -109,37 +109,37 @@ def too_large(request: Request) -> bool:
     return not length.isdecimal() or int(length) > _LARGEST
 
 
-def allowed(held: Site, csrf: str) -> bool:
+def allowed(page_site: Site, csrf: str) -> bool:
     """Whether a form is one that this server drew."""
-    return hmac.compare_digest(csrf.encode(), held.keys.csrf.encode())
+    return hmac.compare_digest(csrf.encode(), page_site.keys.csrf.encode())
 
 
-def _drawn(request: Request, known: Runs, text: str, found: Found | None, error: SecondguessError | None) -> Response:
-    held = site(request)
-    columns = shown(found.columns, found.types, found.sides, found.classes) if found is not None else []
+def _drawn(request: Request, known: Runs, text: str, reply: Reply | None, error: SecondguessError | None) -> Response:
+    page_site = site(request)
+    columns = shown(reply.columns, reply.types, reply.sides, reply.classes) if reply is not None else []
     fault = error.fault if error is not None else None
     context = {
         "title": "SQL",
         "here": "SQL",
         "text": text,
-        "found": found,
+        "reply": reply,
         "columns": [{"shown": column} for column in columns],
-        "rows": cells.rows(columns, found.columns, found.rows, held.images, 0) if found is not None else [],
+        "rows": cells.rows(columns, reply.columns, reply.rows, page_site.images, 0) if reply is not None else [],
         "error": fault.reason if fault is not None else str(error or ""),
         "stopped": isinstance(error, TooSlow),
         "place": faults.place(fault),
         "relations": relations(known),
         "references": [(at_epoch(name, "last"), identifier(at_epoch(name, "last"))) for name in known],
-        "limit": f"{held.workers.seconds:g} s or {_MOST:,} rows",
-        "sql": sql_of(found) if found is not None else None,
+        "limit": f"{page_site.workers.seconds:g} s or {_MOST:,} rows",
+        "sql": sql_of(reply) if reply is not None else None,
     }
-    return drawn(request, "sql.html", context, _data(found, error), 200 if error is None else status_of(error))
+    return drawn(request, "sql.html", context, _data(reply, error), 200 if error is None else status_of(error))
 
 
-def _data(found: Found | None, error: SecondguessError | None) -> dict[str, Any]:
+def _data(reply: Reply | None, error: SecondguessError | None) -> dict[str, Any]:
     """The answer or the error as JSON."""
     if error is not None:
         return {"error": str(error)}
-    if found is None:
+    if reply is None:
         return {}
-    return {"columns": list(found.columns), "rows": records(found.columns, found.rows), "more": found.more}
+    return {"columns": list(reply.columns), "rows": records(reply.columns, reply.rows), "more": reply.more}

@@ -10,7 +10,7 @@ from starlette.responses import Response
 
 from secondguess.analysis.answers.sides import side
 from secondguess.analysis.ask import refs
-from secondguess.analysis.ask.refs import Named, Runs
+from secondguess.analysis.ask.refs import Referent, Runs
 from secondguess.analysis.errors import BadInput, SecondguessError
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.pages import controls
@@ -19,7 +19,7 @@ from secondguess.analysis.page.pages.panels import panels
 from secondguess.analysis.page.site import Site, drawn, site, status_of
 from secondguess.analysis.schema import WRONG, reference
 from secondguess.analysis.store.runs import list_runs
-from secondguess.analysis.tables import saved as views
+from secondguess.analysis.tables import saved
 from secondguess.analysis.tables.view import TableView
 
 _ROWS = 50
@@ -27,11 +27,11 @@ _ROWS = 50
 
 async def page(request: Request) -> Response:
     """Draw a table view; what is wrong with it is said beside its controls."""
-    held = site(request)
+    page_site = site(request)
     query = request.query_params
-    runs = list_runs(held.store)
+    runs = list_runs(page_site.store)
     if not query.getlist("t"):
-        return _choice(request, held, runs)
+        return _choice(request, page_site, runs)
     view = urls.read_table(query)
     view = view if view.limit is not None else replace(view, limit=_ROWS)
     if (picked := [name for name in query.getlist("c") if name.strip()]) and "columns" not in query:
@@ -43,18 +43,18 @@ async def page(request: Request) -> Response:
     drawn_panels: list[dict[str, Any]] = []
     summary: dict[str, Any] = {}
     try:
-        drawn_panels, summary = await panels(request, held, runs, view, more)
-    except SecondguessError as found:
-        error, fault = found, filter_fault(view, found)
+        drawn_panels, summary = await panels(request, page_site, runs, view, more)
+    except SecondguessError as wrong:
+        error, fault = wrong, filter_fault(view, wrong)
     if fault is not None:  # the answer as it was stays in sight
         with suppress(SecondguessError):
-            drawn_panels, summary = await panels(request, held, runs, fault.others, more)
+            drawn_panels, summary = await panels(request, page_site, runs, fault.others, more)
     return _drawn(request, (runs, named), (view, more), (drawn_panels, summary), (error, fault))
 
 
 def _drawn(
     request: Request,
-    there: tuple[Runs, Sequence[Named]],
+    there: tuple[Runs, Sequence[Referent]],
     asked: tuple[TableView, Mapping[str, Any]],
     answer: tuple[list[dict[str, Any]], dict[str, Any]],
     wrong: tuple[SecondguessError | None, FilterFault | None],
@@ -87,28 +87,28 @@ def _drawn(
     return drawn(request, "table.html", context, data)
 
 
-def _choice(request: Request, held: Site, runs: Runs) -> Response:
+def _choice(request: Request, page_site: Site, runs: Runs) -> Response:
     """Every table of the store, and the views that were saved in it."""
     tables = _tables(runs)
-    saved = []
-    for name in views.names(held.store):
+    saved_views = []
+    for name in saved.names(page_site.store):
         try:
-            saved.append({"name": name, "url": urls.table(views.load(held.store, name)), "fault": None})
+            saved_views.append({"name": name, "url": urls.table(saved.load(page_site.store, name)), "fault": None})
         except SecondguessError as fault:
-            saved.append({"name": name, "url": None, "fault": str(fault)})
-    context = {"title": "Tables", "here": "Tables", "tables": tables, "saved": saved}
-    return drawn(request, "choose.html", context, {"tables": tables, "saved": saved})
+            saved_views.append({"name": name, "url": None, "fault": str(fault)})
+    context = {"title": "Tables", "here": "Tables", "tables": tables, "saved": saved_views}
+    return drawn(request, "choose.html", context, {"tables": tables, "saved": saved_views})
 
 
 def _tables(runs: Runs) -> list[dict[str, Any]]:
     """Every table of the store, with the address of its last epoch."""
-    found = []
+    tables = []
     for run in runs.values():
         for table, epochs in run.tables.items():
             last = max(epochs)
             name = reference(run.name, table, last)
             entry = epochs[last]
-            found.append(
+            tables.append(
                 {
                     "name": name,
                     "url": urls.table(TableView((name,))),
@@ -118,18 +118,18 @@ def _tables(runs: Runs) -> list[dict[str, Any]]:
                     "epochs": len(epochs),
                 }
             )
-    return found
+    return tables
 
 
-def _heads(named: Sequence[Named], view: TableView) -> list[dict[str, Any]]:
+def _heads(named: Sequence[Referent], view: TableView) -> list[dict[str, Any]]:
     """Each table's name and how often it errs, where its record says so."""
-    found = []
+    heads = []
     for place, table in enumerate(named):  # of one that names nothing the page says so where the rows would be
         epochs = table.selection.epochs if table.selection is not None else ()
         entry = epochs[0] if len(epochs) == 1 and view.at is None else None
         colour = side(place) if len(view.tables) > 1 else ""
-        found.append({"name": table.text, "side": colour, "entry": entry})
-    return found
+        heads.append({"name": table.text, "side": colour, "entry": entry})
+    return heads
 
 
 def chosen(view: TableView, row: int) -> TableView:

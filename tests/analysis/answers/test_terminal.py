@@ -11,7 +11,7 @@ from recording import record
 from rich.cells import cell_len
 
 from secondguess.analysis.answers.answer import Answer, brief, cell
-from secondguess.analysis.answers.grid import Column, Grid
+from secondguess.analysis.answers.grid import Grid, GridColumn
 from secondguess.analysis.answers.terminal import markdown, terminal
 from secondguess.analysis.cli import main
 
@@ -305,7 +305,7 @@ WORDS = st.lists(st.text(st.characters(codec="utf-8", exclude_categories=["C", "
 @given(WORDS, st.integers(5, 40))
 def test_wrapping_loses_no_character(words, width):
     out = io.StringIO()
-    Grid([Column("x", [" ".join(words)], False)]).print(out, width)
+    Grid([GridColumn("x", [" ".join(words)], False)]).print(out, width)
     lines = out.getvalue().split("\n")[2:-1]
     assert "".join("".join(lines).split()) == "".join(words)
     assert all(cell_len(line) <= max(width, 2) for line in lines)

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from recording import Row, record
+from recording import SaidRow, record
 
 import secondguess as sg
 from secondguess.analysis.ask import joins
@@ -32,7 +32,7 @@ def counts(store, left="left", right="right"):
     return found.matched, found.only_left, found.only_right, found.truths_differ, found.same_examples
 
 
-def rows(ids, truth=0) -> list[Row]:
+def rows(ids, truth=0) -> list[SaidRow]:
     return [(name, truth, 0) for name in ids]
 
 

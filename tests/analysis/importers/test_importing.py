@@ -24,7 +24,7 @@ from secondguess.analysis.importers.files import read_file
 from secondguess.analysis.importers.importing import surveyed
 from secondguess.analysis.importers.names import free_name, table_names
 from secondguess.analysis.importers.roles import Given, Roles, recognise
-from secondguess.analysis.importers.writing import How, ImportedRun, ImportedTable, described, plan, write
+from secondguess.analysis.importers.writing import ImportedRun, ImportedTable, ImportOptions, described, plan, write
 from secondguess.analysis.store.adoption import staging
 from secondguess.trainer.mirror.mirror import WandbOptions
 from secondguess.trainer.recorder import Recorder
@@ -319,7 +319,7 @@ def test_of_two_imports_of_one_name_one_wins(tmp_path: Path) -> None:
 
     def bring() -> None:
         try:
-            write(plan(tmp_path / "store", read_file(tmp_path / "t.csv"), How(run="one")))
+            write(plan(tmp_path / "store", read_file(tmp_path / "t.csv"), ImportOptions(run="one")))
             ends.append("won")
         except AlreadyThere:
             ends.append("told")
@@ -354,7 +354,9 @@ def test_a_plain_file_is_read_in_part_or_whole_again_and_again(tmp_path: Path, k
 def test_the_bar_of_an_import_counts_rows_and_leaves_the_summary_alone(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("id,guess\n" + "".join(f"x{row},1\n" for row in range(25_000)))
     told: list[tuple[str, int]] = []
-    planned = plan(tmp_path / "store", read_file(tmp_path / "t.csv"), How(), progress=lambda *seen: told.append(seen))
+    planned = plan(
+        tmp_path / "store", read_file(tmp_path / "t.csv"), ImportOptions(), progress=lambda *seen: told.append(seen)
+    )
     assert (planned.rows, told) == (25_000, [("test_predictions@1", 0)])
     for read in (surveyed, write):
         told.clear()

@@ -16,7 +16,7 @@ from secondguess.analysis.engine import guard
 from secondguess.analysis.engine.sqltext import literal
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.language.syntax import Array, Binary, Call, Lambda, Literal, Name, Object, Pick, Unary
-from secondguess.analysis.language.translate import Cell, Translated, parse, translate
+from secondguess.analysis.language.translate import ColumnSql, Translated, parse, translate
 
 CON = duckdb.connect()
 
@@ -266,17 +266,17 @@ COLUMNS = {
     "name_b": "VARCHAR",
 }
 CELLS = {
-    "a": Cell('"a"', "number"),
-    "b": Cell('"b"', "number", floating=False),
-    "f": Cell('"f"', "number"),
-    "t": Cell('"t"', "text"),
-    "u": Cell('"u"', "text"),
-    "ok": Cell('"ok"', "boolean"),
-    "nums": Cell('"nums"', "list", of="number"),
-    "words": Cell('"words"', "list", of="text"),
-    "guess": Cell(('"guess_a"', '"guess_b"'), "number", floating=False),
-    "score": Cell((None, '"score_b"'), "number"),
-    "name": Cell(('"name_a"', '"name_b"'), "text"),
+    "a": ColumnSql('"a"', "number"),
+    "b": ColumnSql('"b"', "number", floating=False),
+    "f": ColumnSql('"f"', "number"),
+    "t": ColumnSql('"t"', "text"),
+    "u": ColumnSql('"u"', "text"),
+    "ok": ColumnSql('"ok"', "boolean"),
+    "nums": ColumnSql('"nums"', "list", of="number"),
+    "words": ColumnSql('"words"', "list", of="text"),
+    "guess": ColumnSql(('"guess_a"', '"guess_b"'), "number", floating=False),
+    "score": ColumnSql((None, '"score_b"'), "number"),
+    "name": ColumnSql(('"name_a"', '"name_b"'), "text"),
 }
 LETTERS = "abzAB é\u00c9\u00f1😀-.1\t'\"%_\\\u3000"
 TEXTS = st.text(LETTERS, max_size=6) | st.sampled_from(["", "-1.5", "a,b,,c", "the cat", " \u00a0x\n", "\U0001f600a"])
@@ -711,13 +711,13 @@ def test_aggregates_stand_beside_the_keys_of_their_groups():
     ],
 )
 def test_a_number_is_a_time_in_whichever_unit_lies_near_today(number, expected):
-    sql = translate('row["x"].toTimestamp', {"x": Cell("x", "number")}).sql
+    sql = translate('row["x"].toTimestamp', {"x": ColumnSql("x", "number")}).sql
     ((got,),) = CON.execute(f"SELECT ({sql})::VARCHAR FROM (SELECT ? AS x)", [number]).fetchall()
     assert got == expected
 
 
 def test_dates_compare_with_dates_written_out():
-    cells = {"day": Cell('"day"', "date"), "days": Cell(('"day"', None), "date")}
+    cells = {"day": ColumnSql('"day"', "date"), "days": ColumnSql(('"day"', None), "date")}
     later = translate('row["day"] > Date("2024-01-31") and row["days"].max == row["day"]', cells)
     assert later.sql == (
         "\"day\" > '2024-01-31 00:00:00'::TIMESTAMP AND "
@@ -729,9 +729,9 @@ def test_dates_compare_with_dates_written_out():
 
 def test_a_path_is_a_column_of_that_name_or_leads_into_structs():
     cells = {
-        "a.b": Cell('"a.b"', "number", floating=False),
-        "a": Cell('"a"', "other"),
-        "c": Cell(('"a"', '"a"'), "other"),
+        "a.b": ColumnSql('"a.b"', "number", floating=False),
+        "a": ColumnSql('"a"', "other"),
+        "c": ColumnSql(('"a"', '"a"'), "other"),
     }
     table = "(SELECT 1 AS \"a.b\", {'b': 2, 'x.y': {'z': 'deep'}, 'l': [7, 8]} AS a)"
     for text, expected in [
@@ -750,8 +750,8 @@ def test_a_path_is_a_column_of_that_name_or_leads_into_structs():
 
 
 def test_a_column_may_have_any_name_those_of_our_own_parameters_too():
-    cells = {name: Cell(f'"{name}"', "list", of="number") for name in ("x", "x1", "X2", "i", 'a"b')}
-    cells['a"b'] = Cell('"a""b"', "list", of="number")
+    cells = {name: ColumnSql(f'"{name}"', "list", of="number") for name in ("x", "x1", "X2", "i", 'a"b')}
+    cells['a"b'] = ColumnSql('"a""b"', "list", of="number")
     for name in cells:
         key = quoted(name)
         text = f"row[{key}].filter((x) => x > 1).map((x, i) => x * row[{key}].max + i).unique"
@@ -761,7 +761,7 @@ def test_a_column_may_have_any_name_those_of_our_own_parameters_too():
 
 
 def test_an_id_of_nineteen_digits_is_itself():
-    sql = translate('row["id"] == 9007199254740993', {"id": Cell("id", "number", floating=False)}).sql
+    sql = translate('row["id"] == 9007199254740993', {"id": ColumnSql("id", "number", floating=False)}).sql
     assert CON.execute(f"SELECT {sql} FROM (SELECT unnest([9007199254740992, 9007199254740993]) AS id)").fetchall() == [
         (False,),
         (True,),
@@ -914,7 +914,7 @@ def test_what_a_group_does_not_have_is_refused_by_name_and_place(text, message):
 
 
 def test_media_are_there_or_not_and_nothing_else():
-    cells = {"image": Cell('"image"', "media"), "b": Cell('"b"', "number")}
+    cells = {"image": ColumnSql('"image"', "media"), "b": ColumnSql('"b"', "number")}
     assert translate('row["image"].isNone', cells) == Translated('"image" IS NULL', "boolean")
     assert translate('row["image"] != null', cells) == Translated('"image" IS NOT NULL', "boolean")
     for text in (
@@ -980,7 +980,7 @@ def test_a_text_in_an_expression_is_a_text_in_its_sql(form, text):
 @given(st.sampled_from(NASTY) | st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
 def test_a_key_is_a_column_or_a_field_and_nothing_else(text):
     text = re.sub(r"\\+(?=[\"'])", "", text.rstrip("\\"))
-    cells = {"m": Cell('"m"', "other")}
+    cells = {"m": ColumnSql('"m"', "other")}
     with pytest.raises(BadInput):
         translate(f"row[{quoted(text)}]", cells)
     sql = translate(f'row["m"][{quoted(text)}]', cells).sql

@@ -15,7 +15,7 @@ from page import Server, children, read_process, serving, table_url
 from waiting import HANG_S, until
 
 from secondguess.analysis.page.pool import Workers
-from secondguess.analysis.page.worker import Asked, Found
+from secondguess.analysis.page.worker import Asked, Reply
 
 pytest_plugins = ["page"]
 
@@ -83,7 +83,7 @@ def test_the_time_to_begin_is_no_questions_time(
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
     loop = Clock()
 
-    async def asked() -> Found:
+    async def asked() -> Reply:
         async with Workers(HANG_S, "1GB") as workers:
             question = asyncio.create_task(workers.ask(Asked("sql", page_store, "SELECT 42 AS n")))
             for _ in range(10):

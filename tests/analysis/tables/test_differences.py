@@ -8,10 +8,10 @@ import duckdb
 import pyarrow as pa
 import pytest
 import table_rules as rules
-from table_rules import OURS, WANDB, Table
+from table_rules import OURS, WANDB, PlainTable
 from table_stores import Columns, answer, put, shown, table
 
-from secondguess.analysis.answers import answer as drawn
+from secondguess.analysis.answers.answer import bars
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.tables.view import TableView
 
@@ -91,7 +91,7 @@ def test_each_side_has_columns_of_its_own_and_the_key_keeps_its_name_and_kind(tm
 def test_columns_that_stand_in_for_the_key_stay(tmp_path, con):
     a, b = {"k": [None], "t": ["p"]}, {"k": ["p"], "t": ["q"]}
     put(tmp_path, a={**a, "k": pa.nulls(1, pa.string())}, b=b)
-    tables = [Table({"k": "text", "t": "text"}, [{"k": None, "t": "p"}]), table(b)]
+    tables = [PlainTable({"k": "text", "t": "text"}, [{"k": None, "t": "p"}]), table(b)]
     assert rules.joined(tables, "inner", ["k", "t"], rules=WANDB).rows == [{"Joined On": "p"}]
     assert rules.joined(tables, "inner", ["k", "t"]).rows == [
         {"k": "p", "k_a": None, "k_b": "p", "t_a": "p", "t_b": "q"}
@@ -104,7 +104,7 @@ def test_a_missing_side_is_null_and_never_0(tmp_path, con):
     assert rules.bars([4, None], WANDB) == [4, 0]
     assert rules.bars([4, None], OURS) == [4, None]
     assert shown(con, tmp_path, AB, "id k_a k_b", join="outer") == [("x", 4, None), ("y", None, 0)]
-    assert drawn.bars([4, None, 0], 4) == "█ ▁"
+    assert bars([4, None, 0], 4) == "█ ▁"
     grouped = shown(
         con, tmp_path, AB, "n of_a of_b", join="outer", aggregate=(("of_a", "sum(k_a)"), ("of_b", "avg(k_b)"))
     )

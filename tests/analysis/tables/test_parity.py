@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from random_views import Asked, asked, joins_of, stores
 from recording import record
-from table_rules import Table
+from table_rules import PlainTable
 from table_stores import Store, answer, plain, seen, write
 
 from secondguess.analysis.engine.sqltext import identifier
@@ -47,11 +47,11 @@ def check(con: duckdb.DuckDBPyConnection, store: Path, asked: Asked) -> None:
     ]
 
 
-Drawn = tuple[Store, list[Asked], bool]
+DrawnView = tuple[Store, list[Asked], bool]
 
 
 @st.composite
-def views(draw: st.DrawFn, least: int, most: int) -> Drawn:
+def views(draw: st.DrawFn, least: int, most: int) -> DrawnView:
     """A store, views of it, and whether its runs have ended."""
     tables = draw(stores())
     return tables, draw(st.lists(asked(tables), min_size=least, max_size=most)), draw(st.booleans())
@@ -71,7 +71,7 @@ def test_so_do_thousands_of_views(tmp_path_factory, con, drawn):
     check_all(tmp_path_factory, con, drawn)
 
 
-def check_all(tmp_path_factory: pytest.TempPathFactory, con: duckdb.DuckDBPyConnection, drawn: Drawn) -> None:
+def check_all(tmp_path_factory: pytest.TempPathFactory, con: duckdb.DuckDBPyConnection, drawn: DrawnView) -> None:
     """Write the tables and check each view of them."""
     tables, asked, ended = drawn
     store = tmp_path_factory.mktemp("views")
@@ -83,7 +83,7 @@ def check_all(tmp_path_factory: pytest.TempPathFactory, con: duckdb.DuckDBPyConn
 # What joins report
 
 
-def counted(left: Table, right: Table, key: Sequence[str]) -> dict[str, int]:
+def counted(left: PlainTable, right: PlainTable, key: Sequence[str]) -> dict[str, int]:
     """How two tables match, by brute force."""
     sides = [[rules.key_text(rules.key_of(row, key, rules.OURS)) for row in table.rows] for table in (left, right)]
     rows = [Counter(text for text in side if text is not None) for side in sides]
@@ -185,7 +185,7 @@ def check_projections(tmp_path_factory, con, data):
     for each in asked:
         if each.table is not None:
             kinds = {**each.table.kinds, **each.added}
-            names = rules.columns(each.view, Table(kinds))
+            names = rules.columns(each.view, PlainTable(kinds))
             chosen = st.lists(st.sampled_from(names), min_size=1, max_size=3, unique=True)
             sort = [f"-{identifier(name)}" for name in data.draw(chosen)]  # of a group, what it shows of a column, too
             view = replace(each.view, sort=tuple(sort)) if data.draw(st.booleans()) else each.view

@@ -9,7 +9,7 @@ from recording import bytes_of, record
 import secondguess as sg
 from secondguess.analysis.cli import main
 from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotFound
-from secondguess.analysis.tables import saved as views
+from secondguess.analysis.tables import saved
 from secondguess.analysis.tables.view import TableView
 
 # Every field with a value of its own; the texts are nasty.
@@ -102,7 +102,7 @@ def test_what_is_not_said_is_not_written():
 
 
 def test_a_file_has_a_line_per_thing_that_was_said_and_reads_as_it_was_typed(store):
-    path = views.save(store, "wrong guesses", TableView(("cnn@1",), where=("guess <> '고양이'",), limit=5))
+    path = saved.save(store, "wrong guesses", TableView(("cnn@1",), where=("guess <> '고양이'",), limit=5))
     assert path == store / "views" / "wrong guesses.json"
     assert path.read_text(encoding="utf-8").splitlines() == [
         *("{", '  "tables": [', '    "cnn@1"', "  ],"),
@@ -116,16 +116,16 @@ def test_one_more_filter_is_one_more_line(store):
     view = TableView(("cnn@1",), where=("guess <> truth",), sort=("-n",))
     texts = []
     for found in (view, view.only("guess", 3)):
-        texts.append(views.save(store, "v", found, overwrite=True).read_text().splitlines())
+        texts.append(saved.save(store, "v", found, overwrite=True).read_text().splitlines())
     changed = [line[1:].strip() for line in difflib.ndiff(*texts) if line.startswith("+ ")]
     assert changed == ['"guess <> truth",', '"\\"guess\\" IS NOT DISTINCT FROM 3"']
 
 
 @pytest.mark.parametrize("name", ["v", "실행 😀", "it's", 'say "hi"', "a.b", "x.json", ".hidden", "a\\b", "v 2", "="])
 def test_a_view_of_any_name_is_saved_and_found(store, name):
-    views.save(store, name, FULL)
-    assert views.load(store, name) == FULL
-    assert views.names(store) == [name]
+    saved.save(store, name, FULL)
+    assert saved.load(store, name) == FULL
+    assert saved.names(store) == [name]
     assert len(list((store / "views").iterdir())) == 1
 
 
@@ -144,7 +144,7 @@ def test_a_view_of_any_name_is_saved_and_found(store, name):
 )
 def test_a_name_that_cannot_be_a_file_everywhere_is_refused(store, name, said):
     before = bytes_of(store)
-    for call in (lambda: views.save(store, name, DEFAULTS), lambda: views.load(store, name)):
+    for call in (lambda: saved.save(store, name, DEFAULTS), lambda: saved.load(store, name)):
         with pytest.raises(BadInput) as caught:
             call()
         assert said in str(caught.value)
@@ -152,18 +152,18 @@ def test_a_name_that_cannot_be_a_file_everywhere_is_refused(store, name, said):
 
 
 def test_a_view_is_replaced_only_when_asked(store):
-    views.save(store, "v", DEFAULTS)
+    saved.save(store, "v", DEFAULTS)
     with pytest.raises(AlreadyThere, match=r"^view 'v' exists already; choose another name, or --overwrite it$"):
-        views.save(store, "v", FULL)
-    assert views.load(store, "v") == DEFAULTS
-    views.save(store, "v", FULL, overwrite=True)
-    assert views.load(store, "v") == FULL
+        saved.save(store, "v", FULL)
+    assert saved.load(store, "v") == DEFAULTS
+    saved.save(store, "v", FULL, overwrite=True)
+    assert saved.load(store, "v") == FULL
 
 
 def test_saving_leaves_no_other_file_and_touches_none(store):
     before = bytes_of(store)
-    views.save(store, "v", FULL)
-    views.save(store, "v", DEFAULTS, overwrite=True)
+    saved.save(store, "v", FULL)
+    saved.save(store, "v", DEFAULTS, overwrite=True)
     after = bytes_of(store)
     assert after.pop("views/v.json")
     assert after == before
@@ -171,16 +171,16 @@ def test_saving_leaves_no_other_file_and_touches_none(store):
 
 def test_an_unknown_view_is_said_with_those_there_are(store):
     with pytest.raises(NotFound, match=r"^no view named 'v'; the store has: none yet$"):
-        views.load(store, "v")
-    views.save(store, "one", DEFAULTS)
-    views.save(store, "two", DEFAULTS)
+        saved.load(store, "v")
+    saved.save(store, "one", DEFAULTS)
+    saved.save(store, "two", DEFAULTS)
     with pytest.raises(NotFound, match=r"^no view named 'v'; the store has: one, two$"):
-        views.load(store, "v")
+        saved.load(store, "v")
 
 
 def test_a_folder_that_is_no_store_gets_no_view(tmp_path):
     with pytest.raises(NotFound):
-        views.save(tmp_path / "nosuch", "v", DEFAULTS)
+        saved.save(tmp_path / "nosuch", "v", DEFAULTS)
     assert not (tmp_path / "nosuch").exists()
 
 
@@ -223,7 +223,7 @@ def test_a_file_that_is_no_view_is_named_in_one_line_with_what_is_wrong(store, r
     path = store / "views" / "broken.json"
     path.write_text(text)
     with pytest.raises(Damaged) as caught:
-        views.load(store, "broken")
+        saved.load(store, "broken")
     assert str(caught.value).startswith(f"{path} is not a saved view: ")
     assert BROKEN[text] in str(caught.value)
     code, out, err = run("table", "--saved", "broken")
@@ -259,14 +259,14 @@ def test_a_view_with_hostile_sql_in_its_file_is_guarded_like_what_is_typed(store
 def test_a_file_that_an_editor_marked_as_utf8_is_read(store):
     (store / "views").mkdir(exist_ok=True)
     (store / "views" / "v.json").write_text('\ufeff{"tables": ["cnn"]}', encoding="utf-8")
-    assert views.load(store, "v") == DEFAULTS
+    assert saved.load(store, "v") == DEFAULTS
 
 
 def test_a_field_that_stands_there_twice_is_said(store):
     (store / "views").mkdir(exist_ok=True)
     (store / "views" / "v.json").write_text('{"tables": ["cnn"], "limit": 1, "limit": 2}')
     with pytest.raises(Damaged, match="limit"):
-        views.load(store, "v")
+        saved.load(store, "v")
 
 
 # The commands
@@ -295,7 +295,7 @@ def test_every_option_that_makes_a_view_is_saved(store, run):
     rows = ["--add", "x = 1 -- one", "--where", "x = 1", "--only", "id", "it's", "--exclude", "id", "b"]
     groups = ["--group", 'guess_a, "id"', "--aggregate", "k = sum(x)", "--sort", "-n, k", "--columns", "n, k"]
     assert run("save", "v", *joined, *rows, *groups, "--limit", "3")[0] == 0
-    assert views.load(store, "v") == TableView(
+    assert saved.load(store, "v") == TableView(
         tables=("cnn", "cnn@1"),
         join="outer",
         key=("id", "guess"),
@@ -309,7 +309,7 @@ def test_every_option_that_makes_a_view_is_saved(store, run):
         limit=3,
     )
     assert run("save", "at", "cnn", "--at", "2", "--exact", "--offset", "2")[0] == 0
-    assert views.load(store, "at") == TableView(("cnn",), at=2, exact=True, offset=2)
+    assert saved.load(store, "at") == TableView(("cnn",), at=2, exact=True, offset=2)
 
 
 @pytest.mark.parametrize("option", ["--only", "--exclude"])
@@ -323,7 +323,7 @@ def test_a_view_that_cannot_be_shown_is_not_saved(store, run):
     for how in (("nosuch",), ("cnn@9",), ("cnn", "--where", "nosuch = 1"), ("cnn", "--columns", "nosuch"), ()):
         code, out, err = run("save", "v", *how)
         assert (code, out, len(err.splitlines())) == (1, "", 1)
-    assert views.names(store) == []
+    assert saved.names(store) == []
 
 
 def test_saving_again_needs_to_be_asked_for(store, run):
@@ -331,18 +331,18 @@ def test_saving_again_needs_to_be_asked_for(store, run):
     code, _, err = run("save", "v", "cnn@2")
     assert (code, err) == (1, "secondguess: view 'v' exists already; choose another name, or --overwrite it\n")
     assert run("save", "v", "cnn@2", "--overwrite")[0] == 0
-    assert views.load(store, "v").tables == ("cnn@2",)
+    assert saved.load(store, "v").tables == ("cnn@2",)
 
 
 @pytest.fixture
-def saved(run):
+def saved_views(run):
     """A view v: the wrong guesses of cnn@1 by guess, and a join j on the digest."""
     assert run("save", "v", "cnn@1", "--where", "guess <> truth", "--columns", "id, guess", "--limit", "5")[0] == 0
     assert run("save", "g", "cnn@1", "--group", "guess", "--sort", "-n", "--columns", "guess, n")[0] == 0
     assert run("save", "j", "cnn@1", "cnn@2", "--join", "outer", "--key", "digest", "--columns", "id_a, id_b")[0] == 0
 
 
-@pytest.mark.usefixtures("saved")
+@pytest.mark.usefixtures("saved_views")
 def test_other_options_change_a_saved_view_and_filters_add_to_its_own(run):
     assert listed(run, "--saved", "v") == [["b", 0]]
     assert listed(run, "--saved", "v", "--where", "id = 'c'") == []
@@ -354,43 +354,43 @@ def test_other_options_change_a_saved_view_and_filters_add_to_its_own(run):
     assert listed(run, "--saved", "j") == [["a", "a"], ["b", "b"], ["c", None]]
 
 
-@pytest.mark.usefixtures("saved")
+@pytest.mark.usefixtures("saved_views")
 def test_a_saved_view_can_be_opened_in_python(store):
     found = sg.connect(store).table(saved="g", where="guess = 0").fetchall()
     assert found == [(0, 2)]
 
 
-@pytest.mark.usefixtures("saved")
+@pytest.mark.usefixtures("saved_views")
 def test_a_saved_join_can_be_stacked(run):
     assert listed(run, "--saved", "j", "--stack", "--columns", "id") == [["a"], ["b"], ["c"], ["a"], ["b"]]
 
 
-@pytest.mark.usefixtures("saved")
+@pytest.mark.usefixtures("saved_views")
 def test_a_saved_page_can_be_changed_to_0(run):
     assert listed(run, "--saved", "v", "--limit", "0") == []
     assert run("save", "second page", "cnn@1", "--columns", "id", "--offset", "1")[0] == 0
     assert listed(run, "--saved", "second page", "--offset", "0") == [["a"], ["b"], ["c"]]
 
 
-@pytest.mark.usefixtures("saved")
+@pytest.mark.usefixtures("saved_views")
 def test_a_saved_group_sort_or_choice_of_columns_can_be_taken_away(run):
     found = listed(run, "--saved", "g", "--group", "", "--sort", "", "--columns", "id")
     assert found == [["a"], ["b"], ["c"]]
 
 
-@pytest.mark.usefixtures("saved")
+@pytest.mark.usefixtures("saved_views")
 def test_a_computed_column_adds_to_those_of_a_saved_view(run):
     assert run("save", "c", "cnn@1", "--add", "x = 1", "--columns", "id, x", "--limit", "1")[0] == 0
     assert listed(run, "--saved", "c", "--add", "y = x + 1", "--columns", "x, y") == [[1, 2]]
 
 
-@pytest.mark.usefixtures("saved")
+@pytest.mark.usefixtures("saved_views")
 def test_one_more_filter_goes_to_the_first_page(run):
     assert run("save", "second page", "cnn@1", "--columns", "id", "--limit", "1", "--offset", "1")[0] == 0
     assert listed(run, "--saved", "second page", "--where", "id = 'c'") == [["c"]]
 
 
-@pytest.mark.usefixtures("saved")
+@pytest.mark.usefixtures("saved_views")
 def test_a_view_of_a_run_that_is_gone_says_what_there_is(store, run):
-    views.save(store, "gone", TableView(("nosuch@3",)))
+    saved.save(store, "gone", TableView(("nosuch@3",)))
     assert run("table", "--saved", "gone") == (1, "", "secondguess: no run named 'nosuch'; the store has cnn\n")

@@ -10,7 +10,7 @@ import table_rules as rules
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from recording import record
-from table_rules import Table
+from table_rules import PlainTable
 from table_stores import Recorded, answer, shown, write
 
 from secondguess.analysis.errors import BadInput, NotFound
@@ -142,7 +142,7 @@ def test_every_step_of_any_runs_shows_what_the_rules_say(tmp_path_factory, con, 
     for step in range(8):
         for exact in (False, True):
             held = [
-                rules.at_step({epoch: Table({}, each.rows) for epoch, each in epochs.items()}, step, exact=exact)
+                rules.at_step({epoch: PlainTable({}, each.rows) for epoch, each in epochs.items()}, step, exact=exact)
                 for epochs in tables.values()
             ]
             expected = [

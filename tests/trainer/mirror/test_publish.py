@@ -21,7 +21,7 @@ from secondguess.analysis.store.rows import read_epoch
 from secondguess.analysis.store.runs import find_run
 from secondguess.trainer.mirror.command import publish
 from secondguess.trainer.mirror.mirror import WandbOptions
-from secondguess.trainer.mirror.publish import HistoryRow, history
+from secondguess.trainer.mirror.publish import PlannedRow, history
 from secondguess.trainer.mirror.publish import publish as send
 from secondguess.trainer.recorder import Recorder
 
@@ -63,15 +63,15 @@ def test_metrics_of_one_step_are_a_row_and_a_table_goes_with_its_epoch() -> None
         (3, 3, "acc", 91.0),
     ]
     assert list(history(metrics, {"test": [1, 3], "train": [1], "bare": [2, 3]})) == [
-        HistoryRow({"loss": 0.5, "lr": 0.1}),
-        HistoryRow({"loss": 0.25}),
-        HistoryRow({"acc": 90.0}, 1, "test"),
-        HistoryRow({"acc": 95.0}, 1, "train"),
-        HistoryRow({}, 2, "bare"),
-        HistoryRow({"acc": 91.0}, 3, "bare"),
-        HistoryRow({}, 3, "test"),
+        PlannedRow({"loss": 0.5, "lr": 0.1}),
+        PlannedRow({"loss": 0.25}),
+        PlannedRow({"acc": 90.0}, 1, "test"),
+        PlannedRow({"acc": 95.0}, 1, "train"),
+        PlannedRow({}, 2, "bare"),
+        PlannedRow({"acc": 91.0}, 3, "bare"),
+        PlannedRow({}, 3, "test"),
     ]
-    assert list(history([], {"t": [1]})) == [HistoryRow({}, 1, "t")]
+    assert list(history([], {"t": [1]})) == [PlannedRow({}, 1, "t")]
 
 
 def test_a_run_published_offline_is_a_wandb_run_with_its_tables(store: Path) -> None:

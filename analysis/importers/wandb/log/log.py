@@ -197,26 +197,26 @@ def _time(message: bytes) -> str:
 
 
 def _change(message: bytes) -> tuple[list[tuple[tuple[str, ...], Any]], list[tuple[str, ...]]]:
-    found = wire.fields(_held(message))
-    items = [(number, _item(wire.part(value))) for number, value in found if number in (1, 2)]
+    message_fields = wire.fields(_inside(message))
+    items = [(number, _item(wire.part(value))) for number, value in message_fields if number in (1, 2)]
     return [item for number, item in items if number == 1], [path for number, (path, _) in items if number == 2]
 
 
 def _history(message: bytes) -> HistoryRow:
     values: dict[str, Any] = {}
     step = 0
-    for number, value in wire.fields(_held(message)):
+    for number, value in wire.fields(_inside(message)):
         if number == 1:
             set_nested(values, *_item(wire.part(value)))
         elif number == 2:
-            step = next((wire.number(found) for inner, found in wire.fields(wire.part(value)) if inner == 1), 0)
+            step = next((wire.number(part) for inner, part in wire.fields(wire.part(value)) if inner == 1), 0)
     told = values.get("_step")
     if isinstance(told, int) and not isinstance(told, bool) and abs(told) < 1 << 63:
         step = told
     return HistoryRow(step, values)
 
 
-def _held(message: bytes) -> bytes:
+def _inside(message: bytes) -> bytes:
     """The message, unless its JSON could take more memory than there is."""
     if len(message) > _VALUES_LIMIT:
         raise ValueError(f"values of more than {_VALUES_LIMIT:,} bytes")
@@ -227,7 +227,7 @@ def _item(message: bytes) -> tuple[tuple[str, ...], Any]:
     """The path of keys and the value of an item of history, summary or config."""
     nested: list[str] = []
     key = ""
-    found: Any = None
+    content: Any = None
     for number, value in wire.fields(message):
         match number:
             case 1:
@@ -235,18 +235,18 @@ def _item(message: bytes) -> tuple[tuple[str, ...], Any]:
             case 2:
                 nested.append(wire.text(value))
             case 4:
-                found = bool(wire.number(value))
+                content = bool(wire.number(value))
             case 5:
-                found = wire.zigzag(value)
+                content = wire.zigzag(value)
             case 6:
-                found = wire.double(value)
+                content = wire.double(value)
             case 7:
-                found = wire.text(value)
+                content = wire.text(value)
             case 8 | 16:
-                found = _value(wire.part(value))
+                content = _value(wire.part(value))
     if len(nested) > _DEEPEST_KEY:
         raise ValueError(f"a key of {len(nested)} parts")
-    return tuple(nested) or (key,), found
+    return tuple(nested) or (key,), content
 
 
 def _value(raw: bytes) -> Any:
@@ -269,14 +269,14 @@ def _manifest(frame: Frame) -> tuple[dict[str, Entry], str]:
     elsewhere = ""
     for number, value in wire.fields(frame.payload):
         for inner, manifest in wire.fields(wire.part(value)) if number == _ARTIFACT else ():
-            for field_number, found in wire.fields(wire.part(manifest)) if inner == 12 else ():
+            for field_number, part in wire.fields(wire.part(manifest)) if inner == 12 else ():
                 if field_number == 4:
-                    entry = _entry(wire.part(found))
+                    entry = _entry(wire.part(part))
                     entries[entry.path] = entry
                     if len(entries) > _MOST_ENTRIES:
                         raise ValueError(f"more than {_MOST_ENTRIES:,} files in an artifact")
                 elif field_number == 5:
-                    elsewhere = wire.text(found)
+                    elsewhere = wire.text(part)
     return entries, elsewhere
 
 

@@ -7,11 +7,11 @@ without, and know no field of a later W&B.
 import struct
 from collections.abc import Iterator
 
-Value = int | bytes
+WireValue = int | bytes
 _SIZES = {1: 8, 5: 4}
 
 
-def fields(message: bytes) -> Iterator[tuple[int, Value]]:
+def fields(message: bytes) -> Iterator[tuple[int, WireValue]]:
     """Yield (field number, value) in order: an int for a varint, bytes for everything else.
 
     Raises ValueError where the message is cut short or uses groups, which W&B does not.
@@ -36,33 +36,33 @@ def fields(message: bytes) -> Iterator[tuple[int, Value]]:
         at += size
 
 
-def text(value: Value) -> str:
+def text(value: WireValue) -> str:
     """A string field; raises ValueError for another kind or invalid UTF-8."""
     return value.decode() if isinstance(value, bytes) else part(value).decode()
 
 
-def part(value: Value) -> bytes:
+def part(value: WireValue) -> bytes:
     """A field with a length; raises ValueError for another kind."""
     if isinstance(value, int):
         raise ValueError("a number where text was expected")
     return value
 
 
-def number(value: Value) -> int:
+def number(value: WireValue) -> int:
     """An int32 or int64 field; raises ValueError for another kind."""
     if not isinstance(value, int):
         raise ValueError("text where a number was expected")
     return value - (1 << 64) if value >> 63 else value
 
 
-def zigzag(value: Value) -> int:
+def zigzag(value: WireValue) -> int:
     """An sint64 field; raises ValueError for another kind."""
     if not isinstance(value, int):
         raise ValueError("text where a number was expected")
     return (value >> 1) ^ -(value & 1)
 
 
-def double(value: Value) -> float:
+def double(value: WireValue) -> float:
     """A double field; raises ValueError for another kind."""
     raw = part(value)
     if len(raw) != 8:

@@ -2,7 +2,7 @@
 
 The SDK may hang, retry for twenty minutes, print, ask or die; so it has a process of its own that can be killed. Out
 come lists: `["sign"]` whenever something moved, `["run", folder]`, `["lost", artifact or file, reason]`,
-`["failed", kind, reason]`, last `["done"]`. The files are described in `wandb_cache`.
+`["failed", kind, reason]`, last `["done"]`. The files are described in `cache`.
 """
 
 import base64
@@ -116,12 +116,12 @@ def _list(api: Any, request: Mapping[str, Any], events: Events) -> None:
     """What the runs are, their history, their artifacts' manifests."""
     entity, project, *run = request["path"].split("/")
     runs = [api.run("/".join([entity, project, *run]))] if run else api.runs(f"{entity}/{project}")
-    for found in runs:
-        folder = RunFolder.of(Path(request["cache"]), entity, project, found.id)
+    for live_run in runs:
+        folder = RunFolder.of(Path(request["cache"]), entity, project, live_run.id)
         folder.path.mkdir(parents=True, exist_ok=True)
-        about = _about(found)
-        _history(found, folder, about, events)
-        artifacts = list(_artifacts(found, folder, events))
+        about = _about(live_run)
+        _history(live_run, folder, about, events)
+        artifacts = list(_artifacts(live_run, folder, events))
         write_json(folder.path / "run.json", {**about, "artifacts": artifacts})
         events.send("run", str(folder.path))
 
@@ -184,15 +184,15 @@ def _manifest(artifact: Any) -> dict[str, Any]:
     size = sum(entry.size or 0 for entry in entries.values())
     if size > MOST_BYTES:
         raise BadInput(f"it has {size:,} bytes; at most {MOST_BYTES:,} are taken")
-    found = {}
+    files = {}
     for entry in entries.values():
         name = checked_name(str(entry.path))
         if hasattr(entry, "digest_algorithm") and entry.digest_algorithm().name != "MANIFEST_MD5":
             raise BadInput(f"{name!r} has a digest that is no MD5, so it could not be checked")
         if not entry.ref:
             md5_hex(entry.digest)
-        found[name] = {"md5": entry.digest, "size": entry.size or 0, "ref": entry.ref or ""}
-    return found
+        files[name] = {"md5": entry.digest, "size": entry.size or 0, "ref": entry.ref or ""}
+    return files
 
 
 def _fetch(api: Any, request: Mapping[str, Any], events: Events) -> None:

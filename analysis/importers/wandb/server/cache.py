@@ -37,10 +37,10 @@ class RunFolder:
     @property
     def about(self) -> dict[str, Any]:
         """What the run is; raises Damaged where that was not written whole."""
-        found = _read(self.path / "run.json")
-        if found is None:
+        record = _read(self.path / "run.json")
+        if record is None:
             raise Damaged(f"{self.path} has no run; import it again")
-        return found
+        return record
 
     def is_of(self, about: Mapping[str, Any]) -> bool:
         """Whether the history that is here is that of a run which has ended, and is as it was then."""
@@ -67,10 +67,10 @@ class RunFolder:
 
     def entries(self, artifact: str) -> dict[str, Entry]:
         """The files of an artifact; one that lies in another artifact was fetched too, and counts as its own."""
-        found = self.manifest(artifact)
-        if found is None:
+        manifest = self.manifest(artifact)
+        if manifest is None:
             raise NotFound(f"the manifest of an artifact is not in {self.path}; import the run again")
-        return {name: Entry(name, about["md5"], ref=_elsewhere(about["ref"])) for name, about in found.items()}
+        return {name: Entry(name, about["md5"], ref=_elsewhere(about["ref"])) for name, about in manifest.items()}
 
     def own(self, name: str) -> Path:
         """Where a file of the run itself is kept."""
@@ -84,10 +84,10 @@ def object_file(cache: Path, md5: str) -> Path:
 
 def md5_hex(md5: str) -> str:
     """An MD5 in hexadecimal digits, from base64; raises BadInput for what is none."""
-    found = checksums.md5_hex(md5)
-    if found is None:
+    digits = checksums.md5_hex(md5)
+    if digits is None:
         raise BadInput(f"the manifest has no MD5 for a file, so it cannot be checked: {md5!r:.40}")
-    return found
+    return digits
 
 
 def same_md5(path: Path, md5: str) -> bool:
@@ -121,7 +121,7 @@ def _elsewhere(ref: str) -> str:
 
 def _read(path: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads(path.read_bytes())
+        record = json.loads(path.read_bytes())
     except (OSError, ValueError, RecursionError):
         return None
-    return found if isinstance(found, dict) else None
+    return record if isinstance(record, dict) else None

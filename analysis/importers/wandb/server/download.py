@@ -85,8 +85,12 @@ class Downloader:
 
 def error_of(kind: str, text: str) -> SecondguessError:
     """The error that the other process told of."""
-    found = getattr(errors, kind, SecondguessError)
-    error = found(text) if isinstance(found, type) and issubclass(found, SecondguessError) else SecondguessError(text)
+    error_class = getattr(errors, kind, SecondguessError)
+    error = (
+        error_class(text)
+        if isinstance(error_class, type) and issubclass(error_class, SecondguessError)
+        else SecondguessError(text)
+    )
     return error
 
 

@@ -12,10 +12,10 @@ import pyarrow as pa
 from secondguess.analysis.importers.source import MEDIA
 from secondguess.analysis.importers.wandb.table.columns import (
     AS_JSON,
-    Column,
     Convert,
     Reading,
     Seen,
+    TableColumn,
     as_json,
     media_column,
     said_besides,
@@ -98,18 +98,18 @@ class PlainSeen:
                 self._fields[key] = self._start(kind, self._reading, self._depth + 1)
             self._fields[key].add([value.get(key) for value in dicts])
 
-    def column(self) -> Column:
+    def column(self) -> TableColumn:
         """The column that holds all that was seen; JSON text where no type does."""
         kinds = self.kinds - {type(None)}
         if not kinds:
-            return Column(_EMPTY.get(self._kind.kind, pa.null()))
+            return TableColumn(_EMPTY.get(self._kind.kind, pa.null()))
         if kinds == {bool}:
-            return Column(pa.bool_())
+            return TableColumn(pa.bool_())
         if kinds == {int} and self._low >= -(1 << 63) and self._high < 1 << 63:
-            return Column(pa.int64())
+            return TableColumn(pa.int64())
         if kinds <= {int, float} and float in kinds and not self._inexact:
             # Arrow itself takes no whole number beyond 2^53 as a double, though it is one.
-            return Column(pa.float64(), None if max(-self._low, self._high) <= _EXACT else float)
+            return TableColumn(pa.float64(), None if max(-self._low, self._high) <= _EXACT else float)
         if kinds == {str}:
             return self._text()
         if kinds == {list} and self._items is not None:
@@ -118,27 +118,29 @@ class PlainSeen:
             self._reading.media_cells += self._media_cells
             return media_column(next(iter(self._media)), self._reading, self._besides)
         if kinds == {dict} and not self._media and _are_columns(self._fields):
-            return self._struct({key: found.column() for key, found in self._fields.items()})
-        return Column(pa.string(), as_json, AS_JSON, [self._why(kinds)])
+            return self._struct({key: cells.column() for key, cells in self._fields.items()})
+        return TableColumn(pa.string(), as_json, AS_JSON, [self._why(kinds)])
 
-    def _text(self) -> Column:
+    def _text(self) -> TableColumn:
         if self._words <= self._reading.lost_words and len(self._words) == 1:
             (word,) = self._words
             self._reading.media_cells += self._texts
             note = f"has nothing but the word {word}, which W&B leaves of media that it keeps elsewhere; read as NULL"
             media = media_column(MEDIA_WORDS[word][0], self._reading)
-            return Column(MEDIA, lambda _: media.convert and media.convert(LOST), media.metadata, [note], True)
+            return TableColumn(MEDIA, lambda _: media.convert and media.convert(LOST), media.metadata, [note], True)
         if self._torn:
-            return Column(pa.string(), whole_text, notes=["has characters that are not Unicode; they are replaced"])
-        return Column(pa.string())
+            return TableColumn(
+                pa.string(), whole_text, notes=["has characters that are not Unicode; they are replaced"]
+            )
+        return TableColumn(pa.string())
 
-    def _list(self, item: Column) -> Column:
+    def _list(self, item: TableColumn) -> TableColumn:
         convert = _each(item.convert) if item.convert else None
-        return Column(pa.list_(item.field("item")), convert, notes=item.notes, loads=item.loads)
+        return TableColumn(pa.list_(item.field("item")), convert, notes=item.notes, loads=item.loads)
 
-    def _struct(self, parts: dict[str, Column]) -> Column:
+    def _struct(self, parts: dict[str, TableColumn]) -> TableColumn:
         converts = {key: part.convert for key, part in parts.items() if part.convert}
-        return Column(
+        return TableColumn(
             pa.struct([part.field(key) for key, part in parts.items()]),
             _values(converts) if converts else None,
             notes=[note for part in parts.values() for note in part.notes],
@@ -216,7 +218,7 @@ class _MediaSeen:
         self._reading.media_cells += len(there)
         self._besides |= said_besides(there)
 
-    def column(self) -> Column:
+    def column(self) -> TableColumn:
         return media_column(self._media, self._reading, self._besides)
 
 
@@ -243,21 +245,21 @@ class _TimesSeen:
             self._fine = self._fine or any(number % 1000 for number in numbers)
             self._ends = min(self._ends[0], *numbers), max(self._ends[1], *numbers)
 
-    def column(self) -> Column:
+    def column(self) -> TableColumn:
         kinds = self._plain.kinds - {type(None)}
         apart = self._ends[0] < _YEARS_NS[0] or self._ends[1] >= _YEARS_NS[1]
         if self._bad or apart or not kinds <= {str, int}:
             return self._plain.column()
         if kinds == {str} and self._whole_days:
-            return Column(pa.date32(), date.fromisoformat)
+            return TableColumn(pa.date32(), date.fromisoformat)
         if len(self._zones) > 1:
             note = "has times with and without a zone; kept as text"
-            return Column(pa.string(), _moment_text, notes=[note])
+            return TableColumn(pa.string(), _moment_text, notes=[note])
         if kinds == {int} and self._fine and self._ends[0] >= -(1 << 63) and self._ends[1] < 1 << 63:
-            return Column(pa.timestamp("ns"))
+            return TableColumn(pa.timestamp("ns"))
         if True in self._zones:
-            return Column(pa.timestamp("us", "UTC"), lambda value: _moment(value, UTC))
-        return Column(pa.timestamp("us"), _moment)
+            return TableColumn(pa.timestamp("us", "UTC"), lambda value: _moment(value, UTC))
+        return TableColumn(pa.timestamp("us"), _moment)
 
 
 class _DecimalsSeen:
@@ -283,12 +285,12 @@ class _DecimalsSeen:
                 self._before = max(self._before, len(digits) + exponent)
                 self._after = max(self._after, -exponent)
 
-    def column(self) -> Column:
+    def column(self) -> TableColumn:
         kinds = self._plain.kinds - {type(None)}
         if kinds == {str} and not self._bad and self._before + self._after <= 38:
-            return Column(pa.decimal128(max(1, self._before + self._after), self._after), Decimal)
+            return TableColumn(pa.decimal128(max(1, self._before + self._after), self._after), Decimal)
         if kinds <= {str, int, float} and float in kinds and not self._bad:
-            return Column(pa.float64(), float, notes=["has decimal numbers, of which W&B kept some as floats"])
+            return TableColumn(pa.float64(), float, notes=["has decimal numbers, of which W&B kept some as floats"])
         return self._plain.column()
 
 
@@ -303,8 +305,8 @@ class _BytesSeen:
         self._plain.add(values)
         self._bad = self._bad or not all(_is_bytes(value) for value in values if value is not None)
 
-    def column(self) -> Column:
-        return self._plain.column() if self._bad else Column(pa.binary(), bytes)
+    def column(self) -> TableColumn:
+        return self._plain.column() if self._bad else TableColumn(pa.binary(), bytes)
 
 
 def _moment(value: Any, zone: tzinfo | None = None) -> datetime:

@@ -20,7 +20,7 @@ Convert = Callable[[Any], Any]
 
 
 @dataclass(frozen=True)
-class Column:
+class TableColumn:
     """What a column's cells become.
 
     `convert` takes a cell that is not None; without it, Arrow takes the cells as they are. `loads` says that a
@@ -32,7 +32,7 @@ class Column:
     metadata: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
     loads: bool = False
-    about: "Column | None" = None
+    about: "TableColumn | None" = None
 
     def field(self, name: str) -> pa.Field:
         """The column as a field of a schema."""
@@ -54,7 +54,7 @@ class Seen(Protocol):
     def add(self, values: Sequence[Any]) -> None:
         """Take note of a batch."""
 
-    def column(self) -> Column:
+    def column(self) -> TableColumn:
         """The column that holds all that was seen."""
 
 
@@ -63,12 +63,12 @@ def said_besides(cells: Iterable[Any]) -> set[str]:
     return {key for cell in cells if isinstance(cell, dict) for key in cell} - _OF_EVERY_FILE
 
 
-def media_column(media: str, reading: Reading, besides: Set[str] = frozenset()) -> Column:
+def media_column(media: str, reading: Reading, besides: Set[str] = frozenset()) -> TableColumn:
     """A column of files' content, and beside it, as JSON, what else the cells say: captions, boxes, masks."""
     load = reading.cells.load
-    second = Column(pa.string(), _about, AS_JSON) if besides else None
+    second = TableColumn(pa.string(), _about, AS_JSON) if besides else None
     notes = ["has masks, whose pixels are left out"] if "masks" in besides else []
-    return Column(MEDIA, lambda cell: load(media, cell), {"media": media}, notes, loads=True, about=second)
+    return TableColumn(MEDIA, lambda cell: load(media, cell), {"media": media}, notes, loads=True, about=second)
 
 
 def as_json(value: Any) -> str:
@@ -88,10 +88,10 @@ class Output:
     source: int
     name: str
     told: str
-    column: Column
+    column: TableColumn
 
 
-def outputs_of(told: Sequence[str], columns: Sequence[Column]) -> Iterator[Output]:
+def outputs_of(told: Sequence[str], columns: Sequence[TableColumn]) -> Iterator[Output]:
     """The columns of the result under names that DuckDB tells apart; what media say besides follows them."""
     taken = {folded(name) for name in told}
     used: set[str] = set()

@@ -19,7 +19,7 @@ _LIMIT = 256 << 20
 
 def load_arrays(types: Sequence[WandbType], files: MediaFiles | None) -> tuple[dict[int, NDArray[Any]], list[str]]:
     """The arrays of the columns that have them, by column, one per row; and what to say of those that are left out."""
-    found, notes = {}, []
+    arrays, notes = {}, []
     for column, kind in enumerate(types):
         if kind.array is None:
             continue
@@ -28,10 +28,10 @@ def load_arrays(types: Sequence[WandbType], files: MediaFiles | None) -> tuple[d
             if files is None:
                 raise NotFound(f"no folder to take {path!r} from")
             with open_regular(files.local(path)) as file:
-                found[column] = _load(file, path, key)
+                arrays[column] = _load(file, path, key)
         except (NotFound, BadInput) as error:
             notes.append(f"the arrays of column {key!r} are read as NULL: {error}")
-    return found, notes
+    return arrays, notes
 
 
 def _load(file: BinaryIO, path: str, key: str) -> NDArray[Any]:

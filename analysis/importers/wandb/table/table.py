@@ -13,7 +13,7 @@ from secondguess.analysis.errors import Damaged, SecondguessError
 from secondguess.analysis.importers.source import MediaCount, TableRows
 from secondguess.analysis.importers.wandb.media import MediaCells, MediaFiles
 from secondguess.analysis.importers.wandb.table.cells import seen
-from secondguess.analysis.importers.wandb.table.columns import Column, Output, Reading, outputs_of
+from secondguess.analysis.importers.wandb.table.columns import Output, Reading, TableColumn, outputs_of
 from secondguess.analysis.importers.wandb.table.ndarrays import load_arrays
 from secondguess.analysis.importers.wandb.table.text import Meter, open_table
 from secondguess.analysis.importers.wandb.table.types import ANY, LOST, MEDIA_WORDS, WandbType, from_artifact, merged
@@ -24,8 +24,8 @@ _BATCH_MEDIA = 32 << 20
 _CUTS = {10_000, 200_000}
 _KEPT_BYTES = 16 << 20  # of JSON, whose values may take thirty times as much
 
-Row = list[Any]
-Pair = tuple[Row, Row | None]
+JsonRow = list[Any]
+Pair = tuple[JsonRow, JsonRow | None]
 Cells = Sequence[Any]
 
 
@@ -70,12 +70,12 @@ class TableFiles:
     def read(self) -> TableRows:
         """Look through the files once; raises NotFound, Damaged or BadInput, naming file and row."""
         try:
-            return _Table(self).found()
+            return _TwoReadings(self).table_rows()
         except RecursionError:
             raise Damaged(f"{self.paths[0]} is nested too deep") from None
 
 
-class _Table:
+class _TwoReadings:
     """Both readings of a table's files: the first finds the types, every later one yields the rows.
 
     Of small files there is one reading only: its cells are kept.
@@ -96,7 +96,7 @@ class _Table:
         self._array_notes: list[str] = []
         self._kept: list[tuple[int, list[Cells]]] = []
 
-    def found(self) -> TableRows:
+    def table_rows(self) -> TableRows:
         """What the table holds, after the first reading."""
         reading = Reading(self._cells, self._lost_words())
         columns = [seen(kind, reading) for kind in self._types]
@@ -143,7 +143,7 @@ class _Table:
         self._own_rows, self._own_ended = 0, self._files.own is None
         if self._files.own is not None:
             with open_table(self._files.own, self._meter) as table:
-                nothing: Iterator[Row | None] = repeat(None)
+                nothing: Iterator[JsonRow | None] = repeat(None)
                 pairs = zip(table.rows(), chain(beyond, nothing) if self._beside else nothing, strict=False)
                 for batch in _chunks(pairs, self._meter):
                     self._own_rows += len(batch)
@@ -157,7 +157,7 @@ class _Table:
             cells = _by_column([row for row, _ in batch], len(self._columns))
             yield len(batch), [_as_own(kind, column) for kind, column in zip(self._types, cells, strict=True)]
 
-    def _artifact_rows(self) -> Iterator[Row]:
+    def _artifact_rows(self) -> Iterator[JsonRow]:
         for part in self._files.parts:
             arrays: dict[int, Any] | None = None
             with open_table(part, self._meter) as table:
@@ -184,7 +184,7 @@ class _Table:
     ) -> Iterator[pa.RecordBatch]:
         outputs = [output for output in outputs if columns is None or output.name in columns]
         schema = pa.schema([output.column.field(output.name) for output in outputs])
-        self._count.found = self._count.missing = self._count.refused = 0
+        self._count.whole = self._count.missing = self._count.refused = 0
         self._count.reasons.clear()
         try:
             for rows, cells in self._kept or self._batches():
@@ -264,7 +264,7 @@ def _chunks(pairs: Iterator[Pair], meter: Meter) -> Iterator[list[Pair]]:
         yield batch
 
 
-def _by_column(rows: list[Row], width: int) -> list[Cells]:
+def _by_column(rows: list[JsonRow], width: int) -> list[Cells]:
     return list(zip(*rows, strict=True)) if rows else [()] * width
 
 
@@ -277,7 +277,7 @@ def _as_own(kind: WandbType, cells: Cells) -> Cells:
     return [None if cell is None else from_artifact(kind, cell) for cell in cells] if kind.has_times else cells
 
 
-def _array(column: Column, cells: Cells) -> pa.Array:
+def _array(column: TableColumn, cells: Cells) -> pa.Array:
     if column.convert is not None:
         cells = [None if cell is None else column.convert(cell) for cell in cells]
     return pa.array(cells, column.type)

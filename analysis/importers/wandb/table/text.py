@@ -52,9 +52,9 @@ class JsonText:
     def next(self) -> str:
         """The next character that is no space, which stays; empty at the end of the file."""
         while True:
-            found = _SPACE.match(self._text, self._at)
-            assert found is not None
-            self._at = found.end()
+            space = _SPACE.match(self._text, self._at)
+            assert space is not None
+            self._at = space.end()
             if self._at < len(self._text):
                 return self._text[self._at]
             if self._ended:
@@ -63,8 +63,8 @@ class JsonText:
 
     def take(self, expected: str, where: str) -> None:
         """Pass over the one character that must come next."""
-        found = self.next()
-        if found != expected:
+        character = self.next()
+        if character != expected:
             raise self.broken(f"{expected!r} is missing", where)
         self._at += 1
 
@@ -87,10 +87,10 @@ class JsonText:
                 if end < len(self._text) or self._ended:
                     self._at = end
                     return value
-            held = len(self._text) - self._at
-            if held > VALUE_LIMIT:
+            length = len(self._text) - self._at
+            if length > VALUE_LIMIT:
                 raise self.broken(f"it is longer than {VALUE_LIMIT:,} characters", where)
-            self._more(min(max(_PIECE, 3 * held), VALUE_LIMIT + 1 - held))
+            self._more(min(max(_PIECE, 3 * length), VALUE_LIMIT + 1 - length))
 
     def keys(self) -> Iterator[str]:
         """Yield the keys of the object that comes next; the caller takes each value before it asks for the next key."""
@@ -138,14 +138,14 @@ class JsonText:
             return []
         text = f"[{self._text[self._at : cut]}]"
         try:
-            found, end = _decode(text)
+            lists, end = _decode(text)
         except (ValueError, RecursionError):
             end = 0
-        if end != len(text) or set(map(type, found)) != {list}:
+        if end != len(text) or set(map(type, lists)) != {list}:
             self._tries -= 1
             return []
         self._at = cut + 1
-        return found  # type: ignore[no-any-return]  # what JSON has in brackets is a list
+        return lists  # type: ignore[no-any-return]  # what JSON has in brackets is a list
 
     def end(self) -> None:
         """Make sure that nothing follows."""

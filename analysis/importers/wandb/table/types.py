@@ -137,5 +137,5 @@ def _union(allowed: Any) -> WandbType:
 
 
 def _part(told: Any, key: str) -> dict[str, Any]:
-    found = told.get(key) if isinstance(told, dict) else None
-    return found if isinstance(found, dict) else {}
+    part = told.get(key) if isinstance(told, dict) else None
+    return part if isinstance(part, dict) else {}

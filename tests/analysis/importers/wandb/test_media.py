@@ -56,7 +56,7 @@ def test_a_file_that_is_what_the_table_means_is_read(folder: Path) -> None:
     good = image("PNG")
     found, count = loaded(folder, cell("media/images/good.png", good), cell("media/images/good.png"))
     assert found == [{"bytes": good, "path": "media/images/good.png"}] * 2
-    assert count == MediaCount(found=2)
+    assert count == MediaCount(whole=2)
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_file_that_is_what_the_table_means_is_read(folder: Path) -> None:
 def test_a_path_that_leads_elsewhere_is_refused_and_counted(path: Any, folder: Path) -> None:
     found, count = loaded(folder, {"_type": "image-file", "path": path})
     assert found == [None]
-    assert (count.found, count.missing, count.refused) == (0, 0, 1)
+    assert (count.whole, count.missing, count.refused) == (0, 0, 1)
     assert count.reasons and len(count.reasons[0]) < 200
 
 
@@ -94,7 +94,7 @@ def test_a_path_that_leads_elsewhere_is_refused_and_counted(path: Any, folder: P
 def test_a_path_that_only_looks_odd_is_a_plain_name(path: str, folder: Path) -> None:
     (folder / path).parent.mkdir(parents=True, exist_ok=True)
     (folder / path).write_bytes(image("PNG"))
-    assert loaded(folder, cell(path))[1] == MediaCount(found=1)
+    assert loaded(folder, cell(path))[1] == MediaCount(whole=1)
 
 
 def test_links_pipes_devices_and_folders_are_refused_by_name(folder: Path, tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_file_that_may_not_be_read_is_refused_by_name(folder: Path, monkeypatc
 def test_a_file_that_is_gone_is_missing_not_refused(folder: Path) -> None:
     found, count = loaded(folder, cell("media/images/gone.png"), cell("media/images/good.png/x"))
     assert found == [None, None]
-    assert (count.found, count.missing, count.refused) == (0, 2, 0)
+    assert (count.whole, count.missing, count.refused) == (0, 2, 0)
     assert count.reasons[0] == f"no file {folder}/media/images/gone.png"
 
 
@@ -154,7 +154,7 @@ def test_one_row_has_only_so_much(folder: Path, monkeypatch: pytest.MonkeyPatch)
         reader.begin_row()
         assert reader.load("image", good) is not None
         assert reader.load("image", good) is None
-    assert (count.found, count.refused) == (2, 2)
+    assert (count.whole, count.refused) == (2, 2)
 
 
 def test_a_reason_is_given_once_and_only_a_few_are_kept() -> None:

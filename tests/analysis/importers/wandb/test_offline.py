@@ -154,7 +154,7 @@ def test_every_kind_of_cell_comes_back(logged: Logged, epoch: int) -> None:
     rows = table.read()
     assert (rows.rows, rows.media_cells, rows.notes) == (3, 8, ())
     found = rows_of(rows)
-    assert (rows.media.found, rows.media.missing, rows.media.refused) == (8, 0, 0)
+    assert (rows.media.whole, rows.media.missing, rows.media.refused) == (8, 0, 0)
     chance = np.random.default_rng(epoch)
     for i, row in enumerate(found):
         expected = chance.integers(0, 256, (4, 5, 3), dtype=np.uint8)
@@ -296,7 +296,7 @@ def test_images_that_are_gone_are_null_counted_and_never_a_word(copied: Path) ->
     assert [row["이미지 😀"] for row in found] == [row["page"] for row in found] == [None] * 3
     assert {rows.schema.field(name).type for name in ("이미지 😀", "page", "sound")} == {MEDIA}
     # Without the artifact's table, a column that says Image in every row is a column of images.
-    assert (rows.media_cells, rows.media.found, rows.media.missing) == (11, 0, 11)
+    assert (rows.media_cells, rows.media.whole, rows.media.missing) == (11, 0, 11)
     assert found[2]["id"] == "t-2" and str(found[1]["n"]) == "nan"
     assert any("the artifact's copy, which has the media, is left out: no file" in note for note in rows.notes)
     assert "Image" not in str(found[0].values())
@@ -316,7 +316,7 @@ def test_the_data_folder_may_be_given(logged: Logged, copied: Path) -> None:
     (run,) = offline_runs(copied, WandbFolders(data=[logged.folder / "hidden"]))
     rows = next(table for table in run.tables if table.key == "test_predictions").read()
     assert rows_of(rows)[0]["이미지 😀"]["path"].startswith("media/images/")
-    assert (rows.media.found, rows.notes) == (8, ())
+    assert (rows.media.whole, rows.notes) == (8, ())
 
 
 def test_one_image_that_is_gone_and_one_that_was_changed_are_counted(logged: Logged, tmp_path: Path) -> None:
@@ -341,7 +341,7 @@ def test_one_image_that_is_gone_and_one_that_was_changed_are_counted(logged: Log
     finally:
         (logged.folder / "aside").rename(staging)
     assert [row["이미지 😀"] for row in found] == [None] * 3
-    assert (rows.media.found, rows.media.missing, rows.media.refused) == (6, 1, 1)
+    assert (rows.media.whole, rows.media.missing, rows.media.refused) == (6, 1, 1)
     assert "no file 'media/images/" in rows.media.reasons[0] and "MD5 differs" in rows.media.reasons[1]
 
 
@@ -522,7 +522,7 @@ def test_the_mirror_of_our_own_recorder_equals_the_parquet(tmp_path: Path, monke
                 assert np.array_equal(pixels(row.pop("image")), images[number])
                 assert list(row) == ["id", "guess", "truth", "score_0", "score_1", "score_2", "note", "odd", "at"]
                 assert repr(row) == repr({name: other[name] for name in row})
-            assert (rows.media.found, rows.notes) == (12, ())
+            assert (rows.media.whole, rows.notes) == (12, ())
 
 
 def test_an_online_runs_folder_has_cells_but_no_images(tmp_path: Path) -> None:
@@ -693,7 +693,7 @@ def test_a_log_cannot_have_an_image_read_from_outside_wandbs_folders(tmp_path: P
     (run,) = offline_runs(staged_run(tmp_path / "run-1-x", entries))
     rows = run.tables[0].read()
     assert rows_of(rows) == [{"i": None}] * 4
-    assert (rows.media.found, rows.media.missing, rows.media.refused) == (0, 1, 3)
+    assert (rows.media.whole, rows.media.missing, rows.media.refused) == (0, 1, 3)
     shown = str(secret)[:80]  # a long path is cut
     assert rows.media.reasons[0] == f"'a.png' is said to be at {shown!r}, outside W&B's folders"
 

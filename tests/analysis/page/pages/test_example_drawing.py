@@ -7,19 +7,19 @@ from typing import Any
 from page import make_store
 
 from secondguess.analysis.page.pages import example_drawing
-from secondguess.analysis.page.pages.example_drawing import Sides
-from secondguess.analysis.page.worker import Found
+from secondguess.analysis.page.pages.example_drawing import TableColours
+from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.tables.view import TableView
 
 NARROW = ("run", "epoch", "id", "guess", "truth", "confidence", "truth_score", "wrong")
 
 
-def found(columns: Any, rows: Any, classes: Any = ()) -> Found:
-    return Found(columns, (), rows, None, False, "", (), (), classes, (), 0)
+def found(columns: Any, rows: Any, classes: Any = ()) -> Reply:
+    return Reply(columns, (), rows, None, False, "", (), (), classes, (), 0)
 
 
-def said(*rows: tuple[str, int, int, int]) -> Found:
+def said(*rows: tuple[str, int, int, int]) -> Reply:
     """Of (run, epoch, guess, truth) rows, the truth's score .5 when right and .1 when wrong."""
     return found(
         NARROW,
@@ -30,8 +30,8 @@ def said(*rows: tuple[str, int, int, int]) -> Found:
     )
 
 
-def spoken(rows: Found, *tables: tuple[str, int]) -> dict[str, Any]:
-    return example_drawing.spoken(rows, "test_predictions", Sides(tables), {})
+def spoken(rows: Reply, *tables: tuple[str, int]) -> dict[str, Any]:
+    return example_drawing.spoken(rows, "test_predictions", TableColours(tables), {})
 
 
 def test_of_many_epochs_the_first_the_last_and_those_of_the_view_stay() -> None:
@@ -73,7 +73,7 @@ def test_of_a_hundred_classes_the_truth_and_the_largest_scores_are_shown() -> No
     classes = tuple(f"class {number}" for number in range(100))
     drawn = example_drawing.scores(
         found((*NARROW, *names), [("cnn", 1, "x", "class 7", "class 99", 0.6, 0.001, True, *scores)], classes),
-        Sides((("cnn", 1),)),
+        TableColours((("cnn", 1),)),
     )
     assert drawn is not None
     shown = {line["label"]: line for line in drawn["classes"]}

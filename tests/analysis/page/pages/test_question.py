@@ -6,19 +6,18 @@ from typing import Any
 import duckdb
 import pytest
 
-from secondguess.analysis.answers import classes as class_labels
-from secondguess.analysis.answers.classes import ordered
+from secondguess.analysis.answers.classes import heads, ordered
 from secondguess.analysis.ask.questions import Question
 from secondguess.analysis.ask.scope import Relation, ctes
 from secondguess.analysis.engine.statement import JoinReport, Statement
 from secondguess.analysis.page.pages import butterfly
-from secondguess.analysis.page.pages import confusion as confusion_drawing
+from secondguess.analysis.page.pages.confusion import matrices, tied
 from secondguess.analysis.page.site import sql_of
-from secondguess.analysis.page.worker import Found
+from secondguess.analysis.page.worker import Reply
 
 
-def found(columns: Any, rows: Any, order: Any, classes: Any = ()) -> Found:
-    return Found(columns, (), rows, None, False, "", (), (), classes, order, 0)
+def reply(columns: Any, rows: Any, order: Any, classes: Any = ()) -> Reply:
+    return Reply(columns, (), rows, None, False, "", (), (), classes, order, 0)
 
 
 def asked(*drawn: str) -> Question:
@@ -27,13 +26,13 @@ def asked(*drawn: str) -> Question:
 
 def confusion(rows: Any, classes: Any = ()) -> Any:
     named = ("run", "epoch", "truth", "guess", "rows")
-    made = found(named, [("cnn", 1, *row) for row in rows], (("cnn", 1),), classes)
-    [matrix] = confusion_drawing.matrices(asked("matrix", "truth", "guess", "rows"), made)
+    made = reply(named, [("cnn", 1, *row) for row in rows], (("cnn", 1),), classes)
+    [matrix] = matrices(asked("matrix", "truth", "guess", "rows"), made)
     return matrix
 
 
 def by_guess(rows: Any, order: Any = (("cnn", 1), ("double", 2))) -> Any:
-    made = found(("run", "epoch", "guess", "errors", "truths", "ids"), rows, order)
+    made = reply(("run", "epoch", "guess", "errors", "truths", "ids"), rows, order)
     return butterfly.butterfly(asked("beside", "guess"), made)
 
 
@@ -68,7 +67,7 @@ def test_of_a_hundred_classes_those_with_most_mistakes_are_drawn_and_the_margins
 
 def test_the_most_common_mistakes_are_named_while_they_are_as_common() -> None:
     matrix = confusion([("cat", "dog", 5), ("dog", "cat", 5), ("cat", "cow", 1)])
-    assert [(each["truth"], each["guess"]) for each in confusion_drawing.tied(matrix["mistakes"])] == [
+    assert [(each["truth"], each["guess"]) for each in tied(matrix["mistakes"])] == [
         ("cat", "dog"),
         ("dog", "cat"),
     ]
@@ -76,9 +75,9 @@ def test_the_most_common_mistakes_are_named_while_they_are_as_common() -> None:
 
 
 def test_names_longer_than_there_is_room_for_become_numbers_with_a_list() -> None:
-    assert class_labels.heads([0, 1, 10], 4) == (["0", "1", "10"], [])
-    heads, listed = class_labels.heads(["cat", "trousers"], 4)
-    assert (heads, listed) == (["1", "2"], [("1", "cat"), ("2", "trousers")])
+    assert heads([0, 1, 10], 4) == (["0", "1", "10"], [])
+    numbers, listed = heads(["cat", "trousers"], 4)
+    assert (numbers, listed) == (["1", "2"], [("1", "cat"), ("2", "trousers")])
 
 
 def test_classes_stand_in_their_records_order_then_by_size_and_null_is_last() -> None:
@@ -112,20 +111,20 @@ def test_of_many_classes_the_true_labels_are_said_in_words() -> None:
 
 @pytest.mark.parametrize("drawn", [("under", "id"), ("matrix", "a", "b", "n")])
 def test_other_answers_are_no_butterfly(drawn: tuple[str, ...]) -> None:
-    assert butterfly.butterfly(asked(*drawn), found(("run", "epoch"), [], ())) is None
+    assert butterfly.butterfly(asked(*drawn), reply(("run", "epoch"), [], ())) is None
 
 
 def test_an_answers_own_part_is_known_and_not_looked_for() -> None:
     """A relation of the store may begin as the statement does."""
     scope = Relation("SELECT * FROM (\nSELECT 1 AS a\n)", frozenset())
     statement = Statement(ctes({"one": scope}), "SELECT a -- b\nFROM one")
-    answer = replace(found((), (), ()), sql=statement.text, own=statement.own)
+    answer = replace(reply((), (), ()), sql=statement.text, own=statement.own)
     assert sql_of(answer) == {"text": statement.text, "short": "SELECT a -- b FROM one"}
     assert duckdb.sql(statement.text).fetchall() == [(1,)]
 
 
 def test_an_answers_notes_are_its_own_whatever_they_say() -> None:
     report = JoinReport("left", "right", "id", 3)
-    answer = replace(found((), (), ()), notes=("joined twice: so somebody named a table",), reports=(report,))
+    answer = replace(reply((), (), ()), notes=("joined twice: so somebody named a table",), reports=(report,))
     assert answer.notes == ("joined twice: so somebody named a table",)
     assert answer.remarks == ("joined twice: so somebody named a table", report.line)

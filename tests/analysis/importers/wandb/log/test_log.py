@@ -18,9 +18,8 @@ from hypothesis import strategies as st
 from wandb.proto import wandb_internal_pb2 as pb
 from wandb_scripts import framed, real_run
 
-from secondguess.analysis import frames as log_frames
+from secondguess.analysis import frames
 from secondguess.analysis.errors import BadInput, Damaged
-from secondguess.analysis.frames import frames
 from secondguess.analysis.importers.wandb.log import log as wandb_log
 from secondguess.analysis.importers.wandb.log import wire
 from secondguess.analysis.importers.wandb.log.log import (
@@ -38,7 +37,7 @@ HEADER = b":W&B" + struct.pack("<HB", 0xBEE1, 0)
 
 
 def read(data: bytes) -> list[bytes]:
-    return [frame.payload for frame in frames(io.BytesIO(data), "a log")]
+    return [frame.payload for frame in frames.frames(io.BytesIO(data), "a log")]
 
 
 sizes = st.one_of(st.integers(0, 40), st.integers(32_740, 32_780), st.integers(0, 100_000))
@@ -50,9 +49,9 @@ def test_records_of_any_size_come_back(lengths: list[int], fill: int) -> None:
     records = [bytes([(fill + number) % 256]) * length for number, length in enumerate(lengths)]
     data = framed(records)
     assert read(data) == records
-    found = list(frames(io.BytesIO(data), "a log"))
+    found = list(frames.frames(io.BytesIO(data), "a log"))
     for number, frame in enumerate(found):
-        again = frames(io.BytesIO(data), "a log", frame.offset)
+        again = frames.frames(io.BytesIO(data), "a log", frame.offset)
         assert [one.payload for one in again] == records[number:]
 
 
@@ -88,7 +87,7 @@ def test_a_record_that_begins_within_another_is_damage() -> None:
 
 
 def test_a_record_too_large_to_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(log_frames, "_RECORD_LIMIT", 100_000)
+    monkeypatch.setattr(frames, "_RECORD_LIMIT", 100_000)
     with pytest.raises(Damaged, match="a record of more than 100,000 bytes at byte 7"):
         read(framed([bytes(100_001)]))
 

@@ -481,9 +481,9 @@ def test_some_columns_alone_load_no_other_s_files(put: Callable[..., Path], tmp_
     (tmp_path / "media" / "images" / "1.png").unlink()
     batches = rows.batches(["w", "n", "no such column"])
     assert [batch.to_pydict() for batch in batches] == [{"n": [0, 1, 2], "w": ["0", "1", "2"]}]
-    assert (rows.media.found, rows.media.missing) == (0, 0)
+    assert (rows.media.whole, rows.media.missing) == (0, 0)
     assert [cell is not None for cell in whole(rows)["i"].to_pylist()] == [True, False, True]
-    assert (rows.media.found, rows.media.missing) == (2, 1)
+    assert (rows.media.whole, rows.media.missing) == (2, 1)
     assert (rows.nothing.num_rows, rows.nothing.schema) == (0, rows.schema)
 
 
@@ -496,7 +496,7 @@ def test_media_come_from_the_artifact_and_values_from_the_run(put: Callable[...,
     )
     second = put(artifact(["i", "n", "w"], [[cells[0], None, "Image"], [None, 1, None], [cells[1], 2, "x"]], types))
     rows = TableFiles(own=first, parts=[second], media=FolderFiles(tmp_path), logged=3).read()
-    assert (rows.media_cells, rows.media.found, rows.notes) == (2, 0, ())
+    assert (rows.media_cells, rows.media.whole, rows.notes) == (2, 0, ())
     assert rows.schema.field("i").metadata == {b"media": b"image"} and rows.schema.field("i").type == MEDIA
     for _ in range(2):
         table = whole(rows)
@@ -506,7 +506,7 @@ def test_media_come_from_the_artifact_and_values_from_the_run(put: Callable[...,
         assert table["i_about"].to_pylist() == [None, None, '{"caption": "two", "boxes": {"b": []}}']
         assert repr(table["n"].to_pylist()) == "[nan, 1.0, 2.0]"
         assert table["w"].to_pylist() == ["Image", None, "x"]
-        assert (rows.media.found, rows.media.missing, rows.media.refused) == (2, 0, 0)
+        assert (rows.media.whole, rows.media.missing, rows.media.refused) == (2, 0, 0)
 
 
 def test_media_within_lists_and_dicts_are_read(put: Callable[..., Path], tmp_path: Path) -> None:
@@ -523,7 +523,7 @@ def test_media_within_lists_and_dicts_are_read(put: Callable[..., Path], tmp_pat
     (row,) = whole(rows).to_pylist()
     loaded = {"bytes": raw, "path": "media/images/a.png"}
     assert row["l"] == [loaded, None] and row["d"]["i"] == loaded and str(row["d"]["n"]) == "nan"
-    assert (rows.media_cells, rows.media.found) == (2, 2)
+    assert (rows.media_cells, rows.media.whole) == (2, 2)
 
 
 def test_columns_of_any_type_are_media_if_all_their_cells_are(put: Callable[..., Path], tmp_path: Path) -> None:
@@ -537,7 +537,7 @@ def test_columns_of_any_type_are_media_if_all_their_cells_are(put: Callable[...,
     assert json.loads(table["m"].to_pylist()[0]) == cell and table["m"].to_pylist()[1] == "1"
     assert repr(table["n"].to_pylist()) == "[nan, 2.5]"
     assert rows.notes == ("column 'm' mixes whole numbers, dicts; kept as JSON text (media only by their names)",)
-    assert rows.media.found == 2
+    assert rows.media.whole == 2
 
 
 def test_rows_that_only_the_artifact_has_come_from_it(put: Callable[..., Path], tmp_path: Path) -> None:
@@ -565,7 +565,7 @@ def test_rows_that_only_the_artifact_lacks_have_no_media(put: Callable[..., Path
     rows = TableFiles(own=first, parts=[second], media=FolderFiles(tmp_path), logged=3).read()
     table = whole(rows)
     assert [cell is None for cell in table["i"].to_pylist()] == [False, True, True]
-    assert (rows.rows, rows.media_cells, rows.media.found, rows.media.missing) == (3, 2, 1, 1)
+    assert (rows.rows, rows.media_cells, rows.media.whole, rows.media.missing) == (3, 2, 1, 1)
 
 
 def test_two_files_of_different_tables_are_not_read_as_one(put: Callable[..., Path]) -> None:
@@ -584,7 +584,7 @@ def test_the_word_for_lost_media_is_never_read_as_text(word: str, put: Callable[
     assert table["i"].to_pylist() == [None] * 3
     assert table["t"].to_pylist() == [word, "a cat", word]
     assert table["l"].to_pylist() == [[None], [], [None]]
-    assert (rows.media_cells, rows.media.found, rows.media.missing) == (4, 0, 4)
+    assert (rows.media_cells, rows.media.whole, rows.media.missing) == (4, 0, 4)
     assert any(f"column 'i' has nothing but the word {word}" in note for note in rows.notes)
 
 
@@ -679,7 +679,7 @@ def test_a_single_file_of_a_run_and_of_an_artifact(put: Callable[..., Path], tmp
     run = table_file(tmp_path / "x.table.json")
     rows = run.tables[0].read()
     assert whole(rows)["i"].to_pylist()[0]["path"] == "media/images/a.png"
-    assert (run.tables[0].key, rows.media.found) == ("x", 1)
+    assert (run.tables[0].key, rows.media.whole) == ("x", 1)
 
 
 def test_an_artifact_folder_is_a_run_with_its_tables(put: Callable[..., Path], tmp_path: Path) -> None:
