@@ -9,7 +9,7 @@ MNIST ?=
 PYTEST ?=
 # Which tests: a folder, a file, with pytest's own options (ONLY='tests/analysis/ask -k epochs'). All of them in two processes.
 ONLY ?= tests
-WORKERS = $(if $(filter tests,$(ONLY)),-n 2 --dist worksteal)
+WORKERS = $(if $(filter tests,$(ONLY)),-n 2 --dist loadfile)
 
 BIN := .venv/bin
 MNIST_OPTION := $(if $(MNIST),--mnist="$(MNIST)")
