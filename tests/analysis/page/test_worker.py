@@ -204,8 +204,9 @@ def kill_all(server: Server) -> None:
     dead = server.workers()
     for pid in dead:
         os.kill(pid, signal.SIGKILL)
-    # One that is ending has no command line any more, and is no zombie yet: its parent cannot know.
+    # Its parent knows when it is a zombie and its other threads have ended, too.
     until(lambda: not set(dead) & set(children(server.process.pid)))
+    until(lambda: all(len(list(Path(f"/proc/{pid}/task").glob("*"))) < 2 for pid in dead))
 
 
 def test_processes_killed_while_nobody_asks_are_not_noticed(patient: Server) -> None:
