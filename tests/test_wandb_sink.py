@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 import pytest
 import wandb
 from PIL import Image
-from waiting import HANG_S, until
+from waiting import HANG_S, PATIENT, until
 from wandb_faults import OfflineRun, sabotage
 from wandb_server import WandbServer
 
@@ -39,7 +39,6 @@ ROWS, CLASSES = 12, 3
 IMAGES = np.random.default_rng(0).integers(0, 256, (ROWS, 8, 8), dtype=np.uint8)
 CONFIG = {"epochs": 2, "batch_size": 32, "lr": 0.001, "l1_size": 32, "l2_size": 64, "conv_kernel": 5, "img_count": 12}
 TUTORIAL = ["id", "image", "guess", "truth", "score_0", "score_1", "score_2"]
-PATIENT: dict[str, Any] = {"start_timeout_s": HANG_S, "patience_s": HANG_S}
 OFFLINE, ONLINE = WandbOptions(**PATIENT), WandbOptions("online", **PATIENT)
 # For what was seen to hang before patience counts.
 BRIEF = WandbOptions(**PATIENT | {"patience_s": 1})
