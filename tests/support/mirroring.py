@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from waiting import HANG_S
+from waiting import PATIENT
 
 from secondguess.trainer.mirror.mirror import WandbOptions
 from secondguess.trainer.mirror.outbox import MirrorReport
@@ -16,7 +16,6 @@ ROWS, CLASSES = 12, 3
 IMAGES = np.random.default_rng(0).integers(0, 256, (ROWS, 8, 8), dtype=np.uint8)
 CONFIG = {"epochs": 2, "batch_size": 32, "lr": 0.001, "l1_size": 32, "l2_size": 64, "conv_kernel": 5, "img_count": 12}
 TUTORIAL = ["id", "image", "guess", "truth", "score_0", "score_1", "score_2"]
-PATIENT: dict[str, Any] = {"start_timeout_s": HANG_S, "patience_s": HANG_S}
 OFFLINE, ONLINE = WandbOptions(**PATIENT), WandbOptions("online", **PATIENT)
 
 

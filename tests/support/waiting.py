@@ -2,8 +2,11 @@
 
 import time
 from collections.abc import Callable
+from typing import Any
 
 HANG_S = 240  # a test that waits without a limit is ended by pytest after 300
+PATIENT: dict[str, Any] = {"start_timeout_s": HANG_S, "patience_s": HANG_S}
+"""The options of a W&B mirror that only a hang makes impatient."""
 
 
 def until(ready: Callable[[], object]) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from waiting import PATIENT
 from wandb_faults import OfflineRun
 from wandb_scripts import environment, real_run
 from wandb_server import WandbServer, wandb_server
@@ -53,7 +54,7 @@ def test_a_run_with_named_classes_comes_back_equal_with_every_confidence(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], way: str
 ) -> None:
     store = tmp_path / "store"
-    record(store, WandbOptions() if way == "mirrored" else "off")
+    record(store, WandbOptions(**PATIENT) if way == "mirrored" else "off")
     if way == "published":
         main(["publish", "cnn", "--store", str(store)])
     main(["import", str(store / "wandb"), "--store", str(tmp_path / "there")])
@@ -79,11 +80,11 @@ def test_a_run_with_named_classes_comes_back_equal_from_a_server(
 
 
 def test_only_a_run_with_named_classes_has_them_in_its_config(tmp_path: Path) -> None:
-    record(tmp_path / "store", WandbOptions())
+    record(tmp_path / "store", WandbOptions(**PATIENT))
     (folder,) = (tmp_path / "store" / "wandb").glob("offline-run-*")
     config = OfflineRun(folder).config
     assert {key: config[key] for key in config if key != "_wandb"} == {"lr": 0.5, "secondguess": {"classes": NAMES}}
-    with Recorder(tmp_path / "plain", run="cnn", config={"lr": 0.5}, wandb=WandbOptions()) as recorder:
+    with Recorder(tmp_path / "plain", run="cnn", config={"lr": 0.5}, wandb=WandbOptions(**PATIENT)) as recorder:
         recorder.log(loss=1)
     (folder,) = (tmp_path / "plain" / "wandb").glob("offline-run-*")
     assert OfflineRun(folder).config.keys() - {"_wandb"} == {"lr"}

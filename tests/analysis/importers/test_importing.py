@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from waiting import PATIENT
 from wandb.proto import wandb_internal_pb2 as pb
 from wandb_scripts import write_run
 
@@ -50,7 +51,7 @@ def recorded_copy(mirrored: Path, tmp_path: Path) -> Path:
 
 
 def recorded(store: Path) -> Path:
-    with Recorder(store, run="cnn", config={"lr": 0.1}, wandb=WandbOptions(rows=None)) as recorder:
+    with Recorder(store, run="cnn", config={"lr": 0.1}, wandb=WandbOptions(rows=None, **PATIENT)) as recorder:
         for epoch in (1, 2):
             recorder.log(loss=1 / epoch)
             with recorder.table("test_predictions", epoch=epoch, acc=50.0) as table:

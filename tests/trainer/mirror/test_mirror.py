@@ -29,7 +29,6 @@ from mirroring import (
     IMAGES,
     OFFLINE,
     ONLINE,
-    PATIENT,
     ROWS,
     TUTORIAL,
     add,
@@ -40,7 +39,7 @@ from mirroring import (
     truth,
 )
 from PIL import Image
-from waiting import HANG_S, until
+from waiting import HANG_S, PATIENT, until
 from wandb_faults import OfflineRun, sabotage
 from wandb_server import WandbServer
 

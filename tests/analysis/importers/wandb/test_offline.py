@@ -17,6 +17,7 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
+from waiting import PATIENT
 from wandb.proto import wandb_internal_pb2 as pb
 from wandb_scripts import environment, framed, real_run, write_run
 from wandb_server import WandbServer
@@ -500,7 +501,7 @@ def test_the_mirror_of_our_own_recorder_equals_the_parquet(tmp_path: Path, monke
         "at": [datetime(2026, 1, 1, 0, 0, 0, i) for i in range(12)],
     }
     store = tmp_path / "store"
-    with Recorder(store, run="cnn", config={"lr": 0.1}, wandb=WandbOptions()) as recorder:
+    with Recorder(store, run="cnn", config={"lr": 0.1}, wandb=WandbOptions(**PATIENT)) as recorder:
         for epoch in (1, 2):
             recorder.log(loss=1 / epoch)
             with recorder.table("test_predictions", epoch=epoch, acc=90.0 + epoch) as table:

@@ -14,6 +14,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from waiting import PATIENT
 from wandb_scripts import environment, real_run
 
 from secondguess.analysis.cli import main
@@ -75,7 +76,7 @@ def twins(tmp_path_factory: pytest.TempPathFactory) -> Twins:
         for name, value in environment(folder / "sdk").items():
             patched.setenv(name, value)
         given = {**COLUMNS, **HOLES, **{name: cells for name, (cells, _) in CHANGED.items()}}
-        with Recorder(folder / "here", run="cnn", wandb=WandbOptions()) as recorder:
+        with Recorder(folder / "here", run="cnn", wandb=WandbOptions(**PATIENT)) as recorder:
             for epoch in (1, 2):
                 turn = slice(None, None, 1 if epoch == 1 else -1)  # so that another row's cells come first
                 with recorder.table("preds", epoch=epoch) as table:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from waiting import HANG_S
 from wandb_server import Artifact, Fault, WandbServer, environment, live_run, wandb_server
 
 from secondguess.analysis.errors import BadInput, MissingExtra, NotFound, SecondguessError
@@ -71,7 +72,7 @@ def server(loaded: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 
 @pytest.fixture
 def ask(tmp_path: Path) -> Downloader:
-    return Downloader(tmp_path / "cache", timeout_s=2, patience_s=6)
+    return Downloader(tmp_path / "cache", timeout_s=60, patience_s=HANG_S)
 
 
 def imported(ask: Downloader, path: str = "me/demo/abc", **options: Any) -> SourceRun:
@@ -207,21 +208,23 @@ FAULTS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", FAULTS)
-def test_what_goes_wrong_is_one_line(server: WandbServer, ask: Downloader, case: str) -> None:
+def test_what_goes_wrong_is_one_line(server: WandbServer, tmp_path: Path, case: str) -> None:
     operation, kind, text = FAULTS[case]
     server.faults = [Fault(operation, kind)]  # type: ignore[arg-type]
     with pytest.raises(SecondguessError) as told:
-        imported(ask)
+        # What the SDK tries again for ever is left soon.
+        imported(Downloader(tmp_path / "cache", timeout_s=2, patience_s=HANG_S if text else 6))
     assert text in str(told.value)
     assert "\n" not in str(told.value)
     assert len(str(told.value)) < 400
 
 
 @pytest.mark.slow
-def test_a_server_that_never_answers_is_left(server: WandbServer, tmp_path: Path) -> None:
+def test_a_server_that_never_answers_is_left(server: WandbServer, ask: Downloader) -> None:
     server.faults = [Fault("blob", "hang")]
-    run = imported(Downloader(tmp_path / "cache", patience_s=4))
-    with pytest.raises(SecondguessError, match="did not answer within 4 s; import again to go on where it ended"):
+    run = imported(ask)
+    object.__setattr__(ask, "patience_s", 1)  # what is asked before is answered
+    with pytest.raises(SecondguessError, match="did not answer within 1 s; import again to go on where it ended"):
         run.tables[0].read()
 
 
