@@ -509,7 +509,7 @@ os._exit(0)  # the parent dies, its child goes on
 
 
 def test_a_forked_child_never_commits_and_does_not_hold_the_run(store: Path) -> None:
-    paths = [str(Path(__file__).parent), str(Path(__file__).parents[3])]
+    paths = [str(Path(__file__).parents[2] / "support"), str(Path(__file__).parents[3])]
     parent = subprocess.Popen(
         [sys.executable, "-W", "ignore", "-c", FORKED, str(store), *paths],
         stdin=subprocess.PIPE,
