@@ -64,6 +64,16 @@ class Epoch:
         return whole_name(self.run, self.table, self.epoch)
 
     @property
+    def labelled(self) -> int:
+        """The number of rows that are right or wrong."""
+        return self.rows - self.unlabelled
+
+    @property
+    def error_rate(self) -> float | None:
+        """Errors as a share of the labelled rows, 0 to 1; None where there are none, or no truth."""
+        return self.errors / self.labelled if self.errors is not None and self.labelled else None
+
+    @property
     def scores(self) -> int:
         """The number of score columns."""
         return sum(is_score(name) for name, _ in self.columns)

@@ -120,5 +120,6 @@ def sparkline(errors: Sequence[int | None], most: int) -> dict[str, Any]:
 
 def least(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     """The run with the smallest share of errors at its best epoch, the first of equals; None without truths."""
-    counted = [row for row in rows if row["best"] is not None and row["best"].rows]
-    return min(counted, key=lambda row: row["best"].errors / row["best"].rows) if counted else None
+    rates = {place: row["best"].error_rate for place, row in enumerate(rows) if row["best"] is not None}
+    known = {place: rate for place, rate in rates.items() if rate is not None}
+    return rows[min(known, key=known.__getitem__)] if known else None

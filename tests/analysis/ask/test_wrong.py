@@ -1,6 +1,7 @@
 """What an error is: a labelled row whose guess is distinct from its truth; records, questions and pages agree on it."""
 
 import math
+import re
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from page_in_process import texts
 from recording import record
 from starlette.datastructures import QueryParams
 from stores import epoch, writer
@@ -58,6 +60,16 @@ def test_a_guess_of_null_is_an_error_in_the_record_the_question_and_behind_the_p
     assert list_runs(diverged)["cnn"].tables["test_predictions"][2].errors == 2
     assert sorted(row[2] for row in sg.connect(diverged).ask("errors", "cnn@2").fetchall()) == ["u", "v"]
     assert sorted(shown(diverged, link)) == [("u",), ("v",)]
+
+
+def test_the_share_of_errors_is_that_of_the_labelled_rows_in_the_question_and_on_the_page(diverged: Path) -> None:
+    """One of the five rows has no label."""
+    last = list_runs(diverged)["cnn"].tables["test_predictions"][2]
+    assert (last.labelled, last.error_rate) == (4, 0.5)
+    assert [row[3] for row in sg.connect(diverged).ask("errors-over-time", "cnn").fetchall()] == [0.5, 0.5]
+    runs, table = (" ".join(re.sub("<[^>]+>", "", text).split()) for text in texts(diverged, "/runs", "/table?t=cnn@2"))
+    assert "cnn errs least: 2 of 4 wrong (50.00 %)" in runs
+    assert "2 of 4 wrong" in table
 
 
 def test_a_chart_leads_to_all_errors(diverged: Path) -> None:
