@@ -185,7 +185,8 @@ def spelled(value):
 
 
 def integral(made):
-    return lambda value: value if math.isinf(value) else float(made(value))
+    """As IEEE 754 has it, where a zero keeps the sign of what it comes from: Python's whole numbers have none."""
+    return lambda value: value if math.isinf(value) else math.copysign(float(made(value)), value)
 
 
 OF_NUMBER = {
