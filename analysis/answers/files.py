@@ -163,6 +163,8 @@ def _csv(answer: Answer, out: IO[str]) -> int:
 def _csv_cell(value: Any) -> str:
     if value is None:
         return ""
+    if isinstance(value, int | float):  # faster
+        return str(value)
     text = _csv_text(value)
     return text if _PLAIN.fullmatch(text) else '"' + text.replace('"', '""') + '"'
 
