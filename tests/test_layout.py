@@ -9,7 +9,6 @@ REACHED_BY = {
     "analysis/answers/answer": "analysis/answers/terminal",
     "analysis/answers/cells": "analysis/answers/columns",
     "analysis/answers/classes": "analysis/page/pages/question",
-    "analysis/answers/files": "analysis/commands/table",
     "analysis/answers/grid": "analysis/answers/terminal",
     "analysis/answers/html": "analysis/notebook",
     "analysis/ask/matching": "analysis/ask/joins",

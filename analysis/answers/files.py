@@ -1,16 +1,17 @@
 """Answers for other programs: CSV, JSON and Parquet, every row of them."""
 
 import base64
-import csv
 import datetime
 import hashlib
 import json
 import math
 import os
+import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -68,6 +69,9 @@ def _placed(value: Any, place: Path, written: set[str]) -> Any:
 
 TEXT_FORMATS = ("json", "csv", "markdown")
 _BY_SUFFIX = {".json": "json", ".csv": "csv", ".md": "markdown", ".parquet": "parquet"}
+# A text that stands in CSV as it is: no control character, none that readers guess a comment, a quote or a byte order
+# mark from at its beginning, no space at an end.
+_PLAIN = re.compile(r"""(?![\s\ufeff#'])[^\x00-\x1f\x7f",]+(?<!\s)""")
 _EXACT = 2**53  # whole numbers beyond it are read as another one by much that reads JSON
 
 
@@ -147,20 +151,29 @@ def replaced(path: Path) -> Iterator[Path]:
 
 
 def _csv(answer: Answer, out: IO[str]) -> int:
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(answer.columns)
-    count = 0
-    for row in answer.rows:
-        writer.writerow([_csv_cell(value) for value in row])
+    """Write CSV in which a missing value is nothing between commas and an empty text is two quotes."""
+    count = -1  # of head
+    for row in chain([answer.columns], answer.rows):
+        # A line with nothing in it is no row to most readers.
+        out.write((",".join(map(_csv_cell, row)) or '""') + "\n")
         count += 1
     return count
 
 
-def _csv_cell(value: Any) -> Any:
+def _csv_cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, int | float):  # faster
+        return str(value)
+    text = _csv_text(value)
+    return text if _PLAIN.fullmatch(text) else '"' + text.replace('"', '""') + '"'
+
+
+def _csv_text(value: Any) -> str:
     if isinstance(value, dict | list | tuple | bytes):
         plain = jsonable(value)
         return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
-    return value
+    return str(value)
 
 
 def _json(answer: Answer, out: IO[str]) -> int:

@@ -27,7 +27,13 @@ _BANNED = {
     *("json_execute_serialized_sql", "json_serialize_plan"),  # they plan SQL that is not in the tree
 }
 _LIST = "SELECT "
-_SEVERAL = {"unnest", "unlist", "generate_subscripts"}
+_UNNESTING = frozenset({"unnest", "unlist"})  # the two that DuckDB itself knows; its macros are made of them
+_FUNCTIONS = (
+    "SELECT function_name, coalesce(list(macro_definition) FILTER (function_type = 'macro'), []) "
+    "FROM duckdb_functions() WHERE internal = $internal GROUP BY ALL"
+)
+# DuckDB's own functions by folded name: whether each gives several rows for one. Listed once, by who checks a call.
+_several: dict[str, bool] = {}
 # What stands without brackets and is no column.
 _WORDS = {"current_date", "current_time", "current_timestamp", "localtime", "localtimestamp", "user", "current_user"}
 _CLAUSES = ("where_clause", "group_expressions", "group_sets", "having", "sample", "qualify", "modifiers")
@@ -111,8 +117,8 @@ def expression(con: duckdb.DuckDBPyConnection, text: str) -> Inspected:
     for part in _outside_subqueries(listed[0]):
         if part.get("class") == "STAR":
             raise source.refused("* stands for several columns; name one", source.span(part))
-        if str(part.get("function_name", "")).casefold() in _SEVERAL:
-            name = str(part["function_name"])
+        name = str(part.get("function_name", ""))
+        if name and not part.get("is_operator") and _gives_several(con, folded(name)):
             raise source.refused(f"{name} gives several rows for one; write one value", source.span(part), name)
     if value.parameters:
         first = value.parameters[0]
@@ -192,6 +198,37 @@ def _outside_subqueries(node: Any) -> Iterator[dict[str, Any]]:
     elif isinstance(node, list):
         for item in node:
             yield from _outside_subqueries(item)
+
+
+def _gives_several(con: duckdb.DuckDBPyConnection, name: str) -> bool:
+    """Whether a function of that folded name gives several rows for one, by what DuckDB says its macros are."""
+    if not _several:
+        _several.update(_unnesting(con, _UNNESTING, internal=True))
+    if name in _several:
+        return _several[name]
+    several = _UNNESTING.union(known for known, unnests in _several.items() if unnests)
+    return name in several or _unnesting(con, several, internal=False).get(name, False)
+
+
+def _unnesting(con: duckdb.DuckDBPyConnection, several: frozenset[str], *, internal: bool) -> dict[str, bool]:
+    """The functions by folded name, DuckDB's own or a person's: whether each is a macro that calls one of several."""
+    macros = {folded(name): texts for name, texts in con.execute(_FUNCTIONS, {"internal": internal}).fetchall()}
+    more = several
+    while more:
+        near = {
+            name: [text for text in texts if any(part in text.casefold() for part in more)]
+            for name, texts in macros.items()
+            if name not in several
+        }
+        more = frozenset(name for name, texts in near.items() if any(_called(con, text) & several for text in texts))
+        several |= more
+    return {name: name in several for name in macros}
+
+
+def _called(con: duckdb.DuckDBPyConnection, text: str) -> set[str]:
+    """The functions, by folded name, that an expression calls outside of its SELECTs."""
+    parts = _outside_subqueries(_tree(con, _Source(text, _LIST)))
+    return {folded(str(part["function_name"])) for part in parts if "function_name" in part}
 
 
 def _tree(con: duckdb.DuckDBPyConnection, source: _Source) -> dict[str, Any]:

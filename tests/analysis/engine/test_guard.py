@@ -2,6 +2,8 @@
 
 import re
 from contextlib import suppress
+from itertools import groupby, product
+from operator import itemgetter
 
 import duckdb
 import pytest
@@ -229,3 +231,56 @@ def test_state_that_one_command_leaves_is_invisible_to_the_next(world):
     for text in ("FROM t", "SELECT m()"):
         with pytest.raises(SecondguessError):
             run(world, text)
+
+
+# A literal of each type that functions take; for the types of the second list, which may be many, each in turn.
+LITERALS = {
+    **{"VARCHAR": "'a-b'", "BOOLEAN": "true", "DATE": "DATE '2026-02-28'", "TIME": "TIME '10:00'", "BLOB": "'a'::BLOB"},
+    **{"TIMESTAMP": "TIMESTAMP '2026-02-28'", "INTERVAL": "INTERVAL 1 DAY", "UUID": "uuid()", "JSON": "'{}'::JSON"},
+    **{"DOUBLE": "2.5", "BIGINT": "2", "VARCHAR[]": "['a', 'b']", "BIGINT[]": "[1, 2]", "MAP": "MAP {1: 2}"},
+}
+ANY = ("[1, 2]", "'a-b'", "2", "lambda x: x", "MAP {1: 2}")
+
+
+def calls(con):
+    """Each function of DuckDB's as it can be called with simple arguments, by what it says its parameters are."""
+    listed = con.execute(
+        "SELECT DISTINCT function_name, len(parameters), parameter_types FROM duckdb_functions() "
+        "WHERE function_type <> 'pragma' UNION SELECT unnest(['unnest', 'unlist']), 1, [NULL] ORDER BY ALL"
+    ).fetchall()
+    for name, number, types in listed:
+        exact = [LITERALS.get(kind, f"2::{kind}" if kind and "INT" in kind else None) for kind in types]
+        given = [[literal] if literal else ANY[: 5 if number < 3 else 3] for literal in exact]
+        for arguments in product(*given) if number < 5 else ():
+            yield name, f'"{name}"({", ".join(arguments)})'
+
+
+def test_no_function_that_passes_as_one_value_changes_how_many_rows_there_are():
+    refused, ran = set(), set()
+    with duckdb.connect() as con:
+        for name, of_name in groupby(calls(con), key=itemgetter(0)):
+            each = [call for _, call in of_name]
+            try:
+                guard.expression(con, each[0])  # the guard knows it by its name
+            except SecondguessError:
+                refused.add(name)
+                continue
+            for call in each:
+                with suppress(duckdb.Error):  # which a person is told of
+                    assert len(con.execute(f"SELECT i, ({call}) FROM range(3) r(i)").fetchall()) == 3, call
+                    assert len(con.execute(f"FROM range(3) r(i) ORDER BY ({call})").fetchall()) == 3, call
+                    ran.add(name)
+    assert {"regexp_split_to_table", "generate_subscripts", "unnest", "unlist"} <= refused
+    assert len(ran) > 700
+
+
+def test_a_persons_own_macro_is_one_value_only_if_it_gives_one():
+    with duckdb.connect() as con:
+        con.execute("CREATE MACRO many(x) AS unnest(x), (x, y) AS x + y")
+        con.execute("CREATE MACRO hidden(x) AS 1 + MANY(x)")
+        con.execute("CREATE MACRO one(x) AS (SELECT max(each) FROM (SELECT many(x) AS each))")
+        for text in ("many(a)", "Hidden(a)", "abs(hidden(a))", "a.many()"):
+            with pytest.raises(SecondguessError, match="gives several rows for one; write one value"):
+                guard.expression(con, text)
+        assert guard.expression(con, "one([1, 2])").text == "one([1, 2])"
+        assert guard.expression(con, "(SELECT max(x) FROM (SELECT many([1, 2]) AS x))").relations == ()

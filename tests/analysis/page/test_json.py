@@ -268,3 +268,8 @@ def test_a_number_that_json_has_not_is_text(server: Server) -> None:
 def test_classes_are_named_as_they_were_recorded(server: Server) -> None:
     found = panel(server, "cnn@3", group="truth", columns="truth", sort="truth")
     assert [row["truth"] for row in found["rows"]] == sorted(CLASSES)
+
+
+def test_a_lone_carriage_return_is_quoted_in_an_exported_csv(server: Server) -> None:
+    how = {"add": "x = 'a' || chr(13) || 'b'", "columns": "id,x,note", "where": "id = 'r01'"}
+    assert server.ask(table_url("cnn@3", path="/export", format="csv", **how)).body == b'id,x,note\nr01,"a\rb",\n'
