@@ -981,10 +981,10 @@ def test_a_text_in_an_expression_is_a_text_in_its_sql(form, text):
 @given(st.sampled_from(NASTY) | st.text(st.characters(exclude_categories=["Cs"]), max_size=20))
 def test_a_key_is_a_column_or_a_field_and_nothing_else(text):
     text = re.sub(r"\\+(?=[\"'])", "", text.rstrip("\\"))
-    cells = {"m": ColumnSql('"m"', "other")}
+    cells = {"the one column": ColumnSql('"m"', "other")}
     with pytest.raises(BadInput):
         translate(f"row[{quoted(text)}]", cells)
-    sql = translate(f'row["m"][{quoted(text)}]', cells).sql
+    sql = translate(f'row["the one column"][{quoted(text)}]', cells).sql
     assert inspected(sql) == {("m",)}
     assert sql.startswith("struct_extract(")
 
