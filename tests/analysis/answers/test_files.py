@@ -33,8 +33,9 @@ def pandas(path: Path) -> Rows:
 
 
 def in_duckdb(path: Path) -> Rows:
-    # Without the last option "" is a missing value, too.
-    read = "SELECT * FROM read_csv($path, header = true, all_varchar = true, allow_quoted_nulls = false)"
+    # Where the delimiter is not said, that of a single column is guessed; without the last option "" is missing, too.
+    options = "delim = ',', quote = '\"', escape = '\"', header = true, all_varchar = true, allow_quoted_nulls = false"
+    read = f"SELECT * FROM read_csv($path, {options})"
     with duckdb.connect() as con:
         con.execute(read, {"path": str(path)})
         return [tuple(column[0] for column in con.description or ()), *con.fetchall()]
