@@ -10,7 +10,6 @@ REACHED_BY = {
     "analysis/answers/cells": "analysis/answers/columns",
     "analysis/answers/classes": "analysis/page/pages/question",
     "analysis/answers/grid": "analysis/answers/terminal",
-    "analysis/answers/html": "analysis/notebook",
     "analysis/ask/matching": "analysis/ask/joins",
     "analysis/ask/relations": "analysis/connection",
     "analysis/ask/statements": "analysis/engine/statement",

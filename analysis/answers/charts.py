@@ -7,8 +7,9 @@ from typing import Any
 
 import altair as alt
 
-from secondguess.analysis.answers.answer import Answer
+from secondguess.analysis.answers.answer import Answer, spelled_out
 from secondguess.analysis.answers.classes import ordered
+from secondguess.analysis.answers.html import chart_page
 from secondguess.analysis.answers.sides import colours
 from secondguess.analysis.engine.sqltext import is_value
 from secondguess.analysis.errors import BadInput, MissingExtra
@@ -45,10 +46,14 @@ def metric(rows: Sequence[Mapping[str, Any]], names: Sequence[str], axis: str) -
 
     Each row has run, x, value, least and most; names are the runs in the order of their colours, axis what x counts.
     """
-    data = [{key: row[key] for key in ("run", "x", "value", "least", "most")} for row in rows]
+    data = [{"run": _text(row["run"]), **{key: row[key] for key in ("x", "value", "least", "most")}} for row in rows]
+    names = [_text(name) for name in names]
     encoding = {
         "x": alt.X(
-            "x:Q", title=axis, axis=alt.Axis(format=",d", tickMinStep=1, tickCount=6), scale=alt.Scale(nice=False)
+            "x:Q",
+            title=_text(axis),
+            axis=alt.Axis(format=",d", tickMinStep=1, tickCount=6),
+            scale=alt.Scale(nice=False),
         ),
         "color": alt.Color("run:N", scale=_scale(names), sort=names, legend=None),
     }
@@ -75,11 +80,18 @@ def write(made: Any, path: Path, suffix: str) -> None:
     kind = suffix.lower().removeprefix(".")
     if kind not in {"svg", "png", "html"}:
         raise BadInput(f"a chart is written as .svg, .png or .html, not {suffix or 'without a suffix'}")
-    how = {"inline": True} if kind == "html" else {"scale_factor": 2 if kind == "png" else 1}
     try:
-        made.save(str(path), format=kind, **how)
+        import vl_convert
     except ImportError:
         raise MissingExtra("vl-convert, which charts need,", "view") from None
+    drawing = made.to_dict()
+    if kind == "png":
+        path.write_bytes(vl_convert.vegalite_to_png(drawing, scale=2))
+    elif kind == "svg":
+        path.write_text(str(vl_convert.vegalite_to_svg(drawing)), encoding="utf-8")
+    else:
+        library: Any = vl_convert.javascript_bundle  # which is typed as if it had to be given a script
+        path.write_text(chart_page(drawing, library()), encoding="utf-8")
 
 
 def _named(record: Mapping[str, Any]) -> str:
@@ -91,14 +103,20 @@ def _scale(names: Sequence[str]) -> alt.Scale:
 
 
 def _text(value: Any) -> str:
-    return "null" if value is None else str(value)
+    """A name as it is drawn: a line break ends an expression of Vega's, other control characters an SVG."""
+    return "null" if value is None else spelled_out(str(value))
 
 
-def _linked(data: list[dict[str, Any]], link: Link | None, view: Callable[[dict[str, Any]], TableView]) -> bool:
-    """Give each mark its address, where there are any."""
+def _linked(
+    data: Sequence[dict[str, Any]],
+    records: Sequence[Mapping[str, Any]],
+    link: Link | None,
+    view: Callable[[Mapping[str, Any]], TableView],
+) -> bool:
+    """Give each mark, of a record each, its address, where there are any."""
     if link is not None:
-        for record in data:
-            record["href"] = link(view(record))
+        for mark, record in zip(data, records, strict=True):
+            mark["href"] = link(view(record))
     return link is not None
 
 
@@ -111,36 +129,39 @@ def _matrix(answer: Answer, records: Sequence[Mapping[str, Any]], link: Link | N
     labels = ordered((record[name] for record in records for name in (down, across)), answer.classes)
     data = [
         {
-            "table": _named(record),
-            down: _text(record[down]),
-            across: _text(record[across]),
-            count: record[count],
+            "table": _text(_named(record)),
+            "down": _text(record[down]),
+            "across": _text(record[across]),
+            "count": record[count],
             "shade": 0 if record[down] == record[across] else record[count],
-            "_down": record[down],
-            "_across": record[across],
         }
         for record in records
     ]
     linked = _linked(
         data,
+        records,
         link,
         lambda record: TableView(
-            (record["table"],), where=(is_value(down, record["_down"]), is_value(across, record["_across"]))
+            (_named(record),), where=(is_value(down, record[down]), is_value(across, record[across]))
         ),
     )
-    values = [{key: value for key, value in record.items() if not key.startswith("_")} for record in data]
     listed = [_text(label) for label in labels]
+    # The columns may be called whatever: as the name of a field it would be read as a path with a type.
+    titles = {"down": _text(down), "across": _text(across), "count": _text(count)}
     encoding = {
-        "x": alt.X(f"{across}:N", sort=listed, axis=alt.Axis(labelAngle=0, orient="top")),
-        "y": alt.Y(f"{down}:N", sort=listed),
+        "x": alt.X("across:N", title=titles["across"], sort=listed, axis=alt.Axis(labelAngle=0, orient="top")),
+        "y": alt.Y("down:N", title=titles["down"], sort=listed),
         "color": alt.Color("shade:Q", scale=alt.Scale(range=["#f6f6f3", *colours(1)]), legend=None),
-        "tooltip": ["table:N", f"{down}:N", f"{across}:N", f"{count}:Q"],
+        "tooltip": [
+            "table:N",
+            *(alt.Tooltip(f"{field}:{'Q' if field == 'count' else 'N'}", title=titles[field]) for field in titles),
+        ],
     }
     if linked:
         encoding["href"] = alt.Href("href:N")
     squares = alt.Chart().mark_rect().encode(**encoding)
-    numbers = alt.Chart().mark_text(fontSize=10).encode(x=encoding["x"], y=encoding["y"], text=f"{count}:Q")
-    layered = alt.layer(squares, numbers, data=alt.InlineData(values=values)).properties(
+    numbers = alt.Chart().mark_text(fontSize=10).encode(x=encoding["x"], y=encoding["y"], text="count:Q")
+    layered = alt.layer(squares, numbers, data=alt.InlineData(values=data)).properties(
         width=alt.Step(26), height=alt.Step(26)
     )
     tables = [at_epoch(run, epoch) for run, epoch in answer.order]
@@ -149,26 +170,24 @@ def _matrix(answer: Answer, records: Sequence[Mapping[str, Any]], link: Link | N
 
 def _bars(answer: Answer, records: Sequence[Mapping[str, Any]], link: Link | None) -> Any:
     [key] = answer.drawn[1] if answer.drawn else ()
-    names = [at_epoch(run, epoch) for run, epoch in dict.fromkeys(answer.order)]
+    names = [_text(at_epoch(run, epoch)) for run, epoch in dict.fromkeys(answer.order)]
     data = [
-        {"table": _named(record), key: _text(record[key]), "errors": record["errors"], "_key": record[key]}
-        for record in records
+        {"table": _text(_named(record)), "key": _text(record[key]), "errors": record["errors"]} for record in records
     ]
     linked = _linked(
-        data, link, lambda record: TableView((record["table"],), where=(is_value(key, record["_key"]), WRONG))
+        data, records, link, lambda record: TableView((_named(record),), where=(is_value(key, record[key]), WRONG))
     )
-    values = [{name: value for name, value in record.items() if name != "_key"} for record in data]
     labels = ordered((record[key] for record in records), answer.classes)
     encoding = {
-        "x": alt.X(f"{key}:N", sort=[_text(label) for label in labels], axis=alt.Axis(labelAngle=0)),
+        "x": alt.X("key:N", title=_text(key), sort=[_text(label) for label in labels], axis=alt.Axis(labelAngle=0)),
         "y": alt.Y("errors:Q"),
         "xOffset": alt.XOffset("table:N", sort=names),
         "color": alt.Color("table:N", scale=_scale(names), sort=names, title=None),
-        "tooltip": ["table:N", f"{key}:N", "errors:Q"],
+        "tooltip": ["table:N", alt.Tooltip("key:N", title=_text(key)), "errors:Q"],
     }
     if linked:
         encoding["href"] = alt.Href("href:N")
-    return _plain(alt.Chart(alt.InlineData(values=values), width=520, height=160).mark_bar().encode(**encoding))
+    return _plain(alt.Chart(alt.InlineData(values=data), width=520, height=160).mark_bar().encode(**encoding))
 
 
 def _few(epochs: Sequence[int]) -> list[int]:
@@ -179,9 +198,9 @@ def _few(epochs: Sequence[int]) -> list[int]:
 
 def _lines(records: Sequence[Mapping[str, Any]], order: Sequence[tuple[str, int]], link: Link | None) -> Any:
     there = dict.fromkeys(record["run"] for record in records)
-    names = list(dict.fromkeys(name for name in (*(run for run, _ in order), *there) if name in there))
-    data = [{"run": record["run"], "epoch": record["epoch"], "errors": record["errors"]} for record in records]
-    linked = _linked(data, link, lambda record: TableView((_named(record),), where=(WRONG,)))
+    names = list(dict.fromkeys(_text(name) for name in (*(run for run, _ in order), *there) if name in there))
+    data = [{"run": _text(record["run"]), "epoch": record["epoch"], "errors": record["errors"]} for record in records]
+    linked = _linked(data, records, link, lambda record: TableView((_named(record),), where=(WRONG,)))
     encoding = {
         "x": alt.X("epoch:Q", axis=alt.Axis(values=_few(sorted({record["epoch"] for record in records})), format="d")),
         "y": alt.Y("errors:Q", scale=alt.Scale(zero=True)),

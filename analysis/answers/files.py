@@ -11,6 +11,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from decimal import Decimal
 from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -72,6 +73,19 @@ _BY_SUFFIX = {".json": "json", ".csv": "csv", ".md": "markdown", ".parquet": "pa
 # A text that stands in CSV as it is: no control character, none that readers guess a comment, a quote or a byte order
 # mark from at its beginning, no space at an end.
 _PLAIN = re.compile(r"""(?![\s\ufeff#'])[^\x00-\x1f\x7f",]+(?<!\s)""")
+_FORMULA = (
+    "=",
+    "+",
+    "-",
+    "@",
+    "\t",
+    "\r",
+    "\n",
+    "\uff1d",
+    "\uff0b",
+    "\uff0d",
+    "\uff20",
+)  # with which spreadsheets begin one
 _EXACT = 2**53  # whole numbers beyond it are read as another one by much that reads JSON
 
 
@@ -85,10 +99,13 @@ def format_of(path: Path, asked: str | None) -> str:
     return chosen
 
 
-def write_text(answer: Answer, format: str, out: IO[str]) -> int:
-    """Write an answer as csv, json (one array with one object per row) or markdown; returns how many rows it has."""
+def write_text(answer: Answer, format: str, out: IO[str], *, spreadsheet: bool = False) -> int:
+    """Write an answer as csv, json (one array with one object per row) or markdown; returns how many rows it has.
+
+    spreadsheet puts an apostrophe before each text of csv that a spreadsheet would compute.
+    """
     if format == "csv":
-        return _csv(answer, out)
+        return _csv(answer, out, spreadsheet)
     if format == "json":
         return _json(answer, out)
     from secondguess.analysis.answers.terminal import markdown
@@ -150,22 +167,24 @@ def replaced(path: Path) -> Iterator[Path]:
         part.unlink(missing_ok=True)
 
 
-def _csv(answer: Answer, out: IO[str]) -> int:
+def _csv(answer: Answer, out: IO[str], spreadsheet: bool) -> int:
     """Write CSV in which a missing value is nothing between commas and an empty text is two quotes."""
     count = -1  # of head
     for row in chain([answer.columns], answer.rows):
         # A line with nothing in it is no row to most readers.
-        out.write((",".join(map(_csv_cell, row)) or '""') + "\n")
+        out.write((",".join(_csv_cell(value, spreadsheet) for value in row) or '""') + "\n")
         count += 1
     return count
 
 
-def _csv_cell(value: Any) -> str:
+def _csv_cell(value: Any, spreadsheet: bool) -> str:
     if value is None:
         return ""
-    if isinstance(value, int | float):  # faster
+    if isinstance(value, int | float | Decimal):  # a number: nothing to quote, and -1 is no formula
         return str(value)
     text = _csv_text(value)
+    if spreadsheet and text.startswith(_FORMULA):
+        text = "'" + text
     return text if _PLAIN.fullmatch(text) else '"' + text.replace('"', '""') + '"'
 
 

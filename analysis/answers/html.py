@@ -1,9 +1,11 @@
 """Answers as HTML: the templates and the sheet that the page and notebooks share, with no address in them."""
 
+from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, select_autoescape
+from markupsafe import Markup
 
 from secondguess.analysis.answers.sides import COLOURS, side
 from secondguess.analysis.schema import LETTERS
@@ -27,6 +29,11 @@ def environment(*packages: str) -> Environment:
 def fragment(template: str, **context: Any) -> str:
     """A template of this package, drawn without a server."""
     return _TEMPLATES.get_template(template).render(**context)
+
+
+def chart_page(drawing: Mapping[str, Any], library: str) -> str:
+    """A Vega-Lite chart as HTML that needs no network; library is the script that draws it, all else is data."""
+    return fragment("chart.html", drawing=drawing, library=Markup(library))
 
 
 def sheet() -> str:

@@ -48,6 +48,11 @@ def answering(*, rows: bool = True) -> Callable[[Callable[..., Any]], Callable[.
             help="Write all rows to FILE (.parquet, .csv, .json or .md).",
         ),
         click.option(
+            "--spreadsheet",
+            is_flag=True,
+            help="In CSV: put ' before texts that begin with = + - @, a tab or a line break: a spreadsheet's formulas.",
+        ),
+        click.option(
             "--show-sql", is_flag=True, help="Print the complete SQL on stderr; it runs in any DuckDB session."
         ),
     ]

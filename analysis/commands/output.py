@@ -20,6 +20,8 @@ from secondguess.analysis.schema import is_score, own_name
 class OutputOptions:
     """How to give an answer: form is table, json, csv, markdown or None; rows the most a table draws.
 
+    spreadsheet is for csv: no text in it is a formula to a spreadsheet.
+
     report is a file for what joins did, as JSON; chart one for the answer's chart, .svg, .png or .html.
     """
 
@@ -29,6 +31,7 @@ class OutputOptions:
     rows: int = 50
     report: Path | None = None
     chart: Path | None = None
+    spreadsheet: bool = False
 
 
 def give(build: Build, store: Path, options: OutputOptions) -> None:
@@ -36,6 +39,8 @@ def give(build: Build, store: Path, options: OutputOptions) -> None:
     form = files.format_of(options.file, options.form) if options.file is not None else options.form or "table"
     if form == "parquet" and options.file is None:
         raise BadInput("Parquet is no text; name a file for it, as in -o answer.parquet")
+    if options.spreadsheet and form != "csv":
+        raise BadInput(f"--spreadsheet is for CSV, and this is {form}; add --format csv, or -o FILE.csv")
     given = [file for file in (options.file, options.report, options.chart) if file is not None]
     if len({file.resolve() for file in given}) < len(given):
         raise BadInput(f"{given[0]} would be written twice; give each thing a file of its own")
@@ -57,13 +62,15 @@ def give(build: Build, store: Path, options: OutputOptions) -> None:
         _tell(statement, options, answer.columns)
         if options.file is not None:
             with files.replaced(options.file) as part, part.open("w", encoding="utf-8", newline="") as out:
-                count = files.write_text(files.beside(options.file, form, answer), form, out)
+                count = files.write_text(
+                    files.beside(options.file, form, answer), form, out, spreadsheet=options.spreadsheet
+                )
             some = "" if total is None or total == count else f" ({_part(count, total, statement)})"
             _say(f"{_comment(options)}wrote {_rows(count)} to {options.file}{some}")
         elif form == "table":
             _to_terminal(answer, options, total, statement)
         else:
-            count = files.write_text(answer, form, sys.stdout)
+            count = files.write_text(answer, form, sys.stdout, spreadsheet=options.spreadsheet)
             if total is not None and total > count:
                 _say(_comment(options) + _part(count, total, statement))
 

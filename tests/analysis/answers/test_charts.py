@@ -66,13 +66,13 @@ def test_the_run_named_first_is_green_whatever_the_order_of_rows() -> None:
 
 
 def test_errors_by_guess_are_bars_beside_each_other_and_null_is_a_word() -> None:
-    found = [(each["table"], each["guess"], each["errors"]) for each in values(bars())]
+    found = [(each["table"], each["key"], each["errors"]) for each in values(bars())]
     assert found == [("cnn@3", CAT, 2), ("cnn@3", "null", 1), ("double@3", SCRIPT, 4)]
     assert {CAT, "null", "cnn@3", "double@3"} <= set(texts(charts.svg(bars())))
 
 
 def test_a_confusion_is_shaded_where_it_is_wrong() -> None:
-    found = {(each["truth"], each["guess"]): (each["rows"], each["shade"]) for each in values(matrix())}
+    found = {(each["down"], each["across"]): (each["count"], each["shade"]) for each in values(matrix())}
     assert found == {(CAT, CAT): (18, 0), (CAT, SCRIPT): (2, 2), (DOG, "null"): (1, 1)}
 
 

@@ -1,8 +1,10 @@
 """Answers in files are read by other programs with the values that they have here."""
 
 import csv
+import io
 import math
 from collections.abc import Callable, Sequence
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ import polars as pl
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
+from recording import record
 
 from secondguess.analysis.answers.answer import Answer
 from secondguess.analysis.answers.files import write_text
@@ -141,3 +144,44 @@ def test_a_file_and_stdout_have_the_same_text(tmp_path: Path, capfdbinary: pytes
     assert (tmp_path / "x.csv").read_bytes().decode() == LINES
     main([*asked, "--format", "csv"])
     assert capfdbinary.readouterr().out.decode() == LINES
+
+
+FORMULAS = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1"]
+HARMLESS = ["1-1", " =1", "'=1", "", "a=1"]
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_text_is_no_formula_to_a_spreadsheet_only_if_that_is_asked_for(tmp_path: Path, asked: bool) -> None:
+    numbers = [-1, -0.5, Decimal("-1.50"), -math.inf, None]
+    rows = [*((text, -1) for text in FORMULAS + HARMLESS), *(("a", number) for number in numbers)]
+    path = tmp_path / "x.csv"
+    with path.open("w", newline="", encoding="utf-8") as out:
+        write_text(Answer(("=name", "n"), (), rows), "csv", out, spreadsheet=asked)
+    head, *found = csv_module(path)
+    before = "'" if asked else ""
+    assert head == (f"{before}=name", "n")
+    assert [text for text, _ in found] == [*(before + text for text in FORMULAS), *HARMLESS, *["a"] * len(numbers)]
+    assert [number for _, number in found[-5:]] == ["-1", "-0.5", "-1.50", "-inf", ""]
+
+
+def test_every_command_that_writes_csv_makes_formulas_text_if_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = tmp_path / "predictions"
+    record(store, "cnn", {1: [("=1", 0, 1), ("-x", 0, 0)]})
+    for command in (["ask", "errors", "cnn"], ["table", "cnn"], ["sql", "FROM cnn"]):
+        for more in (["--format", "csv"], ["-o", str(tmp_path / "x.csv")]):
+            for option, shown in (([], "=1"), (["--spreadsheet"], "'=1")):
+                main([*command, *more, *option, "--store", str(store)])
+                text = capsys.readouterr().out or (tmp_path / "x.csv").read_text()
+                assert next(csv.DictReader(io.StringIO(text)))["id"] == shown, command
+
+
+def test_what_is_no_csv_is_not_for_a_spreadsheet(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "predictions").mkdir()
+    for more, form in (([], "table"), (["--format", "json"], "json"), (["-o", str(tmp_path / "x.parquet")], "parquet")):
+        with pytest.raises(SystemExit) as stopped:
+            main(["sql", "SELECT 1", "--spreadsheet", *more, "--store", str(tmp_path / "predictions")])
+        assert stopped.value.code == 1
+        said = f"--spreadsheet is for CSV, and this is {form}; add --format csv, or -o FILE.csv"
+        assert capsys.readouterr() == ("", f"secondguess: {said}\n")
