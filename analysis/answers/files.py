@@ -70,9 +70,10 @@ def _placed(value: Any, place: Path, written: set[str]) -> Any:
 
 TEXT_FORMATS = ("json", "csv", "markdown")
 _BY_SUFFIX = {".json": "json", ".csv": "csv", ".md": "markdown", ".parquet": "parquet"}
+_NUMBERS = {bool, int, float, Decimal}  # nothing to quote, and -1 is no formula
 # A text that stands in CSV as it is: no control character, none that readers guess a comment, a quote or a byte order
 # mark from at its beginning, no space at an end.
-_PLAIN = re.compile(r"""(?![\s\ufeff#'])[^\x00-\x1f\x7f",]+(?<!\s)""")
+_PLAIN = re.compile(r"""(?![\s\ufeff#'])[^\x00-\x1f\x7f",]+(?<!\s)""").fullmatch
 _FORMULA = (
     "=",
     "+",
@@ -171,8 +172,9 @@ def _csv(answer: Answer, out: IO[str], spreadsheet: bool) -> int:
     """Write CSV in which a missing value is nothing between commas and an empty text is two quotes."""
     count = -1  # of head
     for row in chain([answer.columns], answer.rows):
+        cells = [str(value) if type(value) in _NUMBERS else _csv_cell(value, spreadsheet) for value in row]
         # A line with nothing in it is no row to most readers.
-        out.write((",".join(_csv_cell(value, spreadsheet) for value in row) or '""') + "\n")
+        out.write((",".join(cells) or '""') + "\n")
         count += 1
     return count
 
@@ -180,12 +182,10 @@ def _csv(answer: Answer, out: IO[str], spreadsheet: bool) -> int:
 def _csv_cell(value: Any, spreadsheet: bool) -> str:
     if value is None:
         return ""
-    if isinstance(value, int | float | Decimal):  # a number: nothing to quote, and -1 is no formula
-        return str(value)
-    text = _csv_text(value)
+    text = value if type(value) is str else _csv_text(value)
     if spreadsheet and text.startswith(_FORMULA):
         text = "'" + text
-    return text if _PLAIN.fullmatch(text) else '"' + text.replace('"', '""') + '"'
+    return text if _PLAIN(text) else '"' + text.replace('"', '""') + '"'
 
 
 def _csv_text(value: Any) -> str:

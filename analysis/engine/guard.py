@@ -18,6 +18,7 @@ from secondguess.analysis.errors import Refused
 from secondguess.analysis.schema import folded
 
 _NO_TREE = "not implemented"  # the kind of DuckDB's error for a statement that is no SELECT
+_DEEPEST = 900  # levels of a tree: how many Python itself reads differs from version to version
 _LONGEST = 65_536  # bytes: some hundred thousand brackets cost a gigabyte
 _NODES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE"}
 _TABLE_FUNCTIONS = {"range", "generate_series", "unnest", "repeat"}
@@ -239,6 +240,8 @@ def _tree(con: duckdb.DuckDBPyConnection, source: _Source) -> dict[str, Any]:
             raise Refused(f"the SQL is longer than {_LONGEST:,} bytes; shorten it, or use Python")
         row = con.execute("SELECT json_serialize_sql(?)", [sql]).fetchone()
         tree: dict[str, Any] = json.loads(row[0]) if row else {"error": True, "error_message": "nothing to parse"}
+        if _deeper(tree, _DEEPEST):
+            raise RecursionError
     except UnicodeEncodeError:
         raise Refused("the SQL is not valid Unicode text") from None
     except RecursionError:
@@ -250,6 +253,15 @@ def _tree(con: duckdb.DuckDBPyConnection, source: _Source) -> dict[str, Any]:
     if len(tree["statements"]) != 1:
         raise Refused(f"exactly one SELECT is run at a time, these are {len(tree['statements'])}; run them one by one")
     return tree
+
+
+def _deeper(tree: Any, levels: int) -> bool:
+    """Whether a tree has more levels than these."""
+    level = [tree]
+    for _ in range(levels):
+        parts = (part.values() if isinstance(part, dict) else part for part in level if isinstance(part, dict | list))
+        level = [each for part in parts for each in part]
+    return bool(level)
 
 
 def _walk(tree: Any) -> Iterator[tuple[dict[str, Any], frozenset[str]]]:

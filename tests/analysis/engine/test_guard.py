@@ -218,6 +218,16 @@ def test_the_refusal_says_what_to_do():
             guard.inspect(con, text)
 
 
+@pytest.mark.parametrize(("additions", "refused"), [(290, False), (310, True), (900, True)])
+def test_how_deep_sql_may_be_is_the_same_in_every_python(additions, refused):
+    text = "SELECT 1" + "+1" * additions
+    if refused:
+        with pytest.raises(SecondguessError, match="nested too deeply"):
+            guard.inspect(duckdb.connect(), text)
+    else:
+        assert guard.inspect(duckdb.connect(), text).relations == ()
+
+
 def test_a_node_that_is_not_known_is_refused():
     """DuckDB's next kind of statement inside a SELECT fails until someone has looked at it."""
     with pytest.raises(SecondguessError, match="only reading is allowed: MERGE QUERY is not a SELECT"):
