@@ -1,4 +1,4 @@
-"""Answers for other programs: CSV, JSON and Parquet, every row of them."""
+"""Answers for other programs: CSV, JSON and Parquet, every row of them, and images in files beside text."""
 
 import base64
 import datetime

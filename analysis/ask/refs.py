@@ -1,4 +1,4 @@
-"""Table references, `RUN[/TABLE][@EPOCH]`, and the committed epochs that they name."""
+"""Table references, `RUN[/TABLE][@EPOCH]`, the committed epochs that they name, and what their reader should know."""
 
 import re
 import unicodedata

@@ -1,4 +1,4 @@
-"""The relation `runs`: what the records say of each table of each run."""
+"""The relations that free SQL may name: tables over all runs, references, and `runs`, what the records say of each."""
 
 import json
 import unicodedata

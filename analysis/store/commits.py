@@ -1,4 +1,4 @@
-"""One epoch that is to be committed, and what its record says of it."""
+"""One epoch that is to be committed: its file, written as its rows come, and what its record says of it."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

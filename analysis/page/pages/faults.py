@@ -1,4 +1,4 @@
-"""Which of a view's filters an error is about, and where in it."""
+"""Where an error is, in which of a view's filters or in a person's SQL, so that it can be shown under the text."""
 
 from dataclasses import dataclass, replace
 
