@@ -8,7 +8,8 @@ import hashlib
 import io
 import struct
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cache, lru_cache
 
 import numpy as np
@@ -75,7 +76,9 @@ def claimed(data: bytes) -> tuple[int, int] | None:
             return image.size
     except _BOMBS:
         return PIXEL_LIMIT + 1, 1
-    except (OSError, ValueError, SyntaxError):
+    except MemoryError:
+        raise
+    except Exception:
         return None
 
 
@@ -92,19 +95,36 @@ _png_size = lru_cache(256)(_size)
 
 
 def decoded(data: bytes) -> Pixels:
-    """An encoded image's pixels, H x W x C, C from 1 to 4; raises BadInput where it is none, or claims too many."""
-    try:
+    """An encoded image's pixels, H x W x C, C from 1 to 4.
+
+    Raises Undecodable where it is none, or claims too many, BadInput for more than 8 bits a channel.
+    """
+    with _decoding():
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
-        if image.width * image.height > PIXEL_LIMIT:
-            raise BadInput(f"an image claims {image.width} x {image.height} pixels; at most {PIXEL_LIMIT:,} are taken")
-        image.load()
-    except (OSError, *_BOMBS) as error:
-        raise BadInput(f"an image's bytes cannot be decoded: {error}") from None
+    if image.width * image.height > PIXEL_LIMIT:
+        raise Undecodable(f"an image claims {image.width} x {image.height} pixels; at most {PIXEL_LIMIT:,} are taken")
     return eight_bit(image)
 
 
+class Undecodable(BadInput):
+    """One image whose file is broken, or claims more pixels than are taken: it is missing, the others are not."""
+
+
+@contextmanager
+def _decoding() -> Iterator[None]:
+    """Whatever Pillow raises is the file's fault: its decoders meet broken bytes with errors of any type."""
+    try:
+        yield
+    except (BadInput, MemoryError):
+        raise
+    except Exception as error:
+        raise Undecodable(f"an image's bytes cannot be decoded: {error or type(error).__name__}") from None
+
+
 def eight_bit(image: Image.Image) -> Pixels:
-    """A PIL image's pixels, H x W x C; raises BadInput for more than 8 bits a channel."""
+    """A PIL image's pixels, H x W x C; raises as `decoded`, for an image that waits in its file too."""
+    with _decoding():
+        image.load()
     if image.mode not in _MODES:
         if image.mode[0] in "IF":  # Pillow would clip them, and make unlike images equal
             raise BadInput(f"an image has the mode {image.mode}, more than 8 bits a channel; convert it first")

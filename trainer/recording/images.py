@@ -7,15 +7,18 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from secondguess.analysis.content import Pixels, decoded, eight_bit
+from secondguess.analysis.content import Pixels, Undecodable, decoded, eight_bit
 from secondguess.analysis.errors import BadInput
 from secondguess.trainer.recording.columns import plain
 
 _CHANNELS = (1, 2, 3, 4)
 
 
-def pixels(images: Any) -> list[Pixels]:
+def pixels(images: Any, lost: dict[int, Undecodable] | None = None) -> list[Pixels]:
     """8-bit pixels: an n x H x W x C array for each stretch of images with one size, in order.
+
+    lost, where given, takes the place of each image that cannot be decoded, and why: it is left out. Else it is
+    refused.
 
     Takes an array (N x H x W, N x H x W x C or N x C x H x W; uint8, or floats in [0, 1]), or a sequence of such
     images, PIL images or encoded bytes. Raises BadInput for anything else; normalised floats are refused, since their
@@ -24,8 +27,14 @@ def pixels(images: Any) -> list[Pixels]:
     if isinstance(images, np.ndarray):
         return [_channels_last(_eight_bit(images))] if len(images) else []
     stretches: list[list[Pixels]] = []
-    for image in images:
-        pixels_HxWxC = _one(image)
+    for place, image in enumerate(images):
+        try:
+            pixels_HxWxC = _one(image)
+        except Undecodable as error:
+            if lost is None:
+                raise
+            lost[place] = error
+            continue
         if stretches and stretches[-1][0].shape == pixels_HxWxC.shape:
             stretches[-1].append(pixels_HxWxC)
         else:

@@ -1,7 +1,9 @@
 """One prediction table while it is being recorded, a batch at a time."""
 
 import hashlib
+import logging
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
@@ -9,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from secondguess.analysis.content import number_digests, pixel_digests, png, text_digests
+from secondguess.analysis.content import Undecodable, number_digests, pixel_digests, png, text_digests
 from secondguess.analysis.errors import AlreadyThere, BadInput, NotWritten
 from secondguess.analysis.schema import whole_name
 from secondguess.analysis.store import parquet
@@ -20,10 +22,25 @@ from secondguess.analysis.store.writer import RunWriter
 from secondguess.trainer.recording import columns
 from secondguess.trainer.recording.images import pixels, sequence
 
+_log = logging.getLogger("secondguess")
+
 _ORDER = ("run", "epoch", "id", "guess", "truth", "confidence", "truth_score")
 
 WriteExamples = Callable[[], str | None]
 Commit = Callable[["TableRecorder", pa.Table, WriteExamples], None]
+
+
+@dataclass(frozen=True)
+class _Content:
+    """What the rows of a batch are: kind, a digest for each, how to get the content of a row.
+
+    The rows in undecodable have an image that cannot be decoded, why, and in place of its digest that of its bytes.
+    """
+
+    kind: str | None = None
+    digests: list[str] | None = None
+    read: Callable[[int], Any] = lambda row: None
+    undecodable: Mapping[int, Undecodable] = field(default_factory=dict)
 
 
 class TableRecorder:
@@ -62,6 +79,7 @@ class TableRecorder:
         self._kind: str | None = None
         self._ids: set[str] = set()
         self._lost = False
+        self._undecodable: list[Undecodable] = []
         self._repeats: dict[str, int] = {}
         self._next_digests: dict[bytes, list[str]] = {}
         return self
@@ -98,33 +116,48 @@ class TableRecorder:
         scores: probabilities, B x C; the guess is the largest, ties to the lowest class. guess may be given instead or
         besides. truth: class numbers or names, None where unlabelled. images: see `recording.images.pixels`. content:
         texts or B x K numbers, for examples that are no images. ids: text or integers; left out, the digest of the
-        image or content is the id, `-2`, `-3` for repeats. Raises BadInput.
+        image or content is the id, `-2`, `-3` for repeats. A row whose image cannot be decoded is kept without it, and
+        said. Raises BadInput.
         """
         if not self._open:
             raise BadInput(f"table {self.name!r} is not open; use it as `with recorder.table(…) as table:`")
         batch = self._labels(truth, guess, scores)
         rows = len(batch["guess"])
-        kind, digests, read = self._content(images, content, rows)
+        what = self._content(images, content, rows)
         names = columns.texts(columns.plain(ids)) if ids is not None else None
-        if names is None and digests is None:
+        if names is None and what.digests is None:
             raise BadInput("neither ids nor images nor content: nothing says which example a row is about; give one")
         self._same_length(rows, ids=names, **{key: value for key, value in batch.items() if key == "truth"})
         repeats = dict(self._repeats)
-        names = names if names is not None else _ids_of(digests or [], repeats)
+        names = names if names is not None else _ids_of(what.digests or [], repeats)
         self._each_once(names)
         batch = {"id": pa.array(names, pa.string()), **batch, **columns.extras(extra, rows)}
         table = pa.table(batch)
-        schema = self._fitting(table.schema, kind)
-        new = {digest: read(row) for digest, row in self._writer_of(kind).unknown(digests or []).items()}
+        schema = self._fitting(table.schema, what.kind)
         lost, self._lost = self._lost, True  # should this fail, the examples would have rows that the table has not
         try:
-            self._writer_of(kind).add(Batch(batch["id"], digests, batch.get("truth"), new))
+            self._keep(what, batch["id"], batch.get("truth"))
         except OSError as error:
             raise NotWritten(f"a batch of {self._place} could not be kept", error) from error
         self._lost = lost
-        self._schema, self._kind, self._repeats = schema, kind, repeats
+        self._schema, self._kind, self._repeats = schema, what.kind, repeats
+        self._undecodable += what.undecodable.values()
         self._ids.update(names)
         self._batches.append(table)
+
+    def _keep(self, what: _Content, ids: pa.Array, truth: pa.Array | None) -> None:
+        """Give the rows with content to the examples."""
+        writer, digests = self._writer_of(what.kind), what.digests
+        there: Sequence[int] = range(len(ids))
+        if what.undecodable and digests is not None:
+            there = [row for row in there if row not in what.undecodable]
+            if not there:
+                return
+            kept = pa.array(there, pa.int64())
+            ids, truth = ids.take(kept), truth.take(kept) if truth is not None else None
+            digests = [digests[row] for row in there]
+        new = {digest: what.read(there[at]) for digest, at in writer.unknown(digests or []).items()}
+        writer.add(Batch(ids, digests, truth, new))
 
     def committable(self, rows: pa.Table, examples: WriteExamples, metrics: Sequence[Any]) -> EpochRows:
         """The epoch as the store takes it."""
@@ -152,43 +185,43 @@ class TableRecorder:
         self._same_length(len(scores_BxC), **labels)
         return {**columns.scored(scores_BxC, labels.get("guess"), labels.get("truth"), self._classes), **labels}
 
-    def _content(
-        self, images: Any, content: Any, rows: int
-    ) -> tuple[str | None, list[str] | None, Callable[[int], Any]]:
-        """What the rows are: kind, digest per row, and how to get the content of a row."""
+    def _content(self, images: Any, content: Any, rows: int) -> _Content:
         if images is not None and content is not None:
             raise BadInput("both images and content: give the images, and the rest as columns of your own")
         if images is not None:
             images = sequence(images)
             self._same_length(rows, images=images)
-            return "image", *self._of_images(images)
+            return self._of_images(images)
         if content is None:
-            return None, None, lambda row: None
+            return _Content()
         values = columns.plain(content)
         values = values if isinstance(values, np.ndarray) else list(values)
         self._same_length(rows, content=values)
         try:
             if all(isinstance(value, str) for value in values):
-                return "text", text_digests(list(values)), lambda row: values[row]
+                return _Content("text", text_digests(list(values)), lambda row: values[row])
             numbers = np.asarray(values, np.float64).reshape(rows, -1)
         except (TypeError, ValueError):
             raise BadInput("content must be texts, or numbers with the same count in every row") from None
-        return "numbers", number_digests(numbers), lambda row: numbers[row].tolist()
+        return _Content("numbers", number_digests(numbers), lambda row: numbers[row].tolist())
 
-    def _of_images(self, images: Any) -> tuple[list[str], Callable[[int], bytes]]:
+    def _of_images(self, images: Any) -> _Content:
         raw = b""
         if isinstance(images, np.ndarray):
             head = f"{images.dtype}{images.shape}".encode()
             raw = hashlib.sha256(head + np.ascontiguousarray(images).data).digest() if images.size else b""
         digests = self._digests.get(raw) or self._next_digests.get(raw)
+        undecodable: dict[int, Undecodable] = {}
+        stretches: list[Any] = []
         if digests is None:
-            stretches = pixels(images)
+            stretches = pixels(images, undecodable)
             digests = [digest for stretch in stretches for digest in pixel_digests(stretch)]
-        else:
-            stretches = []
         if raw:
             self._next_digests[raw] = digests
         flat = [image for stretch in stretches for image in stretch]
+        for row in undecodable:  # in ascending order, so that the rows behind come to their places
+            digests.insert(row, hashlib.sha256(_bytes_of(images[row])).hexdigest())
+            flat.insert(row, None)
 
         def read(row: int) -> bytes:
             image = images[row]
@@ -196,7 +229,7 @@ class TableRecorder:
                 return bytes(image)
             return png(flat[row] if flat else pixels([images[row]])[0][0])
 
-        return digests, read
+        return _Content("image", digests, read, undecodable)
 
     def _same_length(self, rows: int, **parts: Any) -> None:
         for name, values in parts.items():
@@ -234,6 +267,9 @@ class TableRecorder:
     def _finish(self) -> None:
         self._writer.check_open()
         rows = self._ordered(self._stacked())
+        if self._undecodable:
+            count, first = len(self._undecodable), self._undecodable[0]
+            _log.warning("%s: %d of %d rows have no image: %s", self._place, count, len(rows), first)
         self._commit(self, rows, self._writer_of(self._kind).finish)
         self._known.add(self.epoch)
         self._order = rows["id"].combine_chunks() if self._order is None else self._order
@@ -249,7 +285,7 @@ class TableRecorder:
         if not self._ids:
             raise BadInput(f"table {self.name!r} of epoch {self.epoch} got no rows; add a batch before its block ends")
         table = pa.concat_tables(self._batches, promote_options="permissive")
-        for name in [field.name for field in table.schema if pa.types.is_null(field.type)]:
+        for name in [column.name for column in table.schema if pa.types.is_null(column.type)]:
             # A column without any value has no type; what is no label waits for an epoch where it has one.
             values = table[name]
             table = table.drop_columns(name)
@@ -265,7 +301,7 @@ class TableRecorder:
 
     def _label_type(self, table: pa.Table, name: str) -> pa.DataType:
         """The type of a column of guesses or truths that are all None: the other's, or what it was before."""
-        others = [field.type for field in table.schema if field.name in {"guess", "truth"}]
+        others = [column.type for column in table.schema if column.name in {"guess", "truth"}]
         before = self._types.get(name) or self._types.get("guess", "int64")
         return next((kind for kind in others if not pa.types.is_null(kind)), pa.type_for_alias(before))
 
@@ -276,6 +312,11 @@ class TableRecorder:
             return table
         places = pc.index_in(self._order, ids)
         return table.take(places) if places.null_count == 0 else table
+
+
+def _bytes_of(image: Any) -> bytes:
+    """What tells an image that cannot be decoded from another: its file, or for a PIL image where that lies."""
+    return bytes(image) if isinstance(image, bytes | bytearray) else str(getattr(image, "filename", image)).encode()
 
 
 def _ids_of(digests: Sequence[str], repeats: dict[str, int]) -> list[str]:

@@ -1,5 +1,6 @@
 """Foreign runs and tables become runs of the store: whole, named, with their roles, and joined with local ones."""
 
+import io
 import json
 import os
 import pty
@@ -14,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 from waiting import PATIENT
 from wandb.proto import wandb_internal_pb2 as pb
 from wandb_scripts import write_run
@@ -191,6 +193,23 @@ def test_odd_rows_are_kept_and_counted(tmp_path: Path) -> None:
     assert store.sql("SELECT errors, unlabelled, nan_scores FROM runs").fetchall() == [([1], 1, 1)]
     with pytest.raises(BadInput, match="with a repeated key"):
         store.ask("disagreements", "odd@1", "odd@1")
+
+
+def test_images_that_cannot_be_decoded_are_missing_and_the_rest_is_taken(tmp_path: Path, capsys) -> None:
+    """A chunk of no kind, a header that ends, a stripe outside the image: Pillow calls each by an error of its own."""
+    out = io.BytesIO()
+    Image.fromarray(IMAGES[0]).save(out, "PNG")
+    good = out.getvalue()
+    files = [good, good.replace(b"IDAT", b"\x00DAT"), good[:20], b"BM" + bytes(10), b"GIF89a" + bytes(3)]
+    table = pa.table(
+        {"id": list("abcde"), "guess": [1] * 5, "image": [{"bytes": file, "path": None} for file in files]}
+    )
+    pq.write_table(table, tmp_path / "t.parquet")
+    main(["import", str(tmp_path / "t.parquet"), "--store", str(tmp_path / "store")])
+    assert "4 images cannot be decoded" in capsys.readouterr().out
+    store = sg.connect(tmp_path / "store")
+    assert store.sql("SELECT id FROM examples").fetchall() == [("a",)]
+    assert store.sql("SELECT count(*) FROM t").fetchall() == [(5,)]
 
 
 @pytest.mark.parametrize(
