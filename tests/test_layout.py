@@ -23,7 +23,6 @@ REACHED_BY = {
     "analysis/frames": "analysis/importers/wandb/log/log",
     "analysis/importers/files": "analysis/importers/importing",
     "analysis/importers/names": "analysis/importers/importing",
-    "analysis/importers/opening": "analysis/importers/importing",
     "analysis/importers/progress": "analysis/importers/importing",
     "analysis/importers/roles": "analysis/importers/importing",
     "analysis/importers/rows": "analysis/importers/importing",

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from secondguess.analysis.errors import BadInput, NotFound, listing
+from secondguess.analysis.opening import read_regular
 
+_LONGEST = 1 << 20  # bytes of a question
 _HEADER = re.compile(r"--\s*(?P<key>[a-z]+):\s*(?P<value>.*)")
 _OPTION = re.compile(
     r"--\s*\$(?P<name>[a-z][a-z_]*)\s+(?P<type>int|float|text|date)\s*=\s*(?P<default>'[^']*'|\S+)\s*(?P<help>.*)"
@@ -90,9 +92,16 @@ def find(store: Path, name: str) -> Question:
     if name not in known:
         raise NotFound(f"no question named {name!r}; there are: {listing(known)}")
     try:
-        return read(name, known[name].read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError) as error:
+        return read(name, _text(known[name]))
+    except (OSError, UnicodeDecodeError, NotFound, BadInput) as error:
         raise BadInput(f"question {name!r} cannot be read: {error}") from None
+
+
+def _text(source: Traversable) -> str:
+    """What a question's file says: of the store's folder any name may be found there, a pipe's or a disk's too."""
+    if not isinstance(source, Path):
+        return source.read_text(encoding="utf-8")
+    return read_regular(source, _LONGEST, links=True).decode("utf-8-sig")
 
 
 def read(name: str, text: str) -> Question:

@@ -5,7 +5,7 @@ import binascii
 import hashlib
 from pathlib import Path
 
-from secondguess.analysis.importers.opening import open_regular
+from secondguess.analysis.opening import open_regular
 
 
 def md5_hex(text: str) -> str | None:

@@ -4,14 +4,21 @@ Weighed against Delta Lake, whose log does the same for many writers: after a co
 plain glob would read each row twice.
 """
 
+import errno
 import json
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from secondguess.analysis.errors import Damaged
+from secondguess.analysis.errors import BadInput, Damaged, NotFound
+from secondguess.analysis.opening import read_regular
 from secondguess.analysis.schema import FORMAT_VERSION, is_score, whole_name
+
+_LONGEST = 64 << 20  # bytes; a record of 10,000 merged epochs has 3 MB
+# One half of a character outside the 16-bit plane, as JSON can spell it: alone it is no text, and nothing can show it.
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 
 # What a record says of each epoch, and its type.
 _ENTRY: dict[str, Any] = {
@@ -26,6 +33,16 @@ _ENTRY: dict[str, Any] = {
 }
 # What it may say besides.
 _SETS = ("id_set", "id_truth_set")
+# What run.json may say of a run, and its type.
+_ABOUT: dict[str, Any] = {
+    "name": str,
+    "origin": str,
+    "created": str,
+    "config": dict,
+    "classes": list | None,
+    "provenance": dict | None,
+    "source": dict | None,
+}
 
 
 @dataclass(frozen=True)
@@ -82,10 +99,15 @@ class Epoch:
 def read(path: Path) -> dict[str, Any]:
     """A record's content; raises Damaged where it is not whole or newer than this version can read."""
     try:
-        record = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError, RecursionError) as error:
+        text = read_regular(path, _LONGEST, links=True)
+        record = json.loads(text)
+        if _SURROGATE.search(text):
+            json.dumps(record, ensure_ascii=False).encode()
+    except NotFound:
+        raise FileNotFoundError(errno.ENOENT, "no such record", str(path)) from None
+    except UnicodeEncodeError:
+        raise Damaged(f"record {path} holds what is no Unicode text; restore it from a copy or delete it") from None
+    except (BadInput, ValueError, RecursionError) as error:
         raise Damaged(f"record {path} cannot be read ({error}); restore it from a copy or delete it") from None
     if not isinstance(record, dict) or not isinstance(version := record.get("format"), int):
         raise Damaged(f"record {path} is not one of secondguess; restore it from a copy or delete it")
@@ -99,8 +121,8 @@ def read_about(path: Path) -> dict[str, Any]:
     record = read(path)
     try:
         datetime.fromisoformat(record.get("created", "1970-01-01"))
-        texts = [record.get("name", ""), record.get("origin", ""), *(record.get("classes") or ())]
-        whole = isinstance(record.get("config", {}), dict) and all(isinstance(text, str) for text in texts)
+        typed = all(isinstance(record[key], kind) for key, kind in _ABOUT.items() if key in record)
+        whole = typed and all(isinstance(name, str) for name in record.get("classes") or ())
     except (TypeError, ValueError):
         whole = False
     if not whole:
@@ -112,7 +134,8 @@ def read_end(path: Path) -> dict[str, Any]:
     """What end.json says; raises Damaged where it cannot be what a run ends with."""
     record = read(path)
     metrics = record.get("metrics")
-    if metrics is not None and not (isinstance(metrics, dict) and _is_inside(str(metrics.get("name", "/")))):
+    inside = metrics is None or (isinstance(metrics, dict) and _is_inside(str(metrics.get("name", "/"))))
+    if not inside or not isinstance(record.get("status", ""), str):
         raise Damaged(f"record {path} is not what a run ends with; restore it from a copy or delete it")
     return record
 
@@ -175,6 +198,7 @@ def _is_typed(record: dict[str, Any]) -> bool:
     ]
     return (
         all(isinstance(entry[key], kind) for entry in entries for key, kind in _ENTRY.items())
+        and isinstance(classes, list | None)
         and all(isinstance(entry.get(key), str | None) for entry in entries for key in _SETS)
         and all(isinstance(text, str) for text in texts)
         and numbers == sorted(set(numbers))

@@ -5,10 +5,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotFound, NotWritten, listing
+from secondguess.analysis.opening import read_regular
 from secondguess.analysis.schema import checked_name, decoded, encoded
 from secondguess.analysis.store.disk import put_text
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.tables.view import TableView
+
+_LONGEST = 1 << 20  # bytes of a view
 
 
 def save(store: Path, name: str, view: TableView, *, overwrite: bool = False) -> Path:
@@ -29,13 +32,14 @@ def load(store: Path, name: str) -> TableView:
     """The view of that name; raises NotFound naming those there are, Damaged where its file is none."""
     path = _path(store, name)
     try:
-        fields = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_once)
+        text = read_regular(path, _LONGEST, links=True).decode("utf-8-sig")
+        fields = json.loads(text, object_pairs_hook=_once)
         if not isinstance(fields, dict):
             raise BadInput("it is not an object")
         return TableView.from_dict(fields)
-    except FileNotFoundError:
+    except NotFound:
         raise NotFound(f"no view named {name!r}; the store has: {listing(names(store)) or 'none yet'}") from None
-    except (OSError, ValueError, RecursionError, BadInput) as error:
+    except (ValueError, RecursionError, BadInput) as error:
         raise Damaged(f"{path} is not a saved view: {error}") from None
 
 

@@ -6,12 +6,12 @@ from functools import partial
 from pathlib import Path
 
 from secondguess.analysis.errors import NotFound
-from secondguess.analysis.importers.opening import below, open_regular
 from secondguess.analysis.importers.source import SourceRun, SourceTable, TableRows
 from secondguess.analysis.importers.wandb.media import FolderFiles
 from secondguess.analysis.importers.wandb.staged import TABLE, tables_among
 from secondguess.analysis.importers.wandb.table.table import Memory, TableFiles
 from secondguess.analysis.importers.wandb.table.text import TableText
+from secondguess.analysis.opening import below, open_regular
 
 _OF_A_RUN = re.compile(r"run-([A-Za-z0-9_]+)-(.+?)(?:[:-](v\d+))?")
 _VERSION = re.compile(r"(.+)[:-](v\d+)")

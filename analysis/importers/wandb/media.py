@@ -10,9 +10,9 @@ from typing import Any, NamedTuple, Protocol, TypeVar
 from secondguess.analysis.content import check_pixels
 from secondguess.analysis.errors import BadInput, NotFound, SecondguessError
 from secondguess.analysis.importers import checksums
-from secondguess.analysis.importers.opening import below, checked_name, open_regular, read_regular
 from secondguess.analysis.importers.source import MediaCount
 from secondguess.analysis.importers.wandb.table.types import LOST
+from secondguess.analysis.opening import below, checked_name, open_regular, read_regular
 
 MEDIA_LIMIT = 16 << 20
 _ROW_LIMIT = 64 << 20

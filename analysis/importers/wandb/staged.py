@@ -9,11 +9,11 @@ from typing import Any
 
 from secondguess.analysis.errors import BadInput, NotFound, SecondguessError
 from secondguess.analysis.importers.checksums import is_sha256_of
-from secondguess.analysis.importers.opening import below, open_regular
 from secondguess.analysis.importers.source import TableRows
 from secondguess.analysis.importers.wandb.log.log import Artifact, WandbLog
 from secondguess.analysis.importers.wandb.media import Entry, MediaFiles, StagedFiles, WandbFolders
 from secondguess.analysis.importers.wandb.table.table import Memory, TableFiles
+from secondguess.analysis.opening import below, open_regular
 
 TABLE, JOINED, PARTITIONED = ".table.json", ".joined-table.json", ".partitioned-table.json"
 SIDES = ("table1", "table2")

@@ -11,10 +11,10 @@ from typing import Any
 
 from secondguess.analysis.errors import BadInput, Damaged
 from secondguess.analysis.frames import Frame, check_header, frames
-from secondguess.analysis.importers.opening import open_regular
 from secondguess.analysis.importers.wandb.log import wire
 from secondguess.analysis.importers.wandb.media import Entry, is_staging
 from secondguess.analysis.importers.wandb.unicode import whole_text
+from secondguess.analysis.opening import open_regular
 
 _ARTIFACT = 8
 _RUN_TEXTS = {1: "id", 2: "entity", 3: "project", 6: "group", 7: "job_type", 8: "name", 9: "notes", 12: "sweep"}

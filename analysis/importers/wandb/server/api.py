@@ -19,7 +19,6 @@ from typing import Any
 
 from secondguess.analysis.child import Events, private_pipes
 from secondguess.analysis.errors import BadInput, Damaged, SecondguessError
-from secondguess.analysis.importers.opening import below, checked_name
 from secondguess.analysis.importers.wandb.server.cache import (
     RunFolder,
     md5_hex,
@@ -28,6 +27,7 @@ from secondguess.analysis.importers.wandb.server.cache import (
     same_sha256,
     write_json,
 )
+from secondguess.analysis.opening import below, checked_name
 
 _WATCH_S = 1.0
 _SPARE_BYTES = 64 << 20  # what the SDK may write besides the files themselves

@@ -16,8 +16,8 @@ from typing import Any
 
 from secondguess.analysis.errors import BadInput, Damaged, NotFound
 from secondguess.analysis.importers import checksums
-from secondguess.analysis.importers.opening import below
 from secondguess.analysis.importers.wandb.media import Entry
+from secondguess.analysis.opening import below
 from secondguess.analysis.schema import encoded
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from secondguess.analysis.errors import BadInput, NotFound
-from secondguess.analysis.importers.opening import open_regular
 from secondguess.analysis.importers.wandb.media import MediaFiles
 from secondguess.analysis.importers.wandb.table.types import WandbType
+from secondguess.analysis.opening import open_regular
 
 _LIMIT = 256 << 20
 

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from secondguess.analysis.errors import BadInput, Damaged
-from secondguess.analysis.importers.opening import open_regular
 from secondguess.analysis.importers.wandb.table.types import column_types
+from secondguess.analysis.opening import open_regular
 
 VALUE_LIMIT = 16 << 20
 _PIECE = 1 << 20

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from secondguess.analysis.errors import BadInput, NotFound
-from secondguess.analysis.importers.opening import below, open_regular, read_regular
 from secondguess.analysis.importers.source import MediaCount
 from secondguess.analysis.importers.wandb import media
 from secondguess.analysis.importers.wandb.media import Entry, FolderFiles, MediaCells, StagedFiles, WandbFolders
+from secondguess.analysis.opening import below, open_regular, read_regular
 
 
 def image(kind: str, size: tuple[int, int] = (5, 3), **options: Any) -> bytes:

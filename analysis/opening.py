@@ -26,9 +26,9 @@ def open_regular(path: Path, *, links: bool = False) -> BufferedReader:
     return os.fdopen(_opened(path, links)[0], "rb")
 
 
-def read_regular(path: Path | str, limit: int) -> bytes:
+def read_regular(path: Path | str, limit: int, *, links: bool = False) -> bytes:
     """Read a regular file of at most `limit` bytes; raises as `open_regular`, and BadInput for a longer one."""
-    handle, size = _opened(path, links=False)
+    handle, size = _opened(path, links)
     try:
         if size > limit:
             raise BadInput(f"{path} has {size:,} bytes; at most {limit:,} are read")
