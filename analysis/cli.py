@@ -1,6 +1,7 @@
 """The command line: parse, call, render."""
 
 import io
+import logging
 import sys
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -12,6 +13,7 @@ import click
 from secondguess.analysis.ask import questions
 from secondguess.analysis.ask.questions import Question
 from secondguess.analysis.commands.options import STORE, answering, store_among
+from secondguess.analysis.console import say, told
 from secondguess.analysis.errors import BadInput, MissingExtra, NotFound, SecondguessError
 
 if TYPE_CHECKING:
@@ -122,7 +124,7 @@ def ask(ctx: click.Context, store: Path) -> None:
         known = {name: ask.get_command(ctx, name) for name in ask.list_commands(ctx)}
         width = max(map(len, known))
         for name, command in known.items():
-            click.echo(f"{name:<{width}}  {command.short_help or command.help if command is not None else ''}")
+            say(f"{name:<{width}}  {command.short_help or command.help if command is not None else ''}")
 
 
 @cli.command()
@@ -181,6 +183,7 @@ def _answer(build: "Build", store: Path, **how: Any) -> None:
 
 def main(args: Sequence[str] | None = None) -> None:
     """Run a command; an error a person can mend is one line on stderr and exit code 1."""
+    logging.getLogger("secondguess").addFilter(told)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # names and bars, whatever the environment's encoding
     try:
@@ -190,11 +193,11 @@ def main(args: Sequence[str] | None = None) -> None:
     except click.Abort:
         sys.exit(130)
     except click.ClickException as error:
-        click.echo(f"secondguess: {error.format_message()}", err=True)
+        say(f"secondguess: {error.format_message()}", err=True)
         sys.exit(error.exit_code)
     except SecondguessError as error:
-        click.echo(f"secondguess: {' '.join(str(error).splitlines())}", err=True)
+        say(f"secondguess: {' '.join(str(error).splitlines())}", err=True)
         sys.exit(1)
     except OSError as error:
-        click.echo(f"secondguess: {error}", err=True)
+        say(f"secondguess: {error}", err=True)
         sys.exit(1)

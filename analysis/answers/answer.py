@@ -2,13 +2,12 @@
 
 import datetime
 import math
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-# What a terminal would obey, what turns the reading direction, and what no XML may have.
-_UNSHOWN = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufffe\uffff]")
+from secondguess.analysis.console import spelled_out
+
 _BARS = "▁▂▃▄▅▆▇█"
 _LONGEST_TEXT, _LONGEST_CELL, _LONGEST_LIST = 400, 200, 12
 
@@ -56,11 +55,6 @@ def cell(value: object) -> str:
     if isinstance(value, datetime.datetime):
         return value.isoformat(sep=" ", timespec="seconds")
     return spelled_out(str(value))
-
-
-def spelled_out(text: str) -> str:
-    """A text with its control characters as Python writes them."""
-    return _UNSHOWN.sub(lambda match: repr(match.group())[1:-1], text)
 
 
 def _histogram(value: dict[str, Any]) -> str:

@@ -7,10 +7,11 @@ from typing import Any
 
 import altair as alt
 
-from secondguess.analysis.answers.answer import Answer, spelled_out
+from secondguess.analysis.answers.answer import Answer
 from secondguess.analysis.answers.classes import ordered
 from secondguess.analysis.answers.html import chart_page
 from secondguess.analysis.answers.sides import colours
+from secondguess.analysis.console import spelled_out
 from secondguess.analysis.engine.sqltext import is_value
 from secondguess.analysis.errors import BadInput, MissingExtra
 from secondguess.analysis.schema import WRONG, at_epoch

@@ -13,6 +13,7 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
+from secondguess.analysis.console import spelled_out
 from secondguess.analysis.errors import BadInput, NotFound, listing
 from secondguess.analysis.opening import read_regular
 
@@ -92,9 +93,10 @@ def find(store: Path, name: str) -> Question:
     if name not in known:
         raise NotFound(f"no question named {name!r}; there are: {listing(known)}")
     try:
-        return read(name, _text(known[name]))
+        text = _text(known[name])
     except (OSError, UnicodeDecodeError, NotFound, BadInput) as error:
         raise BadInput(f"question {name!r} cannot be read: {error}") from None
+    return read(name, text)
 
 
 def _text(source: Traversable) -> str:
@@ -123,7 +125,7 @@ def read(name: str, text: str) -> Question:
             rest.append(line)
     return Question(
         name=name,
-        help=comments[0].removeprefix("--").strip(),
+        help=spelled_out(comments[0].removeprefix("--").strip()),
         sql="\n".join([*rest, *lines[len(comments) :]]),
         epochs=_one_of(name, "epochs", header.get("epochs", "last"), ("last", "all")),
         tables=_count(name, header.get("tables", "1..n")),
@@ -170,7 +172,7 @@ def _option(name: str, line: str, taken: set[str]) -> Option:
         raise BadInput(f"question {name!r}: {line!r} is no option; write -- $name int|float|text|date = default  help")
     if match["name"] in taken:
         raise BadInput(f"question {name!r}: an option cannot be called {match['name']!r}, which there is already")
-    option = Option(match["name"], match["type"], None, match["help"])
+    option = Option(match["name"], match["type"], None, spelled_out(match["help"]))
     try:
         return replace(option, default=None if match["default"] == "null" else option.read(match["default"].strip("'")))
     except BadInput as error:

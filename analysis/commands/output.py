@@ -9,6 +9,7 @@ from pathlib import Path
 
 from secondguess.analysis.answers import files
 from secondguess.analysis.answers.answer import Answer
+from secondguess.analysis.console import readable, say
 from secondguess.analysis.engine.duck import Build, Rows, answered, batches, bind, page
 from secondguess.analysis.engine.kinds import kind_of_sql
 from secondguess.analysis.engine.statement import Statement
@@ -70,7 +71,7 @@ def give(build: Build, store: Path, options: OutputOptions) -> None:
         elif form == "table":
             _to_terminal(answer, options, total, statement)
         else:
-            count = files.write_text(answer, form, sys.stdout, spreadsheet=options.spreadsheet)
+            count = files.write_text(answer, form, readable(sys.stdout), spreadsheet=options.spreadsheet)
             if total is not None and total > count:
                 _say(_comment(options) + _part(count, total, statement))
 
@@ -106,7 +107,7 @@ def _tell(statement: Statement, options: OutputOptions, columns: Sequence[str] =
     ):
         notes.append(f"score_0, score_1, … are the scores of: {listing(statement.classes)}")
     if options.show_sql:
-        _say(statement.text + ";")
+        print(statement.text + ";", file=readable(sys.stderr))
     for note in notes:
         _say(_comment(options) + " ".join(note.splitlines()))
     if options.report is not None:
@@ -167,4 +168,4 @@ def _rows(count: int) -> str:
 
 
 def _say(text: str) -> None:
-    print(text, file=sys.stderr)
+    say(text, err=True)

@@ -10,6 +10,7 @@ import click
 
 from secondguess.analysis.commands import output
 from secondguess.analysis.commands.options import STORE, answering
+from secondguess.analysis.console import say
 from secondguess.analysis.tables import saved as views
 from secondguess.analysis.tables import select
 from secondguess.analysis.tables.spelling import spelled
@@ -90,4 +91,4 @@ def save(name: str, store: Path, overwrite: bool, **given: Any) -> None:
     view = spelled(given)
     output.check(partial(select.statement, store=store.absolute(), view=view))
     path = views.save(store.absolute(), name, view, overwrite=overwrite)
-    click.echo(f"saved in {path}")
+    say(f"saved in {path}")

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import click
-
+from secondguess.analysis.console import say
 from secondguess.analysis.content import FileDigests
 from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotFound
 from secondguess.analysis.importers.classes import given_classes
@@ -69,7 +68,7 @@ def bring(source: str, store: Path, options: ImportOptions, epoch_key: str, dry_
         except AlreadyThere as taken:
             if len(runs) == 1:
                 raise
-            click.echo(f"left out: {taken}", err=True)
+            say(f"left out: {taken}", err=True)
 
 
 def _one(run: SourceRun, store: Path, options: ImportOptions, promised: Sequence[str] | None) -> list[str]:
@@ -78,21 +77,21 @@ def _one(run: SourceRun, store: Path, options: ImportOptions, promised: Sequence
     Returns the name that is promised now.
     """
     if not run.tables:
-        click.echo("\n  ".join([f"run {run.name}: no tables", *run.notes]), err=True)
+        say("\n  ".join([f"run {run.name}: no tables", *run.notes]), err=True)
         return []
     with bar(f"look through {run.name}") as progress:
         planned = plan(store, run, options, promised or (), progress)
     if promised is not None:
         with bar(f"read {planned.name}", planned.rows) as progress:
             imported = surveyed(planned, progress)
-        click.echo("\n".join(described(imported)))
+        say("\n".join(described(imported)))
         return [planned.name]
     # What the columns are taken for is said before anything is written.
     for table, roles in dict.fromkeys((table.table, table.roles) for table in planned.promised.tables):
-        click.echo(f"{table}: {roles}", err=True)
+        say(f"{table}: {roles}", err=True)
     with bar(f"import {planned.name}", planned.rows) as progress:
         imported = write(planned, progress)
-    click.echo("\n".join(described(imported)))
+    say("\n".join(described(imported)))
     return []
 
 
@@ -133,7 +132,7 @@ def _sources(source: Path, options: ImportOptions, epoch_key: str) -> Sequence[S
         except Damaged as damage:
             if len(log_files) == 1:
                 raise
-            click.echo(f"left out: {damage}", err=True)
+            say(f"left out: {damage}", err=True)
     return runs
 
 

@@ -4,6 +4,8 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from secondguess.analysis.console import spelled_out
+
 Progress = Callable[[str, int], None]
 """Is told what is being read, and how many rows of it came since it was last told."""
 
@@ -22,5 +24,12 @@ def bar(title: str, rows: int | None = None) -> Iterator[Progress]:
     from rich.progress import Progress as Bar
 
     with Bar(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(title, total=rows or None)
-        yield lambda text, more: progress.update(task, advance=more, description=f"{title}: {text}")
+        task = progress.add_task(_plain(title), total=rows or None)
+        yield lambda text, more: progress.update(task, advance=more, description=_plain(f"{title}: {text}"))
+
+
+def _plain(text: str) -> str:
+    """A text in which rich and the terminal see nothing but text."""
+    from rich.markup import escape
+
+    return escape(spelled_out(text))

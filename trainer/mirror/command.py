@@ -5,6 +5,7 @@ from typing import Literal
 
 import click
 
+from secondguess.analysis.console import say
 from secondguess.analysis.errors import BadInput, SecondguessError
 from secondguess.analysis.schema import STORE_OPTION
 from secondguess.trainer.mirror.mirror import WandbOptions
@@ -42,9 +43,9 @@ def publish(run: str, rows: int | None, mode: Literal["offline", "online"], proj
     published = sending.publish(store.absolute(), run, options)
     report = published.report
     for line in summary(report, published.history_rows):
-        click.echo(line, err=True)
+        say(line, err=True)
     if published.not_noted:
-        click.echo(f"run {run} does not say that it was published: {published.not_noted}", err=True)
+        say(f"run {run} does not say that it was published: {published.not_noted}", err=True)
     if report.mode != mode or report.tables_sent < report.tables_asked or report.history_dropped or report.faults:
         raise SecondguessError(report.faults[0] if report.faults else "W&B did not take all of the run")
 

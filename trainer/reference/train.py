@@ -7,6 +7,7 @@ import torch
 from rich.console import Console
 from rich.progress import Progress
 
+from secondguess.analysis.console import spelled_out
 from secondguess.analysis.errors import NotWritten, SecondguessError, listing
 from secondguess.analysis.schema import DEFAULT_TABLE, at_epoch
 from secondguess.trainer.mirror.mirror import WandbOptions
@@ -59,7 +60,7 @@ def train(settings: Settings) -> list[EpochResult]:
                     _record(recorder, table, number, scores_NxC)
                 except NotWritten as fault:  # a full disk costs the table, not the training
                     lost.append(at_epoch(table.name, number))
-                    console.print(f"lost: {fault}")
+                    console.print(spelled_out(f"lost: {fault}"))
             done.append(EpochResult(number, loss, _wrong(test_set, scores[0]), len(test_set.ids)))
             console.print(f"epoch {number} of {settings.epochs}: {done[-1]}")
     _say_where(recorder, settings.store, console)
