@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from secondguess.analysis.commands.apart import go_apart
 from secondguess.analysis.schema import STORE_OPTION
 
 
@@ -31,6 +32,7 @@ def import_(source: str, store: Path, dry_run: bool, epoch_key: str, **given: An
     downloaded artifact, a .table.json, or a .parquet, .csv or .jsonl file. Columns are recognised by their usual names
     (guess, pred, prediction, …) unless named. A run appears whole or not at all.
     """
+    go_apart(source)
     gc.set_threshold(100_000)  # cells come by the million, and none is in a cycle that would have to be found
     # A quarter of a second of Arrow, which `--help` need not wait for.
     from secondguess.analysis.importers.unseen_pandas import keep_pandas_unseen
