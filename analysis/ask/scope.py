@@ -7,7 +7,7 @@ from pathlib import Path
 from secondguess.analysis.ask.refs import Selection, called
 from secondguess.analysis.engine.kinds import Kind, kind_of
 from secondguess.analysis.engine.sqltext import as_text, identifier, literal, read_parquet
-from secondguess.analysis.errors import BadInput, Damaged
+from secondguess.analysis.errors import BadInput, Damaged, listing
 from secondguess.analysis.schema import WRONG, folded, is_score, read_as, score_column, wrong
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import Run
@@ -36,6 +36,7 @@ class Relation:
 
     columns are the columns' names, each with what it holds: number, text, boolean, date, media, list or other. inline
     says that each use reads the files anew, only what it needs of them: DuckDB gathers in memory what is used twice.
+    notes say what of it a reader could take for something else.
     """
 
     sql: str
@@ -43,6 +44,7 @@ class Relation:
     classes: tuple[str, ...] = ()
     columns: Mapping[str, Kind] = field(default_factory=dict)
     inline: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def ctes(relations: Mapping[str, Relation]) -> str:
@@ -51,6 +53,11 @@ def ctes(relations: Mapping[str, Relation]) -> str:
         f"{identifier(name)} AS {'NOT MATERIALIZED ' if relation.inline else ''}(\n{relation.sql}\n)"
         for name, relation in relations.items()
     )
+
+
+def notes_of(relations: Mapping[str, Relation]) -> tuple[str, ...]:
+    """What is to be said of the relations, each thing once."""
+    return tuple(dict.fromkeys(note for relation in relations.values() for note in relation.notes))
 
 
 def all_files(relations: Mapping[str, Relation]) -> frozenset[Path]:
@@ -103,7 +110,8 @@ def stacked(
     files = frozenset(epoch.file for epoch in epochs)
     added: dict[str, Kind] = {WRONG: "boolean", PLACE: "number"}
     kinds = _kinds(epochs, types) | {name: added[name] for name in more}
-    return Relation("\nUNION ALL\n".join(selects), files, tuple(classes), kinds)
+    notes = _without_classes(epochs, classes)
+    return Relation("\nUNION ALL\n".join(selects), files, tuple(classes), kinds, notes=notes)
 
 
 def run_names(runs: Mapping[str, Run], chosen: Iterable[Selection]) -> RunNames:
@@ -114,6 +122,19 @@ def run_names(runs: Mapping[str, Run], chosen: Iterable[Selection]) -> RunNames:
 def class_order(epochs: Iterable[Epoch], first: Sequence[str] = ()) -> list[str]:
     """The classes behind score_0, score_1, … when these epochs are read together, in order of first appearance."""
     return list(dict.fromkeys([*first, *(name for epoch in epochs for name in _classes(epoch))]))
+
+
+def _without_classes(epochs: Iterable[Epoch], classes: Sequence[str]) -> tuple[str, ...]:
+    """Which of the classes that are read together an epoch with scores does not have."""
+    without: dict[tuple[str, ...], list[str]] = {}
+    for epoch in epochs:
+        known = set(_classes(epoch))
+        if epoch.scores and (missing := tuple(name for name in classes if name not in known)):
+            without.setdefault(missing, []).append(epoch.name)
+    return tuple(
+        f"{listing(names, 3)}: no class {listing(missing, 6)}, so no score of {'it' if len(missing) == 1 else 'them'}"
+        for missing, names in without.items()
+    )
 
 
 def columns_of(epoch: Epoch) -> list[tuple[str, str]]:

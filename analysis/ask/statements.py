@@ -63,7 +63,7 @@ def question(
         parameters=select.parameters,
         values=values,
         files=scope.all_files(relations),
-        notes=tuple(notes),
+        notes=(*notes, *scope.notes_of(relations)),
         classes=scope.shared_classes(relations.values()),
         order=tuple((names[epoch.run, epoch.table], epoch.epoch) for epoch in epochs),
         drawn=asked.drawn,
@@ -89,7 +89,7 @@ def sql(con: duckdb.DuckDBPyConnection, store: Path, text: str, known: Runs | No
         scope=scope.ctes(relations),
         body=select.text,
         files=scope.all_files(relations),
-        notes=tuple(run_notes(runs.values())),
+        notes=(*run_notes(runs.values()), *scope.notes_of(relations)),
         classes=scope.shared_classes(relations.values()),
         passages=(Passage(FREE_SQL, text, length=len(select.text.encode())),),
     )

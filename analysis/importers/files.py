@@ -33,14 +33,17 @@ def _rows(path: Path) -> TableRows:
         if path.suffix.lower() == ".parquet":
             return _parquet(path)
         table = _csv(path) if path.suffix.lower() == ".csv" else pyarrow.json.read_json(path)
+        return _checked(path, table.schema, table.num_rows, _batches_of(table))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise Damaged(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
 
+
+def _batches_of(table: pa.Table) -> Batches:
     def batches(columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
         names = [name for name in table.column_names if columns is None or name in columns]
         return iter(table.select(names).to_batches(_ROWS))
 
-    return _checked(path, table.schema, table.num_rows, batches)
+    return batches
 
 
 def _csv(path: Path) -> pa.Table:

@@ -196,6 +196,9 @@ class MediaCells:
         if self.bytes > self._row_end:
             raise BadInput(f"{path!r} is left out: one row has more than {_ROW_LIMIT:,} bytes of media")
         data = self._files.read(path)
+        size = cell.get("size")
+        if isinstance(size, int) and size != len(data):
+            raise BadInput(f"{path!r} is not the file that the table means: it has {len(data):,} bytes, not {size:,}")
         digest = cell.get("sha256")
         if isinstance(digest, str) and digest and not checksums.is_sha256(data, digest):
             raise BadInput(f"{path!r} is not the file that the table means: its sha256 differs")

@@ -59,6 +59,34 @@ def test_a_class_removed_or_renamed_is_null_where_it_was_not_known(tmp_path):
     ]
 
 
+def test_a_class_that_a_table_has_not_is_said_with_the_answer_in_stacks_joins_and_free_sql(tmp_path, caplog):
+    epochs = {1: [("x", 0, [0.75, 0.25])], 2: [("x", 2, [0.25, 0.25, 0.5])]}
+    record(tmp_path, "a", epochs)
+    record(tmp_path, "b", {1: [("x", 0, [0.25, 0.75])]})
+    store = sg.connect(tmp_path)
+
+    def said(ask):
+        caplog.clear()
+        ask()
+        return [record.getMessage() for record in caplog.records if "no class" in record.getMessage()]
+
+    one = ["a/test_predictions@1: no class 2, so no score of it"]
+    two = ["a/test_predictions@1, b/test_predictions@1: no class 2, so no score of it"]
+    assert said(lambda: store.ask("errors", "a@all")) == one
+    assert said(lambda: store.ask("disagreements", "a@1", "a@2")) == one
+    assert said(lambda: store.table("a@1", "a@2", join="inner")) == one
+    assert said(lambda: store.table("a@1", "a@2", "b@1")) == two
+    assert said(lambda: store.sql("FROM test_predictions")) == two
+    assert said(lambda: store.ask("errors", "a@1", "b@1")) == []
+
+
+def test_classes_in_another_order_are_the_same_classes(tmp_path, caplog):
+    record(tmp_path, "a", {1: [("x", "cat", [0.75, 0.25])]}, classes=["cat", "dog"])
+    record(tmp_path, "b", {1: [("x", "cat", [0.875, 0.125])]}, classes=["dog", "cat"])
+    sg.connect(tmp_path).ask("errors", "a", "b")
+    assert "no class" not in caplog.text
+
+
 def test_guesses_of_unlike_types_are_refused_by_name_and_asked_one_by_one(tmp_path):
     record(tmp_path, "numbers", {1: [("x", 0, [0.75, 0.25])]})
     record(tmp_path, "names", {1: [("x", "cat", [0.75, 0.25])]}, classes=["cat", "dog"])

@@ -371,6 +371,13 @@ def test_a_plain_file_is_read_in_part_or_whole_again_and_again(tmp_path: Path, k
         assert [batch.to_pylist() for batch in rows.batches()] == [table.to_pylist()]
 
 
+def test_a_column_whose_name_is_no_utf_8_is_refused_by_the_file_s_name(tmp_path: Path, capsys) -> None:
+    (tmp_path / "t.csv").write_bytes(b"id,gu\xffess\na,1\n")
+    with pytest.raises(SystemExit):
+        main(["import", str(tmp_path / "t.csv"), "--store", str(tmp_path / "s")])
+    assert capsys.readouterr().err.startswith(f"secondguess: {tmp_path / 't.csv'} cannot be read: 'utf-8' codec can't")
+
+
 def test_the_bar_of_an_import_counts_rows_and_leaves_the_summary_alone(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("id,guess\n" + "".join(f"x{row},1\n" for row in range(25_000)))
     told: list[tuple[str, int]] = []

@@ -131,6 +131,17 @@ def test_a_file_that_is_gone_is_missing_not_refused(folder: Path) -> None:
     assert count.reasons[0] == f"no file {folder}/media/images/gone.png"
 
 
+def test_a_file_of_another_size_than_the_table_says_is_refused(folder: Path) -> None:
+    """Where the table has no digest, its size is all that tells."""
+    size = len(image("PNG"))
+    good = {"_type": "image-file", "path": "media/images/good.png"}
+    found, count = loaded(folder, good | {"size": size}, good | {"size": size + 1}, good | {"size": None})
+    assert [value is not None for value in found] == [True, False, True]
+    assert count.reasons == [
+        f"'media/images/good.png' is not the file that the table means: it has {size} bytes, not {size + 1}"
+    ]
+
+
 def test_a_changed_byte_is_refused(folder: Path) -> None:
     good = bytearray(image("PNG"))
     _, count = loaded(folder, cell("media/images/good.png", bytes(good) + b"x"))
