@@ -58,7 +58,10 @@ class Connection:
         return _settled(partial(self._built, self._asked(question, tables, options)))
 
     def chart(self, question: str, *tables: str, **options: object) -> "alt.Chart":
-        """The chart of a question's answer, as Altair's object; raises SecondguessError, BadInput where it has none."""
+        """The chart of a question's answer, as Altair's object that draws itself without a network.
+
+        Raises SecondguessError, BadInput where the answer has no chart.
+        """
         try:
             from secondguess.analysis.answers import charts
         except ModuleNotFoundError as error:
@@ -69,7 +72,7 @@ class Connection:
         made: alt.Chart | None = charts.chart(answer)
         if made is None:
             raise BadInput(f"{question} has no chart; confusion, errors-by-guess and errors-over-time have one")
-        return made
+        return charts.offline(made)  # type: ignore[no-any-return]  # what it was given
 
     def table(self, *tables: str, **how: object) -> Table:
         """Tables as W&B's table panel shows them: `table("cnn@5", where="wrong", group="guess", sort="-n")`.

@@ -1,6 +1,7 @@
 """A question's answer as a chart: the same in the page, in a notebook and in a file."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -52,7 +53,7 @@ def metric(rows: Sequence[Mapping[str, Any]], names: Sequence[str], axis: str) -
     encoding = {
         "x": alt.X(
             "x:Q",
-            title=_text(axis),
+            title=_title(axis),
             axis=alt.Axis(format=",d", tickMinStep=1, tickCount=6),
             scale=alt.Scale(nice=False),
         ),
@@ -66,6 +67,41 @@ def metric(rows: Sequence[Mapping[str, Any]], names: Sequence[str], axis: str) -
         between = {"y": alt.Y("least:Q", title=None), "y2": alt.Y2("most:Q")}
         layers.insert(0, alt.Chart().mark_area(opacity=0.18).encode(**between, **encoding))
     return _plain(alt.layer(*layers, data=alt.InlineData(values=data)).properties(width=500, height=150))
+
+
+class _Offline:
+    """What is changed of an Altair chart: drawn here it is an SVG, and as HTML a file that needs no network.
+
+    Altair's own HTML fetches its scripts, and puts names into a script as they are.
+    """
+
+    def _repr_mimebundle_(self, *args: Any, **how: Any) -> dict[str, str]:
+        return {"image/svg+xml": svg(self), "text/plain": repr(self)}
+
+    def to_html(self, *args: Any, **how: Any) -> str:
+        """The chart as HTML that needs no network; how Altair would fetch its scripts is left aside."""
+        return _page(self)
+
+    def save(self, fp: Any, format: str | None = None, *args: Any, **how: Any) -> None:
+        """Write the chart to a path or an open file, in any of Altair's formats."""
+        if (format or str(fp).rpartition(".")[2]).lower() != "html":
+            super().save(fp, format, *args, **how)  # type: ignore[misc]
+        elif hasattr(fp, "write"):
+            fp.write(_page(self))
+        else:
+            Path(fp).write_text(_page(self), encoding="utf-8")
+
+
+def offline(made: Any) -> Any:
+    """The Altair chart, which needs no network wherever it is drawn."""
+    kind: Any = type(made)
+    object.__setattr__(made, "__class__", _offline_class(kind))  # its own would make it a property of the chart
+    return made
+
+
+@cache
+def _offline_class(kind: Any) -> Any:
+    return type(kind.__name__, (_Offline, kind), {"__module__": kind.__module__})
 
 
 def svg(made: Any) -> str:
@@ -91,8 +127,14 @@ def write(made: Any, path: Path, suffix: str) -> None:
     elif kind == "svg":
         path.write_text(str(vl_convert.vegalite_to_svg(drawing)), encoding="utf-8")
     else:
-        library: Any = vl_convert.javascript_bundle  # which is typed as if it had to be given a script
-        path.write_text(chart_page(drawing, library()), encoding="utf-8")
+        path.write_text(_page(made), encoding="utf-8")
+
+
+def _page(made: Any) -> str:
+    import vl_convert
+
+    library: Any = vl_convert.javascript_bundle  # which is typed as if it had to be given a script
+    return chart_page(made.to_dict(), library())
 
 
 def _named(record: Mapping[str, Any]) -> str:
@@ -101,6 +143,11 @@ def _named(record: Mapping[str, Any]) -> str:
 
 def _scale(names: Sequence[str]) -> alt.Scale:
     return alt.Scale(domain=list(names), range=colours(len(names)))
+
+
+def _title(value: Any) -> str:
+    """A name as a title: Vega-Lite puts it into an expression, where a backslash before a quote would end its text."""
+    return _text(value).replace("\\", "\N{REVERSE SOLIDUS OPERATOR}")
 
 
 def _text(value: Any) -> str:
@@ -148,7 +195,7 @@ def _matrix(answer: Answer, records: Sequence[Mapping[str, Any]], link: Link | N
     )
     listed = [_text(label) for label in labels]
     # The columns may be called whatever: as the name of a field it would be read as a path with a type.
-    titles = {"down": _text(down), "across": _text(across), "count": _text(count)}
+    titles = {"down": _title(down), "across": _title(across), "count": _title(count)}
     encoding = {
         "x": alt.X("across:N", title=titles["across"], sort=listed, axis=alt.Axis(labelAngle=0, orient="top")),
         "y": alt.Y("down:N", title=titles["down"], sort=listed),
@@ -180,11 +227,11 @@ def _bars(answer: Answer, records: Sequence[Mapping[str, Any]], link: Link | Non
     )
     labels = ordered((record[key] for record in records), answer.classes)
     encoding = {
-        "x": alt.X("key:N", title=_text(key), sort=[_text(label) for label in labels], axis=alt.Axis(labelAngle=0)),
+        "x": alt.X("key:N", title=_title(key), sort=[_text(label) for label in labels], axis=alt.Axis(labelAngle=0)),
         "y": alt.Y("errors:Q"),
         "xOffset": alt.XOffset("table:N", sort=names),
         "color": alt.Color("table:N", scale=_scale(names), sort=names, title=None),
-        "tooltip": ["table:N", alt.Tooltip("key:N", title=_text(key)), "errors:Q"],
+        "tooltip": ["table:N", alt.Tooltip("key:N", title=_title(key)), "errors:Q"],
     }
     if linked:
         encoding["href"] = alt.Href("href:N")

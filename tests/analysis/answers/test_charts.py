@@ -187,3 +187,15 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"\.svg, \.png or \.html"):
         charts.write(lines(), tmp_path / "errors.pdf", ".pdf")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", ['a\\"b', "a\\'b", "a\\", '\\\\"-1-"', '"', "'", "`${1}`"])
+def test_a_column_of_any_name_has_a_chart(name: str) -> None:
+    """Vega-Lite puts a title into an expression of Vega's, where a backslash must not end its text."""
+    rows = [("cnn", 1, "x", "y", 2), ("cnn", 1, "y", "y", 3)]
+    made = chart(("matrix", (name, "other", "rows")), ["run", "epoch", name, "other", "rows"], rows, [("cnn", 1)])
+    assert "<svg" in charts.svg(made)
+    made = chart(
+        ("beside", (name,)), ["run", "epoch", name, "errors"], [row[:3] + row[4:] for row in rows], [("cnn", 1)]
+    )
+    assert "<svg" in charts.svg(made)

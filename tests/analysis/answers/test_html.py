@@ -4,14 +4,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pytest
 from page import browser
 from recording import record
 
 import secondguess as sg
+from secondguess.analysis.answers import charts
 from secondguess.analysis.answers import html as answers_html
+from secondguess.analysis.ask.statements import sql
 from secondguess.analysis.cli import main
 from secondguess.analysis.notebook import html
+from secondguess.analysis.tables import saved
+from secondguess.analysis.tables.view import TableView
+from secondguess.trainer.recorder import Recorder
 
 __all__ = ["browser"]  # a fixture
 
@@ -33,11 +39,11 @@ HOSTILE = [
 ]
 RUNS = [f"{place} {name.replace('/', '|')}" for place, name in enumerate([HOSTILE[2], HOSTILE[3]])]
 # Charts of questions that the store brings, with a value, a column and a name in them that are hostile.
-COLUMN = HOSTILE[2].replace('"', "").replace(" ", "")
+COLUMN = (HOSTILE[2] + HOSTILE[9].replace('"', "'")).replace('"', "").replace(" ", "")
 QUESTIONS = {
     "squares": "-- Hostile\n-- drawn: matrix image guess rows\n"
     "SELECT run, epoch, truth || '' AS image, guess, count(*) AS rows FROM predictions GROUP BY ALL",
-    "bars": f"-- Hostile\n-- drawn: beside {COLUMN}\n"
+    "bars": f"-- {HOSTILE[0]}\n-- drawn: beside {COLUMN}\n"
     f'SELECT run, epoch, id AS "{COLUMN}", count(*) AS errors FROM predictions GROUP BY ALL',
 }
 
@@ -52,6 +58,10 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
         columns = dict.fromkeys([*(text for text in HOSTILE if text.isprintable()), "note"], HOSTILE)
         content = dict(zip(ids, HOSTILE, strict=True))
         record(path, run, {1: rows, 2: rows}, classes=HOSTILE, columns=columns, content=content)
+    with Recorder(path, run="told", config=dict(zip(HOSTILE, HOSTILE[::-1], strict=True))) as recorder:
+        for name in HOSTILE:
+            recorder.log(**{name: 0.5})
+            recorder.log(**{name: 1})
     (path / "questions").mkdir()
     for name, text in QUESTIONS.items():
         (path / "questions" / f"{name}.sql").write_text(text)
@@ -107,10 +117,47 @@ def notebook(path: Path, drawn: str) -> Path:
     return path
 
 
+@pytest.mark.parametrize(("question", "epoch"), ASKED)
+def test_no_name_runs_in_a_chart_in_a_notebook(
+    tab: Any, store: Path, tmp_path: Path, question: str, epoch: str
+) -> None:
+    """As a notebook shows it, as it saves itself, and as a reader's own change of it."""
+    made = sg.connect(store).chart(question, *(f"{run}@{epoch}" for run in RUNS))
+    (shown, _) = made._repr_mimebundle_().items()
+    assert shown[0] == "image/svg+xml"
+    assert opened(tab, notebook(tmp_path / "notebook.html", shown[1])) == []
+    charts.write(made, tmp_path / "written.html", ".html")
+    assert made.to_html() == (tmp_path / "written.html").read_text(encoding="utf-8")
+    made.properties(title=HOSTILE[0]).save(tmp_path / "saved.html")
+    assert opened(tab, tmp_path / "saved.html") == []
+
+
 @pytest.mark.parametrize("question", ["errors-by-guess", "errors", "bars"])
 def test_no_name_runs_in_an_answer_in_a_notebook(tab: Any, store: Path, tmp_path: Path, question: str) -> None:
     asked = (question, *(f"{run}@2" for run in RUNS))
     drawn = html(sg.connect(store).statement(*asked), sg.connect(store).ask(*asked))
+    assert opened(tab, notebook(tmp_path / "notebook.html", drawn)) == []
+
+
+@pytest.mark.parametrize("select", ["SELECT * FROM metrics", "SELECT run, config FROM runs"])
+def test_no_metric_and_no_config_runs_in_a_notebook(tab: Any, store: Path, tmp_path: Path, select: str) -> None:
+    with duckdb.connect() as con:
+        statement = sql(con, store, select)
+    drawn = html(statement, sg.connect(store).sql(select))
+    assert opened(tab, notebook(tmp_path / "notebook.html", drawn)) == []
+
+
+def test_no_name_runs_in_the_chart_of_a_metric(tab: Any, tmp_path: Path) -> None:
+    rows = [{"run": name, "x": x, "value": x / 2, "least": 0, "most": x} for name in HOSTILE for x in (1, 2, 3)]
+    for axis in HOSTILE:
+        made = charts.metric(rows, HOSTILE, axis)
+        assert opened(tab, notebook(tmp_path / "metric.html", charts.svg(made))) == []
+
+
+def test_no_name_of_a_view_runs_in_its_table(tab: Any, store: Path, tmp_path: Path) -> None:
+    name = HOSTILE[2].replace("/", "|")
+    saved.save(store, name, TableView((f"{RUNS[0]}@2",), group=("guess",)))
+    drawn = sg.connect(store).table(saved=name)._repr_html_()
     assert opened(tab, notebook(tmp_path / "notebook.html", drawn)) == []
 
 
