@@ -67,10 +67,29 @@ def _parquet(path: Path) -> TableRows:
 
 
 def _checked(path: Path, schema: pa.Schema, rows: int, batches: Batches) -> TableRows:
+    """The rows, whose texts and names are UTF-8: Arrow's readers of JSON and Parquet let other bytes through."""
+    for field in schema:
+        _decode_names(field)
+
+    def valid(columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
+        for batch in batches(columns):
+            try:
+                batch.validate(full=True)
+            except pa.ArrowInvalid as error:
+                raise Damaged(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+            yield batch
+
     low = list(map(folded, schema.names))
     if twice := {name for name in low if low.count(name) > 1}:
         raise BadInput(f"{path} has the column {min(twice)!r} more than once; rename one")
-    return TableRows(schema=schema, rows=rows, batches=batches)
+    return TableRows(schema=schema, rows=rows, batches=valid)
+
+
+def _decode_names(field: pa.Field) -> None:
+    """Raise UnicodeDecodeError where the field or one within it has a name that is not UTF-8."""
+    _ = field.name
+    for inner in range(field.type.num_fields):
+        _decode_names(field.type.field(inner))
 
 
 def _with_images(schema: pa.Schema) -> pa.Schema:

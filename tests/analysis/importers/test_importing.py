@@ -371,11 +371,31 @@ def test_a_plain_file_is_read_in_part_or_whole_again_and_again(tmp_path: Path, k
         assert [batch.to_pylist() for batch in rows.batches()] == [table.to_pylist()]
 
 
-def test_a_column_whose_name_is_no_utf_8_is_refused_by_the_file_s_name(tmp_path: Path, capsys) -> None:
-    (tmp_path / "t.csv").write_bytes(b"id,gu\xffess\na,1\n")
+@pytest.mark.parametrize(
+    ("name", "data"),
+    [
+        ("t.csv", b"id,gu\xffess\na,1\n"),
+        ("t.jsonl", b'{"id": "a", "gu\xffess": 1}'),
+        ("t.jsonl", b'{"id": "a", "guess": 1, "o": {"b\xff": 1}}'),
+        ("t.jsonl", b'{"id": "a\xff", "guess": 1}'),
+        ("t.jsonl", b'{"id": "a", "guess": 1, "o": [["\xff"]]}'),
+    ],
+)
+def test_what_is_no_utf_8_is_refused_by_the_file_s_name(tmp_path: Path, capsys, name: str, data: bytes) -> None:
+    (tmp_path / name).write_bytes(data)
     with pytest.raises(SystemExit):
-        main(["import", str(tmp_path / "t.csv"), "--store", str(tmp_path / "s")])
-    assert capsys.readouterr().err.startswith(f"secondguess: {tmp_path / 't.csv'} cannot be read: 'utf-8' codec can't")
+        main(["import", str(tmp_path / name), "--store", str(tmp_path / "s")])
+    told = capsys.readouterr().err.splitlines()[-1]
+    assert told.startswith(f"secondguess: {tmp_path / name} cannot be read: ")
+    assert "UTF" in told or "utf-8" in told
+
+
+def test_parquet_whose_text_is_no_utf_8_is_refused_by_its_name(tmp_path: Path, capsys) -> None:
+    wrong = pa.array([b"a\xff", b"b"], pa.binary()).view(pa.string())
+    pq.write_table(pa.table({"id": wrong, "guess": [1, 2]}), tmp_path / "t.parquet")
+    with pytest.raises(SystemExit):
+        main(["import", str(tmp_path / "t.parquet"), "--store", str(tmp_path / "s")])
+    assert "t.parquet cannot be read: " in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_the_bar_of_an_import_counts_rows_and_leaves_the_summary_alone(tmp_path: Path) -> None:
