@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
+from secondguess.analysis.engine.exact import exact, inexact
 from secondguess.analysis.engine.passages import Passage, fault_in, moved
 from secondguess.analysis.engine.sqltext import literal, pattern
 from secondguess.analysis.engine.statement import Statement
@@ -30,6 +31,7 @@ _CONFIG = {
 }
 
 _LOOKS = 3
+_AT_ONCE = 1_000
 # Of a file that is gone DuckDB asks whether it is a folder, which a locked connection must not know.
 _GONE = (duckdb.IOException, duckdb.PermissionException)
 _EXPLAIN = "EXPLAIN "
@@ -47,20 +49,28 @@ class Rows:
     rows: Iterator[tuple[Any, ...]]
 
 
-def rows(con: duckdb.DuckDBPyConnection, statement: Statement) -> Rows:
-    """Start a statement and wait for its first rows, so that what is wrong with it is known before any is given."""
+def rows(con: duckdb.DuckDBPyConnection, statement: Statement, at_once: int = _AT_ONCE) -> Rows:
+    """Start a statement and wait for its first rows, so that what is wrong with it is known before any is given.
+
+    at_once is how many are fetched together. Values that Python has no like of are text: `exact`.
+    """
     con.execute(statement.sql, statement.bound)
     described = con.description or []
-    first = con.fetchmany(1000)
+    names, types = [column[0] for column in described], [str(column[1]) for column in described]
+    if inexact(types):
+        told = exact(statement.sql, names, [column[1] for column in described])
+        if told is not None:
+            con.execute(told, statement.bound)
+    first = con.fetchmany(at_once)
     return Rows(
-        columns=[column[0] for column in described],
-        types=[str(column[1]) for column in described],
-        rows=chain(first, _more(con) if first else ()),
+        columns=names,
+        types=types,
+        rows=chain(first, _more(con, at_once) if first else ()),
     )
 
 
-def _more(con: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
-    while batch := con.fetchmany(1000):
+def _more(con: duckdb.DuckDBPyConnection, at_once: int) -> Iterator[tuple[Any, ...]]:
+    while batch := con.fetchmany(at_once):
         yield from batch
 
 

@@ -265,6 +265,12 @@ def test_a_number_that_json_has_not_is_text(server: Server) -> None:
     assert (found["rows"][0]["big"], found["rows"][0]["nan"]) == ("9007199254740993", "nan")
 
 
+def test_what_python_has_no_like_of_is_text_on_the_page_and_in_its_twin(server: Server) -> None:
+    text = "SELECT DATE 'infinity' AS day, INTERVAL '14 months' AS span"
+    assert server.post("/sql.json", {"sql": text}).data["rows"] == [{"day": "infinity", "span": "1 year 2 months"}]
+    assert "1 year 2 months" in server.sql(text).text
+
+
 def test_classes_are_named_as_they_were_recorded(server: Server) -> None:
     found = panel(server, "cnn@3", group="truth", columns="truth", sort="truth")
     assert [row["truth"] for row in found["rows"]] == sorted(CLASSES)
