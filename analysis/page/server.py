@@ -8,12 +8,14 @@ import tempfile
 import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 import uvicorn
 
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.page.app import application
+from secondguess.analysis.page.connections import prepare
 from secondguess.analysis.page.gate import OPEN, Keys
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -47,7 +49,8 @@ def serve(store: Path, address: tuple[str, int], *, browser: bool, seconds: floa
     click.echo(f"secondguess shows {store.name}/ at\n\n  {url}\n\nStop with Ctrl-C.")
     sys.stdout.flush()
     app = application(store, keys, port, hosts=others, seconds=seconds, memory=memory)
-    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, date_header=False)
+    quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "date_header": False}
+    config = uvicorn.Config(app, **quiet, **prepare())
     with contextlib.ExitStack() as opened:
         if browser:
             webbrowser.open(opened.enter_context(_leading(url)).as_uri())
