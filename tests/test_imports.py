@@ -66,6 +66,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "analysis.page": {
+        "analysis.content",
         "analysis.answers",
         "analysis.tables",
         "analysis.ask",

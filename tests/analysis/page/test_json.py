@@ -229,7 +229,7 @@ def test_a_text_in_the_address_is_not_run(server: Server) -> None:
 
 def test_a_statement_that_is_sent(server: Server) -> None:
     answer = server.post("/sql.json", {"sql": "SELECT 4200 + 42 AS n"})
-    assert (answer.status, answer.data) == (200, {"columns": ["n"], "rows": [{"n": 4242}], "more": False})
+    assert (answer.status, answer.data) == (200, {"columns": ["n"], "rows": [{"n": 4242}], "more": False, "notes": []})
 
 
 @pytest.mark.parametrize(
