@@ -21,7 +21,6 @@ REACHED_BY = {
     "analysis/engine/passages": "analysis/page/pages/faults",
     "analysis/errors": "analysis/cli",
     "analysis/frames": "analysis/importers/wandb/log/log",
-    "analysis/importers/files": "analysis/importers/importing",
     "analysis/importers/names": "analysis/importers/importing",
     "analysis/importers/opening": "analysis/importers/importing",
     "analysis/importers/progress": "analysis/importers/importing",
