@@ -58,7 +58,6 @@ REACHED_BY = {
     "analysis/page/pages/runs": "analysis/page/json",
     "analysis/page/pages/sql": "analysis/page/json",
     "analysis/page/pages/table": "analysis/page/json",
-    "analysis/page/pool": "analysis/page/worker",
     "analysis/page/server": "analysis/page/gate",
     "analysis/page/site": "analysis/page/gate",
     "analysis/page/urls": "analysis/page/json",

@@ -117,6 +117,7 @@ class Workers:
     def _next(self) -> None:
         """Give the free processes to those whose turn it is."""
         while self._free:
+            self._waiting = [turn for turn in self._waiting if not turn.worker.cancelled()]
             turn = next((turn for turn in self._waiting if turn.visit not in self._served), None)
             if turn is None:
                 return
@@ -160,6 +161,9 @@ class Workers:
         worker = await self._turn(visit)
         whole = False
         try:
+            if gone is not None and await gone():
+                whole = True
+                raise Gone("nobody waits for the answer")
             while not worker.process.is_alive():  # killed while nobody asked it anything
                 worker = self._anew(worker)
             answer = await self._answer(worker, asked, gone)

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import click
+import duckdb
 import uvicorn
 
+from secondguess.analysis.engine.duck import fresh
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.page.app import application
 from secondguess.analysis.page.connections import prepare
@@ -24,6 +26,10 @@ _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 def serve(store: Path, address: tuple[str, int], *, browser: bool, seconds: float, memory: str) -> None:
     """Serve the page of a store at (host, port) until Ctrl-C; port 0 is one that is free. Raises BadInput."""
     host, port = address
+    try:
+        fresh(memory).close()
+    except duckdb.Error:
+        raise BadInput(f"--memory is {memory!r}, not an amount such as 500MB or 2GB") from None
     keys = Keys()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Only a socket that says it is TCP sends an answer's body at once, not when its head was acknowledged: 40 ms later.
