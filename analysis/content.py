@@ -80,11 +80,11 @@ def claimed(data: bytes) -> tuple[int, int] | None:
 
 
 def too_large(data: bytes) -> str | None:
-    """The size of an image that claims more pixels than are taken, as a person reads it; None for all else."""
+    """The size that an image claims, as a person reads it, where it is more than is taken; None for all else."""
     size = claimed(data) if sniffed(data) is not None else None
     if size is None or size[0] * size[1] <= PIXEL_LIMIT:
         return None
-    return f"{size[0]:,} x {size[1]:,} pixels, more than {PIXEL_LIMIT:,}"
+    return f"{size[0]:,} x {size[1]:,} pixels"
 
 
 def _size(data: bytes) -> tuple[int, int]:
