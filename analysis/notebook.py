@@ -12,7 +12,8 @@ import duckdb
 
 from secondguess.analysis.answers.answer import Answer, Row
 from secondguess.analysis.answers.classes import COUNTED_ROWS, by_class, whole
-from secondguess.analysis.engine.exact import inexact, items
+from secondguess.analysis.engine.exact import items
+from secondguess.analysis.engine.kinds import inexact
 from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import MissingExtra

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
-from secondguess.analysis.engine.exact import exact, inexact
+from secondguess.analysis.engine.kinds import inexact
 from secondguess.analysis.engine.passages import Passage, fault_in, moved
 from secondguess.analysis.engine.sqltext import literal, pattern
 from secondguess.analysis.engine.statement import Statement
@@ -62,6 +62,8 @@ def rows(con: duckdb.DuckDBPyConnection, statement: Statement, at_once: Callable
     described = con.description or []
     names, types = [column[0] for column in described], [str(column[1]) for column in described]
     if inexact(types):
+        from secondguess.analysis.engine.exact import exact  # few answers need it
+
         told = exact(statement.sql, names, [column[1] for column in described])
         if told is not None:
             con.execute(told, statement.bound)

@@ -4,7 +4,7 @@ DuckDB gives an infinite date as the last that Python knows, a month as 30 days,
 one of the two types of a UNION, which comes out as itself.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from secondguess.analysis.engine.sqltext import identifier, literal
@@ -21,12 +21,6 @@ _WHEN = {
     "TIME_NS": _FINER.format("{0}", "TIME", "TIME_NS"),
     "INTERVAL": _MONTHS,
 }
-_MAY_BE = ("DATE", "TIME", "INTERVAL")
-
-
-def inexact(types: Iterable[str]) -> bool:
-    """Whether columns of these types may have values that Python has no like of."""
-    return any(word in kind for kind in types for word in _MAY_BE)
 
 
 def items(columns: Sequence[str], names: Sequence[str], types: Sequence[Any]) -> str | None:
