@@ -82,6 +82,14 @@ def claimed(data: bytes) -> tuple[int, int] | None:
         return None
 
 
+def too_large(data: bytes) -> str | None:
+    """The size that an image claims, as a person reads it, where it is more than is taken; None for all else."""
+    size = claimed(data) if sniffed(data) is not None else None
+    if size is None or size[0] * size[1] <= PIXEL_LIMIT:
+        return None
+    return f"{size[0]:,} x {size[1]:,} pixels"
+
+
 def _size(data: bytes) -> tuple[int, int]:
     """Width and height as imagesize reads them, negative where it cannot."""
     import imagesize

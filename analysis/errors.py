@@ -45,6 +45,10 @@ class Refused(SecondguessError):
     """SQL that would do more than read the store."""
 
 
+class OutOfMemory(SecondguessError):
+    """A question that takes more memory than it may."""
+
+
 class Damaged(SecondguessError):
     """A file of the store that cannot be trusted or read."""
 

@@ -12,6 +12,9 @@ import duckdb
 
 from secondguess.analysis.answers.answer import Answer, Row
 from secondguess.analysis.answers.classes import COUNTED_ROWS, by_class, whole
+from secondguess.analysis.engine.exact import items
+from secondguess.analysis.engine.kinds import inexact
+from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import MissingExtra
 from secondguess.analysis.tables.select import Usual
@@ -121,6 +124,10 @@ def html(statement: Statement, relation: duckdb.DuckDBPyRelation) -> str:
 def _first(statement: Statement, relation: duckdb.DuckDBPyRelation) -> Sequence[Row]:
     """The first rows and one more; of what is drawn by its classes, in their order, unless there are too many."""
     answer = Answer(relation.columns, (), (), statement.drawn, statement.order, statement.classes)
+    if inexact(map(str, relation.types)):
+        columns = [identifier(name) for name in relation.columns]
+        told = items(columns, relation.columns, relation.types)
+        relation = relation.project(told) if told is not None else relation
     if whole(answer):
         rows = relation.limit(COUNTED_ROWS + 1).fetchall()
         return by_class(answer, rows) if len(rows) <= COUNTED_ROWS else rows

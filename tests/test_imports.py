@@ -79,6 +79,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "analysis.page": {
+        "analysis.content",
         "analysis.answers",
         "analysis.tables",
         "analysis.ask",

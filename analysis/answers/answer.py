@@ -10,8 +10,40 @@ from secondguess.analysis.console import spelled_out
 
 _BARS = "▁▂▃▄▅▆▇█"
 _LONGEST_TEXT, _LONGEST_CELL, _LONGEST_LIST = 400, 200, 12
+# Beside the empty bytes of an image that an answer has not: why.
+LEFT_OUT = "left out"
 
 Row = tuple[Any, ...]
+
+
+class Cut:
+    """The beginning of a value that is longer than an answer holds; said is how much of how much it is."""
+
+    said = ""
+
+
+class CutText(Cut, str):
+    """The beginning of a text."""
+
+
+class CutBytes(Cut, bytes):
+    """The beginning of bytes."""
+
+
+class CutList(Cut, list[Any]):
+    """The first values of a list."""
+
+
+class CutMap(Cut, dict[Any, Any]):
+    """The first entries of a map."""
+
+
+def is_cut(value: object) -> bool:
+    """Whether a value, or one in it, is the beginning of a longer one."""
+    if isinstance(value, Cut):
+        return True
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return any(map(is_cut, parts))
 
 
 @dataclass(frozen=True)
@@ -49,6 +81,8 @@ def cell(value: object) -> str:
             return summed(value)
         if isinstance(value.get("bytes"), bytes):
             return f"<image, {len(value['bytes']):,} bytes>"
+        if LEFT_OUT in value:
+            return f"<{value[LEFT_OUT]}>"
         return ", ".join(f"{cell(key)}: {cell(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
         return ", ".join(cell(item) for item in value)
@@ -96,4 +130,5 @@ def brief(value: object) -> str:
 def text(value: object) -> str:
     """A value as text, not longer than a cell of the page bears."""
     shown = cell(value)
-    return shown if len(shown) <= _LONGEST_CELL else f"{shown[: _LONGEST_CELL - 1]}…"
+    short = shown if len(shown) <= _LONGEST_CELL else f"{shown[: _LONGEST_CELL - 1]}…"
+    return f"{short} ({value.said})" if isinstance(value, Cut) else short

@@ -5,12 +5,13 @@ import math
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
+from secondguess.analysis.answers.answer import LEFT_OUT, is_cut, text
 from secondguess.analysis.answers.answer import cell as plain
-from secondguess.analysis.answers.answer import text
 from secondguess.analysis.answers.columns import PageColumn
-from secondguess.analysis.content import sniffed
+from secondguess.analysis.content import sniffed, too_large
 from secondguess.analysis.schema import is_wrong
 
 _BAR, _LINE = 44, 12  # pixels: a full score, a table's line in a joined cell
@@ -62,20 +63,24 @@ class Images:
     def __init__(self) -> None:
         self._kept: OrderedDict[str, tuple[str, bytes]] = OrderedDict()
         self._bytes = 0
+        self._lock = Lock()
 
     def keep(self, data: bytes) -> str | None:
-        """The key under which the image is served; None for what is no image that a page shows."""
+        """The key under which the image is served; None for what is no image that a page shows, or one too large."""
         kind = sniffed(data)
         if kind is None or kind == "image/bmp":
             return None
         key = hashlib.sha256(data).hexdigest()[:32]
-        if key not in self._kept:
-            self._bytes += len(data)
-        self._kept[key] = (kind, data)
-        self._kept.move_to_end(key)
-        while self._bytes > _MOST_BYTES and len(self._kept) > 1:
-            _, (_, old) = self._kept.popitem(last=False)
-            self._bytes -= len(old)
+        with self._lock:  # pages are drawn in threads
+            if key not in self._kept:
+                if too_large(data):
+                    return None
+                self._bytes += len(data)
+            self._kept[key] = (kind, data)
+            self._kept.move_to_end(key)
+            while self._bytes > _MOST_BYTES and len(self._kept) > 1:
+                _, (_, old) = self._kept.popitem(last=False)
+                self._bytes -= len(old)
         return key
 
     def get(self, key: str) -> tuple[str, bytes] | None:
@@ -119,7 +124,9 @@ def _row(
             continue
         sides = _told(column, values, absent)
         one = values[0] if len(values) == 1 else None
-        name = names[column.places[0]] if len(values) == 1 and column.places[0] is not None else ""
+        place = column.places[0]
+        # A filter on the beginning of a value would keep no row.
+        name = names[place] if len(values) == 1 and place is not None and not is_cut(one) else ""
         told = [values[side] for side in sides]
         cells.append(
             Cell(
@@ -227,11 +234,25 @@ def number(value: Any) -> str | None:
     return plain(float(value)).replace("-", "−") if _finite(value) else str(value)
 
 
-def _pictures(value: Any, images: Images) -> tuple[str | None, ...]:
-    """The keys of the images in a cell: of one, or of a group's first ones."""
-    items = value if isinstance(value, list) else [value]
-    data = [item.get("bytes") if isinstance(item, dict) else None for item in items]
-    return tuple(images.keep(each) if isinstance(each, bytes) else None for each in data)
+@dataclass(frozen=True)
+class Picture:
+    """An image: the key under which it is served, or where it has none, what is said instead."""
+
+    key: str | None
+    said: str = "no image"
+
+
+def _pictures(value: Any, images: Images) -> tuple[Picture, ...]:
+    """The images in a cell: one, or a group's first ones."""
+    return tuple(_picture(item, images) for item in (value if isinstance(value, list) else [value]))
+
+
+def _picture(item: Any, images: Images) -> Picture:
+    data = item.get("bytes") if isinstance(item, dict) else None
+    if not isinstance(data, bytes):
+        return Picture(None, item[LEFT_OUT]) if isinstance(item, dict) and LEFT_OUT in item else Picture(None)
+    key = images.keep(data)
+    return Picture(key, "no image" if key is not None else too_large(data) or "no image")
 
 
 def _bins(value: Any) -> dict[str, Any] | None:

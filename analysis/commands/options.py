@@ -53,6 +53,12 @@ def answering(*, rows: bool = True) -> Callable[[Callable[..., Any]], Callable[.
             help="In CSV: put ' before texts that begin with = + - @, a tab or a line break: a spreadsheet's formulas.",
         ),
         click.option(
+            "--seconds",
+            type=click.FloatRange(min=0.1),
+            metavar="N",
+            help="Stop after N seconds, with nothing half-written to FILE [default: no limit].",
+        ),
+        click.option(
             "--show-sql", is_flag=True, help="Print the complete SQL on stderr; it runs in any DuckDB session."
         ),
     ]

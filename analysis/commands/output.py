@@ -21,7 +21,7 @@ from secondguess.analysis.schema import is_score, own_name
 class OutputOptions:
     """How to give an answer: form is table, json, csv, markdown or None; rows the most a table draws.
 
-    spreadsheet is for csv: no text in it is a formula to a spreadsheet.
+    spreadsheet is for csv: no text in it is a formula to a spreadsheet. seconds is how long it may take.
 
     report is a file for what joins did, as JSON; chart one for the answer's chart, .svg, .png or .html.
     """
@@ -33,10 +33,21 @@ class OutputOptions:
     report: Path | None = None
     chart: Path | None = None
     spreadsheet: bool = False
+    seconds: float | None = None
 
 
 def give(build: Build, store: Path, options: OutputOptions) -> None:
     """Answer on stdout, or in a file; the SQL, notes and what was left out go to stderr. Raises SecondguessError."""
+    if options.seconds is None:
+        _give(build, store, options)
+        return
+    from secondguess.analysis.commands.time_limit import within
+
+    with within(options.seconds, build) as watched:
+        _give(watched, store, options)
+
+
+def _give(build: Build, store: Path, options: OutputOptions) -> None:
     form = files.format_of(options.file, options.form) if options.file is not None else options.form or "table"
     if form == "parquet" and options.file is None:
         raise BadInput("Parquet is no text; name a file for it, as in -o answer.parquet")

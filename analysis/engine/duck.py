@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
+from secondguess.analysis.engine.kinds import inexact
 from secondguess.analysis.engine.passages import Passage, fault_in, moved
 from secondguess.analysis.engine.sqltext import literal, pattern
 from secondguess.analysis.engine.statement import Statement
-from secondguess.analysis.errors import Damaged, Refused, SecondguessError
+from secondguess.analysis.errors import Damaged, OutOfMemory, Refused, SecondguessError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -47,20 +48,36 @@ class Rows:
     rows: Iterator[tuple[Any, ...]]
 
 
-def rows(con: duckdb.DuckDBPyConnection, statement: Statement) -> Rows:
-    """Start a statement and wait for its first rows, so that what is wrong with it is known before any is given."""
+def _at_once(columns: int) -> int:
+    return 1_000
+
+
+def rows(con: duckdb.DuckDBPyConnection, statement: Statement, at_once: Callable[[int], int] = _at_once) -> Rows:
+    """Start a statement and wait for its first rows, so that what is wrong with it is known before any is given.
+
+    at_once says of how many columns how many rows are fetched together. Values that Python has no like of are text:
+    `exact`.
+    """
     con.execute(statement.sql, statement.bound)
     described = con.description or []
-    first = con.fetchmany(1000)
+    names, types = [column[0] for column in described], [str(column[1]) for column in described]
+    if inexact(types):
+        from secondguess.analysis.engine.exact import exact  # few answers need it
+
+        told = exact(statement.sql, names, [column[1] for column in described])
+        if told is not None:
+            con.execute(told, statement.bound)
+    count = at_once(len(names))
+    first = con.fetchmany(count)
     return Rows(
-        columns=[column[0] for column in described],
-        types=[str(column[1]) for column in described],
-        rows=chain(first, _more(con) if first else ()),
+        columns=names,
+        types=types,
+        rows=chain(first, _more(con, count) if first else ()),
     )
 
 
-def _more(con: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
-    while batch := con.fetchmany(1000):
+def _more(con: duckdb.DuckDBPyConnection, count: int) -> Iterator[tuple[Any, ...]]:
+    while batch := con.fetchmany(count):
         yield from batch
 
 
@@ -71,13 +88,22 @@ def page(con: duckdb.DuckDBPyConnection, statement: Statement) -> tuple[Rows, in
         return rows(con, statement), None
     result = rows(con, statement)
     rows_read = list(result.rows)
-    if (asked.limit is None or len(rows_read) < asked.limit) and (rows_read or not asked.offset):
-        total = asked.offset + len(rows_read)
-    else:
-        with _explaining(statement.in_total):
-            counted = con.execute(statement.total, statement.bound).fetchone()
-        total = int(counted[0]) if counted else 0
-    return replace(result, rows=iter(rows_read)), total
+    return replace(result, rows=iter(rows_read)), total(con, statement, len(rows_read))
+
+
+def total(con: duckdb.DuckDBPyConnection, statement: Statement, count: int, *, more: bool = False) -> int | None:
+    """How many rows there are of which so many were read; more says that further ones were not.
+
+    None where all were asked for. Counting is a query of its own where it needs one.
+    """
+    asked = statement.page
+    if asked is None or (asked.limit is None and not asked.offset):
+        return None
+    if not more and (asked.limit is None or count < asked.limit) and (count or not asked.offset):
+        return asked.offset + count
+    with _explaining(statement.in_total):
+        counted = con.execute(statement.total, statement.bound).fetchone()
+    return int(counted[0]) if counted else 0
 
 
 def batches(con: duckdb.DuckDBPyConnection, statement: Statement) -> "pa.RecordBatchReader":
@@ -160,6 +186,12 @@ def fresh(memory: str | None = None, spill: Path | None = None) -> duckdb.DuckDB
     return con
 
 
+def memory_of(con: duckdb.DuckDBPyConnection) -> int:
+    """The bytes that a connection may take, as DuckDB understood them."""
+    number, unit = con.execute("SELECT current_setting('memory_limit')").fetchall()[0][0].split()
+    return int(float(number) * 1024 ** ("bytes", "KiB", "MiB", "GiB", "TiB", "PiB").index(unit))
+
+
 def locked(con: duckdb.DuckDBPyConnection, build: Build, memory: str | None = None) -> Statement:
     """Let a fresh connection read the files of the statement `build` makes, and write only where it spills.
 
@@ -187,6 +219,8 @@ def explained(error: duckdb.Error, passages: Sequence[Passage] = ()) -> Secondgu
     except (ValueError, KeyError):  # of a connection that was opened elsewhere; the statement is quoted below it
         told, message = {}, str(error).split("\nLINE ")[0]
     message = " ".join(message.split())
+    if isinstance(error, duckdb.OutOfMemoryException):
+        return OutOfMemory(message)
     if isinstance(error, _GONE):
         return Damaged(f"{message}; ask again, and if it stays so, restore the file from a copy")
     if "location" not in told:

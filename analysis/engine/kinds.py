@@ -1,5 +1,6 @@
 """What a column holds, as far as a person's filter, a join or a summary needs to know."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 Kind = Literal["number", "text", "boolean", "date", "media", "list", "other"]
@@ -44,3 +45,8 @@ def kind_of_sql(type: str) -> Kind:
     if word in _NUMBERS:
         return "number"
     return "date" if word.startswith(("DATE", "TIME")) else "other"
+
+
+def inexact(types: Iterable[str]) -> bool:
+    """Whether columns of these DuckDB types may have values that Python has no like of: `engine.exact`."""
+    return any(word in kind for kind in types for word in ("DATE", "TIME", "INTERVAL"))

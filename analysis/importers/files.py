@@ -13,7 +13,11 @@ from secondguess.analysis.importers.source import Batches, SourceRun, SourceTabl
 from secondguess.analysis.schema import DEFAULT_TABLE, folded
 
 SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson")
+MOST_COLUMNS = 10_000
 _ROWS = 50_000
+_FIRST_ROWS = 4
+_BATCH_BYTES = 64 << 20
+_EXPANDED_BYTES, _EXPANDED_TIMES = 1 << 30, 1_000
 
 
 def read_file(path: Path, epoch: int | None = None) -> SourceRun:
@@ -56,14 +60,46 @@ def _csv(path: Path) -> pa.Table:
 
 def _parquet(path: Path) -> TableRows:
     def batches(columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
+        names = None if columns is None else list(columns)
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            expanded = 0
             try:
-                yield from file.iter_batches(_ROWS, columns=None if columns is None else list(columns))
+                for batch in file.iter_batches(_at_once(path, names), columns=names):
+                    expanded += batch.nbytes
+                    _check_expanded(path, expanded)
+                    yield batch
             except (pa.ArrowException, OSError) as error:
                 raise Damaged(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
 
     with pq.ParquetFile(path) as file:
-        return _checked(path, _with_images(file.schema_arrow), file.metadata.num_rows, batches)
+        about = file.metadata
+        if about.num_columns > MOST_COLUMNS:
+            raise BadInput(
+                f"{path} has {about.num_columns:,} columns; at most {MOST_COLUMNS:,} are taken: leave some out"
+            )
+        if not about.num_columns:
+            raise BadInput(f"{path} has no columns, so there is nothing to import")
+        groups = (about.row_group(group) for group in range(about.num_row_groups))
+        _check_expanded(path, sum(group.total_byte_size for group in groups))
+        return _checked(path, _with_images(file.schema_arrow), about.num_rows, batches)
+
+
+def _at_once(path: Path, columns: list[str] | None) -> int:
+    """How many rows of a Parquet file are read together: as many as fit into few megabytes, judged by the first."""
+    with pq.ParquetFile(path) as file:
+        first = next(file.iter_batches(_FIRST_ROWS, columns=columns), None)
+    bytes_a_row = first.nbytes // first.num_rows if first is not None and first.num_rows else 0
+    return max(1, min(_ROWS, _BATCH_BYTES // max(1, bytes_a_row)))
+
+
+def _check_expanded(path: Path, size: int) -> None:
+    """Raise BadInput where a file becomes so much larger in memory as no table of predictions does."""
+    own = path.stat().st_size
+    if size > _EXPANDED_BYTES and size > own * _EXPANDED_TIMES:
+        raise BadInput(
+            f"{path} has {own:,} bytes and becomes more than {min(size, _EXPANDED_BYTES):,} when it is read; "
+            f"at most {_EXPANDED_TIMES:,} times as much is taken: write it anew without what repeats, or in parts"
+        )
 
 
 def _checked(path: Path, schema: pa.Schema, rows: int, batches: Batches) -> TableRows:
@@ -79,9 +115,11 @@ def _checked(path: Path, schema: pa.Schema, rows: int, batches: Batches) -> Tabl
                 raise Damaged(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
             yield batch
 
-    low = list(map(folded, schema.names))
-    if twice := {name for name in low if low.count(name) > 1}:
-        raise BadInput(f"{path} has the column {min(twice)!r} more than once; rename one")
+    known: set[str] = set()
+    for name in map(folded, schema.names):
+        if name in known:
+            raise BadInput(f"{path} has the column {name!r} more than once; rename one")
+        known.add(name)
     return TableRows(schema=schema, rows=rows, batches=valid)
 
 

@@ -97,9 +97,10 @@ def rows(batch: pa.RecordBatch, how: Layout, seen: BatchImages, place: tuple[str
             columns[role] = _label(batch, name, how)
     columns.update(_scores(batch, how, columns))
     columns["step"] = pa.repeat(pa.scalar(step, pa.int64()), count)
+    own = dict(zip(batch.schema.names, batch.columns, strict=True))
     for name, new in how.others.items():
-        if name in batch.schema.names:
-            columns[new] = batch.column(name)
+        if name in own:
+            columns[new] = own[name]
     return pa.table(columns)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from starlette.applications import Starlette
 from starlette.datastructures import QueryParams
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
@@ -59,9 +59,8 @@ def application(
         Route("/help", _help),
         Route("/static/{name}", _static),
     ]
-    app = Starlette(
-        routes=routes, lifespan=lifespan, exception_handlers={SecondguessError: _fault, 404: _unknown, 500: _broken}
-    )
+    said = {SecondguessError: _fault, ClientDisconnect: _left, 404: _unknown, 500: _broken}
+    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=said)
     return Gate(app, keys, port, hosts)
 
 
@@ -106,6 +105,11 @@ async def _fault(request: Request, error: Exception) -> Response:
         "message": str(known),
     }
     return drawn(request, "error.html", context, {"error": str(known)}, status_of(known))
+
+
+async def _left(request: Request, error: Exception) -> Response:
+    """Whoever asked is gone, before all of the question had come."""
+    return PlainTextResponse("", 499)
 
 
 async def _unknown(request: Request, error: Exception) -> Response:

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _METHODS = {"GET", "HEAD", "POST"}
-_HEADERS = {
+HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
@@ -23,6 +23,7 @@ _HEADERS = {
     "referrer-policy": "same-origin",
     "cache-control": "no-store",
 }
+"""What every answer carries, also the server's own to what is no request."""
 OPEN = "/open"
 
 
@@ -117,7 +118,7 @@ def _with_headers(send: Send) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             names = {key for key, _ in message["headers"]}
-            more = [(key.encode(), value.encode()) for key, value in _HEADERS.items() if key.encode() not in names]
+            more = [(key.encode(), value.encode()) for key, value in HEADERS.items() if key.encode() not in names]
             message = {**message, "headers": [*message["headers"], *more]}
         await send(message)
 

@@ -4,17 +4,23 @@ Weighed against `concurrent.futures.ProcessPoolExecutor`, which cannot end the o
 """
 
 import asyncio
+import bisect
 import multiprocessing
+import resource
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import count
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
+from pathlib import Path
 from typing import Self
 
 from secondguess.analysis.errors import SecondguessError
-from secondguess.analysis.page.worker import Asked, Reply, serve
+from secondguess.analysis.page.worker import Asked, Reply, serve, too_much
 
 _AT_ONCE = 2
+_MOST_WAITING = 100  # questions
 _LOOK = 0.02  # seconds between looks at the pipe
 
 
@@ -24,6 +30,27 @@ class TooSlow(SecondguessError):
 
 class Gone(SecondguessError):
     """A question that nobody waits for any more."""
+
+
+class Busy(SecondguessError):
+    """A question that is not taken, since too many wait already."""
+
+
+@dataclass(frozen=True, eq=False)
+class Visit:
+    """One request for a page: its questions have one process at a time, and go before those of later ones."""
+
+    since: float
+
+
+@dataclass(order=True)
+class _Turn:
+    """A question that waits for a process, first those of the visit that began first."""
+
+    since: float
+    number: int
+    visit: Visit | None = field(compare=False)
+    worker: "asyncio.Future[_Worker]" = field(compare=False)
 
 
 class _Worker:
@@ -37,6 +64,16 @@ class _Worker:
         self.process.start()
         other.close()
         self.began = False
+        self.most = 0  # bytes that it may have in memory
+
+    @property
+    def too_large(self) -> bool:
+        """Whether it has more in memory than it may, as far as the system says it."""
+        try:
+            resident = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * resource.getpagesize()
+        except (OSError, IndexError):
+            return False
+        return resident > self.most
 
     def kill(self) -> None:
         """End the process, whatever it does."""
@@ -51,8 +88,11 @@ class Workers:
     def __init__(self, seconds: float, memory: str) -> None:
         self.seconds = seconds  # that a question may take
         self._memory = memory
-        self._free: asyncio.Queue[_Worker] = asyncio.Queue()
+        self._free: list[_Worker] = []
         self._all: list[_Worker] = []
+        self._waiting: list[_Turn] = []
+        self._served: set[Visit] = set()  # those that have a process
+        self._numbers = count()
 
     async def __aenter__(self) -> Self:
         for _ in range(_AT_ONCE):
@@ -66,43 +106,93 @@ class Workers:
     def _begin(self) -> None:
         worker = _Worker(self._memory)
         self._all.append(worker)
-        self._free.put_nowait(worker)
+        self._free.append(worker)
+        self._next()
 
     def _replace(self, worker: _Worker) -> None:
         self._all.remove(worker)
         worker.kill()
         self._begin()
 
-    async def ask(self, asked: Asked, gone: Callable[[], Awaitable[bool]] | None = None) -> Reply:
-        """The answer; gone says whether nobody waits any more.
+    def _next(self) -> None:
+        """Give the free processes to those whose turn it is."""
+        while self._free:
+            self._waiting = [turn for turn in self._waiting if not turn.worker.cancelled()]
+            turn = next((turn for turn in self._waiting if turn.visit not in self._served), None)
+            if turn is None:
+                return
+            self._waiting.remove(turn)
+            if turn.visit is not None:
+                self._served.add(turn.visit)
+            turn.worker.set_result(self._free.pop(0))
 
-        Raises the SecondguessError that the question raised, TooSlow after the time limit, Gone.
+    async def _turn(self, visit: Visit | None) -> _Worker:
+        """A process of one's own; raises Busy where too many wait for one."""
+        if len(self._waiting) >= _MOST_WAITING:
+            raise Busy(f"{_MOST_WAITING} questions wait already; ask again in a moment")
+        loop = asyncio.get_running_loop()
+        since = visit.since if visit is not None else loop.time()
+        turn = _Turn(since, next(self._numbers), visit, loop.create_future())
+        bisect.insort(self._waiting, turn)
+        self._next()
+        try:
+            worker = await turn.worker
+        except asyncio.CancelledError:
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+            elif turn.worker.done() and not turn.worker.cancelled():
+                self._free.append(turn.worker.result())
+                self._left(visit)
+            raise
+        return worker
+
+    def _left(self, visit: Visit | None) -> None:
+        if visit is not None:
+            self._served.discard(visit)
+        self._next()
+
+    async def ask(
+        self, asked: Asked, gone: Callable[[], Awaitable[bool]] | None = None, visit: Visit | None = None
+    ) -> Reply:
+        """The answer; gone says whether nobody waits any more, visit of which request the question is.
+
+        Raises the SecondguessError that the question raised, TooSlow after the time limit, Gone, Busy.
         """
-        worker = await self._free.get()
-        while not worker.process.is_alive():  # killed while nobody asked it anything
-            self._replace(worker)
-            worker = await self._free.get()
+        worker = await self._turn(visit)
         whole = False
         try:
+            if gone is not None and await gone():
+                whole = True
+                raise Gone("nobody waits for the answer")
+            while not worker.process.is_alive():  # killed while nobody asked it anything
+                worker = self._anew(worker)
             answer = await self._answer(worker, asked, gone)
             whole = True
         except (EOFError, OSError):
             raise SecondguessError("the process that answers stopped; ask again, perhaps for less") from None
         finally:
             if whole:
-                self._free.put_nowait(worker)
+                self._free.append(worker)
             else:
                 self._replace(worker)
+            self._left(visit)
         if isinstance(answer, SecondguessError):
             raise answer
         return answer
+
+    def _anew(self, worker: _Worker) -> _Worker:
+        """Another process in the place of one that is dead."""
+        self._all.remove(worker)
+        worker.kill()
+        self._all.append(other := _Worker(self._memory))
+        return other
 
     async def _answer(
         self, worker: _Worker, asked: Asked, gone: Callable[[], Awaitable[bool]] | None
     ) -> Reply | SecondguessError:
         loop = asyncio.get_running_loop()
         if not worker.began:
-            await asyncio.to_thread(worker.pipe.recv)
+            worker.most = await asyncio.to_thread(worker.pipe.recv)
             worker.began = True
         worker.pipe.send(asked)
         until = loop.time() + self.seconds
@@ -112,10 +202,12 @@ class Workers:
             while not ready.is_set():
                 if loop.time() > until:
                     raise TooSlow(f"stopped after {self.seconds:g} seconds; filter more, or ask with the command line")
+                if worker.too_large:
+                    raise too_much(self._memory)
                 if gone is not None and await gone():
                     raise Gone("nobody waits for the answer")
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(ready.wait(), min(_LOOK * 10, max(_LOOK, until - loop.time())))
+                    await asyncio.wait_for(ready.wait(), min(_LOOK * 5, max(_LOOK, until - loop.time())))
         finally:
             loop.remove_reader(worker.pipe.fileno())
         reply: Reply | SecondguessError = await asyncio.to_thread(worker.pipe.recv)

@@ -8,12 +8,16 @@ import tempfile
 import webbrowser
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import click
+import duckdb
 import uvicorn
 
+from secondguess.analysis.engine.duck import fresh
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.page.app import application
+from secondguess.analysis.page.connections import prepare
 from secondguess.analysis.page.gate import OPEN, Keys
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
@@ -22,6 +26,10 @@ _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 def serve(store: Path, address: tuple[str, int], *, browser: bool, seconds: float, memory: str) -> None:
     """Serve the page of a store at (host, port) until Ctrl-C; port 0 is one that is free. Raises BadInput."""
     host, port = address
+    try:
+        fresh(memory).close()
+    except duckdb.Error:
+        raise BadInput(f"--memory is {memory!r}, not an amount such as 500MB or 2GB") from None
     keys = Keys()
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # Only a socket that says it is TCP sends an answer's body at once, not when its head was acknowledged: 40 ms later.
@@ -47,7 +55,8 @@ def serve(store: Path, address: tuple[str, int], *, browser: bool, seconds: floa
     click.echo(f"secondguess shows {store.name}/ at\n\n  {url}\n\nStop with Ctrl-C.")
     sys.stdout.flush()
     app = application(store, keys, port, hosts=others, seconds=seconds, memory=memory)
-    config = uvicorn.Config(app, log_level="warning", access_log=False, server_header=False, date_header=False)
+    quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "date_header": False}
+    config = uvicorn.Config(app, **quiet, **prepare())
     with contextlib.ExitStack() as opened:
         if browser:
             webbrowser.open(opened.enter_context(_leading(url)).as_uri())

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+from urllib.parse import urlencode
 
 from markupsafe import Markup
 from starlette.requests import Request
@@ -17,12 +18,14 @@ from secondguess.analysis.answers.html import environment
 from secondguess.analysis.errors import AlreadyThere, BadInput, NotFound, SecondguessError
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.gate import Keys
-from secondguess.analysis.page.pool import Gone, TooSlow, Workers
+from secondguess.analysis.page.pool import Busy, Gone, TooSlow, Visit, Workers
 from secondguess.analysis.page.worker import Asked, Reply
-from secondguess.analysis.tables.view import TableView
+from secondguess.analysis.tables.view import TableView, kept
 
 CHART = b"<!--chart-->"
 _SHORT = 160
+_MANY_CELLS = 2_000
+Drawn = TypeVar("Drawn")
 
 
 @dataclass
@@ -37,7 +40,8 @@ class Site:
 
     async def ask(self, request: Request, how: str, what: Any = None, **more: Any) -> Reply:
         """The answer to a question of a page; raises SecondguessError."""
-        return await self.workers.ask(Asked(how, self.store, what, **more), request.is_disconnected)
+        visit = request.scope.setdefault("visit", Visit(asyncio.get_running_loop().time()))
+        return await self.workers.ask(Asked(how, self.store, what, **more), request.is_disconnected, visit)
 
 
 @lru_cache(4_096)
@@ -55,6 +59,8 @@ class CellUrls:
         self._view = view
         self._made: dict[tuple[str, str, str], str] = {}
         self._example = urls.table(view, "/example")
+        self._whole = urls.table(view)
+        self._first = urls.table(replace(view, offset=0))
 
     def only(self, name: str, value: Any) -> str:
         """The view with only this value in a column."""
@@ -80,8 +86,16 @@ class CellUrls:
     def _filtered(self, how: str, name: str, value: Any) -> str:
         key = (how, name, repr(value))
         if key not in self._made:
-            self._made[key] = urls.table(_filtered(self._view, how, name, value))
+            self._made[key] = self._filtering(how, name, value)
         return self._made[key]
+
+    def _filtering(self, how: str, name: str, value: Any) -> str:
+        """The view with one filter more, whose address is the same but for that: it is made once."""
+        try:
+            condition = kept(how, name, value)
+        except BadInput:  # what no filter can name
+            return self._whole
+        return f"{self._first}&{urlencode({'where': condition})}"
 
 
 def _filtered(view: TableView, how: str, name: str, value: Any) -> TableView:
@@ -100,6 +114,11 @@ def site(request: Request) -> Site:
     """The open page that a request belongs to."""
     page_site: Site = request.app.state.site
     return page_site
+
+
+async def large(cells: int, draw: Callable[[], Drawn]) -> Drawn:
+    """What is drawn of so many cells: of many in a thread, so that others are answered meanwhile."""
+    return await asyncio.to_thread(draw) if cells > _MANY_CELLS else draw()
 
 
 def drawn(
@@ -140,7 +159,7 @@ def status_of(error: SecondguessError) -> int:
         return 404
     if isinstance(error, AlreadyThere):
         return 409
-    if isinstance(error, TooSlow):
+    if isinstance(error, TooSlow | Busy):
         return 503
     return 499 if isinstance(error, Gone) else 400
 

@@ -6,6 +6,7 @@ from urllib.parse import urlencode
 from starlette.datastructures import QueryParams
 
 from secondguess.analysis.errors import BadInput
+from secondguess.analysis.page.bounds import few_tables
 from secondguess.analysis.tables.spelling import spelled
 from secondguess.analysis.tables.view import TableView
 
@@ -55,6 +56,7 @@ def query(view: TableView, **more: object) -> list[tuple[str, str]]:
 def read_table(given: QueryParams) -> TableView:
     """The table view of a query string; raises BadInput for what cannot be one."""
     said: dict[str, object] = {"tables": tuple(text for text in given.getlist("t") if text.strip())}
+    few_tables(given.getlist("t"))
     for name in (*_MANY, *_COMPUTED):
         said[name] = tuple(text for text in given.getlist(name) if text.strip())
     for name in (*_LISTS, "sort", "join"):

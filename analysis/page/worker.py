@@ -1,9 +1,11 @@
 """The process that answers a page's questions: it can be killed at any moment, and nothing else is lost."""
 
+import errno
+import resource
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
-from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
 from time import perf_counter
@@ -18,13 +20,16 @@ from secondguess.analysis.ask.refs import Runs
 from secondguess.analysis.engine import duck
 from secondguess.analysis.engine.duck import Build, answered
 from secondguess.analysis.engine.kinds import kind_of_sql
-from secondguess.analysis.engine.statement import JoinReport
-from secondguess.analysis.errors import SecondguessError
+from secondguess.analysis.engine.statement import JoinReport, Statement
+from secondguess.analysis.errors import BadInput, OutOfMemory, SecondguessError
+from secondguess.analysis.page import bounds
+from secondguess.analysis.page.bounds import Taken
 from secondguess.analysis.tables import select
 from secondguess.analysis.tables.usual import usual
 from secondguess.analysis.tables.view import TableView
 
-_MOST_ROWS = 1_000
+_EXPORTED = 1 << 30  # bytes of a file
+_ROOM = 1 << 30  # address space for what is mapped and not used: arenas, stacks, pyarrow's pool
 
 
 @dataclass(frozen=True)
@@ -39,7 +44,7 @@ class Asked:
     what: Any = None
     refs: tuple[str, ...] = ()
     options: Mapping[str, Any] = field(default_factory=dict)
-    most: int = _MOST_ROWS
+    most: int = bounds.MOST_ROWS
     runs: Runs | None = None
 
 
@@ -75,7 +80,8 @@ class Reply:
 def serve(pipe: Connection, memory: str) -> None:
     """Answer what comes through the pipe, until it closes: a Reply, or the SecondguessError that it raised."""
     con = duck.fresh(memory)
-    pipe.send(None)  # it takes questions now; what it took to begin is no question's time
+    bound = limited(duck.memory_of(con))
+    pipe.send(bound)  # it takes questions now; what it took to begin is no question's time
     while True:
         try:
             asked = pipe.recv()
@@ -83,29 +89,60 @@ def serve(pipe: Connection, memory: str) -> None:
             return
         try:
             answer: Reply | SecondguessError = _answer(asked, memory, con)
+        except (OutOfMemory, duckdb.OutOfMemoryException, MemoryError):
+            answer = too_much(memory)
         except SecondguessError as error:
             answer = error
-        except duckdb.OutOfMemoryException:
-            answer = SecondguessError(f"this takes more than {memory} of memory; filter more, or use Python")
+        except OSError as error:  # of a file that is exported
+            answer = _not_exported(error)
         pipe.send(answer)
         con.close()
         con = duck.fresh(memory)  # while nobody waits: no question finds what another left
+
+
+def too_much(memory: str) -> SecondguessError:
+    """What is said of a question that takes more memory than it may."""
+    return SecondguessError(
+        f"this takes more than {memory} of memory; filter more, use the command line, or start the page with --memory"
+    )
+
+
+def limited(memory: int) -> int:
+    """Let this process take so many bytes beside what it has, by the system's own limit where there is one.
+
+    DuckDB's own limit knows nothing of what functions such as repeat make. Returns the most bytes that it has in memory
+    when it keeps to its limits: those of before, of the question, and a quarter more for the rows it gives.
+    """
+    for kind, most in ((resource.RLIMIT_FSIZE, _EXPORTED), (resource.RLIMIT_AS, _mapped(0) + memory * 5 // 4 + _ROOM)):
+        hard = resource.getrlimit(kind)[1]
+        with suppress(OSError, ValueError):  # a system that does not know it, or has less
+            resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
+    return _mapped(1) + memory * 5 // 4 + (_ROOM >> 2)
+
+
+def _mapped(which: int) -> int:
+    """The bytes of this process: 0 its address space, 1 what of it is in memory; 1 GB where nothing says it."""
+    try:
+        return int(Path("/proc/self/statm").read_text().split()[which]) * resource.getpagesize()
+    except OSError:
+        return 1 << 30
 
 
 def _answer(asked: Asked, memory: str, con: duckdb.DuckDBPyConnection) -> Reply:
     if asked.how == "export":
         return _exported(asked, memory)
     began = perf_counter()
-    with answered(_build(asked), duck.page, memory, con) as (statement, (rows, total)):
-        first_rows = list(islice(rows.rows, asked.most + 1))
+    notes: list[str] = []
+    start = partial(_taken, most=asked.most)
+    with answered(_build(asked, notes), start, memory, con) as (statement, (taken, total)):
         return Reply(
-            columns=tuple(rows.columns),
-            types=tuple(rows.types),
-            rows=first_rows[: asked.most],
-            total=total if total is not None or len(first_rows) > asked.most else len(first_rows),
-            more=len(first_rows) > asked.most,
+            columns=tuple(taken.columns),
+            types=tuple(taken.types),
+            rows=taken.rows,
+            total=total if total is not None or taken.more else len(taken.rows),
+            more=taken.more,
             sql=statement.text,
-            notes=statement.notes,
+            notes=(*statement.notes, *notes, *taken.notes),
             reports=statement.reports,
             classes=statement.classes,
             order=statement.order,
@@ -113,6 +150,12 @@ def _answer(asked: Asked, memory: str, con: duckdb.DuckDBPyConnection) -> Reply:
             sides=statement.sides,
             own=statement.own,
         )
+
+
+def _taken(con: duckdb.DuckDBPyConnection, statement: Statement, most: int) -> tuple[Taken, int | None]:
+    """The rows of a statement as far as an answer holds them, and how many there are where they may be a part."""
+    taken = bounds.take(duck.rows(con, statement, bounds.at_once), most)
+    return taken, duck.total(con, statement, len(taken.rows), more=taken.more)
 
 
 def _exported(asked: Asked, memory: str) -> Reply:
@@ -123,19 +166,43 @@ def _exported(asked: Asked, memory: str) -> Reply:
         with answered(build, duck.batches, memory) as (_, reader):
             count = files.write_parquet(reader, path)
     else:
-        with answered(build, duck.rows, memory) as (_, rows), path.open("w", encoding="utf-8", newline="") as out:
+        start = partial(duck.rows, at_once=bounds.at_once)
+        with answered(build, start, memory) as (_, rows), path.open("w", encoding="utf-8", newline="") as out:
             numeric = [kind_of_sql(kind) == "number" for kind in rows.types]
             count = files.write_text(Answer(rows.columns, numeric, rows.rows), form, out)
     return Reply((), (), (), count, False, "", (), (), (), (), 0)
 
 
-def _build(asked: Asked) -> Build:
+def _not_exported(error: OSError) -> SecondguessError:
+    if error.errno == errno.EFBIG or "File too large" in str(error):
+        limit = f"an export from the page has at most {_EXPORTED >> 30} GB"
+        return BadInput(f"{limit}, so nothing was sent; filter more, or export with the command line: -o FILE")
+    return SecondguessError(f"the file cannot be written: {error.strerror or error}")
+
+
+def _build(asked: Asked, notes: list[str]) -> Build:
+    """What makes the statement; notes gets what of the question is left out."""
     if asked.how == "table":
         view: TableView = asked.what
-        chosen = partial(usual, view, scores=asked.options.get("scores", True))
+        if view.limit is not None and view.limit > asked.most:
+            notes.append(f"a page has at most {asked.most:,} rows, not the {view.limit:,} of its address")
+            view = replace(view, limit=asked.most)
+        if view.columns is not None:
+            view = replace(view, columns=tuple(_few(view.columns, notes)))
+
+        def chosen(own: Sequence[str], others: Sequence[str]) -> Sequence[str]:
+            return _few(usual(view, own, others, scores=asked.options.get("scores", True)), notes)
+
         return partial(select.statement, store=asked.store, view=view, usual=chosen, known=asked.runs)
     if asked.how == "question":
         question = questions.find(asked.store, asked.what)
         build = partial(statements.question, store=asked.store, asked=question, known=asked.runs)
         return partial(build, refs=asked.refs, given=asked.options)
     return partial(statements.sql, store=asked.store, text=asked.what, known=asked.runs)
+
+
+def _few(columns: Sequence[str], notes: list[str]) -> Sequence[str]:
+    """As many of a view's columns as a page shows."""
+    if said := bounds.columns_said(len(columns), "name others under Columns"):
+        notes[:] = [*(note for note in notes if note != said), said]  # a compaction makes the statement anew
+    return columns[: bounds.MOST_COLUMNS]

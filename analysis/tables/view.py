@@ -73,11 +73,11 @@ class TableView:
 
     def only(self, column: str, value: object) -> Self:
         """The view with only this value in a column: what a click on the cell does."""
-        return self._filtered(f"{identifier(column)} IS NOT DISTINCT FROM {_literal('only', column, value)}")
+        return self._filtered(kept("only", column, value))
 
     def exclude(self, column: str, value: object) -> Self:
         """The view without this value in a column."""
-        return self._filtered(f"{identifier(column)} IS DISTINCT FROM {_literal('exclude', column, value)}")
+        return self._filtered(kept("exclude", column, value))
 
     def _filtered(self, condition: str) -> Self:
         return replace(self, where=(*self.where, condition), offset=0)
@@ -102,6 +102,12 @@ class TableView:
         return cls(**{name: _field(name, value) for name, value in given.items()})
 
 
+def kept(how: str, column: str, value: object) -> str:
+    """The condition that a click on a cell adds; how is only or exclude. Raises BadInput for what no SQL can name."""
+    same = "IS NOT DISTINCT FROM" if how == "only" else "IS DISTINCT FROM"
+    return f"{identifier(column)} {same} {_literal(how, column, value)}"
+
+
 _NAMED = ("add", "wandb_add", "aggregate", "wandb_aggregate")
 _TEXTS = ("tables", "key", "where", "wandb_filter", "group", "sort", "columns")
 _SINGLE: dict[str, tuple[type, ...]] = {
@@ -122,9 +128,11 @@ def _literal(how: str, column: str, value: Any) -> str:
 
 
 def _distinct(what: str, names: Any) -> None:
-    low = list(map(folded, names))
-    if twice := [name for name in names if low.count(folded(name)) > 1]:
-        raise BadInput(f"{what}: {twice[0]!r} stands there twice; name each once")
+    known: dict[str, str] = {}
+    for name in names:
+        if folded(name) in known:
+            raise BadInput(f"{what}: {known[folded(name)]!r} stands there twice; name each once")
+        known[folded(name)] = name
 
 
 def _plain(value: Any, name: str) -> Any:

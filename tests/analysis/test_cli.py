@@ -338,6 +338,17 @@ def test_every_type_is_strict_json_with_its_exact_value(run):
     }
 
 
+ENDLESS = "SELECT DATE 'infinity' AS day, TIMESTAMP '-infinity' AS moment, INTERVAL '14 months' AS span"
+
+
+@pytest.mark.parametrize("form", ["json", "csv", "markdown", "table"])
+def test_what_python_has_no_like_of_is_text_in_every_medium(run, form):
+    """Python's last day is no infinity, and 14 months are not 420 days."""
+    said = run("sql", ENDLESS, "--format", form)[1]
+    assert [word for word in ("infinity", "-infinity", "1 year 2 months") if word not in said] == []
+    assert [word for word in ("9999", "0001", "420") if word in said] == []
+
+
 def test_every_type_is_one_csv_field(run):
     (row,) = csv.DictReader(io.StringIO(run("sql", VALUES, "--format", "csv")[1]))
     assert (row["nan"], row["nothing"], row["big"], row["money"]) == ("nan", "", "9223372036854775807", "1.50")

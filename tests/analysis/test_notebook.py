@@ -82,3 +82,12 @@ def test_more_rows_than_are_drawn_are_said(store: sg.Connection) -> None:
 def test_outside_a_notebook_it_is_shown_as_text(store: sg.Connection, capfd: pytest.CaptureFixture[str]) -> None:
     store.table("cnn@3", columns="id, guess", where="id = 'r05'").show()
     assert "r05" in capfd.readouterr().out
+
+
+def test_what_python_has_no_like_of_is_drawn_as_text(store: sg.Connection) -> None:
+    answer = "SELECT DATE 'infinity' AS day, INTERVAL '14 months' AS span, DATE '2026-02-28' AS own"
+    relation = store.sql(answer)
+    words = _Tags(html(store.statement("errors", "cnn@3"), relation)).words
+    assert [word for word in words if word in {"infinity", "1 year 2 months", "2026-02-28"}] == [
+        *("infinity", "1 year 2 months", "2026-02-28")
+    ]

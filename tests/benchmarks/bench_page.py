@@ -56,7 +56,7 @@ def main() -> None:
     chosen = options.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "predictions"
-        _write_mnist(store, chosen.mnist)
+        write_mnist(store, chosen.mnist)
         _table(f"MNIST, 10,000 rows an epoch ({machine()})", store, MNIST_PAGES, 150, chosen.rounds)
     with tempfile.TemporaryDirectory() as folder:
         store = Path(folder) / "predictions"
@@ -69,7 +69,7 @@ def main() -> None:
         _table(f"a table of {chosen.rows:,} rows", store, pages, 500, chosen.rounds)
 
 
-def _write_mnist(store: Path, raw: str) -> None:
+def write_mnist(store: Path, raw: str) -> None:
     """Two runs of 5 epochs about MNIST's test images, with scores like a trained network's."""
     _, test = load("mnist", raw)
     images, truth, ids = test.images.numpy(), test.labels.numpy(), list(test.ids)
@@ -88,7 +88,7 @@ def _table(
     print(f"\nPages of {title}\n")
     print("| page | first byte, ms | complete, ms (least to greatest) | images | target, ms | met |")
     print("|---|--:|--:|--:|--:|---|")
-    with _viewing(store) as (host, cookie):
+    with viewing(store) as (host, cookie):
         for what, (path, query) in pages.items():
             address = f"{path}?{urlencode(query)}"
             opened = [_open(host, cookie, address) for _ in range(rounds + 2)][2:]  # the first two warm the workers
@@ -100,7 +100,7 @@ def _table(
 
 
 @contextmanager
-def _viewing(store: Path) -> Iterator[tuple[str, str]]:
+def viewing(store: Path) -> Iterator[tuple[str, str]]:
     """The page of a store; gives its host and the cookie that opens it."""
     command = [sys.executable, "-m", "secondguess", "view", "--no-browser", "--store", str(store)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:

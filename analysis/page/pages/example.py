@@ -9,7 +9,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from secondguess.analysis.answers.answer import records, text
+from secondguess.analysis.answers.answer import LEFT_OUT, Cut, is_cut, records, text
 from secondguess.analysis.answers.sides import side
 from secondguess.analysis.ask import example
 from secondguess.analysis.ask.example import Example
@@ -25,7 +25,6 @@ from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.tables.view import TableView
 
 _MOST = 20_000  # rows about one example: of 100 runs with 200 epochs each
-_LONGEST = 20_000  # characters of a text
 
 
 async def page(request: Request) -> Response:
@@ -43,6 +42,8 @@ async def page(request: Request) -> Response:
         raise NotFound(f"the view has no row {row + 1:,}; it has {near.total or 0:,}")
     name = near.rows[place][0]
     stem = near.rows[place][1] if len(near.columns) > 1 else None
+    if is_cut(name):
+        raise NotFound(f"the id of this row is longer than a page holds ({name.said}); ask with the command line")
     if name is None:
         raise NotFound("this row has no id, so nothing else is known of its example")
     colours = example_drawing.sides(runs, view)
@@ -136,7 +137,7 @@ async def _asked(
 
 async def _seen(request: Request, page_site: Site, runs: Runs, own: Example) -> dict[str, Any]:
     """The example's image or text, where the store has it, and what is known of it besides."""
-    nothing: dict[str, Any] = {"image": None, "facts": {}, "digest": None, "text": None}
+    nothing: dict[str, Any] = {"image": None, "facts": {}, "digest": None, "text": None, "left": "no image"}
     if own.stem is None:
         return nothing
     try:
@@ -154,10 +155,11 @@ async def _seen(request: Request, page_site: Site, runs: Runs, own: Example) -> 
         "image": key,
         "facts": example_drawing.picture_facts(data) if key and data else {},
         "digest": row.get("digest"),
-        "text": None if content is None else _whole(content),
+        "text": content if isinstance(content, str | None) else text(content),  # it is what the page is about
+        "left": content.said if isinstance(content, Cut) else _left(image),
     }
 
 
-def _whole(content: Any) -> str:
-    """A text in full: it is what the page is about."""
-    return content[:_LONGEST] if isinstance(content, str) else text(content)
+def _left(image: Any) -> str:
+    """Why an image is not shown."""
+    return str(image.get(LEFT_OUT, "no image")) if isinstance(image, dict) else "no image"

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -16,13 +17,16 @@ from secondguess.analysis.engine import expressions
 from secondguess.analysis.engine.expressions import order
 from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.errors import SecondguessError, listing
-from secondguess.analysis.page import urls
+from secondguess.analysis.page import bounds, urls
 from secondguess.analysis.page.pages.controls import grouped
-from secondguess.analysis.page.site import Site
+from secondguess.analysis.page.site import Site, large
 from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.tables import changes
 from secondguess.analysis.tables.view import TableView
 
+_MOST_ADDRESSES = 2_000_000  # characters of all those that cells would lead to, less what is twice there
+_NAMELESS = ("",) * bounds.MOST_COLUMNS
+_LEADLESS = "cells do not lead to filters here, since so many long addresses would be a page of many megabytes"
 _UNSORTED = {"picture", "bins", "counts", "ids"}
 
 
@@ -85,14 +89,15 @@ async def panels(
         replies = await asyncio.gather(
             *(page_site.ask(request, "table", each, options=options, runs=runs) for each in views)
         )
-        return [_panel(page_site, each, answer, (view, more)) for each, answer in zip(views, replies, strict=True)], {}
+        both = zip(views, replies, strict=True)
+        return [await _panel(page_site, each, answer, (view, more)) for each, answer in both], {}
     if view.join is not None and len(view.tables) == 2:
         answer, counted = await asyncio.gather(
             page_site.ask(request, "table", view, runs=runs), _changes(request, page_site, runs, view)
         )
-        return [_panel(page_site, view, answer, (view, more))], counted
+        return [await _panel(page_site, view, answer, (view, more))], counted
     answer = await page_site.ask(request, "table", view, runs=runs)
-    return [_panel(page_site, view, answer, (view, more))], {}
+    return [await _panel(page_site, view, answer, (view, more))], {}
 
 
 async def _changes(request: Request, page_site: Site, runs: Runs, view: TableView) -> dict[str, Any]:
@@ -104,16 +109,26 @@ async def _changes(request: Request, page_site: Site, runs: Runs, view: TableVie
     return dict(zip(reply.columns, reply.rows[0], strict=True)) if reply.rows else {}
 
 
-def _panel(page_site: Site, view: TableView, reply: Reply, page: tuple[TableView, Mapping[str, Any]]) -> dict[str, Any]:
-    """One table as it is drawn: heads, rows, the range of them, the statement."""
+async def _panel(
+    page_site: Site, view: TableView, reply: Reply, page: tuple[TableView, Mapping[str, Any]]
+) -> dict[str, Any]:
+    """One table as it is drawn, of how many cells."""
+    size = len(reply.rows) * len(reply.columns)
+    return {"cells": size, **await large(size, partial(_parts, page_site, view, reply, page))}
+
+
+def _parts(page_site: Site, view: TableView, reply: Reply, page: tuple[TableView, Mapping[str, Any]]) -> dict[str, Any]:
+    """The parts of a drawn table: heads, rows, the range of them, the statement."""
     whole, more = page
+    # Each cell leads to addresses that repeat all that the view says.
+    leads = len(urls.table(view)) * len(reply.rows) * len(reply.columns) < _MOST_ADDRESSES
     columns = shown(reply.columns, reply.types, reply.sides, reply.classes, pins(more))
     total = reply.total if reply.total is not None else len(reply.rows)
     place = whole.tables.index(view.tables[0]) if len(view.tables) == 1 and len(whole.tables) > 1 else None
     by_group = bool(view.group or view.aggregate or view.wandb_aggregate)
     return {
         "columns": heads(whole, columns, by_group, more),
-        "rows": cells.rows(columns, reply.columns, reply.rows, page_site.images, view.offset),
+        "rows": cells.rows(columns, reply.columns if leads else _NAMELESS, reply.rows, page_site.images, view.offset),
         "fits": fits(columns) and len(whole.tables) == len(view.tables),
         "view": view,
         "side": side(place) if place is not None else "",
@@ -123,7 +138,7 @@ def _panel(page_site: Site, view: TableView, reply: Reply, page: tuple[TableView
         **_pager(view, total, len(reply.rows), whole, more),
         "sql": {"text": reply.sql, "short": _gist(view, reply.columns)},
         "seconds": reply.seconds,
-        "notes": reply.notes,
+        "notes": reply.notes if leads else (*reply.notes, _LEADLESS),
         "reports": reply.reports,
         "grouped": by_group,
         "data": {

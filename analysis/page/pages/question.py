@@ -18,10 +18,11 @@ from secondguess.analysis.ask.scope import run_names
 from secondguess.analysis.engine.sqltext import is_value
 from secondguess.analysis.errors import SecondguessError
 from secondguess.analysis.page import urls
+from secondguess.analysis.page.bounds import few_tables, listed
 from secondguess.analysis.page.pages import butterfly, confusion
 from secondguess.analysis.page.pages.controls import few
 from secondguess.analysis.page.pages.images import Asking, add_images, add_mistakes
-from secondguess.analysis.page.site import Site, drawn, site, sql_of, status_of, with_chart
+from secondguess.analysis.page.site import Site, drawn, large, site, sql_of, status_of, with_chart
 from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import at_epoch, reference
 from secondguess.analysis.store.records import Epoch
@@ -38,15 +39,16 @@ async def page(request: Request) -> Response:
     name = request.query_params.get("q")
     if name:
         return await _one(request, page_site, questions.find(page_site.store, name))
-    listed = [_listed(page_site, each) for each in questions.names(page_site.store)]
-    data = {"questions": [{key: each[key] for key in ("name", "help", "fault")} for each in listed]}
-    return drawn(request, "questions.html", {"title": "Questions", "here": "Questions", "listed": listed}, data)
+    there = [_listed(page_site, each) for each in questions.names(page_site.store)]
+    data = {"questions": [{key: each[key] for key in ("name", "help", "fault")} for each in there]}
+    return drawn(request, "questions.html", {"title": "Questions", "here": "Questions", "listed": there}, data)
 
 
 async def _one(request: Request, page_site: Site, asked: Question) -> Response:
     """One question: its form, and where its tables are named its answer."""
     query = request.query_params
     names = tuple(text for text in query.getlist("t") if text.strip())
+    few_tables(names)
     options = {key[2:]: value for key, value in query.items() if key.startswith("o.") and value.strip()}
     if _is(asked, "beside") and any(option.name == "ids" for option in asked.options):
         options = {"ids": str(butterfly.IMAGES), **options}
@@ -54,7 +56,8 @@ async def _one(request: Request, page_site: Site, asked: Question) -> Response:
     runs = list_runs(page_site.store)
     tables = [reference(run.name, table) for run in runs.values() for table in run.tables]
     context: dict[str, Any] = {"title": title(asked.name), "here": "Questions", "asked": asked, "refs": names}
-    context |= {"options": options, "least": least, "most": most, "tables": tables}
+    menu, more_tables = listed(tables)
+    context |= {"options": options, "least": least, "most": most, "tables": menu, "more_tables": more_tables}
     chosen = [_chosen(runs, text, asked.epochs) for text in names]
     context |= {"steps": _steps(chosen, asked, names, options), "swapped": _swapped(asked, names, options)}
     if len(names) < least:
@@ -65,9 +68,10 @@ async def _one(request: Request, page_site: Site, asked: Question) -> Response:
     except SecondguessError as fault:
         return drawn(request, "question.html", {**context, "error": fault}, {"error": str(fault)}, status_of(fault))
     entries = _entries(runs, chosen)
-    context |= _answered(page_site, asked, reply, entries)
+    size = len(reply.rows) * len(reply.columns)
+    context |= await large(size, partial(_answered, page_site, asked, reply, entries))
     await _illustrated(request, page_site, context, Asking(runs, entries))
-    answer = drawn(request, "question.html", context, _data(reply))
+    answer = await large(size, partial(drawn, request, "question.html", context, _data(reply)))
     if not context["chart"]:
         return answer
     if reply.more and "errors" in reply.columns:  # a chart is of all rows, the page's table of the first

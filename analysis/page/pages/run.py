@@ -13,6 +13,7 @@ from secondguess.analysis.answers.sides import side
 from secondguess.analysis.ask.metrics import binned
 from secondguess.analysis.errors import NotFound, listing
 from secondguess.analysis.page import urls
+from secondguess.analysis.page.bounds import few_tables
 from secondguess.analysis.page.pages import facts
 from secondguess.analysis.page.pages.controls import few
 from secondguess.analysis.page.site import Site, drawn, fragment, site, with_chart
@@ -29,6 +30,7 @@ async def run(request: Request) -> Response:
     page_site = site(request)
     known = list_runs(page_site.store)
     names = list(dict.fromkeys(request.query_params.getlist("run"))) or list(known)[:1]
+    few_tables(names)
     if missing := [name for name in names if name not in known]:
         raise NotFound(f"no run named {missing[0]!r}; the store has: {listing(known) or 'none yet'}")
     rows = [facts.facts(known[name]) for name in names]

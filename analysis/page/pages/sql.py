@@ -3,6 +3,7 @@
 import hmac
 import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -15,9 +16,10 @@ from secondguess.analysis.ask.refs import Runs
 from secondguess.analysis.ask.scope import columns_of
 from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.errors import SecondguessError
+from secondguess.analysis.page import bounds
 from secondguess.analysis.page.pages import faults
 from secondguess.analysis.page.pool import TooSlow
-from secondguess.analysis.page.site import Site, drawn, site, sql_of, status_of
+from secondguess.analysis.page.site import Site, drawn, large, site, sql_of, status_of
 from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import DEFAULT_TABLE, at_epoch, is_score
 from secondguess.analysis.store.runs import Run, list_runs
@@ -61,7 +63,9 @@ def _relation(name: str, columns: Mapping[str, str], rows: int | None) -> dict[s
     if scores:
         several = scores[0] if len(scores) == 1 else f"{scores[0]} … {scores[-1]}"
         listed.append({"name": several, "insert": scores[0], "type": "float"})
-    return {"name": name, "insert": written(name), "rows": rows, "width": len(columns), "columns": listed}
+    menu, more = bounds.listed(listed)
+    about = {"name": name, "insert": written(name), "rows": rows, "width": len(columns)}
+    return {**about, "columns": menu, "more": more}
 
 
 def written(name: str) -> str:
@@ -76,7 +80,6 @@ def _type(kind: str) -> str:
 
 
 _LARGEST = 131_072  # bytes of a form
-_MOST = 1_000  # rows
 _EXAMPLE = f"SELECT truth, guess, count(*) AS n\nFROM {DEFAULT_TABLE}\nWHERE wrong\nGROUP BY ALL\nORDER BY n DESC"
 
 
@@ -97,10 +100,10 @@ async def run(request: Request) -> Response:
     text = str(form.get("sql", ""))
     known = list_runs(page_site.store)
     try:
-        reply = await page_site.ask(request, "sql", text, most=_MOST, runs=known)
+        reply = await page_site.ask(request, "sql", text, runs=known)
     except SecondguessError as error:
         return _drawn(request, known, text, None, error)
-    return _drawn(request, known, text, reply, None)
+    return await large(len(reply.rows) * len(reply.columns), partial(_drawn, request, known, text, reply, None))
 
 
 def too_large(request: Request) -> bool:
@@ -118,6 +121,7 @@ def _drawn(request: Request, known: Runs, text: str, reply: Reply | None, error:
     page_site = site(request)
     columns = shown(reply.columns, reply.types, reply.sides, reply.classes) if reply is not None else []
     fault = error.fault if error is not None else None
+    references, more_references = bounds.listed(list(known))
     context = {
         "title": "SQL",
         "here": "SQL",
@@ -129,8 +133,9 @@ def _drawn(request: Request, known: Runs, text: str, reply: Reply | None, error:
         "stopped": isinstance(error, TooSlow),
         "place": faults.place(fault),
         "relations": relations(known),
-        "references": [(at_epoch(name, "last"), identifier(at_epoch(name, "last"))) for name in known],
-        "limit": f"{page_site.workers.seconds:g} s or {_MOST:,} rows",
+        "references": [(at_epoch(name, "last"), identifier(at_epoch(name, "last"))) for name in references],
+        "more_references": more_references,
+        "limit": f"{page_site.workers.seconds:g} s or {bounds.MOST_ROWS:,} rows",
         "sql": sql_of(reply) if reply is not None else None,
     }
     return drawn(request, "sql.html", context, _data(reply, error), 200 if error is None else status_of(error))
@@ -142,4 +147,9 @@ def _data(reply: Reply | None, error: SecondguessError | None) -> dict[str, Any]
         return {"error": str(error)}
     if reply is None:
         return {}
-    return {"columns": list(reply.columns), "rows": records(reply.columns, reply.rows), "more": reply.more}
+    return {
+        "columns": list(reply.columns),
+        "rows": records(reply.columns, reply.rows),
+        "more": reply.more,
+        "notes": list(reply.notes),
+    }

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from starlette.requests import Request
@@ -12,11 +13,11 @@ from secondguess.analysis.answers.sides import side
 from secondguess.analysis.ask import refs
 from secondguess.analysis.ask.refs import Referent, Runs
 from secondguess.analysis.errors import BadInput, SecondguessError
-from secondguess.analysis.page import urls
+from secondguess.analysis.page import bounds, urls
 from secondguess.analysis.page.pages import controls
 from secondguess.analysis.page.pages.faults import FilterFault, filter_fault
 from secondguess.analysis.page.pages.panels import panels
-from secondguess.analysis.page.site import Site, drawn, site, status_of
+from secondguess.analysis.page.site import Site, drawn, large, site, status_of
 from secondguess.analysis.schema import WRONG, reference
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.tables import saved
@@ -36,6 +37,9 @@ async def page(request: Request) -> Response:
     view = view if view.limit is not None else replace(view, limit=_ROWS)
     if (picked := [name for name in query.getlist("c") if name.strip()]) and "columns" not in query:
         view = replace(view, columns=tuple(picked))
+    said = bounds.columns_said(len(view.columns or ()), "name others under Columns")
+    if view.columns is not None:  # each link of the page repeats them
+        view = replace(view, columns=view.columns[: bounds.MOST_COLUMNS])
     more = {name: query.get(name) for name in ("size", "side", "pin")}
     named = [refs.named(runs, text, "last") for text in view.tables]
     error: SecondguessError | None = None
@@ -49,7 +53,10 @@ async def page(request: Request) -> Response:
     if fault is not None:  # the answer as it was stays in sight
         with suppress(SecondguessError):
             drawn_panels, summary = await panels(request, page_site, runs, fault.others, more)
-    return _drawn(request, (runs, named), (view, more), (drawn_panels, summary), (error, fault))
+    for panel in drawn_panels if said else ():
+        panel["notes"] = panel["data"]["notes"] = [said, *panel["notes"]]
+    drawing = partial(_drawn, request, (runs, named), (view, more), (drawn_panels, summary), (error, fault))
+    return await large(sum(panel["cells"] for panel in drawn_panels), drawing)
 
 
 def _drawn(
@@ -63,6 +70,8 @@ def _drawn(
     runs, named = there
     (whole, more), (drawn_panels, summary), (error, fault) = asked, answer, wrong
     view = whole if fault is None else fault.others
+    at_hand, more_columns = bounds.listed(controls.at_hand(named, view))
+    known, more_tables = bounds.listed([table["name"] for table in _tables(runs)])
     context = {
         "title": " and ".join(view.tables),
         "here": "Tables",
@@ -75,8 +84,10 @@ def _drawn(
         "heads": _heads(named, view),
         "links": controls.links(view, more),
         "chips": controls.chips(view, more),
-        "at_hand": controls.at_hand(named, view),
-        "known": [table["name"] for table in _tables(runs)],
+        "at_hand": at_hand,
+        "more_columns": more_columns,
+        "known": known,
+        "more_tables": more_tables,
         "steps": controls.steps(named, view, more),
         "at": controls.slider(named, view, more),
         "hidden": [part for part in urls.query(view, **more) if part[0] != "offset"],

@@ -229,7 +229,7 @@ def test_a_text_in_the_address_is_not_run(server: Server) -> None:
 
 def test_a_statement_that_is_sent(server: Server) -> None:
     answer = server.post("/sql.json", {"sql": "SELECT 4200 + 42 AS n"})
-    assert (answer.status, answer.data) == (200, {"columns": ["n"], "rows": [{"n": 4242}], "more": False})
+    assert (answer.status, answer.data) == (200, {"columns": ["n"], "rows": [{"n": 4242}], "more": False, "notes": []})
 
 
 @pytest.mark.parametrize(
@@ -263,6 +263,12 @@ def test_a_twin_says_what_its_page_shows(server: Server) -> None:
 def test_a_number_that_json_has_not_is_text(server: Server) -> None:
     found = panel(server, "cnn@3", add=["big = 9007199254740993::BIGINT", "nan = 'nan'::DOUBLE"], limit="1")
     assert (found["rows"][0]["big"], found["rows"][0]["nan"]) == ("9007199254740993", "nan")
+
+
+def test_what_python_has_no_like_of_is_text_on_the_page_and_in_its_twin(server: Server) -> None:
+    text = "SELECT DATE 'infinity' AS day, INTERVAL '14 months' AS span"
+    assert server.post("/sql.json", {"sql": text}).data["rows"] == [{"day": "infinity", "span": "1 year 2 months"}]
+    assert "1 year 2 months" in server.sql(text).text
 
 
 def test_classes_are_named_as_they_were_recorded(server: Server) -> None:
