@@ -141,7 +141,7 @@ def sql(select: str, store: Path, **how: Any) -> None:
 
 def _question_command(question: Question) -> click.Command:
     def run(tables: tuple[str, ...], store: Path, **given: Any) -> None:
-        how = {name: given.pop(name) for name in ("form", "file", "show_sql", "spreadsheet", "rows", "chart")}
+        how = {name: given.pop(name) for name in ("form", "file", "show_sql", "spreadsheet", "verify", "rows", "chart")}
         options = {name.removeprefix("option_"): value for name, value in given.items()}
         _answer(_asked(question, store.absolute(), tables, options), store, **how)
 

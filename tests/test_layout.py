@@ -68,6 +68,7 @@ REACHED_BY = {
     "analysis/store/parquet": "analysis/store/disk",
     "analysis/store/records": "analysis/store/runs",
     "analysis/store/rows": "analysis/store/writer",
+    "analysis/store/seal": "analysis/store/runs",
     "analysis/tables/filter": "analysis/tables/view",
     "analysis/tables/rows": "analysis/tables/view",
     "analysis/tables/select": "analysis/tables/view",

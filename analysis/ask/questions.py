@@ -23,7 +23,8 @@ _TYPES: dict[str, Any] = {"int": int, "float": float, "text": str, "date": datet
 _PLAIN: dict[str, Any] = {"int": int, "float": (int, float), "text": str, "date": datetime.date}
 _KEYS = ("epochs", "tables", "drawn", "truth")
 _DRAWN = {"beside": 1, "under": 1, "matrix": 3}  # how, and how many columns it names
-_TAKEN = {"help", "store", "format", "output", "show_sql", "rows", "chart", "spreadsheet"}  # what every command has
+# What every command has.
+_TAKEN = {"help", "store", "format", "output", "show_sql", "rows", "chart", "spreadsheet", "verify"}
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,11 @@ def answering(*, rows: bool = True) -> Callable[[Callable[..., Any]], Callable[.
             help="In CSV: put ' before texts that begin with = + - @, a tab or a line break: a spreadsheet's formulas.",
         ),
         click.option(
+            "--verify",
+            is_flag=True,
+            help="See that files of 64 MB and more, too, are as they were written, which reads all of them.",
+        ),
+        click.option(
             "--show-sql", is_flag=True, help="Print the complete SQL on stderr; it runs in any DuckDB session."
         ),
     ]

@@ -14,13 +14,14 @@ from secondguess.analysis.engine.kinds import kind_of_sql
 from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import BadInput, MissingExtra, listing
 from secondguess.analysis.schema import is_score, own_name
+from secondguess.analysis.store.verified import every_file
 
 
 @dataclass(frozen=True)
 class OutputOptions:
     """How to give an answer: form is table, json, csv, markdown or None; rows the most a table draws.
 
-    spreadsheet is for csv: no text in it is a formula to a spreadsheet.
+    spreadsheet is for csv: no text in it is a formula to a spreadsheet. verify reads large files too for their digests.
 
     report is a file for what joins did, as JSON; chart one for the answer's chart, .svg, .png or .html.
     """
@@ -32,10 +33,16 @@ class OutputOptions:
     report: Path | None = None
     chart: Path | None = None
     spreadsheet: bool = False
+    verify: bool = False
 
 
 def give(build: Build, store: Path, options: OutputOptions) -> None:
     """Answer on stdout, or in a file; the SQL, notes and what was left out go to stderr. Raises SecondguessError."""
+    with every_file(options.verify):
+        _give(build, store, options)
+
+
+def _give(build: Build, store: Path, options: OutputOptions) -> None:
     form = files.format_of(options.file, options.form) if options.file is not None else options.form or "table"
     if form == "parquet" and options.file is None:
         raise BadInput("Parquet is no text; name a file for it, as in -o answer.parquet")

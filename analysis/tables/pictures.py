@@ -56,7 +56,7 @@ class PictureColumns:
                 return cls({}, {}, frozenset(own))
             name = repeated[0].name
             raise BadInput(f"{name} has repeated or missing ids, so it is not known which row has which image")
-        relation = scope.examples(rows.epochs, place=True)
+        relation = scope.examples(rows.epochs, place=True, spare=True)
         con.execute(f"DESCRIBE {relation.sql}")
         there = {str(row[0]) for row in con.fetchall()}
         columns = {

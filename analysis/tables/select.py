@@ -62,7 +62,7 @@ def statement(
         scope=scope.ctes(relations),
         body=sql,
         files=scope.all_files(relations),
-        notes=rows.notes,
+        notes=(*rows.notes, *(note for note in scope.all_notes(relations) if note not in rows.notes)),
         classes=scope.shared_classes(rows.relations.values()),
         order=tuple((rows.names[epoch.run, epoch.table], epoch.epoch) for epoch in rows.epochs),
         page=Page(total, view.limit, view.offset, counted),
