@@ -18,8 +18,16 @@ if TYPE_CHECKING:
     from secondguess.analysis.engine.duck import Build
 
 # Which extra brings what a command needs that is loaded on use.
-_EXTRAS = {"train": "train", "import": "wandb", "publish": "wandb", "table": "", "save": "", "view": "view"}
-_ORDER = ("train", "import", "publish", "runs", "ask", "table", "save", "sql", "view")
+_EXTRAS = {
+    "train": "train",
+    "import": "wandb",
+    "publish": "wandb",
+    "table": "",
+    "save": "",
+    "view": "view",
+    "check": "",
+}
+_ORDER = ("train", "import", "publish", "runs", "ask", "table", "save", "sql", "view", "check")
 
 
 class Commands(click.Group):
@@ -57,6 +65,10 @@ def _elsewhere(name: str) -> click.Command:
         from secondguess.analysis.commands.view import view
 
         return view
+    if name == "check":
+        from secondguess.analysis.commands.check import check
+
+        return check
     from secondguess.analysis.commands import table
 
     return table.save if name == "save" else table.table

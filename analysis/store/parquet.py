@@ -30,7 +30,7 @@ def footer(about: dict[str, Any]) -> dict[bytes, bytes]:
 def said(path: Path) -> dict[str, Any]:
     """What a file's footer says of it, nothing where that is nothing of ours; raises OSError, pa.ArrowException."""
     try:
-        about = json.loads((pq.read_schema(path).metadata or {}).get(_FOOTER_KEY, b"{}"))
+        about = json.loads((pq.read_metadata(path).metadata or {}).get(_FOOTER_KEY, b"{}"))
     except ValueError:
         return {}
     return about if isinstance(about, dict) else {}

@@ -81,7 +81,7 @@ class Run:
             live, faults = records.table_records(self.store, folder)
             self.faults.extend(faults)
             if live:
-                commits[_name(folder)] = live
+                commits[named_by(folder)] = live
         return commits
 
     def _commit_folders(self) -> list[Path]:
@@ -138,13 +138,14 @@ class Run:
 
         Nothing while the run is recorded or a record cannot be read: it may name any of them.
         """
-        if self.damage() or self.outside:
+        about = str(self.folder / "run.json")  # which names no file
+        if self.outside or any(about not in fault for fault in self.damage()):
             return []
-        said = []
-        for table, epochs in (self.end or {}).get("tables", {}).items():
-            if gone := sorted(set(epochs) - set(self.tables.get(table, {}))):
-                name = whole_name(self.name, table, listing(gone))
-                said.append(f"{name} was committed when the run ended, but its record is gone; restore it from a copy")
+        said = [
+            f"{whole_name(self.name, table, listing(epochs))} was committed when the run ended, but no record is left; "
+            "restore it from a copy"
+            for table, epochs in self.gone().items()
+        ]
         orphans = [path for path in self.unnamed() if is_named_by_its_bytes(path)]
         if orphans and not is_held(self.folder):
             said += [
@@ -154,12 +155,21 @@ class Run:
             ]
         return said
 
+    def gone(self) -> dict[str, list[int]]:
+        """The epochs of each table that its end names and no record commits."""
+        ended = {table: set(epochs) - set(self.tables.get(table, {})) for table, epochs in self._ended().items()}
+        return {table: sorted(epochs) for table, epochs in ended.items() if epochs}
+
+    def _ended(self) -> Mapping[str, list[int]]:
+        tables: Mapping[str, list[int]] = (self.end or {}).get("tables", {})
+        return tables
+
     def unnamed(self) -> list[Path]:
         """The files of rows that no record names, not even one that another supersedes."""
         paths = []
         for commits in self._commit_folders():
             folder = self.folder / commits.name
-            live = {record["file"]["name"] for _, record in self.commits.get(_name(folder), ())}
+            live = {record["file"]["name"] for _, record in self.commits.get(named_by(folder), ())}
             if not folder.is_dir() or folder.is_symlink():
                 continue
             names = sorted(f"{folder.name}/{name}" for name in os.listdir(folder) if name.startswith("epoch"))
@@ -179,8 +189,8 @@ def is_named_by_its_bytes(path: Path) -> bool:
         return False
 
 
-def _name(folder: Path) -> str:
-    # A copy from a Mac may have its names decomposed.
+def named_by(folder: Path) -> str:
+    """The name of the run or table whose folder this is; a copy from a Mac may have its names decomposed."""
     return unicodedata.normalize("NFC", decoded(folder.name))
 
 
@@ -211,7 +221,7 @@ def _run_in(store: Path, folder: Path) -> Run | None:
     """The run in a folder of a store; None where it has neither the record of one nor any commit."""
     if not os.path.isfile(folder / "run.json") and not _has_commits(folder):
         return None  # so, too, for folders that are not ours to look into
-    run = Run(store, _name(folder), folder, outside=folder.is_symlink() and leads_out(store, folder))
+    run = Run(store, named_by(folder), folder, outside=folder.is_symlink() and leads_out(store, folder))
     if run.outside:
         run.faults.append(f"{folder} is a link that leads out of the store, and is not read; put a copy in its place")
     return run
@@ -220,8 +230,10 @@ def _run_in(store: Path, folder: Path) -> Run | None:
 def _has_commits(folder: Path) -> bool:
     """Whether a folder without run.json has lost it: what begins a run is written before its first commit."""
     try:
-        tables = [path for path in (folder / "commits").iterdir() if path.is_dir()]
-        return any(name.endswith(".json") for table in tables for name in os.listdir(table))
+        paths = list((folder / "commits").iterdir())
+        tables = [path for path in paths if path.is_dir()]
+        names = [path.name for path in paths] + [name for table in tables for name in os.listdir(table)]
+        return any(name.endswith(".json") for name in names)
     except OSError:
         return False
 

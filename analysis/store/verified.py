@@ -10,7 +10,7 @@ import os
 import stat
 import tempfile
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -59,19 +59,25 @@ def plain_faults(files: Iterable[StoredFile]) -> dict[Path, str]:
     return _each(files, read=False)
 
 
+def faults_anew(files: Iterable[StoredFile]) -> dict[Path, str]:
+    """As `faults`, each file read whatever its size and whatever is remembered of it, which this replaces."""
+    with every_file():
+        return _each(files, read=True, anew=True)
+
+
 def fault(file: StoredFile) -> str | None:
     """What is wrong with a file, if anything is."""
     return faults([file]).get(file.path)
 
 
-def _each(files: Iterable[StoredFile], *, read: bool) -> dict[Path, str]:
+def _each(files: Iterable[StoredFile], *, read: bool, anew: bool = False) -> dict[Path, str]:
     by_store: dict[Path, list[StoredFile]] = {}
     for file in dict.fromkeys(files):
         by_store.setdefault(file.store, []).append(file)
     return {
         path: said
         for store, some in by_store.items()
-        for path, said in _known(store, os.environ.get("XDG_CACHE_HOME", "")).faults(some, read=read).items()
+        for path, said in _known(store, os.environ.get("XDG_CACHE_HOME", "")).faults(some, read=read, anew=anew).items()
     }
 
 
@@ -110,8 +116,12 @@ class _Verified:
         self._folders: dict[str, tuple[float, bool]] = {}
         self._lately: dict[str, tuple[float, list[object]]] = {}  # files that are too new to be remembered for long
 
-    def faults(self, files: Iterable[StoredFile], *, read: bool) -> dict[Path, str]:
+    def faults(self, files: Iterable[StoredFile], *, read: bool, anew: bool) -> dict[Path, str]:
         """What is wrong with which of the files."""
+        if anew:
+            self._broken.clear()
+            self._lately.clear()
+            self._whole = {}
         found: dict[Path, str] = {}
         unknown: list[tuple[StoredFile, _Seen]] = []
         for file in files:
@@ -121,7 +131,7 @@ class _Verified:
             elif seen is not None and not self._knows(file, seen):
                 unknown.append((file, seen))
         if unknown and read:
-            found.update(self._read(unknown))
+            found.update(self._read(unknown, anew=anew))
         return found
 
     def _leads_out(self, folder: str) -> bool:
@@ -164,9 +174,11 @@ class _Verified:
         read_at, lately = self._lately.get(key, (0.0, []))
         return self._whole.get(key) == told or (lately == told and time.monotonic() - read_at < _LATELY_S)
 
-    def _read(self, files: Iterable[tuple[StoredFile, _Seen]]) -> dict[Path, str]:
-        """Read files for their digests, but for those that another process has read meanwhile."""
-        self._whole = {**(self._whole or {}), **_remembered(self._memory)}
+    def _read(self, files: Sequence[tuple[StoredFile, _Seen]], *, anew: bool) -> dict[Path, str]:
+        """Read files for their digests; unless anew, not those that another process has read meanwhile."""
+        whole = {**(self._whole or {}), **_remembered(self._memory)}
+        again = {self._key(file) for file, _ in files} if anew else set()
+        self._whole = {key: told for key, told in whole.items() if key not in again}
         found: dict[Path, str] = {}
         new: dict[str, list[object]] = {}
         for file, seen in files:
@@ -180,7 +192,7 @@ class _Verified:
                 new[self._key(file)] = [*seen, file.sha256]
             else:
                 self._lately[self._key(file)] = (time.monotonic(), [*seen, file.sha256])
-        if new:
+        if new or anew:
             self._whole |= new
             there = {key: told for key, told in self._whole.items() if os.path.exists(os.path.join(self._store, key))}
             _remember(self._memory, there)

@@ -302,7 +302,7 @@ def test_an_end_says_which_epochs_there_were(store: Path) -> None:
     shutil.rmtree(store / COMMITS)
     shutil.rmtree(store / "cnn" / "test_predictions")
     (said,) = find_run(store, "cnn").lost()
-    assert said.startswith("cnn/test_predictions@1, 2, 3 was committed when the run ended, but its record is gone")
+    assert said.startswith("cnn/test_predictions@1, 2, 3 was committed when the run ended, but no record is left")
 
 
 def test_nothing_is_lost_while_a_run_is_recorded(store: Path) -> None:
