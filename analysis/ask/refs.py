@@ -153,16 +153,19 @@ def listed(
 ) -> tuple[Runs, list[Selection]]:
     """The runs of a store, those known or else listed now, and what is chosen of them.
 
-    Where a chosen file is gone they are listed again, and chosen from again: a compaction may just have removed it.
-    Where they are used all, their files are verified here, which may take a while.
+    Where a chosen file is gone they are listed again, and chosen from again, until the same ones are gone as before: a
+    compaction may just have removed it. Where all are used, their files are verified here, which may take a while.
     """
     runs = list_runs(store) if known is None else known
-    selections = list(chosen(runs))
     look = verified.faults if used else verified.plain_faults
-    if verified.MISSING not in look(epoch.rows_file for selection in selections for epoch in selection.epochs).values():
-        return runs, selections
-    runs = list_runs(store)
-    return runs, list(chosen(runs))
+    before: set[Path] = set()
+    while True:
+        selections = list(chosen(runs))
+        faults = look(epoch.rows_file for selection in selections for epoch in selection.epochs)
+        gone = {path for path, said in faults.items() if said == verified.MISSING}
+        if gone == before:
+            return runs, selections
+        before, runs = gone, list_runs(store)
 
 
 def tables_of(run: Run) -> list[Selection]:

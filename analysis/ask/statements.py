@@ -88,12 +88,14 @@ def sql(con: duckdb.DuckDBPyConnection, store: Path, text: str, known: Runs | No
     runs, _ = listed(
         store, lambda runs: [selection for run in runs.values() for selection in tables_of(run)], known, used=False
     )
-    relations = {name: _free(name, runs, text, select) for name in select.relations}
-    notes = run_notes(runs.values())
-    if any(note.endswith(MISSING) for note in notes):  # perhaps compacted while its files were verified
-        runs = list_runs(store)
+    before: set[str] = set()
+    while True:  # until the same files are missing as before: one may be compacted while others are verified
         relations = {name: _free(name, runs, text, select) for name in select.relations}
         notes = run_notes(runs.values())
+        missing = {note for note in notes if note.endswith(MISSING)}
+        if missing == before:
+            break
+        before, runs = missing, list_runs(store)
     return Statement(
         scope=scope.ctes(relations),
         body=select.text,
