@@ -113,6 +113,8 @@ def read(name: str, text: str) -> Question:
             options[option.name] = option
         else:
             rest.append(line)
+    if not any(line.strip() for line in lines[len(comments) :]):
+        raise BadInput(f"question {name!r}: the SQL is empty; write a SELECT below its header")
     return Question(
         name=name,
         help=comments[0].removeprefix("--").strip(),

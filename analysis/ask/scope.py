@@ -27,6 +27,7 @@ _TEXT = {"string", "large_string"}
 # Where a row stands in its file, which orders rows as they were recorded; DuckDB gives the column this name.
 PLACE = "file_row_number"
 
+LEFT_OUT = "left out examples"  # what begins the note on an examples file that is gone or damaged
 _NO_EXAMPLES = "SELECT '' AS examples, '' AS id, '' AS digest, CAST(NULL AS STRUCT(bytes BLOB, path VARCHAR)) AS image"
 
 RunNames = Mapping[tuple[str, str], str]
@@ -248,7 +249,7 @@ def examples(epochs: Iterable[Epoch], *, place: bool = False, spare: bool = Fals
         raise BadInput("no table here has images or other content, so there are no examples")
     faults = verified.faults(named)
     files = sorted({file.path for file in named} - set(faults))
-    notes = tuple(f"left out examples: {path} {said}" for path, said in sorted(faults.items()))
+    notes = tuple(f"{LEFT_OUT}: {path} {said}" for path, said in sorted(faults.items()))
     if not files and spare:
         return Relation(
             _NO_EXAMPLES + (f", 0::BIGINT AS {PLACE}" if place else "") + " WHERE false", frozenset(), notes=notes

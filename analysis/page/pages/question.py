@@ -66,8 +66,11 @@ async def _one(request: Request, page_site: Site, asked: Question) -> Response:
         return drawn(request, "question.html", {**context, "error": fault}, {"error": str(fault)}, status_of(fault))
     entries = _entries(runs, chosen)
     context |= _answered(page_site, asked, reply, entries)
-    await _illustrated(request, page_site, context, Asking(runs, entries))
-    answer = drawn(request, "question.html", context, _data(reply))
+    asking = Asking(runs, entries)
+    await _illustrated(request, page_site, context, asking)
+    context["left_out"] = list(dict.fromkeys(asking.notes))
+    data = _data(reply)
+    answer = drawn(request, "question.html", context, {**data, "notes": [*data["notes"], *context["left_out"]]})
     if not context["chart"]:
         return answer
     if reply.more and "errors" in reply.columns:  # a chart is of all rows, the page's table of the first

@@ -64,6 +64,9 @@ def test_what_is_wrong_in_a_store_is_said_by_its_runs_its_tables_and_the_check(s
     try:
         examples.unlink()
         pictures = panel(server, "hurt@2", columns="id,guess,image")
+        drawn = data(server, "/questions.json?q=errors-by-guess&t=hurt%402")
+        one = data(server, table_url("hurt@2", path="/example.json", row="0"))
+        seen = [server.ask(url).text for url in ("/questions?q=errors-by-guess&t=hurt%402", table_url("hurt@2"))]
         file.write_bytes(damaged)
         refused = server.ask(table_url("hurt@2"))
         found = data(server, "/check.json")
@@ -76,6 +79,8 @@ def test_what_is_wrong_in_a_store_is_said_by_its_runs_its_tables_and_the_check(s
         shutil.rmtree(folder)
     assert [row["guess"] for row in pictures["rows"]] == [1]
     assert pictures["notes"] == [f"left out examples: {examples} is missing"]
+    assert [any(f"{examples} is missing" in note for note in each["notes"]) for each in (drawn, one)] == [True, True]
+    assert [f"{examples.name} is missing" in page for page in seen] == [True, True]
     assert (refused.status, f"{file.name} is not as it was written" in refused.text) == (400, True)
     said = {(each["what"], each["grave"], each["path"]) for each in found["findings"]}
     assert said == {
