@@ -189,6 +189,8 @@ def explained(error: duckdb.Error, passages: Sequence[Passage] = ()) -> Secondgu
     message = " ".join(message.split())
     if isinstance(error, _GONE):
         return Damaged(f"{message}; ask again, and if it stays so, restore the file from a copy")
+    if "location" not in told and (type(error) is duckdb.Error or " file " in message):  # a reader of Parquet's
+        return Damaged(f"{message}; a file is damaged: restore it, or leave it out by name with --verify")
     if "location" not in told:
         return Refused(message)
     start, length = json.loads(told["location"])

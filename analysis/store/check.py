@@ -149,7 +149,7 @@ class _Look:
 
     def _json(self, path: Path, run: Run | None) -> bool:
         """Look at a JSON file of ours; whether something grave is said of it."""
-        if path.is_symlink() and leads_out(self.store, path):
+        if run is not None and path.is_symlink() and leads_out(self.store, path):
             self.add("outside", path, "is a link that leads out of the store, and is not read", run)
             return True
         try:

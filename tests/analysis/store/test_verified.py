@@ -336,6 +336,20 @@ def test_a_large_file_is_read_for_its_digest_where_every_file_is(
         sg.connect(store, verify=True).ask("errors", "cnn@3")
 
 
+@pytest.mark.parametrize("place", [-1, 100])
+def test_a_large_file_that_cannot_be_read_says_how_to_leave_it_out(
+    store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, place: int
+) -> None:
+    monkeypatch.setattr(verified, "LARGE", 10)
+    path = file_of(store, 3)
+    data = bytearray(path.read_bytes())
+    data[place] ^= 1
+    path.write_bytes(data)
+    rest, said, code = errors(store, capsys, "cnn")
+    assert (rest, code) == (None, 1)
+    assert "a file is damaged: restore it, or leave it out by name with --verify" in said
+
+
 def test_a_large_file_that_is_cut_is_seen_without_reading_it(
     store: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
