@@ -43,7 +43,7 @@ def ids_of(epoch: Epoch) -> pa.Array:
 
 
 def _read(epoch: Epoch, limit: int | None) -> CommittedRows:
-    said = verified.fault(epoch.rows_file)
+    said = verified.fault(epoch.rows_file, kept=False)
     if said == verified.MISSING:
         raise FileNotFoundError(epoch.file)
     if said is not None:
@@ -54,7 +54,11 @@ def _read(epoch: Epoch, limit: int | None) -> CommittedRows:
 
 
 def _images(epoch: Epoch, ids: pa.ChunkedArray) -> list[bytes | None] | None:
-    if epoch.examples is None or epoch.examples_file is None or verified.fault(epoch.examples_file) is not None:
+    if (
+        epoch.examples is None
+        or epoch.examples_file is None
+        or verified.fault(epoch.examples_file, kept=False) is not None
+    ):
         return None
     if "image" not in pq.read_schema(epoch.examples).names:
         return None

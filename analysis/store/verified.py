@@ -49,9 +49,12 @@ def every_file(on: bool = True) -> Iterator[None]:
         _every.reset(token)
 
 
-def faults(files: Iterable[StoredFile]) -> dict[Path, str]:
-    """What is wrong with which of these files, as `is missing`; those that are not known to be whole are read."""
-    return _each(files, read=True)
+def faults(files: Iterable[StoredFile], *, kept: bool = True) -> dict[Path, str]:
+    """What is wrong with which of these files, as `is missing`; those that are not known to be whole are read.
+
+    Unless it is kept, nothing is written down of it: by whoever records, who writes into the store alone.
+    """
+    return _each(files, read=True, kept=kept)
 
 
 def plain_faults(files: Iterable[StoredFile]) -> dict[Path, str]:
@@ -65,19 +68,21 @@ def faults_anew(files: Iterable[StoredFile]) -> dict[Path, str]:
         return _each(files, read=True, anew=True)
 
 
-def fault(file: StoredFile) -> str | None:
-    """What is wrong with a file, if anything is."""
-    return faults([file]).get(file.path)
+def fault(file: StoredFile, *, kept: bool = True) -> str | None:
+    """What is wrong with a file, if anything is; as `faults`."""
+    return faults([file], kept=kept).get(file.path)
 
 
-def _each(files: Iterable[StoredFile], *, read: bool, anew: bool = False) -> dict[Path, str]:
+def _each(files: Iterable[StoredFile], *, read: bool, anew: bool = False, kept: bool = True) -> dict[Path, str]:
     by_store: dict[Path, list[StoredFile]] = {}
     for file in dict.fromkeys(files):
         by_store.setdefault(file.store, []).append(file)
     return {
         path: said
         for store, some in by_store.items()
-        for path, said in _known(store, os.environ.get("XDG_CACHE_HOME", "")).faults(some, read=read, anew=anew).items()
+        for path, said in _known(store, os.environ.get("XDG_CACHE_HOME", ""))
+        .faults(some, read=read, anew=anew, kept=kept)
+        .items()
     }
 
 
@@ -116,7 +121,7 @@ class _Verified:
         self._folders: dict[str, tuple[float, bool]] = {}
         self._lately: dict[str, tuple[float, list[object]]] = {}  # files that are too new to be remembered for long
 
-    def faults(self, files: Iterable[StoredFile], *, read: bool, anew: bool) -> dict[Path, str]:
+    def faults(self, files: Iterable[StoredFile], *, read: bool, anew: bool, kept: bool) -> dict[Path, str]:
         """What is wrong with which of the files."""
         if anew:
             self._broken.clear()
@@ -131,7 +136,7 @@ class _Verified:
             elif seen is not None and not self._knows(file, seen):
                 unknown.append((file, seen))
         if unknown and read:
-            found.update(self._read(unknown, anew=anew))
+            found.update(self._read(unknown, anew=anew, kept=kept))
         return found
 
     def _leads_out(self, folder: str) -> bool:
@@ -174,7 +179,7 @@ class _Verified:
         read_at, lately = self._lately.get(key, (0.0, []))
         return self._whole.get(key) == told or (lately == told and time.monotonic() - read_at < _LATELY_S)
 
-    def _read(self, files: Sequence[tuple[StoredFile, _Seen]], *, anew: bool) -> dict[Path, str]:
+    def _read(self, files: Sequence[tuple[StoredFile, _Seen]], *, anew: bool, kept: bool) -> dict[Path, str]:
         """Read files for their digests; unless anew, not those that another process has read meanwhile."""
         whole = {**(self._whole or {}), **_remembered(self._memory)}
         again = {self._key(file) for file, _ in files} if anew else set()
@@ -192,8 +197,8 @@ class _Verified:
                 new[self._key(file)] = [*seen, file.sha256]
             else:
                 self._lately[self._key(file)] = (time.monotonic(), [*seen, file.sha256])
-        if new or anew:
-            self._whole |= new
+        self._whole |= new
+        if kept and (new or anew):
             there = {key: told for key, told in self._whole.items() if os.path.exists(os.path.join(self._store, key))}
             _remember(self._memory, there)
         return found

@@ -84,7 +84,7 @@ class RunWriter:
     def last_step(self) -> int:
         """The highest step among the committed metrics, 0 before the first."""
         run = self._fresh()
-        faults = verified.faults(run.metrics_files)
+        faults = verified.faults(run.metrics_files, kept=False)
         files = [path for path in run.metrics if path not in faults]
         steps = [pc.max(pq.ParquetFile(path).read(["step"])["step"]).as_py() for path in files]
         return max((step for step in steps if step is not None), default=0)

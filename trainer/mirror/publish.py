@@ -87,7 +87,7 @@ def _classes(run: Run) -> Sequence[str] | None:
 
 def metrics_of(run: Run) -> list[Metric]:
     """The committed metrics of a run, in the order in which they were logged; files that are damaged are said."""
-    faults = verified.faults(run.metrics_files)
+    faults = verified.faults(run.metrics_files, kept=False)
     for path, said in faults.items():
         _log.warning("left out metrics of %s: %s %s", run.name, path, said)
     whole = [path for path in run.metrics if path not in faults]

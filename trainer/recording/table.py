@@ -38,7 +38,8 @@ class TableRecorder:
         self._commit = commit
         self._examples: ExamplesWriter | None = None
         first = min(writer.committed().get(name, {}).values(), key=lambda epoch: epoch.epoch, default=None)
-        self._order = ids_of(first) if first is not None and verified.fault(first.rows_file) is None else None
+        known = first is not None and verified.fault(first.rows_file, kept=False) is None
+        self._order = ids_of(first) if first is not None and known else None
         self._types = dict(first.columns) if first is not None else {}  # of the first epoch's columns, as records say
         self._digests: dict[bytes, list[str]] = {}  # of the last epoch's batches, by their raw bytes
         self._open = False

@@ -359,8 +359,9 @@ def test_a_large_file_that_is_cut_is_seen_without_reading_it(
     assert (rest, "has 500 bytes, not the" in said) == ({1: 4, 2: 2}, True)
 
 
-def test_what_a_mirror_is_given_is_verified(store: Path) -> None:
+def test_what_a_mirror_is_given_is_verified_and_nothing_written_of_it(store: Path, own: Path) -> None:
     assert read_epoch(store, "cnn", TABLE, 1, None).rows == 4
+    assert not own.exists()
     flip(file_of(store, 1), 8 * 100)
     with pytest.raises(Damaged, match=r"cnn/test_predictions@1 is committed, but its file .* is not as it was written"):
         read_epoch(store, "cnn", TABLE, 1, None)
