@@ -20,8 +20,16 @@ if TYPE_CHECKING:
     from secondguess.analysis.engine.duck import Build
 
 # Which extra brings what a command needs that is loaded on use.
-_EXTRAS = {"train": "train", "import": "wandb", "publish": "wandb", "table": "", "save": "", "view": "view"}
-_ORDER = ("train", "import", "publish", "runs", "ask", "table", "save", "sql", "view")
+_EXTRAS = {
+    "train": "train",
+    "import": "wandb",
+    "publish": "wandb",
+    "table": "",
+    "save": "",
+    "view": "view",
+    "check": "",
+}
+_ORDER = ("train", "import", "publish", "runs", "ask", "table", "save", "sql", "view", "check")
 
 
 class Commands(click.Group):
@@ -59,6 +67,10 @@ def _elsewhere(name: str) -> click.Command:
         from secondguess.analysis.commands.view import view
 
         return view
+    if name == "check":
+        from secondguess.analysis.commands.check import check
+
+        return check
     from secondguess.analysis.commands import table
 
     return table.save if name == "save" else table.table
@@ -143,9 +155,8 @@ def sql(select: str, store: Path, **how: Any) -> None:
 
 def _question_command(question: Question) -> click.Command:
     def run(tables: tuple[str, ...], store: Path, **given: Any) -> None:
-        how = {
-            name: given.pop(name) for name in ("form", "file", "show_sql", "spreadsheet", "seconds", "rows", "chart")
-        }
+        told = ("form", "file", "show_sql", "spreadsheet", "seconds", "verify", "rows", "chart")
+        how = {name: given.pop(name) for name in told}
         options = {name.removeprefix("option_"): value for name, value in given.items()}
         _answer(_asked(question, store.absolute(), tables, options), store, **how)
 

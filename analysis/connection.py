@@ -17,6 +17,7 @@ from secondguess.analysis.errors import BadInput, MissingExtra
 from secondguess.analysis.notebook import Table, remember
 from secondguess.analysis.schema import DEFAULT_STORE
 from secondguess.analysis.store.runs import list_runs
+from secondguess.analysis.store.verified import every_file
 from secondguess.analysis.tables import saved as views
 from secondguess.analysis.tables import select
 from secondguess.analysis.tables.spelling import spelled
@@ -35,9 +36,10 @@ class Connection:
     when it is used, and is asked for again.
     """
 
-    def __init__(self, store: Path, con: duckdb.DuckDBPyConnection) -> None:
+    def __init__(self, store: Path, con: duckdb.DuckDBPyConnection, *, verify: bool = False) -> None:
         self.store = store
         self.con = con
+        self.verify = verify  # whether large files, too, are read to see that they are as they were written
 
     def __repr__(self) -> str:
         return f"<secondguess store {self.store}>"
@@ -94,7 +96,7 @@ class Connection:
         return partial(statements.question, store=self.store, asked=asked, refs=tables, given=options)
 
     def _built(self, build: Build) -> Statement:
-        with self.con.cursor() as cursor:
+        with self.con.cursor() as cursor, every_file(self.verify):
             return build(cursor)
 
     def _relation(self, build: Build) -> duckdb.DuckDBPyRelation:
@@ -123,8 +125,16 @@ def _settled(attempt: Callable[[], Built]) -> Built:
         raise explained(error) from None
 
 
-def connect(store: str | os.PathLike[str] = DEFAULT_STORE, con: duckdb.DuckDBPyConnection | None = None) -> Connection:
-    """Open a store, on a DuckDB connection of your own if you like; raises NotFound where there is no store."""
+def connect(
+    store: str | os.PathLike[str] = DEFAULT_STORE,
+    con: duckdb.DuckDBPyConnection | None = None,
+    *,
+    verify: bool = False,
+) -> Connection:
+    """Open a store, on a DuckDB connection of your own if you like; raises NotFound where there is no store.
+
+    With verify files of 64 MB and more are read, too, to see that they are as they were written.
+    """
     path = Path(store).absolute()
     list_runs(path)
-    return Connection(path, con if con is not None else duckdb.connect())
+    return Connection(path, con if con is not None else duckdb.connect(), verify=verify)

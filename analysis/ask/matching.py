@@ -7,10 +7,12 @@ from typing import Any
 import duckdb
 
 from secondguess.analysis.ask.scope import Relation, ctes, examples
+from secondguess.analysis.engine.kinds import Kind
 from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.engine.statement import JoinReport
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.schema import reference
+from secondguess.analysis.store import verified
 from secondguess.analysis.store.records import Epoch
 
 # What each side has per key: how many rows, and the least and greatest truth among them.
@@ -56,7 +58,8 @@ def with_digests(name: str, epoch: Epoch, table: Relation) -> Relation:
     sql = (
         f"SELECT rows.*, seen.digest\nFROM {identifier(name)} rows LEFT JOIN (\n{seen.sql}\n) seen ON seen.id = rows.id"
     )
-    return Relation(sql, table.files | seen.files, table.classes, {**table.columns, "digest": "text"})
+    columns: dict[str, Kind] = {**table.columns, "digest": "text"}
+    return Relation(sql, table.files | seen.files, table.classes, columns, notes=seen.notes)
 
 
 def reports(
@@ -138,7 +141,8 @@ def _first(con: duckdb.DuckDBPyConnection, sql: str) -> tuple[Any, ...]:
 
 
 def _same_content(con: duckdb.DuckDBPyConnection, a: Epoch, b: Epoch, matched: int) -> bool | None:
-    if any(epoch.examples is None or not epoch.examples.is_file() for epoch in (a, b)):
+    files = [epoch.examples_file for epoch in (a, b) if epoch.examples_file is not None]
+    if len(files) < 2 or verified.faults(files):
         return None
     if a.examples == b.examples and a.unique and b.unique:  # one file says of each id what it is
         return matched > 0

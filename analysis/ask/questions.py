@@ -26,7 +26,8 @@ _TYPES: dict[str, Any] = {"int": int, "float": float, "text": str, "date": datet
 _PLAIN: dict[str, Any] = {"int": int, "float": (int, float), "text": str, "date": datetime.date}
 _KEYS = ("epochs", "tables", "drawn", "truth")
 _DRAWN = {"beside": 1, "under": 1, "matrix": 3}  # how, and how many columns it names
-_TAKEN = {"help", "store", "format", "output", "show_sql", "rows", "chart", "spreadsheet"}  # what every command has
+# What every command has.
+_TAKEN = {"help", "store", "format", "output", "show_sql", "rows", "chart", "spreadsheet", "verify"}
 
 
 @dataclass(frozen=True)
@@ -123,6 +124,8 @@ def read(name: str, text: str) -> Question:
             options[option.name] = option
         else:
             rest.append(line)
+    if not any(line.strip() for line in lines[len(comments) :]):
+        raise BadInput(f"question {name!r}: the SQL is empty; write a SELECT below its header")
     return Question(
         name=name,
         help=spelled_out(comments[0].removeprefix("--").strip()),

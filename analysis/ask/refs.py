@@ -8,6 +8,7 @@ from pathlib import Path
 
 from secondguess.analysis.errors import BadInput, Damaged, NotFound, SecondguessError, listing
 from secondguess.analysis.schema import DEFAULT_TABLE, read_as, reference, whole_name
+from secondguess.analysis.store import verified
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import Run, list_runs
 
@@ -148,18 +149,23 @@ Runs = Mapping[str, Run]
 
 
 def listed(
-    store: Path, chosen: Callable[[Runs], Iterable[Selection]], known: Runs | None = None
+    store: Path, chosen: Callable[[Runs], Iterable[Selection]], known: Runs | None = None, *, used: bool = True
 ) -> tuple[Runs, list[Selection]]:
     """The runs of a store, those known or else listed now, and what is chosen of them.
 
-    Where a chosen file is gone they are listed again, and chosen from again: a compaction may just have removed it.
+    Where a chosen file is gone they are listed again, and chosen from again, until the same ones are gone as before: a
+    compaction may just have removed it. Where all are used, their files are verified here, which may take a while.
     """
     runs = list_runs(store) if known is None else known
-    selections = list(chosen(runs))
-    if all(epoch.file.is_file() for selection in selections for epoch in selection.epochs):
-        return runs, selections
-    runs = list_runs(store)
-    return runs, list(chosen(runs))
+    look = verified.faults if used else verified.plain_faults
+    before: set[Path] = set()
+    while True:
+        selections = list(chosen(runs))
+        faults = look(epoch.rows_file for selection in selections for epoch in selection.epochs)
+        gone = {path for path, said in faults.items() if said == verified.MISSING}
+        if gone == before:
+            return runs, selections
+        before, runs = gone, list_runs(store)
 
 
 def tables_of(run: Run) -> list[Selection]:
@@ -168,32 +174,43 @@ def tables_of(run: Run) -> list[Selection]:
 
 
 def whole(selection: Selection) -> Selection:
-    """The selection without the epochs whose file is gone."""
-    return Selection(selection.run, selection.table, tuple(epoch for epoch in selection.epochs if epoch.file.is_file()))
+    """The selection without the epochs whose file is gone or is not what was written."""
+    faults = verified.faults(epoch.rows_file for epoch in selection.epochs)
+    if not faults:
+        return selection
+    return replace(selection, epochs=tuple(epoch for epoch in selection.epochs if epoch.file not in faults))
 
 
 def present(selection: Selection) -> Selection:
-    """The selection without the epochs whose file is gone; raises Damaged where none is left."""
+    """The selection as `whole`; raises Damaged where none of its epochs is left."""
     rest = whole(selection)
     if selection.epochs and not rest.epochs:
-        raise Damaged(f"{selection.name} is committed, but its file {selection.epochs[0].file} is missing; restore it")
+        file = selection.epochs[0].rows_file
+        said = verified.fault(file) or "was damaged"
+        raise Damaged(f"{selection.name} is committed, but its file {file.path} {said}; restore it from a copy")
     return rest
 
 
 def run_notes(runs: Iterable[Run]) -> list[str]:
-    """What is wrong in the runs' folders: records that cannot be read, files that are gone."""
+    """What is wrong in the runs' folders: records that cannot be read or are gone, files that are gone or damaged.
+
+    Of files that nothing asked for is said what is seen without reading them, or was found before.
+    """
     notes: list[str] = []
     for run in runs:
-        gone: dict[Path, list[Epoch]] = {}
-        for epoch in (epoch for table in run.tables.values() for epoch in table.values()):
-            if not epoch.file.is_file():
-                gone.setdefault(epoch.file, []).append(epoch)
-        notes += run.faults
-        notes += _renamed(run)
-        for file, epochs in gone.items():
-            name = whole_name(epochs[0].run, epochs[0].table, listing(epoch.epoch for epoch in epochs))
-            notes.append(f"left out {name}: {file} is missing")
+        epochs = [epoch for table in run.tables.values() for epoch in table.values()]
+        notes += [*run.lost(), *run.faults, *_renamed(run)]
+        for file, said in verified.plain_faults(epoch.rows_file for epoch in epochs).items():
+            there = [epoch for epoch in epochs if epoch.file == file]
+            name = whole_name(there[0].run, there[0].table, listing(epoch.epoch for epoch in there))
+            notes.append(f"left out {name}: {file} {said}")
+        notes += metrics_notes(run, verified.plain_faults(run.metrics_files))
     return list(dict.fromkeys(notes))
+
+
+def metrics_notes(run: Run, faults: Mapping[Path, str]) -> list[str]:
+    """What is said of a run's metrics that are left out."""
+    return [f"left out metrics of {run.name}: {path} {said}" for path, said in faults.items()]
 
 
 def _renamed(run: Run) -> list[str]:

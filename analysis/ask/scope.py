@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from secondguess.analysis.ask.refs import Selection, called
+from secondguess.analysis.ask.refs import Selection, called, metrics_notes
 from secondguess.analysis.engine.kinds import Kind, kind_of
 from secondguess.analysis.engine.sqltext import as_text, identifier, literal, read_parquet
 from secondguess.analysis.errors import BadInput, Damaged, listing
 from secondguess.analysis.schema import WRONG, folded, is_score, read_as, score_column, wrong
+from secondguess.analysis.store import verified
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import Run
 
@@ -26,6 +27,9 @@ _TEXT = {"string", "large_string"}
 # Where a row stands in its file, which orders rows as they were recorded; DuckDB gives the column this name.
 PLACE = "file_row_number"
 
+EXAMPLES_LEFT_OUT = "left out examples"  # what begins the note on an examples file that is gone or damaged
+_NO_EXAMPLES = "SELECT '' AS examples, '' AS id, '' AS digest, CAST(NULL AS STRUCT(bytes BLOB, path VARCHAR)) AS image"
+
 RunNames = Mapping[tuple[str, str], str]
 """What the column run says of each (run, table)."""
 
@@ -36,7 +40,7 @@ class Relation:
 
     columns are the columns' names, each with what it holds: number, text, boolean, date, media, list or other. inline
     says that each use reads the files anew, only what it needs of them: DuckDB gathers in memory what is used twice.
-    notes say what of it a reader could take for something else.
+    notes are what its reader should know: files that are left out, classes that a table does not have.
     """
 
     sql: str
@@ -55,14 +59,14 @@ def ctes(relations: Mapping[str, Relation]) -> str:
     )
 
 
-def notes_of(relations: Mapping[str, Relation]) -> tuple[str, ...]:
-    """What is to be said of the relations, each thing once."""
-    return tuple(dict.fromkeys(note for relation in relations.values() for note in relation.notes))
-
-
 def all_files(relations: Mapping[str, Relation]) -> frozenset[Path]:
     """Every file that the relations read."""
     return frozenset(file for relation in relations.values() for file in relation.files)
+
+
+def all_notes(relations: Mapping[str, Relation]) -> list[str]:
+    """What readers of the relations should know, each thing once."""
+    return list(dict.fromkeys(note for relation in relations.values() for note in relation.notes))
 
 
 def shared_classes(relations: Iterable[Relation]) -> tuple[str, ...]:
@@ -247,27 +251,47 @@ def same_labels(epochs: Iterable[Epoch]) -> None:
                 )
 
 
-def examples(epochs: Iterable[Epoch], *, place: bool = False) -> Relation:
+def examples(epochs: Iterable[Epoch], *, place: bool = False, spare: bool = False) -> Relation:
     """What the rows are about: examples (the file's stem, as in the tables), id, digest, truth, image or content.
 
-    With place it is read anew by each use, and a last column PLACE says where an example stands in its file.
+    With place it is read anew by each use, and a last column PLACE says where an example stands in its file. A file
+    that is gone or damaged is left out and noted; where all are, there are no rows if they can be spared, else that
+    raises Damaged.
     """
-    files = sorted({epoch.examples for epoch in epochs if epoch.examples is not None})
-    if not files:
+    epochs = list(epochs)
+    named = {epoch.examples_file for epoch in epochs if epoch.examples_file is not None}
+    if not named:
         raise BadInput("no table here has images or other content, so there are no examples")
-    if missing := [path for path in files if not path.is_file()]:
-        raise Damaged(f"examples file {missing[0]} is missing; restore it from a copy, or ask without examples")
+    faults = verified.faults(named)
+    files = sorted({file.path for file in named} - set(faults))
+    rows = {path: sum(epoch.rows for epoch in epochs if epoch.examples == path) for path in faults}
+    notes = tuple(
+        f"{EXAMPLES_LEFT_OUT}: {path} {said}, so {rows[path]:,} rows have no image or content"
+        for path, said in sorted(faults.items())
+    )
+    if not files and spare:
+        return Relation(
+            _NO_EXAMPLES + (f", 0::BIGINT AS {PLACE}" if place else "") + " WHERE false", frozenset(), notes=notes
+        )
+    if not files:
+        path, said = min(faults.items())
+        raise Damaged(f"examples file {path} {said}; restore it from a copy, or ask without examples")
     select = "SELECT parse_filename(filename, true) AS examples, * EXCLUDE (filename)"
     options = ["union_by_name = true", "filename = true", *(["file_row_number = true"] if place else [])]
-    return Relation(f"{select}\nFROM {read_parquet(files, *options)}", frozenset(files), inline=place)
+    return Relation(f"{select}\nFROM {read_parquet(files, *options)}", frozenset(files), inline=place, notes=notes)
 
 
 def metrics(runs: Iterable[Run]) -> Relation:
     """run, step, epoch, name, value of everything that was logged beside the tables."""
     branches: dict[str | None, list[Path]] = {}
+    notes: list[str] = []
     for run in runs:
         renamed = run.name if run.about.get("name", run.name) != run.name else None
-        branches.setdefault(renamed, []).extend(run.metrics)
+        faults = verified.faults(run.metrics_files)
+        branches.setdefault(renamed, []).extend(path for path in run.metrics if path not in faults)
+        notes += metrics_notes(run, faults)
+        if run.damage():
+            notes.append(f"the metrics of {run.name} are short of those that its unreadable records name")
     selects = [
         f"SELECT *{f' REPLACE ({literal(renamed)} AS run)' if renamed else ''}\nFROM {read_parquet(sorted(files))}"
         for renamed, files in branches.items()
@@ -275,5 +299,7 @@ def metrics(runs: Iterable[Run]) -> Relation:
     ]
     empty = "SELECT '' AS run, 0::BIGINT AS step, 0 AS epoch, '' AS name, 0::DOUBLE AS value WHERE false"
     return Relation(
-        "\nUNION ALL\n".join(selects) or empty, frozenset(path for files in branches.values() for path in files)
+        "\nUNION ALL\n".join(selects) or empty,
+        frozenset(path for files in branches.values() for path in files),
+        notes=tuple(notes),
     )

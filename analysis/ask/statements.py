@@ -16,6 +16,7 @@ from secondguess.analysis.engine.statement import JoinReport, Statement
 from secondguess.analysis.errors import BadInput, NotFound, Refused, SecondguessError
 from secondguess.analysis.schema import WRONG, folded
 from secondguess.analysis.store.runs import list_runs
+from secondguess.analysis.store.verified import MISSING
 
 _RUNS = """SELECT run, state, table_name AS "table", epochs, list_sum(rows) AS rows, errors, origin, created, config
 FROM runs"""
@@ -40,7 +41,6 @@ def question(
     runs, chosen = _tables_asked(store, asked, refs, known)
     names = scope.run_names(runs, chosen)
     select = _inspected(con, asked)
-    notes = [*run_notes(runs[selection.run] for selection in chosen), *row_notes(chosen)]
     relations: dict[str, Relation] = {}
     reports: tuple[JoinReport, ...] = ()
     sides = 1
@@ -57,13 +57,15 @@ def question(
         else:
             relations[name] = _question_relation(name, chosen, runs, select.names(WRONG))
     epochs = [epoch for selection in chosen for epoch in selection.epochs]
+    notes = [*run_notes(runs[name] for name in dict.fromkeys(selection.run for selection in chosen))]
+    notes += [*row_notes(chosen), *(note for note in scope.all_notes(relations) if note not in notes)]
     return Statement(
         scope=scope.ctes(relations),
         body=select.text,
         parameters=select.parameters,
         values=values,
         files=scope.all_files(relations),
-        notes=(*notes, *scope.notes_of(relations)),
+        notes=tuple(notes),
         classes=scope.shared_classes(relations.values()),
         order=tuple((names[epoch.run, epoch.table], epoch.epoch) for epoch in epochs),
         drawn=asked.drawn,
@@ -83,13 +85,22 @@ def sql(con: duckdb.DuckDBPyConnection, store: Path, text: str, known: Runs | No
         first = select.parameters[0]
         reason = f"the SQL has the parameter ${first.name}, which nothing fills; write its value"
         raise BadInput(reason, fault=Passage(FREE_SQL, text).fault(reason, first.start, first.length))
-    runs, _ = listed(store, lambda runs: [selection for run in runs.values() for selection in tables_of(run)], known)
-    relations = {name: _free(name, runs, text, select) for name in select.relations}
+    runs, _ = listed(
+        store, lambda runs: [selection for run in runs.values() for selection in tables_of(run)], known, used=False
+    )
+    before: set[str] = set()
+    while True:  # until the same files are missing as before: one may be compacted while others are verified
+        relations = {name: _free(name, runs, text, select) for name in select.relations}
+        notes = run_notes(runs.values())
+        missing = {note for note in notes if note.endswith(MISSING)}
+        if missing == before:
+            break
+        before, runs = missing, list_runs(store)
     return Statement(
         scope=scope.ctes(relations),
         body=select.text,
         files=scope.all_files(relations),
-        notes=(*run_notes(runs.values()), *scope.notes_of(relations)),
+        notes=(*notes, *(note for note in scope.all_notes(relations) if note not in notes)),
         classes=scope.shared_classes(relations.values()),
         passages=(Passage(FREE_SQL, text, length=len(select.text.encode())),),
     )

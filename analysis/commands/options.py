@@ -59,6 +59,11 @@ def answering(*, rows: bool = True) -> Callable[[Callable[..., Any]], Callable[.
             help="Stop after N seconds, with nothing half-written to FILE [default: no limit].",
         ),
         click.option(
+            "--verify",
+            is_flag=True,
+            help="See that files of 64 MB and more, too, are as they were written, which reads all of them.",
+        ),
+        click.option(
             "--show-sql", is_flag=True, help="Print the complete SQL on stderr; it runs in any DuckDB session."
         ),
     ]

@@ -15,13 +15,15 @@ from secondguess.analysis.engine.kinds import kind_of_sql
 from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import BadInput, MissingExtra, listing
 from secondguess.analysis.schema import is_score, own_name
+from secondguess.analysis.store.verified import every_file
 
 
 @dataclass(frozen=True)
 class OutputOptions:
     """How to give an answer: form is table, json, csv, markdown or None; rows the most a table draws.
 
-    spreadsheet is for csv: no text in it is a formula to a spreadsheet. seconds is how long it may take.
+    spreadsheet is for csv: no text in it is a formula to a spreadsheet. seconds is how long it may take. verify reads
+    large files too for their digests.
 
     report is a file for what joins did, as JSON; chart one for the answer's chart, .svg, .png or .html.
     """
@@ -34,17 +36,19 @@ class OutputOptions:
     chart: Path | None = None
     spreadsheet: bool = False
     seconds: float | None = None
+    verify: bool = False
 
 
 def give(build: Build, store: Path, options: OutputOptions) -> None:
     """Answer on stdout, or in a file; the SQL, notes and what was left out go to stderr. Raises SecondguessError."""
-    if options.seconds is None:
-        _give(build, store, options)
-        return
-    from secondguess.analysis.commands.time_limit import within
+    with every_file(options.verify):
+        if options.seconds is None:
+            _give(build, store, options)
+            return
+        from secondguess.analysis.commands.time_limit import within
 
-    with within(options.seconds, build) as watched:
-        _give(watched, store, options)
+        with within(options.seconds, build) as watched:
+            _give(watched, store, options)
 
 
 def _give(build: Build, store: Path, options: OutputOptions) -> None:

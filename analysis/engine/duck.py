@@ -30,7 +30,7 @@ _CONFIG = {
     "allow_persistent_secrets": False,
 }
 
-_LOOKS = 3
+_LOOKS = 10  # each of which fails only where a run is compacted within it
 # Of a file that is gone DuckDB asks whether it is a folder, which a locked connection must not know.
 _GONE = (duckdb.IOException, duckdb.PermissionException)
 _EXPLAIN = "EXPLAIN "
@@ -223,6 +223,8 @@ def explained(error: duckdb.Error, passages: Sequence[Passage] = ()) -> Secondgu
         return OutOfMemory(message)
     if isinstance(error, _GONE):
         return Damaged(f"{message}; ask again, and if it stays so, restore the file from a copy")
+    if "location" not in told and (type(error) is duckdb.Error or " file " in message):  # a reader of Parquet's
+        return Damaged(f"{message}; a file is damaged: restore it, or leave it out by name with --verify")
     if "location" not in told:
         return Refused(message)
     start, length = json.loads(told["location"])

@@ -17,7 +17,7 @@ from secondguess.analysis.answers.html import SHEET, sheet
 from secondguess.analysis.errors import SecondguessError
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.gate import Gate, Keys
-from secondguess.analysis.page.pages import example, export, question, run, runs, sql, table
+from secondguess.analysis.page.pages import check, example, export, question, run, runs, sql, table
 from secondguess.analysis.page.pool import Workers
 from secondguess.analysis.page.site import Site, drawn, site, status_of
 from secondguess.analysis.tables import saved
@@ -43,6 +43,7 @@ def application(
     pages = {
         "/runs": runs.runs,
         "/run": run.run,
+        "/check": check.page,
         "/table": table.page,
         "/example": example.page,
         "/questions": question.page,

@@ -37,6 +37,7 @@ class Site:
     keys: Keys
     images: Images = field(default_factory=Images)
     counted: dict[Any, int] = field(default_factory=dict)  # what was counted of epochs, which do not change
+    checking: asyncio.Lock = field(default_factory=asyncio.Lock)  # a check reads the whole store: one at a time
 
     async def ask(self, request: Request, how: str, what: Any = None, **more: Any) -> Reply:
         """The answer to a question of a page; raises SecondguessError."""

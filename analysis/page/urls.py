@@ -22,6 +22,11 @@ def runs() -> str:
     return "/runs"
 
 
+def check() -> str:
+    """The page that says what is wrong or odd in the store."""
+    return "/check"
+
+
 def run(name: str, *others: str, metric: str | None = None) -> str:
     """The page of a run, or of several together; with a metric, of it alone."""
     parts = [("run", each) for each in (name, *others)]

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from secondguess.analysis.errors import AlreadyThere
 from secondguess.analysis.schema import encoded
+from secondguess.analysis.store import examples
 from secondguess.analysis.store.disk import make_folder, sync_folder
 from secondguess.analysis.store.lock import RunLock, is_held
 from secondguess.analysis.store.runs import list_runs
@@ -51,9 +52,9 @@ def adopt(store: Path, folder: Path, run: str, *, overwrite: bool = False) -> No
     check_twins(existing, run)
     if (folder / "examples").is_dir():
         make_folder(store / "examples")
-        for path in sorted((folder / "examples").glob("*.parquet")):
-            with suppress(FileExistsError):  # the name is the content
-                os.link(path, store / "examples" / path.name)
+        files = sorted((folder / "examples").glob("*.parquet"))
+        shared = {path.name: examples.share(path, store / "examples") for path in files}
+        examples.restate(folder / encoded(run), {name: file for name, file in shared.items() if file is not None})
         sync_folder(store / "examples")
     final = store / encoded(run)
     if overwrite and run in existing:

@@ -20,19 +20,28 @@ Metric = tuple[int | None, int | None, str, float]
 
 
 @dataclass(frozen=True)
+class ExamplesFile:
+    """A file in the store's `examples` folder: its name, and the sha256 and number of its bytes as they lie there."""
+
+    name: str
+    sha256: str
+    size: int
+
+
+@dataclass(frozen=True)
 class EpochRows:
     """One epoch of one table, ready to be committed.
 
     rows, a table or a stream that is read once, has the columns of `schema`, run and epoch among them.
-    examples, called when all rows were read, names a file in the store's `examples` folder. metrics are (step, epoch,
-    name, value), to be committed with the rows.
+    examples, called when all rows were read, says which file of the store's `examples` folder they are about. metrics
+    are (step, epoch, name, value), to be committed with the rows.
     """
 
     table: str
     epoch: int
     rows: pa.Table | pa.RecordBatchReader
     classes: Sequence[str] | None = None
-    examples: Callable[[], str | None] = lambda: None
+    examples: Callable[[], ExamplesFile | None] = lambda: None
     metrics: Sequence[Metric] = field(default=())
 
     @property
@@ -47,6 +56,15 @@ class EpochRows:
         return dict(parquet.columns(self.rows.schema))
 
 
+@dataclass(frozen=True)
+class WrittenRows:
+    """What a record says of an epoch's rows and of their file, and the file of what the rows are about."""
+
+    said: dict[str, Any]
+    file: dict[str, Any]
+    examples: ExamplesFile | None
+
+
 def check_types(epoch: EpochRows, known: Mapping[str, str]) -> None:
     """Raise BadInput where guess and truth are of unlike types, or of another than in the table's earlier epochs."""
     types = epoch.types
@@ -59,18 +77,18 @@ def check_types(epoch: EpochRows, known: Mapping[str, str]) -> None:
         raise BadInput(f"guess is {types['guess']}, but truth {types['truth']}; give both alike")
 
 
-def record(
-    epoch: EpochRows, said: dict[str, Any], file: dict[str, Any], metrics: dict[str, Any] | None
-) -> dict[str, Any]:
+def record(epoch: EpochRows, written: WrittenRows, metrics: dict[str, Any] | None) -> dict[str, Any]:
     """The commit of an epoch: what is said of its rows, the file with its rows and the one with its metrics."""
+    examples = written.examples
     return {
         "format": FORMAT_VERSION,
         "committed": now(),
-        "file": file,
+        "file": written.file,
         "columns": parquet.columns(epoch.rows.schema),
         "classes": list(epoch.classes) if epoch.classes is not None else None,
-        "epochs": [said],
+        "epochs": [written.said],
         "metrics": metrics,
+        "examples": {examples.name: {"bytes": examples.size, "sha256": examples.sha256}} if examples else {},
     }
 
 
@@ -79,13 +97,12 @@ def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 
 
-def write_epoch(
-    epoch: EpochRows, about: Mapping[str, Any], incoming: Path, folder: Path
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Write an epoch's rows into a new file of the folder; returns what a record says of them, and of the file.
+def write_epoch(epoch: EpochRows, about: Mapping[str, Any], incoming: Path, folder: Path) -> WrittenRows:
+    """Write an epoch's rows into a new file of the folder.
 
     about goes into the footer besides. No more is held than one row group, and 8 bytes of each row.
     """
+    about = {**about, "classes": list(epoch.classes) if epoch.classes is not None else None}
     schema, stem, tally = parquet.widened(epoch.rows.schema), f"epoch-{epoch.epoch:05d}", Tally()
     with Part(incoming) as part:
         with parquet.open_writer(part, schema) as file:
@@ -93,11 +110,13 @@ def write_epoch(
                 tally.add(group)
                 file.write_table(group)
             repeated = tally.repeated()
-            said = tally.entry(epoch.epoch, epoch.examples(), unique=tally.has_all_ids and not repeated.size)
+            examples = epoch.examples()
+            name = examples.name if examples is not None else None
+            said = tally.entry(epoch.epoch, name, unique=tally.has_all_ids and not repeated.size)
             file.add_key_value_metadata(parquet.footer({**about, "epochs": [said]}))
         ids = partial(parquet.row_groups, part.path, ["id"])
         if not (tally.has_all_ids and repeated.size and all_differ(ids, repeated)):
-            return said, parquet.publish(part, folder, stem, said["rows"])
+            return WrittenRows(said, parquet.publish(part, folder, stem, said["rows"]), examples)
         # Different ids with one hash: that can be seen only in the file, whose footer says by then that ids repeat.
         said["unique"] = True
         with Part(incoming) as again:
@@ -105,4 +124,4 @@ def write_epoch(
                 for group in parquet.row_groups(part.path):
                     file.write_table(group)
                 file.add_key_value_metadata(parquet.footer({**about, "epochs": [said]}))
-            return said, parquet.publish(again, folder, stem, said["rows"])
+            return WrittenRows(said, parquet.publish(again, folder, stem, said["rows"]), examples)

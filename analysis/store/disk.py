@@ -17,6 +17,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from secondguess.analysis.store.seal import sealed
+
 _log = logging.getLogger("secondguess")
 
 # A folder's fsync is refused by some file systems; a file's never is without loss.
@@ -187,10 +189,15 @@ def _rename_if_absent(part: Path, final: Path) -> None:
 
 
 def put_record(final: Path, record: dict[str, Any], incoming: Path) -> None:
-    """Create a JSON record under a name that must be new; raises FileExistsError where it is taken."""
+    """Create a JSON record, sealed, under a name that must be new; raises FileExistsError where it is taken."""
     with Part(incoming) as part:
-        part.write(json.dumps(record, ensure_ascii=False, indent=1, allow_nan=False).encode())
+        part.write(record_bytes(record))
         part.publish(final)
+
+
+def record_bytes(record: dict[str, Any]) -> bytes:
+    """A record as it lies on disk, with its seal."""
+    return json.dumps(sealed(record), ensure_ascii=False, indent=1, allow_nan=False).encode()
 
 
 def put_text(final: Path, text: str, incoming: Path, *, overwrite: bool = False) -> None:

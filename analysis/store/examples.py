@@ -1,7 +1,10 @@
 """Examples files: what was predicted on, each image stored once for all the epochs and runs that saw it."""
 
 import hashlib
+import itertools
 import json
+import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -15,9 +18,14 @@ import pyarrow.parquet as pq
 
 from secondguess.analysis.errors import Damaged
 from secondguess.analysis.schema import encoded
-from secondguess.analysis.store import parquet
-from secondguess.analysis.store.disk import Part, sync_folder
+from secondguess.analysis.store import parquet, records
+from secondguess.analysis.store.commits import ExamplesFile
+from secondguess.analysis.store.disk import Part, put_text, record_bytes, sync_folder
 from secondguess.analysis.store.id_sets import id_hashes, repeated
+from secondguess.analysis.store.runs import list_runs
+from secondguess.analysis.store.verified import digest_of
+
+_log = logging.getLogger("secondguess")
 
 IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 # What Hugging Face `datasets` and its viewers read to show the column as images.
@@ -53,8 +61,8 @@ class ExamplesWriter:
         self.dataset = dataset
         self.kind = kind
         self._held: dict[str, str] = {}  # the file that has a digest's content
-        self._written: dict[str, str] = {}
-        self._last: str | None = None
+        self._written: dict[str, ExamplesFile] = {}
+        self._last: ExamplesFile | None = None
         self._last_rows: pa.Table | None = None
         self._begin()
 
@@ -77,9 +85,9 @@ class ExamplesWriter:
         item = 8 if self.kind == "numbers" else 1
         self._waiting_bytes += sum(len(value) * item for value in batch.content.values())
 
-    def finish(self) -> str | None:
-        """The name of the file with this epoch's examples, written if it is new; None where they have no content."""
-        name = None
+    def finish(self) -> ExamplesFile | None:
+        """The file with this epoch's examples, written if it is new; None where they have no content."""
+        file = None
         if self._batches:
             rows = self._rows()
             if self._last is None or not rows.equals(self._last_rows):
@@ -87,10 +95,10 @@ class ExamplesWriter:
                 if identity not in self._written:
                     self._written[identity] = self._write(rows, identity)
                 self._last, self._last_rows = self._written[identity], rows
-                self._held.update(dict.fromkeys(self._new, self._last))
-            name = self._last
+                self._held.update(dict.fromkeys(self._new, self._last.name))
+            file = self._last
         self.drop()
-        return name
+        return file
 
     def drop(self) -> None:
         """Forget the epoch's rows; whoever gives an epoch up calls this."""
@@ -137,12 +145,17 @@ class ExamplesWriter:
             rows = rows.set_column(place, "truth", rows["truth"].cast(pa.int64()))
         return rows
 
-    def _write(self, rows: pa.Table, identity: str) -> str:
-        """Put the rows beside their content, new and old, and publish the file under the name of what it holds."""
-        path = self._folder / f"{encoded(self.dataset)}-{identity[:12]}.parquet"
-        if path.exists():
-            sync_folder(self._folder)  # whoever wrote it may have failed or died before it did this
-            return path.name
+    def _write(self, rows: pa.Table, identity: str) -> ExamplesFile:
+        """Publish the rows under the name of what they are, or find the file that another run wrote of the same."""
+        for path in _places(self._folder, f"{encoded(self.dataset)}-{identity[:12]}"):
+            file = None if path.exists() else self._published(path, rows, identity)
+            if file := file or _found(path, identity):
+                sync_folder(self._folder)  # whoever wrote it may have failed or died before it did this
+                return file
+        raise AssertionError("names do not end")
+
+    def _published(self, path: Path, rows: pa.Table, identity: str) -> ExamplesFile | None:
+        """Put the rows beside their content, new and old; None where another run of the same examples was quicker."""
         about = parquet.footer({"dataset": self.dataset, "identity": identity})
         with Part(self._incoming) as part:
             tables = self._joined(rows)
@@ -153,9 +166,9 @@ class ExamplesWriter:
                     writer.write_table(table.replace_schema_metadata(first.schema.metadata))
             try:
                 part.publish(path)
-            except FileExistsError:  # another run of the same examples was quicker
-                sync_folder(self._folder)
-        return path.name
+            except FileExistsError:
+                return None
+            return ExamplesFile(path.name, part.sha256, part.size)
 
     def _joined(self, rows: pa.Table) -> Iterator[pa.Table]:
         """The rows with their content, a piece of content at a time; raises Damaged where a row's is nowhere."""
@@ -180,6 +193,73 @@ class ExamplesWriter:
         old = (self._held[digest] for digest in _each(rows["digest"]) if digest not in self._new)
         for name in dict.fromkeys(old):
             yield from parquet.row_groups(self._folder / name, ["digest", self._column])
+
+
+def _places(folder: Path, stem: str) -> Iterator[Path]:
+    """The paths under which examples may lie: a further one where what lies there is damaged."""
+    return (folder / f"{stem}{'' if count == 1 else f'-{count}'}.parquet" for count in itertools.count(1))
+
+
+def _found(path: Path, identity: str) -> ExamplesFile | None:
+    """The file that lies there, all of it read; None where it is not what its name says."""
+    try:
+        file, stated = _as_it_lies(path), _stated(path)
+        if stated:
+            if file.sha256 in stated:
+                return file
+            raise OSError("its sha256 is not the one that records say")
+        rows = [group.drop_columns(group.column_names[-1]) for group in parquet.row_groups(path)]  # without content
+        if rows and _identity(pa.concat_tables(rows)) == identity:
+            return file
+        fault = "it holds other examples than its name says"
+    except (OSError, KeyError, pa.ArrowException) as error:
+        fault = str(error)
+    _log.warning("%s is damaged, so its examples are written anew beside it: %s", path, " ".join(fault.split()))
+    return None
+
+
+def _stated(path: Path) -> set[str]:
+    """What the store's records say that the digest of an examples file is."""
+    runs = list_runs(path.parent.parent).values()
+    records = [record for run in runs for live in run.commits.values() for _, record in live]
+    said = [record.get("examples", {}).get(path.name, {}).get("sha256") for record in records]
+    return {digest for digest in said if digest is not None}
+
+
+def _as_it_lies(path: Path) -> ExamplesFile:
+    return ExamplesFile(path.name, digest_of(path), path.stat().st_size)
+
+
+def restate(run: Path, shared: Mapping[str, ExamplesFile]) -> None:
+    """Let the records in a run's folder, which nobody reads yet, name these files in the place of those they name."""
+    for path in sorted((run / "commits").glob("*/*.json")) if shared else ():
+        record = records.read(path)
+        for entry in record["epochs"]:
+            name = entry["examples"]
+            if name in shared:
+                there = shared[name]
+                entry["examples"] = there.name
+                record["examples"].pop(name, None)
+                record["examples"][there.name] = {"bytes": there.size, "sha256": there.sha256}
+        put_text(path, record_bytes(record).decode(), run / ".incoming", overwrite=True)
+
+
+def share(file: Path, folder: Path) -> ExamplesFile | None:
+    """Give a folder an examples file of another store; returns the one that it has of them, None where it is the same.
+
+    The first writer's bytes stay, which may have the same examples in another order.
+    """
+    identity = ""
+    for path in _places(folder, file.stem):
+        try:
+            os.link(file, path)
+        except FileExistsError:
+            identity = identity or str(parquet.said(file).get("identity", ""))
+            if there := _found(path, identity):
+                return there
+        else:
+            return None if path.name == file.name else _as_it_lies(path)
+    raise AssertionError("names do not end")
 
 
 def _columns(batch: Batch) -> pa.Table:

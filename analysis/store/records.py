@@ -6,7 +6,9 @@ plain glob would read each row twice.
 
 import errno
 import json
+import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -15,6 +17,8 @@ from typing import Any
 from secondguess.analysis.errors import BadInput, Damaged, NotFound
 from secondguess.analysis.opening import read_regular
 from secondguess.analysis.schema import FORMAT_VERSION, is_score, whole_name
+from secondguess.analysis.store.seal import is_whole
+from secondguess.analysis.store.verified import StoredFile, leads_out
 
 _LONGEST = 64 << 20  # bytes; a record of 10,000 merged epochs has 3 MB
 # One half of a character outside the 16-bit plane, as JSON can spell it: alone it is no text, and nothing can show it.
@@ -53,8 +57,8 @@ class Epoch:
     ids, unique whether they are all there and all different. id_set and id_truth_set are alike for tables with the same
     ids, and the same truth for each, in any order; None where the record does not say, or truths are of an odd type.
     columns are (name, Arrow type) in file order; classes are the names behind score_0, score_1, …, or None for plain
-    integers. file and examples are absolute; file_epochs are all that the file holds. recorded_as is the run's name
-    inside the file: another one once its folder is renamed.
+    integers. rows_file and examples_file are absolute; file_epochs are all that the file holds. recorded_as is the
+    run's name inside the file: another one once its folder is renamed.
     """
 
     run: str
@@ -71,9 +75,19 @@ class Epoch:
     id_truth_set: str | None
     columns: tuple[tuple[str, str], ...]
     classes: tuple[str, ...] | None
-    file: Path
+    rows_file: StoredFile
     file_epochs: tuple[int, ...]
-    examples: Path | None
+    examples_file: StoredFile | None
+
+    @property
+    def file(self) -> Path:
+        """Where the rows lie."""
+        return self.rows_file.path
+
+    @property
+    def examples(self) -> Path | None:
+        """Where the examples lie that the rows are about."""
+        return self.examples_file.path if self.examples_file is not None else None
 
     @property
     def name(self) -> str:
@@ -113,6 +127,11 @@ def read(path: Path) -> dict[str, Any]:
         raise Damaged(f"record {path} is not one of secondguess; restore it from a copy or delete it")
     if version > FORMAT_VERSION:
         raise Damaged(f"{path} has format {version}, this secondguess reads up to {FORMAT_VERSION}: upgrade it")
+    if is_whole(record) is False:
+        raise Damaged(
+            f"record {path} is not as it was written (its sha256 differs): it is damaged, or was edited; restore it "
+            "from a copy, or take its sha256 out to have it read as it is"
+        )
     return record
 
 
@@ -133,36 +152,56 @@ def read_about(path: Path) -> dict[str, Any]:
 def read_end(path: Path) -> dict[str, Any]:
     """What end.json says; raises Damaged where it cannot be what a run ends with."""
     record = read(path)
-    metrics = record.get("metrics")
+    metrics, tables = record.get("metrics"), record.get("tables", {})
     inside = metrics is None or (isinstance(metrics, dict) and _is_inside(str(metrics.get("name", "/"))))
-    if not inside or not isinstance(record.get("status", ""), str):
+    typed = isinstance(record.get("status", ""), str) and isinstance(tables, dict)
+    if not inside or not typed or not all(map(_are_numbers, tables.values())):
         raise Damaged(f"record {path} is not what a run ends with; restore it from a copy or delete it")
     return record
 
 
-def table_records(folder: Path) -> tuple[list[tuple[str, dict[str, Any]]], list[str]]:
+def _are_numbers(epochs: Any) -> bool:
+    return isinstance(epochs, list) and all(isinstance(epoch, int) for epoch in epochs)
+
+
+def table_records(store: Path, folder: Path) -> tuple[list[tuple[str, dict[str, Any]]], list[str]]:
     """The (file name, content) of each live record in a table's commits folder, by first epoch, and what is wrong.
 
     A record that another supersedes is not live; one that cannot be read is left out and said.
     """
+    commits, faults = all_records(store, folder)
+    superseded = {name for record in commits.values() for name in record.get("supersedes", ())}
+    live = [(name, record) for name, record in commits.items() if name not in superseded]
+    return sorted(live, key=lambda item: item[1]["epochs"][0]["epoch"]), faults
+
+
+def all_records(store: Path, folder: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
+    """Every record in a table's commits folder by its file's name, superseded ones too, and what is wrong."""
     while True:
         commits: dict[str, dict[str, Any]] = {}
         faults: list[str] = []
         try:
-            paths = [path for path in folder.iterdir() if path.suffix == ".json"]
+            with os.scandir(folder) as entries:
+                paths = [(Path(entry.path), entry.is_symlink()) for entry in entries if entry.name.endswith(".json")]
         except FileNotFoundError:
-            return [], []
+            return {}, []
         try:
-            for path in paths:
+            for path, is_link in paths:
                 try:
+                    if is_link:
+                        check_link(store, path)
                     commits[path.name] = _commit(path)
                 except Damaged as fault:
                     faults.append(str(fault))
         except FileNotFoundError:
             continue  # a compaction removed a record between listing and reading: list again
-        superseded = {name for record in commits.values() for name in record.get("supersedes", ())}
-        live = [(name, record) for name, record in commits.items() if name not in superseded]
-        return sorted(live, key=lambda item: item[1]["epochs"][0]["epoch"]), faults
+        return commits, faults
+
+
+def check_link(store: Path, path: Path) -> None:
+    """Raise Damaged where a link leads out of the store: what lies there is not read."""
+    if leads_out(store, path):
+        raise Damaged(f"{path} is a link that leads out of the store, and is not read; put a copy in its place")
 
 
 def _commit(path: Path) -> dict[str, Any]:
@@ -175,7 +214,7 @@ def _commit(path: Path) -> dict[str, Any]:
         raise
     try:
         whole = path.stem == _name_of(record) and _is_typed(record) and all(map(_is_inside, _files_of(record)))
-    except (KeyError, TypeError, ValueError, IndexError):
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError):
         whole = False
     if not whole:
         raise Damaged(f"record {path} is not what a commit of that name says; restore it from a copy or delete it")
@@ -202,7 +241,24 @@ def _is_typed(record: dict[str, Any]) -> bool:
         and all(isinstance(entry.get(key), str | None) for entry in entries for key in _SETS)
         and all(isinstance(text, str) for text in texts)
         and numbers == sorted(set(numbers))
+        and all(map(_is_said, (record["file"], record["metrics"] or {}, *record.get("examples", {}).values())))
     )
+
+
+def _is_said(file: Mapping[str, Any]) -> bool:
+    """Whether what is said of a file, if anything, is a digest and a number of bytes."""
+    return isinstance(file.get("sha256", ""), str) and isinstance(file.get("bytes", 0), int)
+
+
+def stored_file(folder: Path, said: Mapping[str, Any]) -> StoredFile:
+    """A run's file of which a record says this."""
+    return StoredFile(folder.parent, folder / said["name"], said.get("sha256"), said.get("bytes"))
+
+
+def _examples_file(store: Path, name: str, record: Mapping[str, Any]) -> StoredFile:
+    """The file of a record's examples; older records say nothing but its name."""
+    said = record.get("examples", {}).get(name, {})
+    return StoredFile(store, store / "examples" / name, said.get("sha256"), said.get("bytes"))
 
 
 def _files_of(record: dict[str, Any]) -> list[str]:
@@ -218,6 +274,7 @@ def _is_inside(name: str) -> bool:
 def epochs_of(folder: Path, names: tuple[str, str], table: str, record: dict[str, Any]) -> list[Epoch]:
     """The epochs that a record commits; names are the run's, now and when it was recorded."""
     numbers = tuple(entry["epoch"] for entry in record["epochs"])
+    rows_file = stored_file(folder, record["file"])
     return [
         Epoch(
             run=names[0],
@@ -234,9 +291,9 @@ def epochs_of(folder: Path, names: tuple[str, str], table: str, record: dict[str
             id_truth_set=entry.get("id_truth_set"),
             columns=tuple((name, kind) for name, kind in record["columns"]),
             classes=tuple(record["classes"]) if record["classes"] is not None else None,
-            file=folder / record["file"]["name"],
+            rows_file=rows_file,
             file_epochs=numbers,
-            examples=folder.parent / "examples" / entry["examples"] if entry["examples"] else None,
+            examples_file=_examples_file(folder.parent, entry["examples"], record) if entry["examples"] else None,
         )
         for entry in record["epochs"]
     ]

@@ -8,6 +8,8 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from secondguess.analysis.errors import Damaged
+from secondguess.analysis.store import verified
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import find_epoch
 
@@ -22,7 +24,11 @@ class CommittedRows:
 
 
 def read_epoch(store: Path, run: str, table: str, epoch: int, limit: int | None) -> CommittedRows:
-    """Read the first `limit` rows of a committed epoch, all where None; raises NotFound for one that is not there."""
+    """Read the first `limit` rows of a committed epoch, all where None.
+
+    Raises NotFound for one that is not there, Damaged where its file is not what was written. Images of a file that is
+    gone or damaged are missing.
+    """
     record = find_epoch(store, run, table, epoch)
     try:
         return _read(record, limit)
@@ -37,13 +43,24 @@ def ids_of(epoch: Epoch) -> pa.Array:
 
 
 def _read(epoch: Epoch, limit: int | None) -> CommittedRows:
+    said = verified.fault(epoch.rows_file, kept=False)
+    if said == verified.MISSING:
+        raise FileNotFoundError(epoch.file)
+    if said is not None:
+        raise Damaged(f"{epoch.name} is committed, but its file {epoch.file} {said}; restore it from a copy")
     chosen = ds.dataset(epoch.file, format="parquet").scanner(filter=ds.field("epoch") == epoch.epoch)
     rows = chosen.to_table() if limit is None else chosen.head(limit)
     return CommittedRows(rows, _images(epoch, rows["id"]), epoch.rows)
 
 
 def _images(epoch: Epoch, ids: pa.ChunkedArray) -> list[bytes | None] | None:
-    if epoch.examples is None or "image" not in pq.read_schema(epoch.examples).names:
+    if (
+        epoch.examples is None
+        or epoch.examples_file is None
+        or verified.fault(epoch.examples_file, kept=False) is not None
+    ):
+        return None
+    if "image" not in pq.read_schema(epoch.examples).names:
         return None
     wanted = ds.field("id").isin(ids.combine_chunks())
     examples = ds.dataset(epoch.examples, format="parquet").to_table(columns=["id", "image"], filter=wanted)

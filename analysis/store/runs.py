@@ -1,6 +1,7 @@
 """What a store holds, read from its records: runs, their state, their tables and epochs."""
 
 import os
+import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -13,34 +14,48 @@ from secondguess.analysis.schema import decoded, encoded, whole_name
 from secondguess.analysis.store import records
 from secondguess.analysis.store.lock import is_held
 from secondguess.analysis.store.records import Epoch
+from secondguess.analysis.store.verified import StoredFile, digest_of, leads_out
+
+_ROWS_FILE = r"epochs?-\d{5,}(-\d{5,})?-([0-9a-f]{12})\.parquet"
 
 
 @dataclass(frozen=True)
 class Run:
     """One run of a store, as its records stand when they are first asked for.
 
-    faults names the records that cannot be read; what they commit is left out, the rest answers.
+    faults names the records that cannot be read; what they commit is left out, the rest answers. Where the folder is
+    outside, behind a link that leads out of the store, nothing in it is read.
     """
 
     store: Path
     name: str
     folder: Path
     faults: list[str] = field(default_factory=list, compare=False)
+    outside: bool = False
 
     @cached_property
     def about(self) -> Mapping[str, Any]:
         """What run.json says: config, provenance, classes, when and how it began."""
-        return self._record(records.read_about, self.folder / "run.json") or {}
+        missing = "is missing; restore it from a copy, or with `secondguess check --repair`"
+        return self._record(records.read_about, self.folder / "run.json", missing) or {}
 
     @cached_property
     def end(self) -> Mapping[str, Any] | None:
         """How the run ended, None where no record says so."""
         return self._record(records.read_end, self.folder / "commits" / "end.json")
 
-    def _record(self, read: Callable[[Path], dict[str, Any]], path: Path) -> Mapping[str, Any] | None:
+    def _record(
+        self, read: Callable[[Path], dict[str, Any]], path: Path, missing: str = ""
+    ) -> Mapping[str, Any] | None:
+        if self.outside:
+            return None
         try:
+            if path.is_symlink():
+                records.check_link(self.store, path)
             return read(path)
         except FileNotFoundError:
+            if missing:
+                self.faults.append(f"record {path} {missing}")
             return None
         except Damaged as fault:
             self.faults.append(str(fault))
@@ -61,17 +76,37 @@ class Run:
     @cached_property
     def commits(self) -> Mapping[str, list[tuple[str, dict[str, Any]]]]:
         """The live records per table: (file name, content)."""
-        try:
-            folders = sorted(path for path in (self.folder / "commits").iterdir() if path.is_dir())
-        except FileNotFoundError:
-            return {}
-        commits = {}
-        for folder in folders:
-            live, faults = records.table_records(folder)
+        commits: dict[str, list[tuple[str, dict[str, Any]]]] = {}
+        for folder in self._commit_folders():
+            live, faults = records.table_records(self.store, folder)
             self.faults.extend(faults)
             if live:
-                commits[_name(folder)] = live
+                commits[named_by(folder)] = live
         return commits
+
+    def _commit_folders(self) -> list[Path]:
+        """The folders with the tables' records; one behind a link that leads out is a fault."""
+        commits = self.folder / "commits"
+        try:
+            if self.outside:
+                return []
+            if commits.is_symlink():
+                records.check_link(self.store, commits)
+            folders = sorted(path for path in commits.iterdir() if path.is_dir())
+        except FileNotFoundError:
+            return []
+        except Damaged as fault:
+            self.faults.append(str(fault))
+            return []
+        inside = []
+        for folder in folders:
+            try:
+                if folder.is_symlink():
+                    records.check_link(self.store, folder)
+                inside.append(folder)
+            except Damaged as fault:
+                self.faults.append(str(fault))
+        return inside
 
     @cached_property
     def tables(self) -> Mapping[str, Mapping[int, Epoch]]:
@@ -87,15 +122,75 @@ class Run:
         }
 
     @property
-    def metrics(self) -> list[Path]:
+    def metrics_files(self) -> list[StoredFile]:
         """The files of the metrics that count."""
         entries = [record.get("metrics") for live in self.commits.values() for _, record in live]
         entries.append((self.end or {}).get("metrics"))
-        return [self.folder / entry["name"] for entry in entries if entry]
+        return [records.stored_file(self.folder, entry) for entry in entries if entry]
+
+    @property
+    def metrics(self) -> list[Path]:
+        """Where the metrics lie that count."""
+        return [file.path for file in self.metrics_files]
+
+    def lost(self) -> list[str]:
+        """What lost its record, as far as that shows: rows that none names, and epochs that the end names.
+
+        Nothing while the run is recorded or a record cannot be read: it may name any of them.
+        """
+        about = str(self.folder / "run.json")  # which names no file
+        if self.outside or any(about not in fault for fault in self.damage()):
+            return []
+        said = [
+            f"{whole_name(self.name, table, listing(epochs))} was committed when the run ended, but no record is left; "
+            "restore it from a copy"
+            for table, epochs in self.gone().items()
+        ]
+        orphans = [path for path in self.unnamed() if is_named_by_its_bytes(path)]
+        if orphans and not is_held(self.folder):
+            said += [
+                f"no record names {path}: its record is gone, or it was never committed; "
+                "`secondguess check --repair` says what can be done"
+                for path in orphans
+            ]
+        return said
+
+    def gone(self) -> dict[str, list[int]]:
+        """The epochs of each table that its end names and no record commits."""
+        ended = {table: set(epochs) - set(self.tables.get(table, {})) for table, epochs in self._ended().items()}
+        return {table: sorted(epochs) for table, epochs in ended.items() if epochs}
+
+    def _ended(self) -> Mapping[str, list[int]]:
+        tables: Mapping[str, list[int]] = (self.end or {}).get("tables", {})
+        return tables
+
+    def unnamed(self) -> list[Path]:
+        """The files of rows that no record names, not even one that another supersedes."""
+        paths = []
+        for commits in self._commit_folders():
+            folder = self.folder / commits.name
+            live = {record["file"]["name"] for _, record in self.commits.get(named_by(folder), ())}
+            if not folder.is_dir() or folder.is_symlink():
+                continue
+            names = sorted(f"{folder.name}/{name}" for name in os.listdir(folder) if name.startswith("epoch"))
+            if rest := [name for name in names if name not in live]:
+                named = {record["file"]["name"] for record in records.all_records(self.store, commits)[0].values()}
+                unnamed = [self.folder / name for name in rest if name not in named]
+                paths += [path for path in unnamed if re.fullmatch(_ROWS_FILE, path.name)]
+        return paths
 
 
-def _name(folder: Path) -> str:
-    # A copy from a Mac may have its names decomposed.
+def is_named_by_its_bytes(path: Path) -> bool:
+    """Whether a file of rows is one of ours and whole: its name has the beginning of its digest."""
+    match = re.fullmatch(_ROWS_FILE, path.name)
+    try:
+        return match is not None and path.is_file() and digest_of(path).startswith(match[2])
+    except OSError:
+        return False
+
+
+def named_by(folder: Path) -> str:
+    """The name of the run or table whose folder this is; a copy from a Mac may have its names decomposed."""
     return unicodedata.normalize("NFC", decoded(folder.name))
 
 
@@ -116,10 +211,31 @@ def list_runs(store: Path) -> dict[str, Run]:
         raise NotFound(f"the store {store} cannot be read: {error.strerror}; name another with --store") from None
     runs = []
     for folder in folders:
-        if os.path.isfile(folder / "run.json"):  # false, too, for folders that are not ours to look into
-            run = Run(store, _name(folder), folder)
+        run = _run_in(store, folder)
+        if run is not None:
             runs.append((str(run.about.get("created", "")), run.name, run))
     return {name: run for _, name, run in sorted(runs, key=lambda item: item[:2])}
+
+
+def _run_in(store: Path, folder: Path) -> Run | None:
+    """The run in a folder of a store; None where it has neither the record of one nor any commit."""
+    if not os.path.isfile(folder / "run.json") and not _has_commits(folder):
+        return None  # so, too, for folders that are not ours to look into
+    run = Run(store, named_by(folder), folder, outside=folder.is_symlink() and leads_out(store, folder))
+    if run.outside:
+        run.faults.append(f"{folder} is a link that leads out of the store, and is not read; put a copy in its place")
+    return run
+
+
+def _has_commits(folder: Path) -> bool:
+    """Whether a folder without run.json has lost it: what begins a run is written before its first commit."""
+    try:
+        paths = list((folder / "commits").iterdir())
+        tables = [path for path in paths if path.is_dir()]
+        names = [path.name for path in paths] + [name for table in tables for name in os.listdir(table)]
+        return any(name.endswith(".json") for name in names)
+    except OSError:
+        return False
 
 
 def find_run(store: Path, name: str) -> Run:

@@ -107,6 +107,7 @@ def _merge(run: Run, table: str, group: list[_Named]) -> None:
     entries = [entry for record in records for entry in record["epochs"]]
     span = f"{entries[0]['epoch']:05d}-{entries[-1]['epoch']:05d}"
     about = {"run": run.name, "table": table, "epochs": entries, "about": dict(run.about)}
+    about["classes"] = records[0]["classes"]
     merged = {
         "format": FORMAT_VERSION,
         "committed": datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -117,6 +118,7 @@ def _merge(run: Run, table: str, group: list[_Named]) -> None:
         "metrics": _concatenate(
             run, [record["metrics"] for record in records if record["metrics"]], "metrics", "metrics", {"run": run.name}
         ),
+        "examples": {name: said for record in records for name, said in record.get("examples", {}).items()},
         "supersedes": [name for name, _ in group],
     }
     put_record(run.folder / "commits" / encoded(table) / f"{span}.json", merged, run.folder / ".incoming")

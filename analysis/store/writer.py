@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 
 from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotWritten, SecondguessError, listing
 from secondguess.analysis.schema import FORMAT_VERSION, checked_name, encoded, whole_name
-from secondguess.analysis.store import parquet
-from secondguess.analysis.store.commits import EpochRows, Metric, check_types, now, record, write_epoch
+from secondguess.analysis.store import parquet, verified
+from secondguess.analysis.store.commits import EpochRows, Metric, WrittenRows, check_types, now, record, write_epoch
 from secondguess.analysis.store.disk import Part, make_folder, put_record, sync_folder
 from secondguess.analysis.store.lock import RunLock
 from secondguess.analysis.store.records import Epoch
@@ -83,7 +83,9 @@ class RunWriter:
 
     def last_step(self) -> int:
         """The highest step among the committed metrics, 0 before the first."""
-        files = [path for path in self._fresh().metrics if path.is_file()]
+        run = self._fresh()
+        faults = verified.faults(run.metrics_files, kept=False)
+        files = [path for path in run.metrics if path not in faults]
         steps = [pc.max(pq.ParquetFile(path).read(["step"])["step"]).as_py() for path in files]
         return max((step for step in steps if step is not None), default=0)
 
@@ -99,10 +101,10 @@ class RunWriter:
         with _writing(f"{name} could not be recorded"):
             try:
                 make_folder(commit.parent)  # it tells a later sweep that the table's folder holds files of ours
-                said, rows = self._write_rows(epoch)
-                files.append(rows)
+                written = self._write_rows(epoch)
+                files.append(written.file)
                 files.append(metrics := self._write_metrics(epoch.metrics))
-                put_record(commit, record(epoch, said, rows, metrics), self.incoming)
+                put_record(commit, record(epoch, written, metrics), self.incoming)
             except BaseException as error:
                 self._withdraw(files)
                 if isinstance(error, FileExistsError):
@@ -124,7 +126,9 @@ class RunWriter:
         with _writing(f"the end of run {self.run.name!r} could not be recorded"):
             compact(self._fresh())
             entry = self._write_metrics(metrics)
-            how = {"format": FORMAT_VERSION, "ended": now(), "status": "finished", **about, "metrics": entry}
+            tables = {table: list(epochs) for table, epochs in self.committed().items()}
+            how = {"format": FORMAT_VERSION, "ended": now(), "status": "finished", **about}
+            how |= {"tables": tables, "metrics": entry}
             try:
                 put_record(self.run.folder / "commits" / "end.json", how, self.incoming)
             except BaseException:
@@ -190,7 +194,7 @@ class RunWriter:
                 except OSError as fault:
                     _log.warning("%s belongs to no epoch and could not be removed: %s", path, fault)
 
-    def _write_rows(self, epoch: EpochRows) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _write_rows(self, epoch: EpochRows) -> WrittenRows:
         about = {"run": self.run.name, "table": epoch.table, "about": dict(self.run.about)}
         return write_epoch(epoch, about, self.incoming, self.run.folder / encoded(epoch.table))
 

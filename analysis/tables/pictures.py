@@ -18,13 +18,6 @@ _FIRST = 3  # images that a group shows
 _PLACE = ("examples file", "example")
 _PAGE, _ALL = identifier("rows shown"), identifier(RELATION)
 _NAMES = ("image", "content", "digest")
-# What stands for examples whose files are all gone.
-_NOTHING = Relation(
-    "SELECT NULL::VARCHAR AS examples, NULL::VARCHAR AS id, NULL::VARCHAR AS digest, "
-    f"NULL::STRUCT(bytes BLOB, path VARCHAR) AS image, 0::BIGINT AS {PLACE} WHERE false",
-    frozenset(),
-    inline=True,
-)
 
 
 @dataclass(frozen=True)
@@ -32,13 +25,12 @@ class PictureColumns:
     """The columns that the examples of a view's rows have, by name: the examples' column, and the SQL of file and id.
 
     In a join they are suffixed as all columns are; without a suffix they are what all sides show. taken are the names
-    that the rows' own columns have; notes say which examples' files are gone.
+    that the rows' own columns have.
     """
 
     relations: Mapping[str, Relation]
     columns: Mapping[str, tuple[str, tuple[str, str]]]
     taken: frozenset[str] = frozenset()
-    notes: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -53,7 +45,7 @@ class PictureColumns:
         """The pictures of a view, if any of the columns asked for may be one; always, where none are asked for.
 
         own are the columns of its rows. Raises BadInput where ids are repeated, so that it is not known whose a picture
-        is; where nobody asked there are none then. Raises Damaged where a file is gone; always, its images are NULL.
+        is; where nobody asked there are none then.
         """
         own = set(own)
         wanted = always if asked is None else any(name not in own and folded(name).startswith(_NAMES) for name in asked)
@@ -64,10 +56,7 @@ class PictureColumns:
                 return cls({}, {}, frozenset(own))
             name = repeated[0].name
             raise BadInput(f"{name} has repeated or missing ids, so it is not known which row has which image")
-        gone = {epoch.examples for epoch in rows.epochs if epoch.examples and not epoch.examples.is_file() and always}
-        there = [epoch for epoch in rows.epochs if epoch.examples not in gone]
-        has = any(epoch.examples for epoch in there) or not gone
-        relation = scope.examples(there, place=True) if has else _NOTHING
+        relation = scope.examples(rows.epochs, place=True, spare=True)
         con.execute(f"DESCRIBE {relation.sql}")
         named = {str(row[0]) for row in con.fetchall()}
         columns = {
@@ -77,12 +66,7 @@ class PictureColumns:
             for suffix, place in rows.examples.items()
             if f"{name}{suffix}" not in own
         }
-        notes = [
-            f"examples file {path.name} is missing, so {count:,} rows have no image here; restore it from a copy"
-            for path in sorted(gone)
-            if (count := sum(epoch.rows for epoch in rows.epochs if epoch.examples == path))
-        ]
-        return cls({RELATION: relation}, columns, frozenset(own), tuple(notes))
+        return cls({RELATION: relation}, columns, frozenset(own))
 
     def places(self, names: Sequence[str]) -> list[str]:
         """The items that a page must select besides its own columns, so that the named ones can be looked up."""

@@ -144,7 +144,7 @@ def _stacked(runs: Mapping[str, Run], chosen: Sequence[Selection], view: TableVi
         as_read=place and len(epochs) == 1,
         hidden=frozenset({PLACE}) if place else frozenset(),
         judged=judged,
-        notes=(*notes, *relation.notes),
+        notes=notes,
         examples={"": ("examples", "id")} if "examples" in relation.columns else {},
     )
 
@@ -187,7 +187,7 @@ def _joined(
         sides=sides,
         order=tuple(f"{PLACE}_{side} NULLS LAST" for side in letters) if place else (identifier(side_by_side.key),),
         as_read=False,
-        notes=(*notes, *scope.notes_of(side_by_side.relations)),
+        notes=notes,
         reports=side_by_side.reports,
         examples=examples,
         hidden=frozenset(f"{PLACE}_{side}" for side in letters) if place else frozenset(),

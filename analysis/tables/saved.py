@@ -9,6 +9,7 @@ from secondguess.analysis.opening import read_regular
 from secondguess.analysis.schema import checked_name, decoded, encoded
 from secondguess.analysis.store.disk import put_text
 from secondguess.analysis.store.runs import list_runs
+from secondguess.analysis.store.seal import SEAL, is_whole, sealed
 from secondguess.analysis.tables.view import TableView
 
 _LONGEST = 1 << 20  # bytes of a view
@@ -18,7 +19,7 @@ def save(store: Path, name: str, view: TableView, *, overwrite: bool = False) ->
     """Keep a view under a name; raises AlreadyThere where it is taken and not to be overwritten."""
     list_runs(store)
     path = _path(store, name)
-    text = json.dumps(view.as_dict(), ensure_ascii=False, indent=2) + "\n"
+    text = json.dumps(sealed(view.as_dict()), ensure_ascii=False, indent=2) + "\n"
     try:
         put_text(path, text, store / ".incoming", overwrite=overwrite)
     except FileExistsError:
@@ -36,7 +37,12 @@ def load(store: Path, name: str) -> TableView:
         fields = json.loads(text, object_pairs_hook=_once)
         if not isinstance(fields, dict):
             raise BadInput("it is not an object")
-        return TableView.from_dict(fields)
+        if is_whole(fields) is False:
+            raise Damaged(
+                f"{path} was edited by hand since it was saved, or is damaged (its sha256 differs); save it anew with "
+                "--overwrite, or take its sha256 out to have it read as it is"
+            )
+        return TableView.from_dict({key: value for key, value in fields.items() if key != SEAL})
     except NotFound:
         raise NotFound(f"no view named {name!r}; the store has: {listing(names(store)) or 'none yet'}") from None
     except (ValueError, RecursionError, BadInput) as error:

@@ -31,7 +31,6 @@ class _Body:
     sql: str
     total: str
     relations: Mapping[str, Relation] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
 
 
 Usual = Callable[[Sequence[str], Sequence[str]], Sequence[str]]
@@ -63,7 +62,7 @@ def statement(
         scope=scope.ctes(relations),
         body=sql,
         files=scope.all_files(relations),
-        notes=(*rows.notes, *body.notes),
+        notes=(*rows.notes, *(note for note in scope.all_notes(relations) if note not in rows.notes)),
         classes=scope.shared_classes(rows.relations.values()),
         order=tuple((rows.names[epoch.run, epoch.table], epoch.epoch) for epoch in rows.epochs),
         page=Page(total, view.limit, view.offset, counted),
@@ -86,9 +85,9 @@ def _plain(con: duckdb.DuckDBPyConnection, whole: Filtered, view: TableView, usu
     total = f"SELECT count(*) FROM {whole.source}{whole.where}"
     own = [identifier(name) for name in names if name in whole.columns]
     if len(own) == len(names):
-        return _Body(whole.select(own) + page, total, notes=pictures.notes)
+        return _Body(whole.select(own) + page, total)
     select = whole.select([*own, *pictures.places(names)]) + page
-    return _Body(pictures.beside(select, names), total, pictures.relations, pictures.notes)
+    return _Body(pictures.beside(select, names), total, pictures.relations)
 
 
 def _grouped(con: duckdb.DuckDBPyConnection, whole: Filtered, view: TableView, usual: Usual | None) -> _Body:
@@ -124,7 +123,7 @@ def _grouped(con: duckdb.DuckDBPyConnection, whole: Filtered, view: TableView, u
     body = f"{before}SELECT {', '.join(listed)}\nFROM (\n{numbered}\n) page{beside}\nORDER BY page.{identifier(_PLACE)}"
     distinct = f"SELECT DISTINCT {', '.join(map(identifier, keys))} FROM {whole.source}{whole.where}"
     total = f"SELECT count(*) FROM (\n{distinct}\n)" if keys else "SELECT 1"
-    return _Body(body, total, pictures.relations, pictures.notes)
+    return _Body(body, total, pictures.relations)
 
 
 def _chosen(view: TableView, own: Sequence[str], known: Mapping[str, object], usual: Usual | None) -> list[str]:

@@ -39,7 +39,7 @@ from secondguess.analysis.engine import duck
 from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.schema import DEFAULT_TABLE
 from secondguess.analysis.store import parquet
-from secondguess.analysis.store.commits import EpochRows
+from secondguess.analysis.store.commits import EpochRows, ExamplesFile
 from secondguess.analysis.store.disk import Part
 from secondguess.analysis.store.examples import IMAGE
 from secondguess.analysis.store.runs import list_runs
@@ -139,7 +139,9 @@ def write_store(store: Path, rows: int) -> None:
     write_run(store, "e", np.arange(rows // 10), epochs=EPOCHS, examples=examples)
 
 
-def write_run(store: Path, run: str, order: np.ndarray, *, epochs: int = 1, examples: str | None = None) -> None:
+def write_run(
+    store: Path, run: str, order: np.ndarray, *, epochs: int = 1, examples: ExamplesFile | None = None
+) -> None:
     """Write a run whose rows are about the examples of these numbers, in this order."""
     writer = RunWriter.create(store, run, {"origin": "recorded", "config": {}, "classes": None})
     try:
@@ -174,8 +176,8 @@ def _ids(numbers: np.ndarray) -> pa.Array:
     return pc.binary_join_element_wise("test", pc.utf8_lpad(pa.array(numbers).cast(pa.string()), 8, "0"), "-")
 
 
-def write_examples(store: Path, rows: int) -> str:
-    """Write the examples file as the Recorder does, in row groups of some megabytes; returns its name."""
+def write_examples(store: Path, rows: int) -> ExamplesFile:
+    """Write the examples file as the Recorder does, in row groups of some megabytes."""
     random = np.random.default_rng(0)
     images_NxHxWxC = np.zeros((IMAGES, 28, 28, 1), np.uint8)
     images_NxHxWxC[:, 8:20, 8:20] = random.integers(0, 256, (IMAGES, 12, 12, 1))
@@ -191,7 +193,7 @@ def write_examples(store: Path, rows: int) -> str:
                 columns = [_ids(piece), _digests(random, len(piece)), pa.array(piece * 7919 % 10), image]
                 writer.write_table(pa.Table.from_arrays(columns, schema=schema))
         part.publish(store / "examples" / name)
-    return name
+        return ExamplesFile(name, part.sha256, part.size)
 
 
 def _digests(random: np.random.Generator, count: int) -> pa.Array:

@@ -8,7 +8,9 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
+from secondguess.analysis.cli import main
 from secondguess.analysis.store.commits import EpochRows
+from secondguess.analysis.store.seal import sealed
 from secondguess.analysis.store.writer import RunWriter
 from secondguess.trainer.recorder import Recorder
 
@@ -45,6 +47,17 @@ def record(
                     rows.add(**batch)
 
 
+def told(capsys: Any, *command: str) -> tuple[Any, str, int]:
+    """What a command answers as JSON, None where it answers nothing; what it says besides; its exit code."""
+    code = 0
+    try:
+        main([*command, "--format", "json"])
+    except SystemExit as ended:
+        code = int(ended.code or 0)
+    out, err = capsys.readouterr()
+    return json.loads(out) if out else None, err, code
+
+
 def plain(pattern: Path | str, columns: str = "epoch, id") -> list[tuple[Any, ...]]:
     """What a bare DuckDB reads from the files of a glob, in order."""
     return duckdb.sql(f"SELECT {columns} FROM read_parquet('{pattern}') ORDER BY ALL").fetchall()
@@ -53,6 +66,11 @@ def plain(pattern: Path | str, columns: str = "epoch, id") -> list[tuple[Any, ..
 def names(folder: Path) -> list[str]:
     """The names in a folder, hidden ones left out."""
     return sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+
+
+def write_record(path: Path, content: Any) -> None:
+    """A record as a secondguess would have written it, sealed as one that was."""
+    path.write_text(json.dumps(sealed(content) if "sha256" in content else content), encoding="utf-8")
 
 
 def read_record(path: Path) -> dict[str, Any]:

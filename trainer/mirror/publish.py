@@ -1,5 +1,6 @@
 """A recorded run as a W&B run: its config, its metrics, and each table in the history row of its epoch."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,11 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from secondguess.analysis.errors import NotFound, NotWritten
+from secondguess.analysis.store import verified
 from secondguess.analysis.store.commits import Metric
 from secondguess.analysis.store.lock import RunLock
 from secondguess.analysis.store.runs import Run, find_run
 from secondguess.analysis.store.writer import RunWriter
 from secondguess.trainer.mirror.mirror import MirrorReport, WandbMirror, WandbOptions, require_wandb
+
+_log = logging.getLogger("secondguess")
 
 
 @dataclass(frozen=True)
@@ -82,8 +86,12 @@ def _classes(run: Run) -> Sequence[str] | None:
 
 
 def metrics_of(run: Run) -> list[Metric]:
-    """The committed metrics of a run, in the order in which they were logged."""
-    tables = [pq.read_table(path, columns=["step", "epoch", "name", "value"]) for path in run.metrics]
+    """The committed metrics of a run, in the order in which they were logged; files that are damaged are said."""
+    faults = verified.faults(run.metrics_files, kept=False)
+    for path, said in faults.items():
+        _log.warning("left out metrics of %s: %s %s", run.name, path, said)
+    whole = [path for path in run.metrics if path not in faults]
+    tables = [pq.read_table(path, columns=["step", "epoch", "name", "value"]) for path in whole]
     if not tables:
         return []
     rows = pa.concat_tables(tables, promote_options="permissive").to_pylist()

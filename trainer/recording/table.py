@@ -14,8 +14,8 @@ import pyarrow.compute as pc
 from secondguess.analysis.content import Undecodable, number_digests, pixel_digests, png, text_digests
 from secondguess.analysis.errors import AlreadyThere, BadInput, NotWritten
 from secondguess.analysis.schema import whole_name
-from secondguess.analysis.store import parquet
-from secondguess.analysis.store.commits import EpochRows
+from secondguess.analysis.store import parquet, verified
+from secondguess.analysis.store.commits import EpochRows, ExamplesFile
 from secondguess.analysis.store.examples import Batch, ExamplesWriter
 from secondguess.analysis.store.rows import ids_of
 from secondguess.analysis.store.writer import RunWriter
@@ -26,7 +26,7 @@ _log = logging.getLogger("secondguess")
 
 _ORDER = ("run", "epoch", "id", "guess", "truth", "confidence", "truth_score")
 
-WriteExamples = Callable[[], str | None]
+WriteExamples = Callable[[], ExamplesFile | None]
 Commit = Callable[["TableRecorder", pa.Table, WriteExamples], None]
 
 
@@ -55,7 +55,8 @@ class TableRecorder:
         self._commit = commit
         self._examples: ExamplesWriter | None = None
         first = min(writer.committed().get(name, {}).values(), key=lambda epoch: epoch.epoch, default=None)
-        self._order = ids_of(first) if first is not None and first.file.is_file() else None
+        known = first is not None and verified.fault(first.rows_file, kept=False) is None
+        self._order = ids_of(first) if first is not None and known else None
         self._types = dict(first.columns) if first is not None else {}  # of the first epoch's columns, as records say
         self._digests: dict[bytes, list[str]] = {}  # of the last epoch's batches, by their raw bytes
         self._open = False

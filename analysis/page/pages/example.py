@@ -14,7 +14,8 @@ from secondguess.analysis.answers.sides import side
 from secondguess.analysis.ask import example
 from secondguess.analysis.ask.example import Example
 from secondguess.analysis.ask.refs import Runs, parse
-from secondguess.analysis.errors import BadInput, NotFound, SecondguessError
+from secondguess.analysis.ask.scope import EXAMPLES_LEFT_OUT
+from secondguess.analysis.errors import BadInput, Damaged, NotFound, SecondguessError
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.pages import example_drawing
 from secondguess.analysis.page.pages.table import chosen
@@ -67,6 +68,7 @@ async def page(request: Request) -> Response:
         "cut": said.more,
         "sql": sql_of(said),
         "seconds": said.seconds,
+        "notes": list(dict.fromkeys([*said.notes, *scored.notes, *seen["left_out"]])),
     }
     return drawn(request, "example.html", context, _data(context, said, scored))
 
@@ -96,6 +98,7 @@ def _data(context: Mapping[str, Any], said: Reply, scored: Reply) -> dict[str, A
         "examples": context["set"],
         "said": _told(said),
         "more": said.more,
+        "notes": context["notes"],
         "scores": _told(scored),
         "classes": list(scored.classes),
     }
@@ -137,13 +140,23 @@ async def _asked(
 
 async def _seen(request: Request, page_site: Site, runs: Runs, own: Example) -> dict[str, Any]:
     """The example's image or text, where the store has it, and what is known of it besides."""
-    nothing: dict[str, Any] = {"image": None, "facts": {}, "digest": None, "text": None, "left": "no image"}
+    nothing: dict[str, Any] = {
+        "image": None,
+        "facts": {},
+        "digest": None,
+        "text": None,
+        "left": "no image",
+        "left_out": [],
+    }
     if own.stem is None:
         return nothing
     try:
         reply = await page_site.ask(request, "sql", example.described(own), runs=runs)
-    except SecondguessError:  # the file is gone: the page says what was said of it
+    except Damaged as fault:  # the page says what was said of it
+        return {**nothing, "left_out": [str(fault)]}
+    except SecondguessError:
         return nothing
+    nothing["left_out"] = [note for note in reply.notes if note.startswith(EXAMPLES_LEFT_OUT)]
     if not reply.rows:
         return nothing
     row = dict(zip(reply.columns, reply.rows[0], strict=True))
@@ -151,7 +164,7 @@ async def _seen(request: Request, page_site: Site, runs: Runs, own: Example) -> 
     data = image["bytes"] if isinstance(image, dict) and image.get("bytes") else None
     key = page_site.images.keep(data) if data else None
     content = row.get("content")
-    return {
+    return nothing | {
         "image": key,
         "facts": example_drawing.picture_facts(data) if key and data else {},
         "digest": row.get("digest"),

@@ -1,14 +1,15 @@
 """The images in the drawings of questions, looked up by the ids that their parts name."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.requests import Request
 
 from secondguess.analysis.ask import example
 from secondguess.analysis.ask.refs import Runs
-from secondguess.analysis.errors import SecondguessError
+from secondguess.analysis.ask.scope import EXAMPLES_LEFT_OUT
+from secondguess.analysis.errors import Damaged, SecondguessError
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.site import Site
 from secondguess.analysis.store.records import Epoch
@@ -20,10 +21,14 @@ _MOST_TABLES = 4
 
 @dataclass(frozen=True)
 class Asking:
-    """The store's runs, and the records of the tables that a question is about, by their names in its answer."""
+    """The store's runs, and the records of the tables that a question is about, by their names in its answer.
+
+    notes gathers why images are missing.
+    """
 
     runs: Runs
     entries: Mapping[str, Epoch]
+    notes: list[str] = field(default_factory=list)
 
 
 async def add_images(request: Request, page_site: Site, asking: Asking, parts: Sequence[dict[str, Any]]) -> None:
@@ -42,8 +47,12 @@ async def add_images(request: Request, page_site: Site, asking: Asking, parts: S
     try:
         text = example.images(sorted(set(stems.values())), ids)
         seen = await page_site.ask(request, "sql", text, most=len(ids) * len(stems), runs=asking.runs)
-    except SecondguessError:  # no images, or their file is gone: the numbers stay
+    except Damaged as fault:  # the numbers stay
+        asking.notes.append(str(fault))
         return
+    except SecondguessError:  # no images
+        return
+    asking.notes.extend(note for note in seen.notes if note.startswith(EXAMPLES_LEFT_OUT))
     keys = {
         (stem, name): page_site.images.keep(image["bytes"])
         for stem, name, image in seen.rows

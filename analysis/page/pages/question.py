@@ -70,8 +70,12 @@ async def _one(request: Request, page_site: Site, asked: Question) -> Response:
     entries = _entries(runs, chosen)
     size = len(reply.rows) * len(reply.columns)
     context |= await large(size, partial(_answered, page_site, asked, reply, entries))
-    await _illustrated(request, page_site, context, Asking(runs, entries))
-    answer = await large(size, partial(drawn, request, "question.html", context, _data(reply)))
+    asking = Asking(runs, entries)
+    await _illustrated(request, page_site, context, asking)
+    context["left_out"] = list(dict.fromkeys(asking.notes))
+    data = _data(reply)
+    data = {**data, "notes": [*data["notes"], *context["left_out"]]}
+    answer = await large(size, partial(drawn, request, "question.html", context, data))
     if not context["chart"]:
         return answer
     if reply.more and "errors" in reply.columns:  # a chart is of all rows, the page's table of the first

@@ -35,6 +35,7 @@ async def run(request: Request) -> Response:
         raise NotFound(f"no run named {missing[0]!r}; the store has: {listing(known) or 'none yet'}")
     rows = [facts.facts(known[name]) for name in names]
     reply = await _measured(request, page_site, known, names)
+    notes = list(reply.notes) if reply is not None else []
     measured = records(reply.columns, reply.rows) if reply is not None else []
     chosen, others = _chosen_metrics(measured, request.query_params.getlist("metric"))
     origins = [facts.came_from(row) for row in rows]
@@ -48,11 +49,13 @@ async def run(request: Request) -> Response:
         "metrics": chosen,
         "other_metrics": [(name, _metric_url(names, name)) for name in others],
         "all_metrics": urls.run(*names) if names else None,
+        "notes": notes,
     }
     data = {
         "runs": [{key: row[key] for key in facts.DATA} for row in rows],
         "metrics": measured,
         "more": reply is not None and reply.more,
+        "notes": notes,
     }
     answer = drawn(request, "run.html", context, data)
     return with_chart(answer, partial(_charts, measured, names, chosen)) if chosen else answer

@@ -7,6 +7,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from secondguess.analysis.ask import joins
+from secondguess.analysis.ask.refs import run_notes
 from secondguess.analysis.errors import BadInput, SecondguessError
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.pages import facts
@@ -31,6 +32,7 @@ async def runs(request: Request) -> Response:
         row["line"] = facts.sparkline(row["errors"], most)
     same, keys = facts.compared([row["config"] for row in rows])
     starts = await _starts(request, page_site, known)
+    notes = run_notes(known.values())
     context = {
         "title": "Runs",
         "here": "Runs",
@@ -43,8 +45,14 @@ async def runs(request: Request) -> Response:
         "starts": starts,
         "size": facts.readable(sum(row["bytes"] for row in rows)),
         "shown": facts.shown,
+        "notes": notes,
+        "check": urls.check(),
     }
-    data = {"runs": [{key: row[key] for key in facts.DATA} for row in rows], "starts": starts}
+    data = {
+        "runs": [{key: row[key] for key in facts.DATA} for row in rows],
+        "starts": starts,
+        "notes": notes,
+    }
     return drawn(request, "runs.html", context, data)
 
 

@@ -406,7 +406,7 @@ def test_a_built_in_name_wins_over_a_file_of_the_store(own):
             "question 'mine': the table function read_text is not allowed",
         ),
         ("-- H\nSELECT 1; SELECT 2", Refused, "question 'mine': exactly one SELECT is run at a time, these are 2"),
-        ("-- H", Refused, "question 'mine': the SQL is empty; write a SELECT"),
+        ("-- H", BadInput, "question 'mine': the SQL is empty; write a SELECT"),
         (
             "-- H\nSELECT $x",
             BadInput,

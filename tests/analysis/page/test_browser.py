@@ -53,6 +53,7 @@ def seen(request: pytest.FixtureRequest, visit: Opened) -> Visit:
 PAGES = {
     "runs": "/runs",
     "run": "/run?run=cnn",
+    "check": "/check",
     "runs together": "/run?run=cnn&run=double",
     "a run without truth": "/run?run=no+truth+%26+%3Cb%3E",
     "tables": "/table",

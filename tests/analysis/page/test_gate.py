@@ -28,6 +28,8 @@ ADDRESSES = {
     "/runs.json": "/runs.json",
     "/run": "/run?run=cnn",
     "/run.json": "/run.json?run=cnn",
+    "/check": "/check",
+    "/check.json": "/check.json",
     "/table": CNN,
     "/table.json": table_url("cnn@3", path="/table.json"),
     "/example": table_url("cnn@3", path="/example", row="0"),

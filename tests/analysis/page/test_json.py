@@ -7,11 +7,13 @@ from html import unescape
 from typing import Any
 
 import duckdb
+import numpy as np
 import pytest
 from page import CAT, CLASSES, DOG, MARKUP, MOOD, NO_TRUTH, QUOTED, REVIEWS, SCRIPT, Server, table_url
 from recording import record
 
 import secondguess as sg
+from secondguess.analysis.store.runs import find_epoch
 from secondguess.trainer.recorder import Recorder
 
 pytest_plugins = ["page"]
@@ -41,6 +43,53 @@ def test_runs(server: Server) -> None:
     assert (runs["double"]["rows"], runs["double"]["errors"]) == (180, [10, 8, 4])
     assert (runs["cnn"]["state"], runs["cnn"]["config"]) == ("finished", {"size": 8, "seed": 0})
     assert runs[NO_TRUTH]["errors"] == [None]
+
+
+def test_what_is_wrong_in_a_store_is_said_by_its_runs_its_tables_and_the_check(server: Server) -> None:
+    sound = data(server, "/check.json")
+    assert (sound["sound"], sound["findings"]) == (True, [])
+    assert "Nothing is wrong" in server.ask("/check").text
+    assert 'href="/check"' in server.ask("/runs").text
+    with Recorder(server.store, run="hurt", wandb="off") as recorder:
+        for epoch in (1, 2):
+            with recorder.table("test_predictions", epoch=epoch) as rows:
+                rows.add(ids=["x"], truth=[0], guess=[1], images=np.full((1, 2, 2), 7, np.uint8))
+    folder = server.store / "hurt"
+    (file,) = folder.glob("test_predictions/*.parquet")
+    examples = find_epoch(server.store, "hurt", "test_predictions", 1).examples
+    assert examples is not None
+    damaged = bytearray(file.read_bytes())
+    damaged[len(damaged) // 2] ^= 4
+    whole = file.read_bytes()
+    try:
+        examples.unlink()
+        pictures = panel(server, "hurt@2", columns="id,guess,image")
+        drawn = data(server, "/questions.json?q=errors-by-guess&t=hurt%402")
+        one = data(server, table_url("hurt@2", path="/example.json", row="0"))
+        seen = [server.ask(url).text for url in ("/questions?q=errors-by-guess&t=hurt%402", table_url("hurt@2"))]
+        file.write_bytes(damaged)
+        refused = server.ask(table_url("hurt@2"))
+        found = data(server, "/check.json")
+        html = server.ask("/check").text
+        file.write_bytes(whole)
+        (folder / "run.json").unlink()
+        notes = data(server, "/runs.json")["notes"], data(server, "/run.json?run=hurt")["notes"]
+        pages = server.ask("/runs").text, server.ask("/run?run=hurt").text
+    finally:
+        shutil.rmtree(folder)
+    assert [row["guess"] for row in pictures["rows"]] == [1]
+    assert pictures["notes"] == [f"left out examples: {examples} is missing"]
+    assert [any(f"{examples} is missing" in note for note in each["notes"]) for each in (drawn, one)] == [True, True]
+    assert [f"{examples.name} is missing" in page for page in seen] == [True, True]
+    assert (refused.status, f"{file.name} is not as it was written" in refused.text) == (400, True)
+    said = {(each["what"], each["grave"], each["path"]) for each in found["findings"]}
+    assert said == {
+        ("altered", True, f"hurt/test_predictions/{file.name}"),
+        ("missing", True, f"examples/{examples.name}"),
+    }
+    assert (found["sound"], file.name in html, "Something is wrong" in html) == (False, True, True)
+    assert [any("run.json is missing" in note for note in each) for each in notes] == [True, True]
+    assert ["run.json is missing" in page for page in pages] == [True, True]
 
 
 def test_a_run_with_its_metrics(server: Server) -> None:

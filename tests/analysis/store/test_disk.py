@@ -20,6 +20,7 @@ from stores import plain
 from secondguess.analysis.errors import Damaged
 from secondguess.analysis.store import parquet
 from secondguess.analysis.store.disk import Part, make_folder, put_record, synced_at_end
+from secondguess.analysis.store.seal import sealed
 
 
 def left(folder: Path) -> list[str]:
@@ -84,13 +85,13 @@ def test_where_there_are_no_hard_links_a_name_is_still_given_once(tmp_path: Path
     put_record(tmp_path / "a" / "one.json", {"n": 1}, tmp_path)
     with pytest.raises(FileExistsError):
         put_record(tmp_path / "a" / "one.json", {"n": 2}, tmp_path)
-    assert json.loads((tmp_path / "a" / "one.json").read_text()) == {"n": 1}
+    assert json.loads((tmp_path / "a" / "one.json").read_text()) == sealed({"n": 1})
     assert left(tmp_path) == ["one.json"]
 
 
 def test_a_record_is_utf8_json_and_has_no_nan(tmp_path: Path) -> None:
     put_record(tmp_path / "r.json", {"name": "naïve 模型"}, tmp_path)
-    assert json.loads((tmp_path / "r.json").read_bytes().decode()) == {"name": "naïve 模型"}
+    assert json.loads((tmp_path / "r.json").read_bytes().decode()) == sealed({"name": "naïve 模型"})
     with pytest.raises(ValueError, match="not JSON compliant"):
         put_record(tmp_path / "s.json", {"loss": float("nan")}, tmp_path)
     assert left(tmp_path) == ["r.json"]

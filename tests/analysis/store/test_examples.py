@@ -17,6 +17,7 @@ from stores import names, plain, record
 from secondguess.analysis.content import text_digests
 from secondguess.analysis.errors import Damaged
 from secondguess.analysis.store import examples, parquet
+from secondguess.analysis.store.commits import ExamplesFile
 from secondguess.analysis.store.examples import Batch, ExamplesWriter
 from secondguess.analysis.store.rows import read_epoch
 from secondguess.analysis.store.runs import find_run
@@ -200,6 +201,11 @@ def test_the_rows_for_a_mirror_come_with_their_images(store: Path) -> None:
 # The file itself
 
 
+def name_of(file: ExamplesFile | None) -> str:
+    assert file is not None
+    return file.name
+
+
 def added(writer: ExamplesWriter, *texts: str) -> None:
     digests = text_digests(texts)
     new = {digest: texts[row] for digest, row in writer.unknown(digests).items()}
@@ -232,7 +238,7 @@ def test_an_id_with_the_same_content_is_kept_once_with_the_truth_it_had_first(tm
         digests = text_digests(texts)
         new = {digest: texts[row] for digest, row in writer.unknown(digests).items()}
         writer.add(Batch(ids, digests, pa.array(truth, pa.int64()), new))
-    file = tmp_path / "examples" / str(writer.finish())
+    file = tmp_path / "examples" / name_of(writer.finish())
     assert plain(file, "id, content, truth") == [("a", "x", 1), ("a", "y", 3), ("b", "x", 2), ("c", "z", 5)]
 
 
@@ -259,8 +265,8 @@ def test_a_file_of_another_run_is_made_durable_before_it_is_relied_on(
 def test_content_that_is_gone_is_an_error_and_no_empty_image(tmp_path: Path) -> None:
     writer = ExamplesWriter(tmp_path, tmp_path / "in", "d", "text")
     added(writer, "one", "two")
-    name = writer.finish()
-    file = tmp_path / "examples" / str(name)
+    name = name_of(writer.finish())
+    file = tmp_path / "examples" / name
     table = pq.read_table(file)
     pq.write_table(table.slice(0, 1), file)
     added(writer, "two")
@@ -268,7 +274,7 @@ def test_content_that_is_gone_is_an_error_and_no_empty_image(tmp_path: Path) -> 
         writer.finish()
     writer.drop()
     added(writer, "one")
-    assert writer.finish() != name
+    assert name_of(writer.finish()) != name
 
 
 def test_a_disk_that_refuses_content_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -286,7 +292,7 @@ def test_a_disk_that_refuses_content_leaves_nothing_behind(tmp_path: Path, monke
         writer.drop()
     assert list((tmp_path / "in").iterdir()) == []
     added(writer, "a text of some length")
-    assert plain(tmp_path / "examples" / str(writer.finish()), "content") == [("a text of some length",)]
+    assert plain(tmp_path / "examples" / name_of(writer.finish()), "content") == [("a text of some length",)]
 
 
 def test_row_groups_are_read_one_at_a_time(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from stores import epoch, read_record, writer
+from stores import epoch, read_record, write_record, writer
 
 from secondguess.analysis.errors import NotFound
 from secondguess.analysis.store import records
@@ -153,11 +153,10 @@ BROKEN: dict[str, tuple[Any, str]] = {
 def test_a_commit_that_cannot_be_trusted_is_left_out_by_name(store: Path, change: Any, message: str) -> None:
     path = store / COMMITS / "00002.json"
     changed = change(read_record(path))
-    path.write_bytes(
-        changed
-        if isinstance(changed, bytes)
-        else (changed if isinstance(changed, str) else json.dumps(changed)).encode()
-    )
+    if isinstance(changed, bytes | str):
+        path.write_bytes(changed if isinstance(changed, bytes) else changed.encode())
+    else:
+        write_record(path, changed)
     run = find_run(store, "cnn")
     assert list(run.tables["test_predictions"]) == [1, 3]
     (fault,) = run.faults
@@ -170,7 +169,7 @@ def test_a_record_need_not_say_which_set_its_ids_are(store: Path) -> None:
     path = store / COMMITS / "00002.json"
     said = read_record(path)
     sets = said["epochs"][0].pop("id_set"), said["epochs"][0].pop("id_truth_set")
-    path.write_text(json.dumps(said))
+    write_record(path, said)
     first, second = (find_epoch(store, "cnn", "test_predictions", number) for number in (1, 2))
     assert (second.id_set, second.id_truth_set) == (None, None)
     assert (first.id_set, first.id_truth_set) == sets
@@ -245,3 +244,71 @@ def test_score_columns_are_counted_by_name(store: Path) -> None:
     run.commit(epoch(1, ["a"], table="t", **{"score_0": [0.5], "score_1": [0.5], "score_²": [1], "score_total": [1]}))
     run.close()
     assert find_epoch(store, "cnn", "t", 1).scores == 2
+
+
+# Records check themselves
+
+
+def test_a_record_with_one_bit_changed_is_left_out_by_name(store: Path) -> None:
+    """Whatever bit it is, but in the name of its digest: a digit of a count is JSON as valid as before."""
+    path = store / COMMITS / "00002.json"
+    data = path.read_bytes()
+    for bit in range(0, 8 * len(data), 7):
+        changed = bytearray(data)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        run = find_run(store, "cnn")
+        if run.tables["test_predictions"].keys() != {1, 3} or str(path) not in run.faults[0]:
+            assert run.tables["test_predictions"][2].rows == 1
+            assert b'"sha256"' not in bytes(changed).rpartition(b"\n ")[2]
+
+
+def test_a_record_that_was_edited_is_read_once_its_digest_is_taken_out(store: Path) -> None:
+    path = store / "cnn" / "run.json"
+    said = read_record(path) | {"config": {"lr": 2}}
+    path.write_text(json.dumps(said))
+    (fault,) = find_run(store, "cnn").damage()
+    assert "or was edited; restore it from a copy, or take its sha256 out to have it read as it is" in fault
+    del said["sha256"]
+    path.write_text(json.dumps(said))
+    assert (find_run(store, "cnn").damage(), find_run(store, "cnn").about["config"]) == ([], {"lr": 2})
+
+
+def test_a_record_that_is_laid_out_anew_is_the_same_record(store: Path) -> None:
+    path = store / "cnn" / "run.json"
+    path.write_text(json.dumps(read_record(path), indent=4, sort_keys=True, ensure_ascii=True))
+    assert find_run(store, "cnn").damage() == []
+
+
+def test_a_run_whose_run_json_is_gone_is_listed_with_what_is_missing(store: Path) -> None:
+    (store / "cnn" / "run.json").unlink()
+    run = list_runs(store)["cnn"]
+    assert list(run.tables["test_predictions"]) == [1, 2, 3]
+    assert [str(store / "cnn" / "run.json") in fault for fault in run.faults] == [True]
+
+
+def test_an_epoch_whose_record_is_gone_is_said_by_its_file(store: Path) -> None:
+    (store / COMMITS / "00002.json").unlink()
+    (file,) = store.glob("cnn/test_predictions/epoch-00002-*")
+    (said,) = find_run(store, "cnn").lost()
+    assert said.startswith(f"no record names {file}: its record is gone, or it was never committed")
+
+
+def test_an_end_says_which_epochs_there_were(store: Path) -> None:
+    run = RunWriter.resume(store, "cnn")
+    run.end()
+    run.close()
+    assert read_record(store / "cnn" / "commits" / "end.json")["tables"] == {"test_predictions": [1, 2, 3]}
+    assert find_run(store, "cnn").lost() == []
+    shutil.rmtree(store / COMMITS)
+    shutil.rmtree(store / "cnn" / "test_predictions")
+    (said,) = find_run(store, "cnn").lost()
+    assert said.startswith("cnn/test_predictions@1, 2, 3 was committed when the run ended, but no record is left")
+
+
+def test_nothing_is_lost_while_a_run_is_recorded(store: Path) -> None:
+    (store / COMMITS / "00002.json").unlink()
+    run = RunWriter.resume(store, "cnn")
+    (store / COMMITS / "00003.json").unlink()
+    assert find_run(store, "cnn").lost() == []
+    run.close()

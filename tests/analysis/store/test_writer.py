@@ -22,7 +22,7 @@ from waiting import HANG_S
 
 from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotFound, NotWritten, SecondguessError
 from secondguess.analysis.store import parquet, tally
-from secondguess.analysis.store.commits import EpochRows
+from secondguess.analysis.store.commits import EpochRows, ExamplesFile
 from secondguess.analysis.store.runs import find_epoch, find_run, list_runs
 from secondguess.analysis.store.writer import RunWriter
 
@@ -36,6 +36,7 @@ def test_a_run_begins_as_a_folder_that_says_what_it_is(store: Path) -> None:
     run = RunWriter.create(store / "deep", "cnn 2", {"origin": "recorded", "config": {"lr": 0.1}, "classes": ["a"]})
     said = read_record(store / "deep" / "cnn 2" / "run.json")
     assert said.pop("created").endswith("+00:00")
+    assert len(said.pop("sha256")) == 64
     assert said == {"format": 1, "name": "cnn 2", "origin": "recorded", "config": {"lr": 0.1}, "classes": ["a"]}
     assert names(store / "deep") == ["cnn 2"]
     assert names(store / "deep" / "cnn 2") == ["run.json"]
@@ -52,7 +53,11 @@ def test_a_commit_says_what_its_file_holds(store: Path) -> None:
         score_0=pa.array([0.9, math.nan, 0.5, 0.6], pa.float32()),
         note=[1, None, 2, 3],
     )
-    run.commit(EpochRows(rows.table, 3, rows.rows, ["cat", "dog"], lambda: "mnist-test-0123456789ab.parquet"))
+    run.commit(
+        EpochRows(
+            rows.table, 3, rows.rows, ["cat", "dog"], lambda: ExamplesFile("mnist-test-0123456789ab.parquet", "5ab", 7)
+        )
+    )
     run.close()
     said = read_record(store / "cnn" / "commits" / "test_predictions" / "00003.json")
     data = (store / "cnn" / said["file"]["name"]).read_bytes()
@@ -60,6 +65,7 @@ def test_a_commit_says_what_its_file_holds(store: Path) -> None:
     parts = b"\1\0\0\0" * 4, b"xyzu"  # the ids' lengths and the ids
     ids = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
     assert said.pop("committed").endswith("+00:00")
+    assert len(said.pop("sha256")) == 64
     assert said == {
         "format": 1,
         "file": {
@@ -88,6 +94,7 @@ def test_a_commit_says_what_its_file_holds(store: Path) -> None:
             }
         ],
         "metrics": None,
+        "examples": {"mnist-test-0123456789ab.parquet": {"bytes": 7, "sha256": "5ab"}},
     }
 
 
@@ -188,7 +195,7 @@ def test_the_examples_file_is_asked_for_after_the_last_row(store: Path) -> None:
 
     rows = pa.RecordBatchReader.from_batches(epoch(1, ["a"]).rows.schema, batches())
     run = writer(store)
-    run.commit(EpochRows("t", 1, rows, examples=lambda: f"after-{len(seen)}.parquet"))
+    run.commit(EpochRows("t", 1, rows, examples=lambda: ExamplesFile(f"after-{len(seen)}.parquet", "", 0)))
     run.close()
     found = find_epoch(store, "cnn", "t", 1).examples
     assert found is not None and found.name == "after-2.parquet"

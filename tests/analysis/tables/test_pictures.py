@@ -363,8 +363,12 @@ def test_a_missing_examples_file_is_said_and_everything_else_is_shown(tmp_path, 
         path.unlink()
     main(["table", "u", "--columns", "id, guess", "--format", "csv", "--store", str(tmp_path)])
     assert capsys.readouterr().out == "id,guess\na,0\n"
+    main(["table", "u", "--columns", "id, image", "--format", "csv", "--store", str(tmp_path)])
+    out, said = capsys.readouterr()
+    assert out == "id,image\na,\n"
+    assert said.startswith("left out examples: ") and " is missing" in said
     with pytest.raises(SystemExit):
-        main(["table", "u", "--columns", "id, image", "--store", str(tmp_path)])
+        main(["sql", "SELECT * FROM examples", "--store", str(tmp_path)])
     (line,) = capsys.readouterr().err.splitlines()
     assert line.endswith("is missing; restore it from a copy, or ask without examples")
 
