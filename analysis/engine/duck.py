@@ -32,6 +32,7 @@ _CONFIG = {
 
 _LOOKS = 10  # each of which fails only where a run is compacted within it
 # Of a file that is gone DuckDB asks whether it is a folder, which a locked connection must not know.
+_OF_VALUES = ("Invalid Input Error", "Conversion Error", "Out of Range Error")
 _GONE = (duckdb.IOException, duckdb.PermissionException)
 _EXPLAIN = "EXPLAIN "
 _JOINING = "1000MB"  # what a join holds in memory, so that one of any size leaves some to others; the rest is spilled
@@ -210,6 +211,11 @@ def locked(con: duckdb.DuckDBPyConnection, build: Build, memory: str | None = No
     return statement
 
 
+def _is_a_readers(error: duckdb.Error, message: str) -> bool:
+    """Whether an error without a place is Parquet's reader's: of a type of its own, and no value's that a row has."""
+    return type(error) is duckdb.Error and not message.startswith(_OF_VALUES)
+
+
 def explained(error: duckdb.Error, passages: Sequence[Passage] = ()) -> SecondguessError:
     """DuckDB's error as one line, and where it is in a person's text, of which the SQL that ran had these passages."""
     kind, _, rest = str(error).partition("{")
@@ -223,7 +229,7 @@ def explained(error: duckdb.Error, passages: Sequence[Passage] = ()) -> Secondgu
         return OutOfMemory(message)
     if isinstance(error, _GONE):
         return Damaged(f"{message}; ask again, and if it stays so, restore the file from a copy")
-    if "location" not in told and (type(error) is duckdb.Error or " file " in message):  # a reader of Parquet's
+    if "location" not in told and (" file " in message or _is_a_readers(error, message)):
         return Damaged(f"{message}; a file is damaged: restore it, or leave it out by name with --verify")
     if "location" not in told:
         return Refused(message)
