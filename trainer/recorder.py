@@ -12,7 +12,7 @@ import pyarrow as pa
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.schema import DEFAULT_STORE, checked_name
 from secondguess.analysis.store.commits import Metric
-from secondguess.analysis.store.runs import run_folder
+from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.store.writer import RunWriter
 from secondguess.trainer.mirror.mirror import MirrorReport, WandbMirror, WandbOptions, require_wandb
 from secondguess.trainer.recording import provenance
@@ -54,7 +54,7 @@ class Recorder:
             raise BadInput("resume continues a run, overwrite replaces it; choose one")
         config = provenance.plain(config or {})
         self.classes = _checked_classes(classes)
-        going_on = resume and (run_folder(self.store, checked_name("run", run)) / "run.json").is_file()
+        going_on = resume and self.store.is_dir() and checked_name("run", run) in list_runs(self.store)
         if going_on:
             self._writer = RunWriter.resume(self.store, run)
         else:

@@ -22,6 +22,8 @@ _log = logging.getLogger("secondguess")
 # A folder's fsync is refused by some file systems; a file's never is without loss.
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF}
 
+PART = ".part"
+
 _synced_later: ContextVar[bool] = ContextVar("_synced_later", default=False)
 
 
@@ -64,6 +66,15 @@ def make_folder(folder: Path) -> None:
             raise
 
 
+def make_store(store: Path) -> None:
+    """Make a store's folder that others than its owner cannot look into, unless it is there; raises OSError."""
+    if not store.is_dir():
+        make_folder(store.parent)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(store, 0o700)
+        sync_folder(store.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the folder's entries survive a power loss, where the file system can be asked to."""
     if _synced_later.get():
@@ -84,17 +95,22 @@ def sync_folder(folder: Path) -> None:
 class Part:
     """A file that is being written under a temporary name: `publish` makes it visible, leaving the block drops it.
 
-    It hashes what is written (`sha256`) and counts it (`size`, bytes). No glob for Parquet finds it.
+    It hashes what is written (`sha256`) and counts it (`size`, bytes). No glob for Parquet finds it. As long as its
+    process lives it is locked, so that nobody clears it away.
     """
 
     def __init__(self, folder: Path) -> None:
         make_folder(folder)
-        self.path = folder / f"{uuid.uuid4().hex}.part"
         self.size = 0
         self.closed = False
         self._process = os.getpid()
         self._hash = hashlib.sha256()
-        self._handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        while True:
+            self.path = folder / f"{uuid.uuid4().hex}{PART}"
+            self._handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            if _is_ours(self._handle, self.path):
+                return
+            os.close(self._handle)
 
     def __enter__(self) -> Self:
         return self
@@ -163,6 +179,34 @@ class Part:
             os.unlink(path)
             raise
         return path
+
+
+def _is_ours(handle: int, path: Path) -> bool:
+    """Lock a new file; False where somebody who clears up took it for a dead one before it was locked."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks, where nobody clears up
+        return True
+    return path.exists()
+
+
+def drop_if_dead(part: Path, *, look_only: bool = False) -> bool:
+    """Remove a part whose process has ended, or only look; False where one still writes it."""
+    try:
+        handle = os.open(part, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not look_only:
+            os.unlink(part)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
 
 
 def _link(part: Path, final: Path) -> None:
