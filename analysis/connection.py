@@ -2,6 +2,8 @@
 
 import logging
 import os
+import shutil
+import weakref
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,7 +13,7 @@ import duckdb
 
 from secondguess.analysis.answers.answer import Answer
 from secondguess.analysis.ask import questions, statements
-from secondguess.analysis.engine.duck import Build, explained, starting_over
+from secondguess.analysis.engine.duck import Build, explained, spill_folder, starting_over
 from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import BadInput, MissingExtra
 from secondguess.analysis.notebook import Table, remember
@@ -121,7 +123,19 @@ def _settled(attempt: Callable[[], Built]) -> Built:
 
 
 def connect(store: str | os.PathLike[str] = DEFAULT_STORE, con: duckdb.DuckDBPyConnection | None = None) -> Connection:
-    """Open a store, on a DuckDB connection of your own if you like; raises NotFound where there is no store."""
+    """Open a store, on a DuckDB connection of your own if you like; raises NotFound where there is no store.
+
+    Ours spills into a private folder, which goes with it.
+    """
     path = Path(store).absolute()
     list_runs(path)
-    return Connection(path, con if con is not None else duckdb.connect())
+    if con is None:
+        spill = spill_folder()
+        con = duckdb.connect(config={"temp_directory": str(spill)})
+        weakref.finalize(con, _remove, spill, os.getpid())
+    return Connection(path, con)
+
+
+def _remove(spill: Path, process: int) -> None:
+    if os.getpid() == process:  # a forked child leaves its parent's alone
+        shutil.rmtree(spill, ignore_errors=True)

@@ -1,6 +1,7 @@
 """DuckDB for what a person typed: a connection that reads the files it was given and can do nothing else."""
 
 import json
+import os
 import secrets
 import shutil
 import tempfile
@@ -117,7 +118,7 @@ def answered(
     A file that a compaction removed between listing and reading makes it start over, before any row is given. Raises
     SecondguessError for what DuckDB refuses.
     """
-    spill = Path(tempfile.gettempdir()) / f"secondguess-{secrets.token_hex(8)}"  # made by DuckDB when it needs it
+    spill = None if memory else spill_folder()
     ready = [] if con is None else [con]
     opened: list[duckdb.DuckDBPyConnection] = []
     passages: list[Passage] = []
@@ -127,7 +128,7 @@ def answered(
         if ready:
             own = ready.pop()
         else:
-            own = fresh(memory, None if memory else spill)
+            own = fresh(memory, spill)
             opened.append(own)
         statement = locked(own, build, memory)
         passages.extend(statement.in_sql)
@@ -140,7 +141,15 @@ def answered(
     finally:
         for own in opened:
             own.close()
-        shutil.rmtree(spill, ignore_errors=True)
+        if spill is not None:
+            shutil.rmtree(spill, ignore_errors=True)
+
+
+def spill_folder() -> Path:
+    """A new folder for what does not fit into memory, for its owner's eyes only: DuckDB would let others look."""
+    spill = Path(tempfile.gettempdir()) / f"secondguess-{secrets.token_hex(8)}"
+    os.mkdir(spill, 0o700)
+    return spill
 
 
 def starting_over(attempt: Callable[[], Started]) -> Started:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from secondguess.analysis.errors import AlreadyThere
 from secondguess.analysis.schema import encoded
-from secondguess.analysis.store.disk import make_folder, make_store, sync_folder
+from secondguess.analysis.store.disk import make_folder, make_private, sync_folder
 from secondguess.analysis.store.runs import list_runs, run_folder
 from secondguess.analysis.store.workplace import IMPORTING, Workplace, clear, workplace
 from secondguess.analysis.store.writer import check_twins, locked
@@ -19,7 +19,7 @@ def staging(store: Path) -> Iterator[Workplace]:
 
     What killed processes left in the store goes before it begins.
     """
-    make_store(store)
+    make_private(store)
     clear(store)
     with workplace(store, IMPORTING) as place:
         yield place

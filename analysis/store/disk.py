@@ -22,8 +22,6 @@ _log = logging.getLogger("secondguess")
 # A folder's fsync is refused by some file systems; a file's never is without loss.
 _NO_FOLDER_SYNC = {errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EBADF}
 
-PART = ".part"
-
 _synced_later: ContextVar[bool] = ContextVar("_synced_later", default=False)
 
 
@@ -66,13 +64,13 @@ def make_folder(folder: Path) -> None:
             raise
 
 
-def make_store(store: Path) -> None:
-    """Make a store's folder that others than its owner cannot look into, unless it is there; raises OSError."""
-    if not store.is_dir():
-        make_folder(store.parent)
+def make_private(folder: Path) -> None:
+    """Make a folder that nobody but its owner can look into; one that is there stays as it is. Raises OSError."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
         with contextlib.suppress(FileExistsError):
-            os.mkdir(store, 0o700)
-        sync_folder(store.parent)
+            os.mkdir(folder, 0o700)
+        sync_folder(folder.parent)
 
 
 def sync_folder(folder: Path) -> None:
@@ -106,7 +104,7 @@ class Part:
         self._process = os.getpid()
         self._hash = hashlib.sha256()
         while True:
-            self.path = folder / f"{uuid.uuid4().hex}{PART}"
+            self.path = folder / f"{uuid.uuid4().hex}.part"
             self._handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
             if _is_ours(self._handle, self.path):
                 return

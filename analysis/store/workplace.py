@@ -9,6 +9,7 @@ import ctypes
 import errno
 import logging
 import os
+import re
 import shutil
 import sys
 import uuid
@@ -20,7 +21,7 @@ from typing import Any
 
 from secondguess.analysis.errors import AlreadyThere
 from secondguess.analysis.schema import decoded
-from secondguess.analysis.store.disk import PART, drop_if_dead, make_folder, sync_folder
+from secondguess.analysis.store.disk import drop_if_dead, make_folder, sync_folder
 from secondguess.analysis.store.lock import RunLock, is_held
 from secondguess.analysis.store.runs import ASIDE, is_workplace, set_aside
 
@@ -28,6 +29,7 @@ _log = logging.getLogger("secondguess")
 
 IMPORTING, REPLACING = ".importing-", ".replacing-"
 _FORMER = ".replaced"  # where versions up to 0.1 put what they replaced
+_PART = re.compile(r"[0-9a-f]{32}\.part")
 _RENAME_SWAP = 2  # RENAME_EXCHANGE of Linux, RENAME_SWAP of macOS
 _NO_EXCHANGE = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EXDEV, errno.EPERM}
 
@@ -160,14 +162,14 @@ def clear(store: Path) -> None:
     if (former := store / _FORMER).is_dir():
         shutil.rmtree(former, ignore_errors=True)
         _say_cleared(former)
-    for part in _parts(store):
-        if drop_if_dead(part):
-            _say_cleared(part)
+    if parts := [part for part in _parts(store) if drop_if_dead(part)]:
+        more = f" and {len(parts) - 1:,} more" if len(parts) > 1 else ""
+        _log.warning("cleared %s%s, left by a process that was killed", parts[0], more)
 
 
-def _say_cleared(path: Path) -> None:
-    if not path.exists():
-        _log.warning("cleared %s, left by a process that was killed", path)
+def _say_cleared(folder: Path) -> None:
+    if not folder.exists():
+        _log.warning("cleared %s, left by a process that was killed", folder)
 
 
 def _brought_back(store: Path, folder: Path) -> bool:
@@ -189,4 +191,16 @@ def _folders(store: Path) -> list[Path]:
 
 
 def _parts(store: Path) -> list[Path]:
-    return [path for folder in (store, store / ".incoming") for path in sorted(folder.glob(f"*{PART}"))]
+    """Our files that are being written, or were: in the store, in its `.incoming` and in those of its runs."""
+    folders = [store, *(folder for folder in store.iterdir() if not folder.is_symlink())]
+    inside = [
+        path for folder in (folders[0], *(folder / ".incoming" for folder in folders)) for path in _listed(folder)
+    ]
+    return sorted(path for path in inside if _PART.fullmatch(path.name))
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return list(folder.iterdir())
+    except OSError:
+        return []

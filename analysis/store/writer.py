@@ -17,7 +17,7 @@ from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotWrit
 from secondguess.analysis.schema import FORMAT_VERSION, checked_name, encoded, whole_name
 from secondguess.analysis.store import parquet
 from secondguess.analysis.store.commits import EpochRows, Metric, check_types, now, record, write_epoch
-from secondguess.analysis.store.disk import Part, make_folder, make_store, put_record, sync_folder
+from secondguess.analysis.store.disk import Part, make_folder, make_private, put_record, sync_folder
 from secondguess.analysis.store.lock import RunLock
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import Run, find_run, list_runs, run_folder
@@ -288,7 +288,7 @@ def check_twins(existing: Iterable[str], name: str) -> None:
 def _make_store(store: Path) -> None:
     try:
         str(store).encode()
-        make_store(store)
+        make_private(store)
         with Part(store):
             pass
     except UnicodeEncodeError:

@@ -8,12 +8,14 @@ from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotFoun
 from secondguess.analysis.schema import checked_name, decoded, encoded
 from secondguess.analysis.store.disk import put_text
 from secondguess.analysis.store.runs import list_runs
+from secondguess.analysis.store.workplace import clear
 from secondguess.analysis.tables.view import TableView
 
 
 def save(store: Path, name: str, view: TableView, *, overwrite: bool = False) -> Path:
     """Keep a view under a name; raises AlreadyThere where it is taken and not to be overwritten."""
     list_runs(store)
+    clear(store)
     path = _path(store, name)
     text = json.dumps(view.as_dict(), ensure_ascii=False, indent=2) + "\n"
     try:

@@ -47,7 +47,7 @@ def killed(do: Callable[..., None], args: tuple[Any, ...], after_s: float | None
         return os.read(pipe.fileno(), 1) == b"d", time.perf_counter() - began
 
 
-def kill_at_random(
+def killed_at_random(
     rounds: int,
     seed: int,
     prepare: Callable[[int], tuple[Callable[..., None], tuple[Any, ...]]],

@@ -7,20 +7,25 @@ import itertools
 import os
 import shutil
 import signal
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import recording_process
-from killing import Ids, kill_at_random, next_writer, readable
+from killing import Ids, killed_at_random, next_writer, readable
 from recording_process import interrupted_at, raising
 from stores import ABOUT, epoch, plain
 from waiting import HANG_S
 
 import secondguess as sg
-from secondguess.analysis.errors import AlreadyThere, NotWritten
+from secondguess.analysis.engine import duck
+from secondguess.analysis.engine.statement import Statement
+from secondguess.analysis.errors import AlreadyThere, NotWritten, SecondguessError
+from secondguess.analysis.importers.wandb.server.download import Downloader
 from secondguess.analysis.store import workplace
+from secondguess.analysis.store.adoption import staging
 from secondguess.analysis.store.disk import Part
 from secondguess.analysis.store.runs import find_run, list_runs
 from secondguess.analysis.store.workplace import REPLACING, Workplace, clear, remains
@@ -200,17 +205,26 @@ def test_what_somebody_works_in_is_not_cleared(store: Path, caplog: pytest.LogCa
     assert caplog.messages == []
 
 
-def test_half_written_files_of_the_dead_are_cleared_and_what_is_foreign_is_not(store: Path) -> None:
-    (store / "0123.part").touch()
-    (store / ".incoming").mkdir()
-    (store / ".incoming" / "4567.part").touch()
+def test_half_written_files_of_the_dead_are_cleared_and_what_is_foreign_is_not(
+    store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """That of a run lies there where the kill came right after its end was recorded."""
+    half = f"{'0f' * 16}.part"
+    for folder in (store, store / ".incoming", store / "cnn" / ".incoming"):
+        folder.mkdir(exist_ok=True)
+        (folder / half).touch()
+        (folder / "mine.part").touch()
     (store / ".replaced" / "89").mkdir(parents=True)
     (store / ".mine").mkdir()
     (store / ".importing-link").symlink_to(store / "cnn")
     clear(store)
     assert sorted(hidden(store)) == [".importing-link", ".incoming", ".mine"]
-    assert list(store.rglob("*.part")) == []
+    assert {path.name for path in store.rglob("*.part")} == {"mine.part"}
     assert readable(store, "cnn") == OLD
+    assert caplog.messages == [
+        f"cleared {store / '.replaced'}, left by a process that was killed",
+        f"cleared {store / '.incoming' / half} and 2 more, left by a process that was killed",
+    ]
 
 
 @pytest.mark.usefixtures("how")
@@ -285,7 +299,7 @@ def kills(store: Path, rounds: int, seed: int) -> None:
         assert which == "new" or not done
         return which
 
-    seen = kill_at_random(rounds, seed, prepare, check)
+    seen = killed_at_random(rounds, seed, prepare, check)
     assert seen.total() == rounds
     assert rounds < 50 or len(seen) == 2, "the kills should fall before and after the change"
 
@@ -388,3 +402,68 @@ def test_a_system_that_refuses_the_exchange_for_another_reason_is_believed(
         writer.commit(epoch(1, ["new-a"]))
     writer.close()
     assert readable(store, "cnn") == OLD
+
+
+# Who may look
+
+
+@pytest.fixture(params=[0o022, 0o002], ids=oct)
+def umask(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = os.umask(request.param)
+    yield request.param
+    os.umask(before)
+
+
+def mode(path: Path) -> str:
+    return oct(path.stat().st_mode & 0o7777)
+
+
+def test_a_new_store_is_for_its_owner_alone_and_what_lies_in_it_follows_the_umask(tmp_path: Path, umask: int) -> None:
+    """To let others read takes two steps: chmod of the store, and a umask that lets them."""
+    store = tmp_path / "deep" / "predictions"
+    for overwrite in (False, True):
+        writer = RunWriter.create(store, "cnn", ABOUT, overwrite=overwrite)
+        for place in store.glob(".replacing-*"):
+            assert mode(place) == "0o700"
+        writer.commit(epoch(1, ["a"]))
+        writer.close()
+    folders, files = {0o022: ("0o755", "0o644"), 0o002: ("0o775", "0o664")}[umask]
+    assert (mode(store.parent), mode(store)) == (folders, "0o700")
+    assert {mode(path) for path in store.rglob("*") if path.is_dir()} == {folders}
+    assert {mode(path) for path in store.rglob("*") if path.is_file()} == {files}
+    (tmp_path / "mine").mkdir(mode=0o777)
+    RunWriter.create(tmp_path / "mine", "cnn", ABOUT).close()
+    assert mode(tmp_path / "mine") == folders
+
+
+def test_an_import_is_made_where_only_its_owner_looks(tmp_path: Path, umask: int) -> None:
+    with staging(tmp_path / "predictions") as place:
+        assert (mode(tmp_path / "predictions"), mode(place.path)) == ("0o700", "0o700")
+
+
+def test_downloads_are_for_their_owner_alone(tmp_path: Path, umask: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = tmp_path / "predictions" / ".incoming" / "wandb"
+    monkeypatch.setenv("WANDB_API_KEY", "0" * 40)
+    monkeypatch.setenv("WANDB_BASE_URL", "http://127.0.0.1:1")
+    with pytest.raises(SecondguessError):
+        Downloader(cache, timeout_s=1).ask({"what": "nothing"})
+    assert (mode(tmp_path / "predictions"), mode(cache)) == ("0o700", "0o700")
+
+
+def test_what_a_query_spills_is_for_its_owner_alone_and_goes_with_it(
+    tmp_path: Path, umask: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    RunWriter.create(tmp_path / "predictions", "cnn", ABOUT).close()
+    (tmp_path / "spill").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "spill"))
+
+    def modes() -> list[str]:
+        return [mode(path) for path in (tmp_path / "spill").iterdir()]
+
+    with duck.answered(lambda con: Statement("", "SELECT 1"), duck.rows):
+        assert modes() == ["0o700"]
+    assert modes() == []
+    connection = sg.connect(tmp_path / "predictions")
+    assert modes() == ["0o700"]
+    del connection
+    assert modes() == []

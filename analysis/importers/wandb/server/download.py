@@ -15,6 +15,7 @@ from typing import IO, Any
 from secondguess.analysis import child, errors
 from secondguess.analysis.child import Event
 from secondguess.analysis.errors import SecondguessError
+from secondguess.analysis.store.disk import make_private
 
 # Left in, they would name another place than the one that was asked for.
 _NOT_INHERITED = ("WANDB_ENTITY", "WANDB_PROJECT")
@@ -36,7 +37,8 @@ class Downloader:
     def ask(self, request: Mapping[str, Any]) -> list[Event]:
         """What came of a request; raises what went wrong as one of our own errors."""
         child.require_wandb()
-        self.cache.mkdir(parents=True, exist_ok=True)
+        for folder in (self.cache.parents[1], self.cache):  # the store may be new, too
+            make_private(folder)
         with tempfile.TemporaryDirectory(dir=self.cache, prefix="tmp", ignore_cleanup_errors=True) as place:
             told = list(self._told(request, Path(place)))
         # The SDK notes a checksum for each file that it puts anywhere, and believes it, wrong or not.
