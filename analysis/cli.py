@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from secondguess.analysis import signals
 from secondguess.analysis.ask import questions
 from secondguess.analysis.ask.questions import Question
 from secondguess.analysis.commands.options import STORE, answering, store_among
@@ -180,21 +181,44 @@ def _answer(build: "Build", store: Path, **how: Any) -> None:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run a command; an error a person can mend is one line on stderr and exit code 1."""
+    """Run a command; an error a person can mend is one line on stderr and exit code 1.
+
+    Without args it is the process's own, which Ctrl-C and SIGTERM end with 130 and 143.
+    """
+    if args is None:
+        signals.listen()
+    try:
+        code = _code(args)
+    finally:
+        signals.end_if_stopped()
+    if code:
+        sys.exit(code)
+
+
+def _code(args: Sequence[str] | None) -> int:
+    """Run a command; returns its exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # names and bars, whatever the environment's encoding
     try:
         cli.main(args=list(args) if args is not None else None, prog_name="secondguess", standalone_mode=False)
+    except signals.Stopped:
+        pass
     except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
+        return stop.exit_code
     except click.Abort:
-        sys.exit(130)
+        return 130
     except click.ClickException as error:
-        click.echo(f"secondguess: {error.format_message()}", err=True)
-        sys.exit(error.exit_code)
+        _say(error.format_message())
+        return error.exit_code
     except SecondguessError as error:
-        click.echo(f"secondguess: {' '.join(str(error).splitlines())}", err=True)
-        sys.exit(1)
+        _say(" ".join(str(error).splitlines()))
+        return 1
     except OSError as error:
-        click.echo(f"secondguess: {error}", err=True)
-        sys.exit(1)
+        _say(str(error))
+        return 1
+    return 0
+
+
+def _say(fault: str) -> None:
+    if not signals.stopped():  # what breaks on the way out is no news
+        click.echo(f"secondguess: {fault}", err=True)

@@ -24,11 +24,12 @@ HEAVY = {"torch", "torchvision", "wandb", "pandas", "pyarrow", "scipy", "altair"
 ARROWS: dict[str, set[str]] = {
     "analysis.errors": set(),
     "analysis.schema": {"analysis.errors"},
+    "analysis.signals": set(),
     "analysis.content": {"analysis.errors"},
     "analysis.child": {"analysis.errors"},
     "analysis.frames": {"analysis.errors"},
-    "analysis.store": {"analysis.schema", "analysis.errors"},
-    "analysis.engine": {"analysis.schema", "analysis.errors"},
+    "analysis.store": {"analysis.signals", "analysis.schema", "analysis.errors"},
+    "analysis.engine": {"analysis.signals", "analysis.schema", "analysis.errors"},
     "analysis.language": {"analysis.engine", "analysis.errors"},
     "analysis.ask": {"analysis.engine", "analysis.store", "analysis.schema", "analysis.errors"},
     "analysis.tables": {
@@ -40,6 +41,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "analysis.answers": {
+        "analysis.signals",
         "analysis.tables",
         "analysis.engine",
         "analysis.content",
@@ -47,6 +49,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "analysis.importers": {
+        "analysis.signals",
         "analysis.store",
         "analysis.frames",
         "analysis.child",
@@ -66,6 +69,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "analysis.page": {
+        "analysis.signals",
         "analysis.answers",
         "analysis.tables",
         "analysis.ask",
@@ -85,12 +89,27 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "trainer.recording": {"analysis.store", "analysis.content", "analysis.schema", "analysis.errors"},
-    "trainer.mirror": {"analysis.store", "analysis.frames", "analysis.child", "analysis.schema", "analysis.errors"},
-    "trainer.recorder": {"trainer.mirror", "trainer.recording", "analysis.store", "analysis.schema", "analysis.errors"},
+    "trainer.mirror": {
+        "analysis.signals",
+        "analysis.store",
+        "analysis.frames",
+        "analysis.child",
+        "analysis.schema",
+        "analysis.errors",
+    },
+    "trainer.recorder": {
+        "analysis.signals",
+        "trainer.mirror",
+        "trainer.recording",
+        "analysis.store",
+        "analysis.schema",
+        "analysis.errors",
+    },
     "trainer.reference": {"trainer.recorder", "trainer.mirror", "analysis.schema", "analysis.errors"},
     "trainer.command": {"trainer.reference", "analysis.schema", "analysis.errors"},
     # The command line names every command, the trainer's too, and loads each on use.
     "analysis.cli": {
+        "analysis.signals",
         "trainer.command",
         "trainer.mirror",
         "analysis.commands",

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 import pyarrow as pa
 
+from secondguess.analysis import signals
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.schema import DEFAULT_STORE, checked_name
 from secondguess.analysis.store.commits import Metric
@@ -18,6 +19,7 @@ from secondguess.trainer.mirror.mirror import MirrorReport, WandbMirror, WandbOp
 from secondguess.trainer.recording import provenance
 from secondguess.trainer.recording.table import TableRecorder, WriteExamples
 
+_GRACE_S = 5.0  # in which a commit that a signal meets is finished or rolled back
 _LAST_EPOCH = 2**31 - 1  # epochs are int32 in the files
 
 
@@ -81,7 +83,8 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close(finished=kind is None)
+        with signals.graced(_GRACE_S):
+            self._close(kind is None, kind is not None and issubclass(kind, KeyboardInterrupt | signals.Stopped))
 
     @property
     def last_epoch(self) -> int:
@@ -121,6 +124,9 @@ class Recorder:
 
     def close(self, *, finished: bool = True) -> None:
         """End the run (or leave it interrupted), wait for W&B, and let the run go; once, and not in a forked child."""
+        self._close(finished, interrupted=False)
+
+    def _close(self, finished: bool, interrupted: bool) -> None:
         if self._closed or os.getpid() != self._process:
             return
         self._closed = True
@@ -130,14 +136,17 @@ class Recorder:
         finally:
             try:
                 if self._mirror is not None:
-                    self.report = self._mirror.close(exit_code=0 if finished else 1)
+                    self.report = (
+                        self._mirror.abandon() if interrupted else self._mirror.close(exit_code=0 if finished else 1)
+                    )
                     self._writer.note(f"wandb-{self.report.wandb_id}", self.report.about())
             finally:
                 self._writer.close()
 
     def _commit(self, table: TableRecorder, rows: pa.Table, examples: WriteExamples) -> None:
         values = [(self._step, table.epoch, name, value) for name, value in table.metrics.items()]
-        self._writer.commit(table.committable(rows, examples, [*self._metrics, *values]))
+        with signals.graced(_GRACE_S):
+            self._writer.commit(table.committable(rows, examples, [*self._metrics, *values]))
         self._metrics.clear()
         if self._mirror is not None:
             self._mirror.table(table.name, table.epoch, table.metrics)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
+from secondguess.analysis import signals
 from secondguess.analysis.engine.passages import Passage, fault_in, moved
 from secondguess.analysis.engine.sqltext import literal, pattern
 from secondguess.analysis.engine.statement import Statement
@@ -123,6 +124,10 @@ def answered(
     opened: list[duckdb.DuckDBPyConnection] = []
     passages: list[Passage] = []
 
+    def interrupt() -> None:
+        for own in (*opened, *((con,) if con is not None else ())):
+            own.interrupt()
+
     def attempt() -> tuple[Statement, Started]:
         passages.clear()
         if ready:
@@ -134,15 +139,19 @@ def answered(
         passages.extend(statement.in_sql)
         return statement, start(own, statement)
 
+    def clear() -> None:
+        if spill is not None:
+            shutil.rmtree(spill, ignore_errors=True)
+
     try:
-        yield starting_over(attempt)
+        with signals.interruptible(interrupt), signals.undone(clear):
+            yield starting_over(attempt)
     except duckdb.Error as error:
         raise explained(error, passages) from None
     finally:
         for own in opened:
             own.close()
-        if spill is not None:
-            shutil.rmtree(spill, ignore_errors=True)
+        clear()
 
 
 def spill_folder() -> Path:

@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Self
 
+from secondguess.analysis import signals
 from secondguess.analysis.errors import SecondguessError
 from secondguess.analysis.page.worker import Asked, Reply, serve
 
@@ -34,7 +35,9 @@ class _Worker:
         self.pipe: Connection
         self.pipe, other = context.Pipe()
         self.process: SpawnProcess = context.Process(target=serve, args=(other, memory), daemon=True)
-        self.process.start()
+        with signals.kept_from_children():
+            self.process.start()
+        self._withdraw = signals.promise(self.process.kill)
         other.close()
         self.began = False
 
@@ -42,6 +45,7 @@ class _Worker:
         """End the process, whatever it does."""
         self.process.kill()
         self.process.join()
+        self._withdraw()
         self.pipe.close()
 
 

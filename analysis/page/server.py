@@ -2,16 +2,19 @@
 
 import contextlib
 import os
+import shutil
 import socket
 import sys
 import tempfile
 import webbrowser
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import click
 import uvicorn
 
+from secondguess.analysis import signals
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.page.app import application
 from secondguess.analysis.page.gate import OPEN, Keys
@@ -51,13 +54,17 @@ def serve(store: Path, address: tuple[str, int], *, browser: bool, seconds: floa
     with contextlib.ExitStack() as opened:
         if browser:
             webbrowser.open(opened.enter_context(_leading(url)).as_uri())
-        uvicorn.Server(config).run(sockets=[listening])
+        with signals.graced(0):  # answers that are under way are no reason to wait
+            uvicorn.Server(config).run(sockets=[listening])
 
 
 @contextlib.contextmanager
 def _leading(url: str) -> Iterator[Path]:
     """A private file that leads a browser on: an address with a token on a command line could be read by others."""
-    with tempfile.TemporaryDirectory(prefix="secondguess-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="secondguess-") as folder,
+        signals.undone(partial(shutil.rmtree, folder, ignore_errors=True)),
+    ):
         path = Path(folder) / "open.html"
         path.touch(0o600)
         path.write_text(f'<!doctype html><meta http-equiv="refresh" content="0;url={url}">')

@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import sys
+import threading
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -19,6 +20,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from secondguess.analysis import signals
 from secondguess.analysis.errors import AlreadyThere
 from secondguess.analysis.schema import decoded
 from secondguess.analysis.store.disk import drop_if_dead, make_folder, sync_folder
@@ -40,13 +42,15 @@ class Workplace:
     def __init__(self, store: Path, prefix: str) -> None:
         self.store = store
         self._process = os.getpid()
+        self._changing = threading.Lock()
         while True:
             self.path = store / f"{prefix}{uuid.uuid4().hex}"
             os.mkdir(self.path, 0o700)
             # Whoever clears up may take it for a dead one until it is locked, and then has it.
             with suppress(BlockingIOError, FileNotFoundError):
                 self._lock = RunLock(self.path)
-                return
+                break
+        self._withdraw = signals.promise(self._abandon)
 
     def take_place(self, new: Path, final: Path, old: RunLock | None) -> None:
         """Give a run that was made here its name; what had the name is deleted. All of it happens, or nothing.
@@ -54,6 +58,10 @@ class Workplace:
         old is the lock on the run that is replaced, where there is one. Raises AlreadyThere where the name is another's
         by now, OSError.
         """
+        with self._changing:
+            self._take_place(new, final, old)
+
+    def _take_place(self, new: Path, final: Path, old: RunLock | None) -> None:
         if old is None or not old.holds():  # there is none, or somebody took it away
             try:
                 os.rename(new, final)
@@ -88,10 +96,17 @@ class Workplace:
         return aside
 
     def close(self) -> None:
-        """Remove the workplace; not in a forked child."""
+        """Remove the workplace, unless a run waits there to be brought back; not in a forked child."""
         if os.getpid() == self._process:
-            shutil.rmtree(self.path, ignore_errors=True)
+            self._withdraw()
+            if not set_aside(self.path):
+                shutil.rmtree(self.path, ignore_errors=True)
             self._lock.release()
+
+    def _abandon(self) -> None:
+        """Remove the workplace beside a thread that may be at work; a change of names is left to the next writer."""
+        if self._changing.acquire(blocking=False) and not set_aside(self.path):
+            shutil.rmtree(self.path, ignore_errors=True)
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -15,12 +16,14 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from secondguess.analysis.child import require_wandb
 from secondguess.analysis.schema import CLASSES, MIRROR
+from secondguess.analysis.signals import Stopped
 from secondguess.trainer.mirror.outbox import HISTORY_LIMIT, MirrorReport, Outbox, RunStart, describe
 from secondguess.trainer.mirror.process import ProcessFeed
 
 __all__ = ["MirrorReport", "WandbMirror", "WandbOptions", "require_wandb"]
 
 _LOOK_S = 0.1
+_MOMENT_S = 0.3
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class WandbOptions:
 
 
 class _Feed(Protocol):
-    def stop(self) -> None: ...
+    def stop(self, grace_s: float | None = None) -> None: ...
 
 
 class WandbMirror:
@@ -94,15 +97,28 @@ class WandbMirror:
     def close(self, exit_code: int = 0) -> MirrorReport:
         """Waits for W&B as long as it makes progress, and says what it got; a second call says the same.
 
-        Ctrl-C leaves at once. The wait shows a bar where stderr is a terminal.
+        Ctrl-C leaves at once. The wait shows a bar where stderr is a terminal. Raises `Stopped` where a signal ends the
+        command meanwhile.
         """
         if self._report is None:
             self._outbox.close(exit_code)
             try:
                 self._wait()
+            except Stopped:
+                self.abandon()
+                raise
             except KeyboardInterrupt:
                 self._leave("left", "W&B was left by Ctrl-C")
             self._feed.stop()
+            self._report = self._outbox.report()
+        return self._report
+
+    def abandon(self) -> MirrorReport:
+        """Leaves W&B within a moment, since the program is to end; the report says what W&B has not got."""
+        if self._report is None:
+            self._outbox.close(1)
+            self._leave("left", "W&B was left, since the run was interrupted", logging.INFO)
+            self._feed.stop(_MOMENT_S)
             self._report = self._outbox.report()
         return self._report
 
@@ -114,11 +130,11 @@ class WandbMirror:
                     self._leave("hang", f"W&B gave no sign of progress for {self._options.patience_s:g} s")
                     return
 
-    def _leave(self, kind: str, why: str) -> None:
+    def _leave(self, kind: str, why: str, level: int = logging.WARNING) -> None:
         lost = self._outbox.missing() or "the end of the run"
         so_far = self._outbox.report()
         sync = f"; to upload what waits there: wandb sync {so_far.folder}" if so_far.mode == "online" else ""
-        self._outbox.fault(kind, f"{why}; not in W&B: {lost}; the local Parquet has everything{sync}")
+        self._outbox.fault(kind, f"{why}; not in W&B: {lost}; the local Parquet has everything{sync}", level)
 
 
 @contextmanager
@@ -167,10 +183,10 @@ class LiveFeed:
         self._thread = threading.Thread(target=self._run, name="secondguess-wandb-live", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
+    def stop(self, grace_s: float | None = None) -> None:
         """Leaves the rest; a call that hangs inside W&B keeps its thread until the program ends."""
         self._outbox.stop()
-        self._thread.join(_JOIN_S)
+        self._thread.join(_JOIN_S if grace_s is None else grace_s)
 
     def _run(self) -> None:
         outbox = self._outbox

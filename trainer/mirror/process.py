@@ -15,7 +15,7 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
-from secondguess.analysis import child
+from secondguess.analysis import child, signals
 from secondguess.trainer.mirror.outbox import EpochTable, Outbox, RowCount, RunStart, TimedRow
 
 _JOIN_S = 5.0
@@ -29,16 +29,22 @@ class ProcessFeed:
         self._outbox = outbox
         self._child: Child | None = None
         self._lock = threading.Lock()
+        self._withdraw = signals.promise(self._kill)
         self._thread = threading.Thread(target=self._run, name="secondguess-wandb", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """Kills the child if it still runs."""
+    def stop(self, grace_s: float | None = None) -> None:
+        """Kills the child if it still runs; grace_s is what it and W&B get for their ends, where it is not as usual."""
         self._outbox.stop()
         with self._lock:
             if self._child is not None:
-                self._child.kill()
-        self._thread.join(_JOIN_S)
+                self._child.kill(grace_s)
+        self._thread.join(_JOIN_S if grace_s is None else grace_s)
+        self._withdraw()
+
+    def _kill(self) -> None:
+        if self._child is not None:
+            self._child.kill(0)
 
     def _run(self) -> None:
         try:
@@ -125,13 +131,14 @@ class Child:
             return False
         return True
 
-    def kill(self) -> None:
+    def kill(self, grace_s: float | None = None) -> None:
         """Kills the process, after a moment for W&B to write its log's end; wandb-core ends by itself without it."""
+        grace_s = self._grace_s if grace_s is None else grace_s
         for sent in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
                 if self._process.poll() is None:
                     os.killpg(self._process.pid, sent)
-            self._listener.join(self._grace_s)
+            self._listener.join(grace_s)
 
     def end(self, *, kill: bool = True) -> None:
         """Waits for the process to end, after killing it if asked to, and closes everything."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from secondguess.analysis import child, errors
+from secondguess.analysis import child, errors, signals
 from secondguess.analysis.child import Event
 from secondguess.analysis.errors import SecondguessError
 from secondguess.analysis.store.disk import make_private
@@ -55,15 +55,20 @@ class Downloader:
         own = _environment(os.environ, self.cache.absolute(), place.absolute())
         asked = {**request, "cache": str(self.cache.absolute()), "timeout_s": self.timeout_s}
         with child.start("secondguess.analysis.importers.wandb.server.api", own) as process:
-            try:
-                assert process.stdin is not None and process.stdout is not None
-                with contextlib.suppress(BrokenPipeError):
-                    process.stdin.write(child.line(asked))
-                    process.stdin.flush()
-                yield from self._heard(process.stdout)
-            finally:
+
+            def kill() -> None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
+
+            try:
+                with signals.undone(kill), signals.undone(lambda: shutil.rmtree(place, ignore_errors=True)):
+                    assert process.stdin is not None and process.stdout is not None
+                    with contextlib.suppress(BrokenPipeError):
+                        process.stdin.write(child.line(asked))
+                        process.stdin.flush()
+                    yield from self._heard(process.stdout)
+            finally:
+                kill()
 
     def _heard(self, lines: IO[bytes]) -> Iterator[Event]:
         """Yield events until the last; raises where nothing comes for too long."""
