@@ -18,6 +18,7 @@ from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import BadInput, MissingExtra
 from secondguess.analysis.notebook import Table, remember
 from secondguess.analysis.schema import DEFAULT_STORE
+from secondguess.analysis.signals import heard
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.tables import saved as views
 from secondguess.analysis.tables import select
@@ -40,6 +41,7 @@ class Connection:
     def __init__(self, store: Path, con: duckdb.DuckDBPyConnection) -> None:
         self.store = store
         self.con = con
+        self._cursors: list[duckdb.DuckDBPyConnection] = []
 
     def __repr__(self) -> str:
         return f"<secondguess store {self.store}>"
@@ -57,7 +59,7 @@ class Connection:
 
     def statement(self, question: str, *tables: str, **options: object) -> Statement:
         """The statement behind `ask`; its `text` can be pasted into any DuckDB session."""
-        return _settled(partial(self._built, self._asked(question, tables, options)))
+        return self._settled(partial(self._built, self._asked(question, tables, options)))
 
     def chart(self, question: str, *tables: str, **options: object) -> "alt.Chart":
         """The chart of a question's answer, as Altair's object; raises SecondguessError, BadInput where it has none."""
@@ -66,7 +68,7 @@ class Connection:
         except ModuleNotFoundError as error:
             raise MissingExtra(f"{error.name}, which charts need,", "view") from None
         statement, relation = self._asked_for(self._asked(question, tables, options))
-        rows = relation.limit(charts.MOST_MARKS + 1).fetchall()
+        rows = heard(relation.limit(charts.MOST_MARKS + 1).fetchall, self._interrupt)
         answer = Answer(relation.columns, (), rows, statement.drawn, statement.order, statement.classes)
         made: alt.Chart | None = charts.chart(answer)
         if made is None:
@@ -82,7 +84,9 @@ class Connection:
         saved = how.pop("saved", None)
         view = spelled({**how, "tables": tables}, views.load(self.store, str(saved)) if saved is not None else None)
         build = partial(select.statement, store=self.store, view=view)
-        return Table(*self._asked_for(build), view, lambda usual: self._answer(partial(build, usual=usual)))
+        return Table(
+            *self._asked_for(build), view, lambda usual: self._answer(partial(build, usual=usual)), self._interrupt
+        )
 
     def sql(self, text: str) -> duckdb.DuckDBPyRelation:
         """One SELECT over the tables, references such as "cnn@5", examples, runs and metrics; raises Refused."""
@@ -94,11 +98,15 @@ class Connection:
 
     def _built(self, build: Build) -> Statement:
         with self.con.cursor() as cursor:
-            return build(cursor)
+            self._cursors.append(cursor)
+            try:
+                return build(cursor)
+            finally:
+                self._cursors.remove(cursor)
 
     def _relation(self, build: Build) -> duckdb.DuckDBPyRelation:
         statement, relation = self._asked_for(build)
-        remember(statement, relation)
+        remember(statement, relation, self.con)
         return relation
 
     def _asked_for(self, build: Build) -> tuple[Statement, duckdb.DuckDBPyRelation]:
@@ -112,14 +120,17 @@ class Connection:
             statement = self._built(build)
             return statement, self.con.sql(statement.text)
 
-        return _settled(attempt)
+        return self._settled(attempt)
 
+    def _settled(self, attempt: Callable[[], Built]) -> Built:
+        try:
+            return heard(partial(starting_over, attempt), self._interrupt)
+        except duckdb.Error as error:
+            raise explained(error) from None
 
-def _settled(attempt: Callable[[], Built]) -> Built:
-    try:
-        return starting_over(attempt)
-    except duckdb.Error as error:
-        raise explained(error) from None
+    def _interrupt(self) -> None:
+        for con in (self.con, *self._cursors):
+            con.interrupt()
 
 
 def connect(store: str | os.PathLike[str] = DEFAULT_STORE, con: duckdb.DuckDBPyConnection | None = None) -> Connection:

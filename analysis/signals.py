@@ -12,7 +12,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from types import FrameType
+from typing import TypeVar
+
+Computed = TypeVar("Computed")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _GRACE_S = 0.6  # for the main thread to clear up by itself
@@ -175,6 +179,39 @@ def graced(seconds: float) -> Iterator[None]:
             here.grace_s = grace_s
             if here.signal:
                 here.until = time.monotonic() + grace_s
+
+
+def heard(compute: Callable[[], Computed], interrupt: Callable[[], object]) -> Computed:
+    """What compute returns, in a program that keeps its own answer to Ctrl-C: KeyboardInterrupt comes out in a moment.
+
+    DuckDB does not hear Ctrl-C in every call, so compute runs in a thread of its own while the main thread waits.
+    interrupt is called when it comes; what does not listen to that either goes on, and nobody waits for it.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return compute()
+    results: list[Computed] = []
+    errors: list[BaseException] = []
+    done = threading.Event()
+    context = copy_context()
+
+    def run() -> None:
+        try:
+            results.append(context.run(compute))
+        except BaseException as error:
+            errors.append(error)
+        finally:
+            done.set()
+
+    threading.Thread(target=run, name="secondguess-answer", daemon=True).start()
+    try:
+        done.wait()
+    except BaseException:
+        interrupt()
+        done.wait(_GRACE_S)
+        raise
+    if errors:
+        raise errors[0]
+    return results[0]
 
 
 @contextmanager

@@ -57,8 +57,15 @@ ARROWS: dict[str, set[str]] = {
         "analysis.schema",
         "analysis.errors",
     },
-    "analysis.notebook": {"analysis.answers", "analysis.tables", "analysis.engine", "analysis.errors"},
+    "analysis.notebook": {
+        "analysis.signals",
+        "analysis.answers",
+        "analysis.tables",
+        "analysis.engine",
+        "analysis.errors",
+    },
     "analysis.connection": {
+        "analysis.signals",
         "analysis.notebook",
         "analysis.answers",
         "analysis.tables",
