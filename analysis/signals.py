@@ -36,7 +36,7 @@ class _Listening:
         self.undo: list[Callable[[], object]] = []
         self.grace_s = _GRACE_S
         self.until = 0.0
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # a second signal may come while the first is noted
 
     def told(self, number: int, frame: FrameType | None) -> None:
         """Tell the main thread, once."""
@@ -77,12 +77,10 @@ class _Listening:
         self.end()
 
     def end(self) -> None:
-        """Say so in one line and end the process, by whichever thread comes first."""
-        self.lock.acquire()  # for good
-        with suppress(OSError, ValueError):
-            os.write(2, b"secondguess: interrupted\n")
-        with suppress(OSError, ValueError):
-            sys.stdout.flush()
+        """Say so in one line and end the process, by whichever thread comes first; the other may wait for a pipe."""
+        if self.lock.acquire(timeout=_GRACE_S / 2):  # for good
+            with suppress(OSError):
+                os.write(2, b"secondguess: interrupted\n")
         os._exit(128 + self.signal)
 
 
@@ -92,8 +90,10 @@ _here: list[_Listening] = []
 def listen() -> None:
     """From here on SIGINT and SIGTERM end this command, also where who started it lets SIGINT be ignored.
 
-    For the main thread of a process that runs one command.
+    For the main thread of a process that runs one command; a second call changes nothing.
     """
+    if _here:
+        return
     here = _Listening()
     _here.append(here)
     ours, theirs = os.pipe()

@@ -126,7 +126,7 @@ ARROWS: dict[str, set[str]] = {
     },
     "analysis.__main__": {"analysis.cli"},
     "trainer.__main__": {"analysis.cli"},
-    "__main__": {"analysis.cli"},
+    "__main__": {"analysis.cli", "analysis.signals"},
     # The one import name: a lazy door to each face.
     "secondguess": {"analysis.connection", "trainer.recorder", "analysis.errors"},
 }

@@ -1,7 +1,7 @@
 """The process that answers a page's questions: it can be killed at any moment, and nothing else is lost."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
 from multiprocessing.connection import Connection
@@ -96,7 +96,7 @@ def _answer(asked: Asked, memory: str, con: duckdb.DuckDBPyConnection) -> Reply:
     if asked.how == "export":
         return _exported(asked, memory)
     began = perf_counter()
-    with answered(_build(asked), duck.page, memory, con) as (statement, (rows, total)):
+    with answered(_anew(asked), duck.page, memory, con) as (statement, (rows, total)):
         first_rows = list(islice(rows.rows, asked.most + 1))
         return Reply(
             columns=tuple(rows.columns),
@@ -127,6 +127,12 @@ def _exported(asked: Asked, memory: str) -> Reply:
             numeric = [kind_of_sql(kind) == "number" for kind in rows.types]
             count = files.write_text(Answer(rows.columns, numeric, rows.rows), form, out)
     return Reply((), (), (), count, False, "", (), (), (), (), 0)
+
+
+def _anew(asked: Asked) -> Build:
+    """Make the statement of the runs that the page has listed; again, of those there are then, where files are gone."""
+    known = iter([asked.runs])
+    return lambda con: _build(replace(asked, runs=next(known, None)))(con)
 
 
 def _build(asked: Asked) -> Build:

@@ -1,9 +1,11 @@
 """Ctrl-C and SIGTERM end every command in a moment: one line, 130 or 143, nothing half done."""
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -92,6 +94,32 @@ def test_sql_ends_with_one_line_and_its_spill_goes(
     command.busy()
     assert command.ended(number) == (code, "", LINE)
     assert list(command.temporary.iterdir()) == []
+
+
+def test_output_that_nobody_takes_keeps_nobody(store: Path, tmp_path: Path) -> None:
+    command = Command(tmp_path, "sql", GIVING_ROWS, "--format", "csv", "--store", store)
+    assert command.process.stdout is not None
+    pipe = command.process.stdout.fileno()
+    until(lambda: int.from_bytes(fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)), sys.byteorder) >= 60_000)
+    command.process.send_signal(signal.SIGTERM)
+    assert command.process.wait(HANG_S) == 143
+    assert command.process.communicate()[1] == LINE
+
+
+def test_a_signal_while_the_command_is_loaded_ends_it(store: Path, tmp_path: Path) -> None:
+    code = "import sys; from secondguess.__main__ import main; print(flush=True); main()"
+    command = Command(tmp_path, "sql", LISTENING, "--store", store, code=code)
+    assert command.process.stdout is not None
+    command.process.stdout.readline()
+    until(lambda: (signal.SIGINT - 1) in caught(command.process.pid))
+    assert command.ended(signal.SIGINT) == (130, "", LINE)
+
+
+def caught(pid: int) -> list[int]:
+    """The signals that a process catches, less 1."""
+    mask = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("SigCgt"))
+    bits = int(mask.split()[1], 16)
+    return [bit for bit in range(64) if bits >> bit & 1]
 
 
 def test_ctrl_c_of_a_terminal_is_the_same(store: Path, tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from secondguess.analysis.child import require_wandb
 from secondguess.analysis.schema import CLASSES, MIRROR
-from secondguess.analysis.signals import Stopped
+from secondguess.analysis.signals import Stopped, stopped
 from secondguess.trainer.mirror.outbox import HISTORY_LIMIT, MirrorReport, Outbox, RunStart, describe
 from secondguess.trainer.mirror.process import ProcessFeed
 
@@ -114,11 +114,11 @@ class WandbMirror:
         return self._report
 
     def abandon(self) -> MirrorReport:
-        """Leaves W&B within a moment, since the program is to end; the report says what W&B has not got."""
+        """Leaves W&B, within a moment where a signal ends the command; the report says what W&B has not got."""
         if self._report is None:
             self._outbox.close(1)
             self._leave("left", "W&B was left, since the run was interrupted", logging.INFO)
-            self._feed.stop(_MOMENT_S)
+            self._feed.stop(_MOMENT_S if stopped() else None)
             self._report = self._outbox.report()
         return self._report
 
