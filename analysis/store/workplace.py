@@ -170,8 +170,11 @@ def clear(store: Path) -> None:
             continue
         try:
             if _brought_back(store, folder):
+                given_up = _given_up(folder)
                 shutil.rmtree(folder, ignore_errors=True)
                 _say_cleared(folder)
+                for run in given_up:
+                    _log.warning("what was to replace run %r had nothing committed yet: it is the one from before", run)
         finally:
             lock.release()
     if (former := store / _FORMER).is_dir():
@@ -180,6 +183,14 @@ def clear(store: Path) -> None:
     if parts := [part for part in _parts(store) if drop_if_dead(part)]:
         more = f" and {len(parts) - 1:,} more" if len(parts) > 1 else ""
         _log.warning("cleared %s%s, left by a process that was killed", parts[0], more)
+
+
+def _given_up(folder: Path) -> list[str]:
+    """The runs that were to be replaced out of this workplace, and stay."""
+    if not folder.name.startswith(REPLACING):
+        return []
+    begun = [path for path in _listed(folder) if (path / "run.json").is_file()]
+    return [decoded(path.name) for path in begun if not any((path / "commits").rglob("*.json"))]
 
 
 def _say_cleared(folder: Path) -> None:

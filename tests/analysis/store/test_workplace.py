@@ -7,6 +7,8 @@ import itertools
 import os
 import shutil
 import signal
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -195,6 +197,27 @@ def test_a_run_that_was_set_aside_is_resumed(store: Path) -> None:
         assert recorder.last_epoch == 1
 
 
+def test_a_killed_recording_over_a_run_that_is_resumed_says_that_the_run_is_the_one_from_before(
+    store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    RunWriter.create(store, "other", ABOUT).close()
+    child, pipe = recording_process.run(begin_and_die, store)
+    recording_process.sent(pipe)
+    child.join(HANG_S)
+    (left,) = remains(store)
+    with Recorder(store, run="other", resume=True) as recorder:
+        assert recorder.last_epoch == 0
+    assert caplog.messages == [
+        f"cleared {left}, left by a process that was killed",
+        "what was to replace run 'other' had nothing committed yet: it is the one from before",
+    ]
+
+
+def begin_and_die(store: Path, pipe: Any) -> None:
+    RunWriter.create(store, "other", ABOUT, overwrite=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def test_what_somebody_works_in_is_not_cleared(store: Path, caplog: pytest.LogCaptureFixture) -> None:
     place = Workplace(store, REPLACING)
     with Part(store), Part(store / ".incoming"):
@@ -363,6 +386,52 @@ def test_a_kill_before_some_of_the_calls_leaves_the_old_run_or_the_new(store: Pa
 @pytest.mark.parametrize("exchange", [True, False])
 def test_a_kill_before_any_of_the_calls_leaves_the_old_run_or_the_new(store: Path, exchange: bool) -> None:
     kill_at_every(store, exchange, 1)
+
+
+SCRIPT = """
+import sys
+sys.path[:0] = sys.argv[1:3]
+from pathlib import Path
+from stores import ABOUT, epoch
+from secondguess.analysis.store.writer import RunWriter
+writer = RunWriter.create(Path(sys.argv[3]), "cnn", ABOUT, overwrite=True)
+writer.commit(epoch(1, ["new-a"]))
+writer.commit(epoch(2, ["new-a"]))
+writer.end()
+writer.close()
+"""
+SYSTEM_CALLS = ("renameat2", "unlinkat", "rmdir", "link", "unlink", "mkdir", "fsync", "flock")
+
+
+def killed_in(store: Path, call: str, number: int) -> tuple[bool, str]:
+    """Kill a recording over a run in its n-th system call of a name; gives whether it came to that, and who won."""
+    copy = Path(shutil.copytree(store, store.with_name(f"{call}-{number}")))
+    tests = Path(recording_process.__file__).parent
+    words = [sys.executable, "-c", SCRIPT, str(tests), str(tests.parents[1]), str(copy)]
+    kill = f"inject={call}:signal=SIGKILL:when={number}"
+    done = subprocess.run(["strace", "-f", "-qq", "-o", os.devnull, "-e", kill, *words], capture_output=True)
+    assert done.returncode in (0, -signal.SIGKILL, 128 + signal.SIGKILL), done.stderr
+    return done.returncode != 0, after(copy)
+
+
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+@pytest.mark.parametrize(("call", "number"), [("renameat2", 1), ("unlinkat", 1), ("unlinkat", 3), ("rmdir", 2)])
+def test_a_kill_in_a_system_call_of_the_change_leaves_the_old_run_or_the_new(
+    store: Path, call: str, number: int
+) -> None:
+    assert killed_in(store, call, number) == (True, "old" if call == "renameat2" else "new")
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.skipif(shutil.which("strace") is None, reason="needs strace")
+@pytest.mark.parametrize("call", SYSTEM_CALLS)
+def test_a_kill_in_any_system_call_that_changes_a_disk_leaves_the_old_run_or_the_new(store: Path, call: str) -> None:
+    for number in itertools.count(1):
+        came, _ = killed_in(store, call, number)
+        if not came:
+            break
+    assert number > 1
 
 
 def record_over_often(store: Path, exchange: bool, rounds: int, pipe: Any) -> None:
