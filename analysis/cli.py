@@ -187,38 +187,20 @@ def main(args: Sequence[str] | None = None) -> None:
     """
     if args is None:
         signals.listen()
-    try:
-        code = _code(args)
-    finally:
-        signals.end_if_stopped()
-    if code:
-        sys.exit(code)
-
-
-def _code(args: Sequence[str] | None) -> int:
-    """Run a command; returns its exit code."""
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # names and bars, whatever the environment's encoding
     try:
         cli.main(args=list(args) if args is not None else None, prog_name="secondguess", standalone_mode=False)
-    except signals.Stopped:
-        pass
     except click.exceptions.Exit as stop:
-        return stop.exit_code
+        sys.exit(stop.exit_code)
     except click.Abort:
-        return 130
+        sys.exit(130)
     except click.ClickException as error:
-        _say(error.format_message())
-        return error.exit_code
+        click.echo(f"secondguess: {error.format_message()}", err=True)
+        sys.exit(error.exit_code)
     except SecondguessError as error:
-        _say(" ".join(str(error).splitlines()))
-        return 1
+        click.echo(f"secondguess: {' '.join(str(error).splitlines())}", err=True)
+        sys.exit(1)
     except OSError as error:
-        _say(str(error))
-        return 1
-    return 0
-
-
-def _say(fault: str) -> None:
-    if not signals.stopped():  # what breaks on the way out is no news
-        click.echo(f"secondguess: {fault}", err=True)
+        click.echo(f"secondguess: {error}", err=True)
+        sys.exit(1)

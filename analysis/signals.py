@@ -1,13 +1,14 @@
 """Ctrl-C and SIGTERM: a command ends within a second whatever it does, and leaves nothing half done.
 
-The main thread is told first, by `Stopped`. Where it does not listen, inside one long call of DuckDB's, a thread of its
-own interrupts the queries, undoes what was promised to be undone, and ends the process. Weighed against a process for
-each command that a second one watches, which takes a start of Python.
+A thread of its own hears the signal, undoes what was promised to be undone, and ends the process; meanwhile the main
+thread rests, where it comes back from what it calls. Weighed against an exception in the main thread: inside one long
+call of DuckDB's it comes too late, and inside the import of a compiled module it aborts the process. Weighed against a
+process for each command that a second one watches: that takes a start of Python.
 """
 
 import os
+import select
 import signal
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -19,67 +20,38 @@ from typing import TypeVar
 Computed = TypeVar("Computed")
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
-_GRACE_S = 0.6  # for the main thread to clear up by itself
-
-
-class Stopped(BaseException):
-    """The person, or the system, wants the command to end; no `except Exception` holds it back."""
+_MOMENT_S = 0.6  # for a query of a program's own to hear that it is interrupted
 
 
 class _Listening:
-    """What a process that listens knows: what to interrupt, what to undo, and how long it may take."""
+    """What a process that listens knows: the signal that came, what to undo, and what must not be cut short."""
 
     def __init__(self) -> None:
         self.signal = 0
-        self.raised = False
-        self.interrupts: list[Callable[[], object]] = []
         self.undo: list[Callable[[], object]] = []
-        self.grace_s = _GRACE_S
-        self.until = 0.0
-        self.lock = threading.RLock()  # a second signal may come while the first is noted
+        self.whole = 0  # blocks that are finished first
+        self.patience_s = 0.0
 
-    def told(self, number: int, frame: FrameType | None) -> None:
-        """Tell the main thread, once."""
-        if not self.signal:
-            self.note(number)
-        if self.grace_s and not self.raised:
-            self.raised = True
-            raise Stopped
-
-    def note(self, number: int) -> None:
-        """Note the first signal; from now on nothing that fails on the way out is told."""
-        with self.lock:
-            if self.signal:
-                return
-            self.signal = number
-            self.until = time.monotonic() + self.grace_s
-        sys.excepthook = lambda kind, error, trace: self.end()
-        sys.unraisablehook = lambda unraisable: None
-        threading.excepthook = lambda args: None
+    def rest(self, number: int = 0, frame: FrameType | None = None) -> None:
+        """Let the main thread do nothing more, but what is to be finished."""
+        self.signal = self.signal or number
+        while not self.whole:
+            time.sleep(60)
 
     def watch(self, pipe: int) -> None:
-        """Wait for a signal, then for the main thread, then end the process."""
+        """Wait for a signal, then for what is to be finished, and end the process."""
         number = 0
         while not number:
             number = next((number for number in os.read(pipe, 64) if number in _SIGNALS), 0)
-        self.note(number)
-        while True:
-            for interrupt in [*self.interrupts]:
-                with suppress(Exception):
-                    interrupt()
-            left = self.until - time.monotonic()
-            if left <= 0:
-                break
-            time.sleep(min(0.05, left))
+        self.signal = self.signal or number
+        until = time.monotonic() + self.patience_s
+        while self.whole and time.monotonic() < until:
+            time.sleep(0.01)
         for undo in reversed([*self.undo]):
             with suppress(Exception):
                 undo()
-        self.end()
-
-    def end(self) -> None:
-        """Say so in one line and end the process, by whichever thread comes first; the other may wait for a pipe."""
-        if self.lock.acquire(timeout=_GRACE_S / 2):  # for good
-            with suppress(OSError):
+        with suppress(OSError):
+            if select.select([], [2], [], _MOMENT_S)[1]:  # a pipe that nobody reads keeps nobody
                 os.write(2, b"secondguess: interrupted\n")
         os._exit(128 + self.signal)
 
@@ -95,43 +67,44 @@ def listen() -> None:
     if _here:
         return
     here = _Listening()
-    _here.append(here)
     ours, theirs = os.pipe()
     os.set_blocking(theirs, False)
-    signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
-    for number in _SIGNALS:
-        signal.signal(number, here.told)
     os.register_at_fork(after_in_child=_forget)
     threading.Thread(target=here.watch, args=(ours,), name="secondguess-signals", daemon=True).start()
+    signal.set_wakeup_fd(theirs, warn_on_full_buffer=False)
+    _here.append(here)
+    for number in _SIGNALS:
+        signal.signal(number, here.rest)
 
 
 def _forget() -> None:
-    _here.clear()
-    signal.set_wakeup_fd(-1)
-    for number in _SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
-
-
-def end_if_stopped() -> None:
-    """End the process with 130 or 143 and one line on stderr, where a signal came; else do nothing."""
-    for here in _here:
-        if here.signal:
-            here.end()
-
-
-def stopped() -> bool:
-    """Whether a signal came."""
-    return any(here.signal for here in _here)
+    if _here:
+        _here.clear()
+        signal.set_wakeup_fd(-1)
+        for number in _SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
 
 
 def promise(undo: Callable[[], object]) -> Callable[[], None]:
-    """Have something undone if the process is ended by force; returns what takes the promise back."""
-    return _kept([here.undo for here in _here], undo)
+    """Have something undone if a signal ends the process; returns what takes the promise back.
+
+    It is called from another thread, while the main thread rests or is inside a call that knows nothing of it.
+    """
+    lists = [here.undo for here in _here]
+    for known in lists:
+        known.append(undo)
+
+    def withdraw() -> None:
+        for known in lists:
+            with suppress(ValueError):
+                known.remove(undo)
+
+    return withdraw
 
 
 @contextmanager
 def undone(undo: Callable[[], object]) -> Iterator[None]:
-    """Have something undone if the process is ended by force within the block."""
+    """Have something undone if a signal ends the process within the block."""
     withdraw = promise(undo)
     try:
         yield
@@ -140,45 +113,17 @@ def undone(undo: Callable[[], object]) -> Iterator[None]:
 
 
 @contextmanager
-def interruptible(interrupt: Callable[[], object]) -> Iterator[None]:
-    """Have this called, from another thread, when a signal comes within the block."""
-    withdraw = _kept([here.interrupts for here in _here], interrupt)
+def finished_first(patience_s: float) -> Iterator[None]:
+    """Finish the block before a signal ends the process, unless it takes longer than that from then on."""
+    here = _here[-1] if _here and threading.current_thread() is threading.main_thread() else _Listening()
+    here.patience_s = patience_s
+    here.whole += 1
     try:
         yield
     finally:
-        withdraw()
-
-
-def _kept(lists: list[list[Callable[[], object]]], call: Callable[[], object]) -> Callable[[], None]:
-    for known in lists:
-        known.append(call)
-
-    def withdraw() -> None:
-        for known in lists:
-            with suppress(ValueError):
-                known.remove(call)
-
-    return withdraw
-
-
-@contextmanager
-def graced(seconds: float) -> Iterator[None]:
-    """Let what is done in the block take so long after a signal, before the process is ended by force.
-
-    0 is for what keeps its own loop, which nothing is raised into: it is ended at once.
-    """
-    before = [here.grace_s for here in _here]
-    for here in _here:
-        here.grace_s = seconds
+        here.whole -= 1
         if here.signal:
-            here.until = max(here.until, time.monotonic() + seconds)
-    try:
-        yield
-    finally:
-        for here, grace_s in zip(_here, before, strict=False):
-            here.grace_s = grace_s
-            if here.signal:
-                here.until = time.monotonic() + grace_s
+            here.rest()
 
 
 def heard(compute: Callable[[], Computed], interrupt: Callable[[], object]) -> Computed:
@@ -202,12 +147,12 @@ def heard(compute: Callable[[], Computed], interrupt: Callable[[], object]) -> C
         finally:
             done.set()
 
-    threading.Thread(target=run, name="secondguess-answer", daemon=True).start()
+    threading.Thread(target=run, name="secondguess-answer").start()
     try:
         done.wait()
     except BaseException:
         interrupt()
-        done.wait(_GRACE_S)
+        done.wait(_MOMENT_S)
         raise
     if errors:
         raise errors[0]

@@ -6,12 +6,9 @@ from secondguess.analysis import signals
 def main() -> None:
     """Run the command of the process's arguments."""
     signals.listen()
-    try:
-        from secondguess.analysis.cli import main as command
+    from secondguess.analysis.cli import main as command
 
-        command()
-    finally:
-        signals.end_if_stopped()
+    command()
 
 
 if __name__ == "__main__":

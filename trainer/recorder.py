@@ -19,7 +19,7 @@ from secondguess.trainer.mirror.mirror import MirrorReport, WandbMirror, WandbOp
 from secondguess.trainer.recording import provenance
 from secondguess.trainer.recording.table import TableRecorder, WriteExamples
 
-_GRACE_S = 5.0  # in which a commit that a signal meets is finished or rolled back
+_PATIENCE_S = 4.0  # for what a signal meets to be committed whole, else it is not committed
 _LAST_EPOCH = 2**31 - 1  # epochs are int32 in the files
 
 
@@ -83,8 +83,7 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with signals.graced(_GRACE_S):
-            self._close(kind is None, kind is not None and issubclass(kind, KeyboardInterrupt | signals.Stopped))
+        self._close(kind is None, kind is not None and issubclass(kind, KeyboardInterrupt))
 
     @property
     def last_epoch(self) -> int:
@@ -132,7 +131,8 @@ class Recorder:
         self._closed = True
         try:
             if finished:
-                self._writer.end(self._metrics)
+                with signals.finished_first(_PATIENCE_S):
+                    self._writer.end(self._metrics)
         finally:
             try:
                 if self._mirror is not None:
@@ -145,7 +145,7 @@ class Recorder:
 
     def _commit(self, table: TableRecorder, rows: pa.Table, examples: WriteExamples) -> None:
         values = [(self._step, table.epoch, name, value) for name, value in table.metrics.items()]
-        with signals.graced(_GRACE_S):
+        with signals.finished_first(_PATIENCE_S):
             self._writer.commit(table.committable(rows, examples, [*self._metrics, *values]))
         self._metrics.clear()
         if self._mirror is not None:

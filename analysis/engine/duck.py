@@ -124,10 +124,6 @@ def answered(
     opened: list[duckdb.DuckDBPyConnection] = []
     passages: list[Passage] = []
 
-    def interrupt() -> None:
-        for own in (*opened, *((con,) if con is not None else ())):
-            own.interrupt()
-
     def attempt() -> tuple[Statement, Started]:
         passages.clear()
         if ready:
@@ -144,7 +140,7 @@ def answered(
             shutil.rmtree(spill, ignore_errors=True)
 
     try:
-        with signals.interruptible(interrupt), signals.undone(clear):
+        with signals.undone(clear):
             yield starting_over(attempt)
     except duckdb.Error as error:
         raise explained(error, passages) from None

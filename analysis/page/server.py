@@ -54,8 +54,7 @@ def serve(store: Path, address: tuple[str, int], *, browser: bool, seconds: floa
     with contextlib.ExitStack() as opened:
         if browser:
             webbrowser.open(opened.enter_context(_leading(url)).as_uri())
-        with signals.graced(0):  # answers that are under way are no reason to wait
-            uvicorn.Server(config).run(sockets=[listening])
+        uvicorn.Server(config).run(sockets=[listening])
 
 
 @contextlib.contextmanager

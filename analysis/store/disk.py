@@ -13,9 +13,12 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from secondguess.analysis import signals
 
 _log = logging.getLogger("secondguess")
 
@@ -107,8 +110,9 @@ class Part:
             self.path = folder / f"{uuid.uuid4().hex}.part"
             self._handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
             if _is_ours(self._handle, self.path):
-                return
+                break
             os.close(self._handle)
+        self._withdraw = signals.promise(partial(os.unlink, self.path))
 
     def __enter__(self) -> Self:
         return self
@@ -123,6 +127,7 @@ class Part:
             _log.warning("%s could not be removed: %s", self.path, fault)
 
     def _drop(self) -> None:
+        self._withdraw()
         try:
             self.close()
         finally:

@@ -16,14 +16,12 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from secondguess.analysis.child import require_wandb
 from secondguess.analysis.schema import CLASSES, MIRROR
-from secondguess.analysis.signals import Stopped, stopped
 from secondguess.trainer.mirror.outbox import HISTORY_LIMIT, MirrorReport, Outbox, RunStart, describe
 from secondguess.trainer.mirror.process import ProcessFeed
 
 __all__ = ["MirrorReport", "WandbMirror", "WandbOptions", "require_wandb"]
 
 _LOOK_S = 0.1
-_MOMENT_S = 0.3
 
 
 @dataclass(frozen=True)
@@ -49,7 +47,7 @@ class WandbOptions:
 
 
 class _Feed(Protocol):
-    def stop(self, grace_s: float | None = None) -> None: ...
+    def stop(self) -> None: ...
 
 
 class WandbMirror:
@@ -97,16 +95,12 @@ class WandbMirror:
     def close(self, exit_code: int = 0) -> MirrorReport:
         """Waits for W&B as long as it makes progress, and says what it got; a second call says the same.
 
-        Ctrl-C leaves at once. The wait shows a bar where stderr is a terminal. Raises `Stopped` where a signal ends the
-        command meanwhile.
+        Ctrl-C leaves at once. The wait shows a bar where stderr is a terminal.
         """
         if self._report is None:
             self._outbox.close(exit_code)
             try:
                 self._wait()
-            except Stopped:
-                self.abandon()
-                raise
             except KeyboardInterrupt:
                 self._leave("left", "W&B was left by Ctrl-C")
             self._feed.stop()
@@ -114,11 +108,11 @@ class WandbMirror:
         return self._report
 
     def abandon(self) -> MirrorReport:
-        """Leaves W&B, within a moment where a signal ends the command; the report says what W&B has not got."""
+        """Leaves W&B at once, for the program is to end; the report says what W&B has not got."""
         if self._report is None:
             self._outbox.close(1)
             self._leave("left", "W&B was left, since the run was interrupted", logging.INFO)
-            self._feed.stop(_MOMENT_S if stopped() else None)
+            self._feed.stop()
             self._report = self._outbox.report()
         return self._report
 
@@ -183,10 +177,10 @@ class LiveFeed:
         self._thread = threading.Thread(target=self._run, name="secondguess-wandb-live", daemon=True)
         self._thread.start()
 
-    def stop(self, grace_s: float | None = None) -> None:
+    def stop(self) -> None:
         """Leaves the rest; a call that hangs inside W&B keeps its thread until the program ends."""
         self._outbox.stop()
-        self._thread.join(_JOIN_S if grace_s is None else grace_s)
+        self._thread.join(_JOIN_S)
 
     def _run(self) -> None:
         outbox = self._outbox

@@ -19,6 +19,7 @@ from secondguess.analysis import child, signals
 from secondguess.trainer.mirror.outbox import EpochTable, Outbox, RowCount, RunStart, TimedRow
 
 _JOIN_S = 5.0
+_MOMENT_S = 0.3  # for W&B to write its log's end where a signal ends the program
 
 
 class ProcessFeed:
@@ -33,18 +34,19 @@ class ProcessFeed:
         self._thread = threading.Thread(target=self._run, name="secondguess-wandb", daemon=True)
         self._thread.start()
 
-    def stop(self, grace_s: float | None = None) -> None:
-        """Kills the child if it still runs; grace_s is what it and W&B get for their ends, where it is not as usual."""
+    def stop(self) -> None:
+        """Kills the child if it still runs."""
         self._outbox.stop()
         with self._lock:
             if self._child is not None:
-                self._child.kill(grace_s)
-        self._thread.join(_JOIN_S if grace_s is None else grace_s)
+                self._child.kill()
+        self._thread.join(_JOIN_S)
         self._withdraw()
 
     def _kill(self) -> None:
         if self._child is not None:
-            self._child.kill(0)
+            self._child.kill(_MOMENT_S)
+            self._child.clear()
 
     def _run(self) -> None:
         try:
@@ -148,6 +150,10 @@ class Child:
         if kill:
             self.kill()
         self._listener.join()
+        self.clear()
+
+    def clear(self) -> None:
+        """Removes what the process kept for itself."""
         shutil.rmtree(self._temporary, ignore_errors=True)
 
     def _listen(self) -> None:
