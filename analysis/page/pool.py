@@ -7,6 +7,7 @@ import asyncio
 import multiprocessing
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from typing import Self
@@ -35,6 +36,7 @@ class _Worker:
         self.pipe: Connection
         self.pipe, other = context.Pipe()
         self.process: SpawnProcess = context.Process(target=serve, args=(other, memory), daemon=True)
+        resource_tracker.ensure_running()  # as it starts, it lets through again what is kept from children
         with signals.kept_from_children():
             self.process.start()
         self._withdraw = signals.promise(self.process.kill)

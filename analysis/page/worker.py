@@ -1,6 +1,7 @@
 """The process that answers a page's questions: it can be killed at any moment, and nothing else is lost."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import islice
@@ -74,6 +75,11 @@ class Reply:
 
 def serve(pipe: Connection, memory: str) -> None:
     """Answer what comes through the pipe, until it closes: a Reply, or the SecondguessError that it raised."""
+    with suppress(BrokenPipeError):  # whoever asked has ended
+        _serve(pipe, memory)
+
+
+def _serve(pipe: Connection, memory: str) -> None:
     con = duck.fresh(memory)
     pipe.send(None)  # it takes questions now; what it took to begin is no question's time
     while True:
