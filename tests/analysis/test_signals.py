@@ -3,6 +3,7 @@
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 import sys
 import termios
@@ -40,7 +41,9 @@ def store(tmp_path: Path) -> Path:
 class Command:
     """A command that runs in a process of its own, whose temporary files lie in `temporary`."""
 
-    def __init__(self, folder: Path, *words: str | Path, code: str = MAIN, ignoring: bool = True) -> None:
+    def __init__(
+        self, folder: Path, *words: str | Path, code: str = MAIN, ignoring: bool = True, **environ: str
+    ) -> None:
         self.temporary = folder / "temporary"
         self.temporary.mkdir(exist_ok=True)
         before = signal.signal(signal.SIGINT, signal.SIG_IGN if ignoring else signal.SIG_DFL)
@@ -50,7 +53,7 @@ class Command:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
-                env={**os.environ, "TMPDIR": str(self.temporary)},
+                env={**os.environ, **environ, "TMPDIR": str(self.temporary)},
                 start_new_session=True,
             )
         finally:
@@ -190,6 +193,19 @@ def test_an_import_leaves_the_store_as_it_was(store: Path, tmp_path: Path, numbe
         code, "", ["test_predictions: id = id, guess = guess", "secondguess: interrupted"]
     )  # fmt: skip
     assert sorted(path for path in store.rglob("*")) == before
+
+
+def test_an_import_from_a_server_that_says_nothing_ends_with_the_process_that_asks_it(tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
+    store = tmp_path / "store"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        environ = {"WANDB_BASE_URL": f"http://127.0.0.1:{server.getsockname()[1]}", "WANDB_API_KEY": "0" * 40}
+        command = Command(tmp_path, "import", "entity/project/run", "--store", store, **environ)
+        server.accept()[0].close()
+        started = children(command.process.pid)
+        assert command.ended(signal.SIGINT, group=True) == (130, "", LINE)
+    until(lambda: not any(Path(f"/proc/{child}").exists() for child in started))
+    assert [path for path in store.rglob("*") if path.name not in {".incoming", "wandb"}] == []
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])

@@ -39,17 +39,23 @@ class Downloader:
         child.require_wandb()
         for folder in (self.cache.parents[1], self.cache):  # the store may be new, too
             make_private(folder)
-        with tempfile.TemporaryDirectory(dir=self.cache, prefix="tmp", ignore_cleanup_errors=True) as place:
+        with (
+            signals.undone(self._clear),
+            tempfile.TemporaryDirectory(dir=self.cache, prefix="tmp", ignore_cleanup_errors=True) as place,
+        ):
             told = list(self._told(request, Path(place)))
-        # The SDK notes a checksum for each file that it puts anywhere, and believes it, wrong or not.
-        for left in ("artifacts/checksums", "artifacts/tmp", "wandb"):
-            shutil.rmtree(self.cache / left, ignore_errors=True)
+        self._clear()
         ends = [event for event in told if event[0] in {"failed", "done"}]
         if not ends:
             raise SecondguessError("the process that asks W&B died; import again to go on where it ended")
         if ends[0][0] == "failed":
             raise error_of(*ends[0][1:])
         return [event for event in told if event[0] in {"run", "lost"}]
+
+    def _clear(self) -> None:
+        # The SDK notes a checksum for each file that it puts anywhere, and believes it, wrong or not.
+        for left in ("artifacts/checksums", "artifacts/tmp", "wandb"):
+            shutil.rmtree(self.cache / left, ignore_errors=True)
 
     def _told(self, request: Mapping[str, Any], place: Path) -> Iterator[Event]:
         own = _environment(os.environ, self.cache.absolute(), place.absolute())
