@@ -32,6 +32,7 @@ _log = logging.getLogger("secondguess")
 IMPORTING, REPLACING = ".importing-", ".replacing-"
 _FORMER = ".replaced"  # where versions up to 0.1 put what they replaced
 _PART = re.compile(r"[0-9a-f]{32}\.part")
+_PATIENCE_S = 4.0  # for a change of names that a signal meets
 _RENAME_SWAP = 2  # RENAME_EXCHANGE of Linux, RENAME_SWAP of macOS
 _NO_EXCHANGE = {errno.EINVAL, errno.ENOSYS, errno.ENOTSUP, errno.EXDEV, errno.EPERM}
 
@@ -58,7 +59,7 @@ class Workplace:
         old is the lock on the run that is replaced, where there is one. Raises AlreadyThere where the name is another's
         by now, OSError.
         """
-        with self._changing:
+        with signals.finished_first(_PATIENCE_S), self._changing:
             self._take_place(new, final, old)
 
     def _take_place(self, new: Path, final: Path, old: RunLock | None) -> None:
