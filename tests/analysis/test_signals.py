@@ -85,10 +85,14 @@ class Command:
 
 
 LINE = "secondguess: interrupted\n"
+BOTH = pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+ONE_OR_BOTH = pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 
 
 @pytest.mark.parametrize("query", [LISTENING, INSIDE_ONE_CALL, ONE_LONG_CALL, SPILLING])
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@ONE_OR_BOTH
 def test_sql_ends_with_one_line_and_its_spill_goes(
     store: Path, tmp_path: Path, query: str, number: signal.Signals, code: int
 ) -> None:
@@ -180,7 +184,7 @@ def test_images_beside_a_file_that_is_not_whole_go_with_it(store: Path, tmp_path
     assert list(out.iterdir()) == []
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@BOTH
 def test_an_import_leaves_the_store_as_it_was(store: Path, tmp_path: Path, number: signal.Signals, code: int) -> None:
     before = sorted(path for path in store.rglob("*"))
     with (tmp_path / "big.csv").open("w") as rows:
@@ -208,7 +212,7 @@ def test_an_import_from_a_server_that_says_nothing_ends_with_the_process_that_as
     assert [path for path in store.rglob("*") if path.name not in {".incoming", "wandb"}] == []
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@ONE_OR_BOTH
 @pytest.mark.parametrize("mirror", ["off", "offline"])
 def test_a_training_is_interrupted_keeps_its_epochs_and_goes_on(
     tmp_path: Path, number: signal.Signals, code: int, mirror: str
@@ -261,7 +265,7 @@ with Recorder(sys.argv[1], run="cnn") as recorder:
 """
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@BOTH
 @pytest.mark.parametrize(("wait", "epochs"), [(0.2, [1, 2]), (1000, [1])])
 def test_a_commit_that_a_signal_meets_is_finished_if_it_can_be_and_else_is_none(
     tmp_path: Path, number: signal.Signals, code: int, wait: float, epochs: list[int]
@@ -276,7 +280,7 @@ def test_a_commit_that_a_signal_meets_is_finished_if_it_can_be_and_else_is_none(
     assert list((tmp_path / "store").rglob("*.part")) == []
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@BOTH
 def test_a_publishing_ends_and_w_and_b_s_process_with_it(
     store: Path, tmp_path: Path, number: signal.Signals, code: int
 ) -> None:
@@ -288,7 +292,7 @@ def test_a_publishing_ends_and_w_and_b_s_process_with_it(
     until(lambda: not any(Path(f"/proc/{child}").exists() for child in started))
 
 
-@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@ONE_OR_BOTH
 @pytest.mark.parametrize("group", [False, True])
 def test_the_page_ends_with_its_busy_workers_and_open_connections(
     store: Path, tmp_path: Path, number: signal.Signals, code: int, group: bool
