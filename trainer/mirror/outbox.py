@@ -163,6 +163,10 @@ class Outbox:
             self._waiting.clear()
         self._wake.set()
 
+    def abandon(self) -> None:
+        """Stops without waiting for anybody: the program ends at this moment, and nobody is told of faults any more."""
+        self._stopped = True
+
     @property
     def stopped(self) -> bool:
         """Whether W&B was given up."""

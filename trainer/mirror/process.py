@@ -44,6 +44,7 @@ class ProcessFeed:
         self._withdraw()
 
     def _kill(self) -> None:
+        self._outbox.abandon()
         if self._child is not None:
             self._child.kill(_MOMENT_S)
             self._child.clear()
