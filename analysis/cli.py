@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from secondguess.analysis import signals
 from secondguess.analysis.ask import questions
 from secondguess.analysis.ask.questions import Question
 from secondguess.analysis.commands.options import STORE, answering, store_among
@@ -195,7 +196,12 @@ def _answer(build: "Build", store: Path, **how: Any) -> None:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run a command; an error a person can mend is one line on stderr and exit code 1."""
+    """Run a command; an error a person can mend is one line on stderr and exit code 1.
+
+    Without args it is the process's own, which Ctrl-C and SIGTERM end with 130 and 143.
+    """
+    if args is None:
+        signals.listen()
     logging.getLogger("secondguess").addFilter(told)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # names and bars, whatever the environment's encoding

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import shutil
+import weakref
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -11,11 +13,12 @@ import duckdb
 
 from secondguess.analysis.answers.answer import Answer
 from secondguess.analysis.ask import questions, statements
-from secondguess.analysis.engine.duck import Build, explained, starting_over
+from secondguess.analysis.engine.duck import Build, explained, spill_folder, starting_over
 from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import BadInput, MissingExtra
 from secondguess.analysis.notebook import Table, remember
 from secondguess.analysis.schema import DEFAULT_STORE
+from secondguess.analysis.signals import heard
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.store.verified import every_file
 from secondguess.analysis.tables import saved as views
@@ -40,6 +43,7 @@ class Connection:
         self.store = store
         self.con = con
         self.verify = verify  # whether large files, too, are read to see that they are as they were written
+        self._cursors: list[duckdb.DuckDBPyConnection] = []
 
     def __repr__(self) -> str:
         return f"<secondguess store {self.store}>"
@@ -57,7 +61,7 @@ class Connection:
 
     def statement(self, question: str, *tables: str, **options: object) -> Statement:
         """The statement behind `ask`; its `text` can be pasted into any DuckDB session."""
-        return _settled(partial(self._built, self._asked(question, tables, options)))
+        return self._settled(partial(self._built, self._asked(question, tables, options)))
 
     def chart(self, question: str, *tables: str, **options: object) -> "alt.Chart":
         """The chart of a question's answer, as Altair's object that draws itself without a network.
@@ -69,7 +73,7 @@ class Connection:
         except ModuleNotFoundError as error:
             raise MissingExtra(f"{error.name}, which charts need,", "view") from None
         statement, relation = self._asked_for(self._asked(question, tables, options))
-        rows = relation.limit(charts.MOST_MARKS + 1).fetchall()
+        rows = heard(relation.limit(charts.MOST_MARKS + 1).fetchall, self._interrupt)
         answer = Answer(relation.columns, (), rows, statement.drawn, statement.order, statement.classes)
         made: alt.Chart | None = charts.chart(answer)
         if made is None:
@@ -85,7 +89,9 @@ class Connection:
         saved = how.pop("saved", None)
         view = spelled({**how, "tables": tables}, views.load(self.store, str(saved)) if saved is not None else None)
         build = partial(select.statement, store=self.store, view=view)
-        return Table(*self._asked_for(build), view, lambda usual: self._answer(partial(build, usual=usual)))
+        return Table(
+            *self._asked_for(build), view, lambda usual: self._answer(partial(build, usual=usual)), self._interrupt
+        )
 
     def sql(self, text: str) -> duckdb.DuckDBPyRelation:
         """One SELECT over the tables, references such as "cnn@5", examples, runs and metrics; raises Refused."""
@@ -97,11 +103,15 @@ class Connection:
 
     def _built(self, build: Build) -> Statement:
         with self.con.cursor() as cursor, every_file(self.verify):
-            return build(cursor)
+            self._cursors.append(cursor)
+            try:
+                return build(cursor)
+            finally:
+                self._cursors.remove(cursor)
 
     def _relation(self, build: Build) -> duckdb.DuckDBPyRelation:
         statement, relation = self._asked_for(build)
-        remember(statement, relation)
+        remember(statement, relation, self.con)
         return relation
 
     def _asked_for(self, build: Build) -> tuple[Statement, duckdb.DuckDBPyRelation]:
@@ -115,14 +125,17 @@ class Connection:
             statement = self._built(build)
             return statement, self.con.sql(statement.text)
 
-        return _settled(attempt)
+        return self._settled(attempt)
 
+    def _settled(self, attempt: Callable[[], Built]) -> Built:
+        try:
+            return heard(partial(starting_over, attempt), self._interrupt)
+        except duckdb.Error as error:
+            raise explained(error) from None
 
-def _settled(attempt: Callable[[], Built]) -> Built:
-    try:
-        return starting_over(attempt)
-    except duckdb.Error as error:
-        raise explained(error) from None
+    def _interrupt(self) -> None:
+        for con in (self.con, *self._cursors):
+            con.interrupt()
 
 
 def connect(
@@ -133,8 +146,18 @@ def connect(
 ) -> Connection:
     """Open a store, on a DuckDB connection of your own if you like; raises NotFound where there is no store.
 
-    With verify files of 64 MB and more are read, too, to see that they are as they were written.
+    Ours spills into a private folder, which goes with it. With verify files of 64 MB and more are read, too, to see
+    that they are as they were written.
     """
     path = Path(store).absolute()
     list_runs(path)
-    return Connection(path, con if con is not None else duckdb.connect(), verify=verify)
+    if con is None:
+        spill = spill_folder()
+        con = duckdb.connect(config={"temp_directory": str(spill)})
+        weakref.finalize(con, _remove, spill, os.getpid())
+    return Connection(path, con, verify=verify)
+
+
+def _remove(spill: Path, process: int) -> None:
+    if os.getpid() == process:  # a forked child leaves its parent's alone
+        shutil.rmtree(spill, ignore_errors=True)

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import sys
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -17,6 +18,7 @@ from secondguess.analysis.engine.kinds import inexact
 from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import MissingExtra
+from secondguess.analysis.signals import heard
 from secondguess.analysis.tables.select import Usual
 from secondguess.analysis.tables.view import TableView
 
@@ -24,7 +26,7 @@ AnswerWith = Callable[[Usual], tuple[Statement, duckdb.DuckDBPyRelation]]
 """From what chooses a view's columns to its answer with them."""
 
 _ROWS = 50
-_known: "OrderedDict[str, Statement]" = OrderedDict()
+_known: "OrderedDict[str, tuple[Statement, weakref.ref[duckdb.DuckDBPyConnection]]]" = OrderedDict()
 _MOST_KNOWN = 1_000
 
 
@@ -33,15 +35,23 @@ class Table:
 
     Everything a relation has (df, filter, fetchall, …) this has too; `relation` is the relation itself, which combines
     with others in SQL. It is drawn with the columns that the page shows where the view names none: images, too.
+    Ctrl-C while it is drawn is KeyboardInterrupt within a second, also where DuckDB does not listen (inside one long
+    function call): then the connection is busy until that ends.
     """
 
     def __init__(
-        self, statement: Statement, relation: duckdb.DuckDBPyRelation, view: TableView, drawn: AnswerWith
+        self,
+        statement: Statement,
+        relation: duckdb.DuckDBPyRelation,
+        view: TableView,
+        drawn: AnswerWith,
+        interrupt: Callable[[], object],
     ) -> None:
         self.statement = statement
         self.relation = relation
         self._view = view
         self._drawn = drawn
+        self._interrupt = interrupt
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -59,8 +69,7 @@ class Table:
     def _repr_html_(self) -> str:
         from secondguess.analysis.tables.usual import usual
 
-        statement, relation = self._drawn(partial(usual, self._view))
-        return html(statement, relation)
+        return heard(lambda: html(*self._drawn(partial(usual, self._view))), self._interrupt)
 
     def show(self) -> None:
         """Draw the first rows: in a notebook as HTML, with images and bars, elsewhere as text."""
@@ -72,12 +81,12 @@ class Table:
             self.relation.show()
 
 
-def remember(statement: Statement, relation: duckdb.DuckDBPyRelation) -> None:
+def remember(statement: Statement, relation: duckdb.DuckDBPyRelation, con: duckdb.DuckDBPyConnection) -> None:
     """Let a notebook draw this relation as the page would; elsewhere do nothing."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
     if shell is None:
         return
-    _known[relation.sql_query()] = statement
+    _known[relation.sql_query()] = statement, weakref.ref(con)
     while len(_known) > _MOST_KNOWN:
         _known.popitem(last=False)
     shell.display_formatter.formatters["text/html"].for_type(duckdb.DuckDBPyRelation, _drawn)
@@ -85,10 +94,15 @@ def remember(statement: Statement, relation: duckdb.DuckDBPyRelation) -> None:
 
 def _drawn(relation: duckdb.DuckDBPyRelation) -> str | None:
     """The HTML of a relation that came from a store; None, so its text, for any other."""
-    statement = _known.get(relation.sql_query())
-    if statement is None:
+    statement, con = _known.get(relation.sql_query(), (None, None))
+    if statement is None or con is None:
         return None
-    return html(statement, relation)
+
+    def interrupt() -> None:
+        if (open_con := con()) is not None:
+            open_con.interrupt()
+
+    return heard(lambda: html(statement, relation), interrupt)
 
 
 def html(statement: Statement, relation: duckdb.DuckDBPyRelation) -> str:

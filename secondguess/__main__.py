@@ -1,6 +1,15 @@
-"""`python -m secondguess` is the command."""
+"""`secondguess`, and `python -m secondguess`, is the command; Ctrl-C and SIGTERM are heard before it is loaded."""
 
-from secondguess.analysis.cli import main
+from secondguess.analysis import signals
+
+
+def main() -> None:
+    """Run the command of the process's arguments."""
+    signals.listen()
+    from secondguess.analysis.cli import main as command
+
+    command()
+
 
 if __name__ == "__main__":
     main()

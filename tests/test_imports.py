@@ -24,13 +24,14 @@ HEAVY = {"torch", "torchvision", "wandb", "pandas", "pyarrow", "scipy", "altair"
 ARROWS: dict[str, set[str]] = {
     "analysis.errors": set(),
     "analysis.schema": {"analysis.errors"},
+    "analysis.signals": set(),
     "analysis.content": {"analysis.errors"},
     "analysis.child": {"analysis.errors"},
     "analysis.frames": {"analysis.errors"},
     "analysis.opening": {"analysis.errors"},
     "analysis.console": set(),
-    "analysis.store": {"analysis.opening", "analysis.schema", "analysis.errors"},
-    "analysis.engine": {"analysis.schema", "analysis.errors"},
+    "analysis.store": {"analysis.signals", "analysis.opening", "analysis.schema", "analysis.errors"},
+    "analysis.engine": {"analysis.signals", "analysis.schema", "analysis.errors"},
     "analysis.language": {"analysis.engine", "analysis.errors"},
     "analysis.ask": {
         "analysis.engine",
@@ -50,6 +51,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "analysis.answers": {
+        "analysis.signals",
         "analysis.tables",
         "analysis.engine",
         "analysis.content",
@@ -58,6 +60,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "analysis.importers": {
+        "analysis.signals",
         "analysis.store",
         "analysis.frames",
         "analysis.child",
@@ -67,8 +70,15 @@ ARROWS: dict[str, set[str]] = {
         "analysis.console",
         "analysis.errors",
     },
-    "analysis.notebook": {"analysis.answers", "analysis.tables", "analysis.engine", "analysis.errors"},
+    "analysis.notebook": {
+        "analysis.signals",
+        "analysis.answers",
+        "analysis.tables",
+        "analysis.engine",
+        "analysis.errors",
+    },
     "analysis.connection": {
+        "analysis.signals",
         "analysis.notebook",
         "analysis.answers",
         "analysis.tables",
@@ -80,6 +90,7 @@ ARROWS: dict[str, set[str]] = {
     },
     "analysis.page": {
         "analysis.content",
+        "analysis.signals",
         "analysis.answers",
         "analysis.tables",
         "analysis.ask",
@@ -89,6 +100,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "analysis.commands": {
+        "analysis.signals",
         "analysis.page",
         "analysis.importers",
         "analysis.answers",
@@ -101,6 +113,7 @@ ARROWS: dict[str, set[str]] = {
     },
     "trainer.recording": {"analysis.store", "analysis.content", "analysis.schema", "analysis.errors"},
     "trainer.mirror": {
+        "analysis.signals",
         "analysis.store",
         "analysis.frames",
         "analysis.child",
@@ -108,7 +121,14 @@ ARROWS: dict[str, set[str]] = {
         "analysis.console",
         "analysis.errors",
     },
-    "trainer.recorder": {"trainer.mirror", "trainer.recording", "analysis.store", "analysis.schema", "analysis.errors"},
+    "trainer.recorder": {
+        "analysis.signals",
+        "trainer.mirror",
+        "trainer.recording",
+        "analysis.store",
+        "analysis.schema",
+        "analysis.errors",
+    },
     "trainer.reference": {
         "trainer.recorder",
         "trainer.mirror",
@@ -119,6 +139,7 @@ ARROWS: dict[str, set[str]] = {
     "trainer.command": {"trainer.reference", "analysis.schema", "analysis.errors"},
     # The command line names every command, the trainer's too, and loads each on use.
     "analysis.cli": {
+        "analysis.signals",
         "trainer.command",
         "trainer.mirror",
         "analysis.commands",
@@ -129,7 +150,7 @@ ARROWS: dict[str, set[str]] = {
     },
     "analysis.__main__": {"analysis.cli"},
     "trainer.__main__": {"analysis.cli"},
-    "__main__": {"analysis.cli"},
+    "__main__": {"analysis.cli", "analysis.signals"},
     # The one import name: a lazy door to each face.
     "secondguess": {"analysis.connection", "trainer.recorder", "analysis.errors"},
 }

@@ -6,4 +6,5 @@ if __name__ == "__main__":
     sys.modules.pop("trainer", None)  # this folder by its own name: its modules load under `secondguess` alone
     from secondguess.analysis.cli import main
 
-    main(["train", *sys.argv[1:]])
+    sys.argv.insert(1, "train")
+    main()

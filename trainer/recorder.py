@@ -9,15 +9,17 @@ from typing import Any, Self
 
 import pyarrow as pa
 
+from secondguess.analysis import signals
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.schema import DEFAULT_STORE, checked_name
 from secondguess.analysis.store.commits import Metric
-from secondguess.analysis.store.runs import run_folder
+from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.store.writer import RunWriter
 from secondguess.trainer.mirror.mirror import MirrorReport, WandbMirror, WandbOptions, require_wandb
 from secondguess.trainer.recording import provenance
 from secondguess.trainer.recording.table import TableRecorder, WriteExamples
 
+_PATIENCE_S = 4.0  # for what a signal meets to be committed whole, else it is not committed
 _LAST_EPOCH = 2**31 - 1  # epochs are int32 in the files
 
 
@@ -54,7 +56,7 @@ class Recorder:
             raise BadInput("resume continues a run, overwrite replaces it; choose one")
         config = provenance.plain(config or {})
         self.classes = _checked_classes(classes)
-        going_on = resume and (run_folder(self.store, checked_name("run", run)) / "run.json").is_file()
+        going_on = resume and self.store.is_dir() and checked_name("run", run) in list_runs(self.store)
         if going_on:
             self._writer = RunWriter.resume(self.store, run)
         else:
@@ -81,7 +83,7 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.close(finished=kind is None)
+        self._close(kind is None, kind is not None and issubclass(kind, KeyboardInterrupt))
 
     @property
     def last_epoch(self) -> int:
@@ -121,23 +123,30 @@ class Recorder:
 
     def close(self, *, finished: bool = True) -> None:
         """End the run (or leave it interrupted), wait for W&B, and let the run go; once, and not in a forked child."""
+        self._close(finished, interrupted=False)
+
+    def _close(self, finished: bool, interrupted: bool) -> None:
         if self._closed or os.getpid() != self._process:
             return
         self._closed = True
         try:
             if finished:
-                self._writer.end(self._metrics)
+                with signals.finished_first(_PATIENCE_S):
+                    self._writer.end(self._metrics)
         finally:
             try:
                 if self._mirror is not None:
-                    self.report = self._mirror.close(exit_code=0 if finished else 1)
+                    self.report = (
+                        self._mirror.abandon() if interrupted else self._mirror.close(exit_code=0 if finished else 1)
+                    )
                     self._writer.note(f"wandb-{self.report.wandb_id}", self.report.about())
             finally:
                 self._writer.close()
 
     def _commit(self, table: TableRecorder, rows: pa.Table, examples: WriteExamples) -> None:
         values = [(self._step, table.epoch, name, value) for name, value in table.metrics.items()]
-        self._writer.commit(table.committable(rows, examples, [*self._metrics, *values]))
+        with signals.finished_first(_PATIENCE_S):
+            self._writer.commit(table.committable(rows, examples, [*self._metrics, *values]))
         self._metrics.clear()
         if self._mirror is not None:
             self._mirror.table(table.name, table.epoch, table.metrics)

@@ -8,16 +8,18 @@ import math
 import os
 import re
 import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import duckdb
 
+from secondguess.analysis import signals
 from secondguess.analysis.answers.answer import Answer, Row
 from secondguess.analysis.errors import BadInput
 
@@ -44,12 +46,28 @@ def folder(file: Path) -> Path:
 
 
 def _rows(answer: Answer, place: Path) -> Iterator[Row]:
-    written: set[str] = set()
-    for row in answer.rows:
-        yield tuple(_placed(value, place, written) for value in row)
+    written: dict[str, bool] = {}
+    withdraw = partial(_withdraw, place, written, made=not place.exists())
+    try:
+        with signals.undone(withdraw):
+            for row in answer.rows:
+                yield tuple(_placed(value, place, written) for value in row)
+    except BaseException:  # GeneratorExit too: whoever wrote the rows gave up
+        withdraw()
+        raise
 
 
-def _placed(value: Any, place: Path, written: set[str]) -> Any:
+def _withdraw(place: Path, written: Mapping[str, bool], *, made: bool) -> None:
+    """Remove the images that were not there before, and the folder if it was not."""
+    for name, new in written.items():
+        if new:
+            (place / name).unlink(missing_ok=True)
+    if made and place.is_dir():
+        with suppress(OSError):
+            place.rmdir()
+
+
+def _placed(value: Any, place: Path, written: dict[str, bool]) -> Any:
     if isinstance(value, list):
         return [_placed(item, place, written) for item in value]
     data = value.get("bytes") if isinstance(value, dict) else None
@@ -61,10 +79,10 @@ def _placed(value: Any, place: Path, written: set[str]) -> Any:
     if name not in written:
         try:
             place.mkdir(exist_ok=True)
+            written[name] = not (place / name).exists()
             (place / name).write_bytes(data)
         except OSError as error:
             raise BadInput(f"cannot write images to {place}: {error.strerror or error}") from None
-        written.add(name)
     return f"{place.name}/{name}"
 
 
@@ -159,9 +177,10 @@ def replaced(path: Path) -> Iterator[Path]:
         if final.exists() and not final.is_file():
             yield final
             return
-        part.touch(exist_ok=False)
-        yield part
-        os.replace(part, final)
+        with signals.undone(partial(part.unlink, missing_ok=True)):
+            part.touch(exist_ok=False)
+            yield part
+            os.replace(part, final)
     except OSError as error:
         raise BadInput(f"cannot write {path}: {error.strerror or error}") from None
     finally:

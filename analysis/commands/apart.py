@@ -8,16 +8,18 @@ import os
 import select
 import signal
 import sys
-import threading
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
+from secondguess.analysis import signals
 from secondguess.analysis.errors import Damaged
 
 MOST_BYTES = 4 << 30
-_LOOK_S = 0.1
+_LOOK_S, _MOMENTS = 0.1, 6
 _DIES_WITH_PARENT = 1  # prctl's PR_SET_PDEATHSIG
 
 
@@ -25,19 +27,25 @@ def go_apart(what: str, most_bytes: int = MOST_BYTES) -> None:
     """Go on in a copy of this process; the process itself waits for it here, and exits as it did.
 
     what is read, for the message. Raises Damaged, in the waiting process, where the copy crashed or took more memory
-    than most_bytes (where /proc says how much). A process that has threads, or Arrow's, cannot be copied safely, and
-    goes on itself.
+    than most_bytes (where /proc says how much). A process that has threads, or Arrow, cannot be copied safely, and goes
+    on itself.
     """
-    if threading.active_count() > 1 or "pyarrow" in sys.modules or not hasattr(os, "fork"):
+    if signals.other_threads() or "pyarrow" in sys.modules or not hasattr(os, "fork"):
         return
     sys.stdout.flush()
     sys.stderr.flush()
-    copy = os.fork()
+    was_listening = signals.is_listening()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # of threads: the one that hears signals only waits
+        copy = os.fork()
     if copy == 0:
         _die_with_parent()
+        if was_listening:
+            signals.listen(says=False)
         return
     try:
-        status = _waited(copy, what, most_bytes)
+        with signals.undone(partial(_end, copy)):
+            status = _waited(copy, what, most_bytes)
     except BaseException:
         os.kill(copy, signal.SIGKILL)
         os.waitpid(copy, 0)
@@ -62,6 +70,18 @@ def _waited(copy: int, what: str, most_bytes: int) -> int:
             raise Damaged(
                 f"{what} takes more than {most_bytes / (1 << 30):.2g} GB of memory to read ({taken:,} bytes); split it"
             )
+
+
+def _end(copy: int) -> None:
+    """Let the copy undo what it has begun, and end it after a moment."""
+    os.kill(copy, signal.SIGTERM)
+    wait = _moment_or_end(copy)
+    for _ in range(_MOMENTS):
+        wait()
+        with suppress(ChildProcessError):
+            if os.waitid(os.P_PID, copy, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                return
+    os.kill(copy, signal.SIGKILL)
 
 
 def _moment_or_end(copy: int) -> Callable[[], object]:

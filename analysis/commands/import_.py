@@ -38,7 +38,10 @@ def import_(source: str, store: Path, dry_run: bool, epoch_key: str, **given: An
     from secondguess.analysis.importers.unseen_pandas import keep_pandas_unseen
 
     keep_pandas_unseen()
+    import pyarrow as pa
+
     from secondguess.analysis.importers import importing
 
+    pa.enable_signal_handlers(False)  # Arrow would keep signals for itself while it reads
     given["id"] = given.pop("id_")
     importing.bring(source, store.absolute(), importing.how(**given), epoch_key, dry_run)

@@ -1,6 +1,7 @@
 """DuckDB for what a person typed: a connection that reads the files it was given and can do nothing else."""
 
 import json
+import os
 import secrets
 import shutil
 import tempfile
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
+from secondguess.analysis import signals
 from secondguess.analysis.engine.kinds import inexact
 from secondguess.analysis.engine.passages import Passage, fault_in, moved
 from secondguess.analysis.engine.sqltext import literal, pattern
@@ -144,7 +146,7 @@ def answered(
     A file that a compaction removed between listing and reading makes it start over, before any row is given. Raises
     SecondguessError for what DuckDB refuses.
     """
-    spill = Path(tempfile.gettempdir()) / f"secondguess-{secrets.token_hex(8)}"  # made by DuckDB when it needs it
+    spill = None if memory else spill_folder()
     ready = [] if con is None else [con]
     opened: list[duckdb.DuckDBPyConnection] = []
     passages: list[Passage] = []
@@ -154,20 +156,32 @@ def answered(
         if ready:
             own = ready.pop()
         else:
-            own = fresh(memory, None if memory else spill)
+            own = fresh(memory, spill)
             opened.append(own)
         statement = locked(own, build, memory)
         passages.extend(statement.in_sql)
         return statement, start(own, statement)
 
+    def clear() -> None:
+        if spill is not None:
+            shutil.rmtree(spill, ignore_errors=True)
+
     try:
-        yield starting_over(attempt)
+        with signals.undone(clear):
+            yield starting_over(attempt)
     except duckdb.Error as error:
         raise explained(error, passages) from None
     finally:
         for own in opened:
             own.close()
-        shutil.rmtree(spill, ignore_errors=True)
+        clear()
+
+
+def spill_folder() -> Path:
+    """A new folder for what does not fit into memory, for its owner's eyes only: DuckDB would let others look."""
+    spill = Path(tempfile.gettempdir()) / f"secondguess-{secrets.token_hex(8)}"
+    os.mkdir(spill, 0o700)
+    return spill
 
 
 def starting_over(attempt: Callable[[], Started]) -> Started:

@@ -38,7 +38,7 @@ def _rows(path: Path) -> TableRows:
             return _parquet(path)
         table = _csv(path) if path.suffix.lower() == ".csv" else pyarrow.json.read_json(path)
         return _checked(path, table.schema, table.num_rows, _batches_of(table))
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError, RecursionError) as error:
         raise Damaged(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
 
 

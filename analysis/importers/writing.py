@@ -121,10 +121,10 @@ def plan(
 
 def write(planned: Plan, progress: Progress = unseen) -> ImportedRun:
     """Import a run that was looked through. If anything fails, the store is as it was; raises what failed."""
-    with staging(planned.store) as folder:
-        with synced_at_end(folder):
-            tables = _written(planned, folder, progress)
-        adopt(planned.store, folder, planned.name, overwrite=planned.replaces)
+    with staging(planned.store) as place:
+        with synced_at_end(place.path):
+            tables = _written(planned, place.path, progress)
+        adopt(place, planned.name, overwrite=planned.replaces)
     return ImportedRun(planned.name, tuple(tables), planned.notes)
 
 

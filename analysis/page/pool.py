@@ -11,11 +11,13 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Self
 
+from secondguess.analysis import signals
 from secondguess.analysis.errors import SecondguessError
 from secondguess.analysis.page.worker import Asked, Reply, serve, too_much
 
@@ -61,7 +63,10 @@ class _Worker:
         self.pipe: Connection
         self.pipe, other = context.Pipe()
         self.process: SpawnProcess = context.Process(target=serve, args=(other, memory), daemon=True)
-        self.process.start()
+        resource_tracker.ensure_running()  # as it starts, it lets through again what is kept from children
+        with signals.kept_from_children():
+            self.process.start()
+        self._withdraw = signals.promise(self.process.kill)
         other.close()
         self.began = False
         self.most = 0  # bytes that it may have in memory
@@ -79,6 +84,7 @@ class _Worker:
         """End the process, whatever it does."""
         self.process.kill()
         self.process.join()
+        self._withdraw()
         self.pipe.close()
 
 

@@ -2,11 +2,13 @@
 
 import contextlib
 import os
+import shutil
 import socket
 import sys
 import tempfile
 import webbrowser
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import click
 import duckdb
 import uvicorn
 
+from secondguess.analysis import signals
 from secondguess.analysis.engine.duck import fresh
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.page.app import application
@@ -60,13 +63,25 @@ def serve(store: Path, address: tuple[str, int], *, browser: bool, seconds: floa
     with contextlib.ExitStack() as opened:
         if browser:
             webbrowser.open(opened.enter_context(_leading(url)).as_uri())
-        uvicorn.Server(config).run(sockets=[listening])
+        _Server(config).run(sockets=[listening])
+
+
+class _Server(uvicorn.Server):
+    """A server that leaves signals to the command: answers that are under way are no reason to wait."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Generator[None, None, None]:
+        """Take no signal."""
+        yield
 
 
 @contextlib.contextmanager
 def _leading(url: str) -> Iterator[Path]:
     """A private file that leads a browser on: an address with a token on a command line could be read by others."""
-    with tempfile.TemporaryDirectory(prefix="secondguess-") as folder:
+    with (
+        tempfile.TemporaryDirectory(prefix="secondguess-") as folder,
+        signals.undone(partial(shutil.rmtree, folder, ignore_errors=True)),
+    ):
         path = Path(folder) / "open.html"
         path.touch(0o600)
         path.write_text(f'<!doctype html><meta http-equiv="refresh" content="0;url={url}">')

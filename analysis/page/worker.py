@@ -79,6 +79,11 @@ class Reply:
 
 def serve(pipe: Connection, memory: str) -> None:
     """Answer what comes through the pipe, until it closes: a Reply, or the SecondguessError that it raised."""
+    with suppress(BrokenPipeError):  # whoever asked has ended
+        _serve(pipe, memory)
+
+
+def _serve(pipe: Connection, memory: str) -> None:
     con = duck.fresh(memory)
     bound = limited(duck.memory_of(con))
     pipe.send(bound)  # it takes questions now; what it took to begin is no question's time
@@ -134,7 +139,7 @@ def _answer(asked: Asked, memory: str, con: duckdb.DuckDBPyConnection) -> Reply:
     began = perf_counter()
     notes: list[str] = []
     start = partial(_taken, most=asked.most)
-    with answered(_build(asked, notes), start, memory, con) as (statement, (taken, total)):
+    with answered(_anew(asked, notes), start, memory, con) as (statement, (taken, total)):
         return Reply(
             columns=tuple(taken.columns),
             types=tuple(taken.types),
@@ -178,6 +183,17 @@ def _not_exported(error: OSError) -> SecondguessError:
         limit = f"an export from the page has at most {_EXPORTED >> 30} GB"
         return BadInput(f"{limit}, so nothing was sent; filter more, or export with the command line: -o FILE")
     return SecondguessError(f"the file cannot be written: {error.strerror or error}")
+
+
+def _anew(asked: Asked, notes: list[str]) -> Build:
+    """Make the statement of the runs that the page has listed; again, of those there are then, where files are gone."""
+    known = iter([asked.runs])
+
+    def attempt(con: duckdb.DuckDBPyConnection) -> Statement:
+        notes.clear()
+        return _build(replace(asked, runs=next(known, None)), notes)(con)
+
+    return attempt
 
 
 def _build(asked: Asked, notes: list[str]) -> Build:

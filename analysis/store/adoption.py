@@ -1,53 +1,36 @@
 """Taking a run over from another store in one step: all of it appears, or nothing does."""
 
-import errno
-import os
-import shutil
-import time
-import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from secondguess.analysis.errors import AlreadyThere
 from secondguess.analysis.schema import encoded
 from secondguess.analysis.store import examples
-from secondguess.analysis.store.disk import make_folder, sync_folder
-from secondguess.analysis.store.lock import RunLock, is_held
-from secondguess.analysis.store.runs import list_runs
-from secondguess.analysis.store.writer import check_twins, discard
-
-_STAGING = ".importing-"
-_BEGINNING_S = 3600  # between making a folder and locking it is no more than a moment
+from secondguess.analysis.store.disk import make_folder, make_private, sync_folder
+from secondguess.analysis.store.runs import list_runs, run_folder
+from secondguess.analysis.store.workplace import IMPORTING, Workplace, clear, workplace
+from secondguess.analysis.store.writer import check_twins, locked
 
 
 @contextmanager
-def staging(store: Path) -> Iterator[Path]:
-    """A new folder in the store for what is not whole yet, which goes when the block ends.
+def staging(store: Path) -> Iterator[Workplace]:
+    """A workplace in the store for what is not whole yet, which goes when the block ends.
 
-    Those of processes that died go before it begins.
+    What killed processes left in the store goes before it begins.
     """
-    make_folder(store)
-    for left in store.glob(f"{_STAGING}*"):
-        with suppress(FileNotFoundError):
-            if time.time() - left.stat().st_mtime > _BEGINNING_S and not is_held(left):
-                shutil.rmtree(left, ignore_errors=True)
-    folder = store / f"{_STAGING}{uuid.uuid4().hex}"
-    os.mkdir(folder)
-    lock = RunLock(folder)
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
-        lock.release()
+    make_private(store)
+    clear(store)
+    with workplace(store, IMPORTING) as place:
+        yield place
 
 
-def adopt(store: Path, folder: Path, run: str, *, overwrite: bool = False) -> None:
-    """Move a finished run and its examples out of `folder`, a store on the same disk, into `store`.
+def adopt(place: Workplace, run: str, *, overwrite: bool = False) -> None:
+    """Move a finished run and its examples out of a workplace into its store.
 
-    Raises AlreadyThere where the store has a run of that name and it is not to be overwritten.
+    Raises AlreadyThere where the store has a run of that name and it is not to be overwritten, or is being recorded.
     """
-    make_folder(store)
+    store, folder = place.store, place.path
     existing = list_runs(store)
     check_twins(existing, run)
     if (folder / "examples").is_dir():
@@ -56,13 +39,15 @@ def adopt(store: Path, folder: Path, run: str, *, overwrite: bool = False) -> No
         shared = {path.name: examples.share(path, store / "examples") for path in files}
         examples.restate(folder / encoded(run), {name: file for name, file in shared.items() if file is not None})
         sync_folder(store / "examples")
-    final = store / encoded(run)
     if overwrite and run in existing:
-        discard(existing[run])
+        old = existing[run]
+        lock = locked(old.folder, run)
+        try:
+            place.take_place(folder / encoded(run), old.folder, lock)
+        finally:
+            lock.release()
+        return
     try:
-        os.rename(folder / encoded(run), final)
-    except OSError as error:
-        if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
-            raise
+        place.take_place(folder / encoded(run), run_folder(store, run), None)
+    except AlreadyThere:
         raise AlreadyThere(f"run {run!r} exists already; name another with --run, or --overwrite it") from None
-    sync_folder(store)

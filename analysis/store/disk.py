@@ -13,10 +13,12 @@ import os
 import uuid
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from secondguess.analysis import signals
 from secondguess.analysis.store.seal import sealed
 
 _log = logging.getLogger("secondguess")
@@ -66,6 +68,15 @@ def make_folder(folder: Path) -> None:
             raise
 
 
+def make_private(folder: Path) -> None:
+    """Make a folder that nobody but its owner can look into; one that is there stays as it is. Raises OSError."""
+    if not folder.is_dir():
+        make_folder(folder.parent)
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, 0o700)
+        sync_folder(folder.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Make the folder's entries survive a power loss, where the file system can be asked to."""
     if _synced_later.get():
@@ -86,17 +97,23 @@ def sync_folder(folder: Path) -> None:
 class Part:
     """A file that is being written under a temporary name: `publish` makes it visible, leaving the block drops it.
 
-    It hashes what is written (`sha256`) and counts it (`size`, bytes). No glob for Parquet finds it.
+    It hashes what is written (`sha256`) and counts it (`size`, bytes). No glob for Parquet finds it. As long as its
+    process lives it is locked, so that nobody clears it away.
     """
 
     def __init__(self, folder: Path) -> None:
         make_folder(folder)
-        self.path = folder / f"{uuid.uuid4().hex}.part"
         self.size = 0
         self.closed = False
         self._process = os.getpid()
         self._hash = hashlib.sha256()
-        self._handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        while True:
+            self.path = folder / f"{uuid.uuid4().hex}.part"
+            self._handle = os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+            if _is_ours(self._handle, self.path):
+                break
+            os.close(self._handle)
+        self._withdraw = signals.promise(partial(os.unlink, self.path))
 
     def __enter__(self) -> Self:
         return self
@@ -111,6 +128,7 @@ class Part:
             _log.warning("%s could not be removed: %s", self.path, fault)
 
     def _drop(self) -> None:
+        self._withdraw()
         try:
             self.close()
         finally:
@@ -165,6 +183,34 @@ class Part:
             os.unlink(path)
             raise
         return path
+
+
+def _is_ours(handle: int, path: Path) -> bool:
+    """Lock a new file; False where somebody who clears up took it for a dead one before it was locked."""
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks, where nobody clears up
+        return True
+    return path.exists()
+
+
+def drop_if_dead(part: Path, *, look_only: bool = False) -> bool:
+    """Remove a part whose process has ended, or only look; False where one still writes it."""
+    try:
+        handle = os.open(part, os.O_RDONLY | os.O_NOFOLLOW)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if not look_only:
+            os.unlink(part)
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return True
 
 
 def _link(part: Path, final: Path) -> None:

@@ -47,12 +47,20 @@ class RunLock:
 
     def holds(self) -> bool:
         """Whether the folder is still the one that was locked: not released, removed or replaced meanwhile."""
+        return self.is_of(self._path.parent)
+
+    def is_of(self, folder: Path) -> bool:
+        """Whether it is the lock of that folder."""
         if self._handle < 0:
             return False
         try:
-            return os.path.samestat(os.fstat(self._handle), os.stat(self._path))
+            return os.path.samestat(os.fstat(self._handle), os.stat(folder / _NAME))
         except FileNotFoundError:
             return False
+
+    def moved(self, folder: Path) -> None:
+        """Say that the folder has another name by now."""
+        self._path = folder / _NAME
 
     def release(self) -> None:
         """Let the run go."""

@@ -271,8 +271,8 @@ def _is_inside(name: str) -> bool:
     return not Path(name).is_absolute() and ".." not in Path(name).parts
 
 
-def epochs_of(folder: Path, names: tuple[str, str], table: str, record: dict[str, Any]) -> list[Epoch]:
-    """The epochs that a record commits; names are the run's, now and when it was recorded."""
+def epochs_of(store: Path, folder: Path, names: tuple[str, str], table: str, record: dict[str, Any]) -> list[Epoch]:
+    """The epochs that a record of a run's folder commits; names are the run's, now and when it was recorded."""
     numbers = tuple(entry["epoch"] for entry in record["epochs"])
     rows_file = stored_file(folder, record["file"])
     return [
@@ -293,7 +293,7 @@ def epochs_of(folder: Path, names: tuple[str, str], table: str, record: dict[str
             classes=tuple(record["classes"]) if record["classes"] is not None else None,
             rows_file=rows_file,
             file_epochs=numbers,
-            examples_file=_examples_file(folder.parent, entry["examples"], record) if entry["examples"] else None,
+            examples_file=_examples_file(store, entry["examples"], record) if entry["examples"] else None,
         )
         for entry in record["epochs"]
     ]

@@ -3,7 +3,7 @@
 import os
 import re
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -17,6 +17,10 @@ from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.verified import StoredFile, digest_of, leads_out
 
 _ROWS_FILE = r"epochs?-\d{5,}(-\d{5,})?-([0-9a-f]{12})\.parquet"
+
+_LOOKS = 10
+_WORKPLACE = re.compile(r"\.(importing|replacing)-[0-9a-z]+")
+ASIDE = ".aside"
 
 
 @dataclass(frozen=True)
@@ -113,7 +117,11 @@ class Run:
         """The committed epochs per table, in epoch order."""
         names = (self.name, str(self.about.get("name", self.name)))
         epochs_of_tables = {
-            table: [epoch for _, record in live for epoch in records.epochs_of(self.folder, names, table, record)]
+            table: [
+                epoch
+                for _, record in live
+                for epoch in records.epochs_of(self.store, self.folder, names, table, record)
+            ]
             for table, live in self.commits.items()
         }
         return {
@@ -201,20 +209,45 @@ def run_folder(store: Path, name: str) -> Path:
 
 def list_runs(store: Path) -> dict[str, Run]:
     """The runs of a store by name, oldest first; raises NotFound where there is no store."""
+    folders = _folders(store)
+    runs = _runs(store, folders)
+    for _ in range(_LOOKS):
+        if not (places := [folder for folder in folders if is_workplace(folder)]):
+            break
+        runs = {**_runs(store, [folder for place in places for folder in set_aside(place)]), **runs}
+        before, folders = folders, _folders(store)
+        if {folder.name for folder in before} == {folder.name for folder in folders}:
+            break  # else a run that took another's place while it was listed may be in neither
+        runs = _runs(store, folders)
+    return dict(sorted(runs.items(), key=lambda item: (str(item[1].about.get("created", "")), item[0])))
+
+
+def _runs(store: Path, folders: Iterable[Path]) -> dict[str, Run]:
+    return {run.name: run for folder in folders if (run := _run_in(store, folder)) is not None}
+
+
+def _folders(store: Path) -> list[Path]:
     try:
-        folders = list(store.iterdir())
+        return list(store.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(
             f"no store at {store}; record one with `secondguess train`, or name another with --store"
         ) from None
     except OSError as error:
         raise NotFound(f"the store {store} cannot be read: {error.strerror}; name another with --store") from None
-    runs = []
-    for folder in folders:
-        run = _run_in(store, folder)
-        if run is not None:
-            runs.append((str(run.about.get("created", "")), run.name, run))
-    return {name: run for _, name, run in sorted(runs, key=lambda item: item[:2])}
+
+
+def is_workplace(folder: Path) -> bool:
+    """Whether a folder of a store is one where a run is made that takes its place later (`store.workplace`)."""
+    return _WORKPLACE.fullmatch(folder.name) is not None
+
+
+def set_aside(workplace: Path) -> list[Path]:
+    """The runs' folders that wait in a workplace, between two renames, for another to take their place."""
+    try:
+        return list((workplace / ASIDE).iterdir())
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
+        return []
 
 
 def _run_in(store: Path, folder: Path) -> Run | None:

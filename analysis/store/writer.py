@@ -4,9 +4,8 @@ import contextlib
 import itertools
 import logging
 import os
-import shutil
-import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,11 +17,12 @@ from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotWrit
 from secondguess.analysis.schema import FORMAT_VERSION, checked_name, encoded, whole_name
 from secondguess.analysis.store import parquet, verified
 from secondguess.analysis.store.commits import EpochRows, Metric, WrittenRows, check_types, now, record, write_epoch
-from secondguess.analysis.store.disk import Part, make_folder, put_record, sync_folder
+from secondguess.analysis.store.disk import Part, make_folder, make_private, put_record, sync_folder
 from secondguess.analysis.store.lock import RunLock
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import Run, find_run, list_runs, run_folder
 from secondguess.analysis.store.upkeep import compact, sweep
+from secondguess.analysis.store.workplace import REPLACING, Workplace, clear
 
 _log = logging.getLogger("secondguess")
 
@@ -31,21 +31,39 @@ METRICS = pa.schema(
 )
 
 
-class RunWriter:
-    """An open run, whose lock it holds; what the disk refuses raises NotWritten and leaves the store as it was."""
+@dataclass(frozen=True)
+class _Replaced:
+    """A run that another one replaces once that has something committed: its lock, and where the other is made."""
 
-    def __init__(self, run: Run, lock: RunLock) -> None:
+    lock: RunLock
+    folder: Path
+    place: Workplace
+
+
+class RunWriter:
+    """An open run, whose lock it holds; what the disk refuses raises NotWritten and leaves the store as it was.
+
+    A run that replaces another is made in a workplace, and takes its place with its first committed epoch.
+    """
+
+    def __init__(self, run: Run, lock: RunLock, replaced: _Replaced | None = None) -> None:
         self.run = run
+        self.incoming = (run.folder if replaced is None else replaced.place.path) / ".incoming"
         self._lock = lock
+        self._replaced = replaced
         self._process = os.getpid()
         self._epochs: dict[str, set[int]] = {}
         self._types: dict[str, dict[str, str]] = {}
 
     @classmethod
     def create(cls, store: Path, name: str, about: Mapping[str, Any], *, overwrite: bool = False) -> Self:
-        """Begin a run; raises AlreadyThere where it exists and is not to be overwritten, or is being recorded."""
+        """Begin a run; raises AlreadyThere where it exists and is not to be overwritten, or is being recorded.
+
+        A run that is overwritten stays as it is until the new one has its first committed epoch.
+        """
         name = checked_name("run", name)
         _make_store(store)
+        clear(store)
         existing = list_runs(store)
         check_twins(existing, name)
         folder = run_folder(store, name)
@@ -53,9 +71,23 @@ class RunWriter:
             raise _taken(existing[name])
         with _writing(f"run {name!r} could not be begun"):
             if name in existing:
-                discard(existing[name])
+                return cls._replacing(existing[name], about)
             make_folder(folder)
             return cls(Run(store, name, folder), _begun(folder, name, about))
+
+    @classmethod
+    def _replacing(cls, old: Run, about: Mapping[str, Any]) -> Self:
+        held = locked(old.folder, old.name)  # so that nobody else resumes or replaces it meanwhile
+        with _released_on_error(held):
+            place = Workplace(old.store, REPLACING)
+            try:
+                folder = place.path / encoded(old.name)
+                make_folder(folder)
+                lock = _begun(folder, old.name, about)
+            except BaseException:
+                place.close()
+                raise
+        return cls(Run(old.store, old.name, folder), lock, _Replaced(held, old.folder, place))
 
     @classmethod
     def resume(cls, store: Path, name: str) -> Self:
@@ -64,9 +96,11 @@ class RunWriter:
         Raises NotFound, AlreadyThere where it has ended or is being recorded, Damaged where a record cannot be read.
         """
         name = checked_name("run", name)
+        if store.is_dir():
+            clear(store)
         folder = find_run(store, name).folder
         with _writing(f"run {name!r} cannot be resumed"):
-            lock = _locked(folder, name)
+            lock = locked(folder, name)
             with _released_on_error(lock):
                 run = find_run(store, name)  # as it stands now that nobody else changes it
                 if run.end is not None:
@@ -105,8 +139,9 @@ class RunWriter:
                 files.append(written.file)
                 files.append(metrics := self._write_metrics(epoch.metrics))
                 put_record(commit, record(epoch, written, metrics), self.incoming)
+                self._take_place()
             except BaseException as error:
-                self._withdraw(files)
+                self._withdraw(files, commit)
                 if isinstance(error, FileExistsError):
                     raise AlreadyThere(
                         f"{name} was just committed by another process; these rows are dropped"
@@ -129,10 +164,13 @@ class RunWriter:
             tables = {table: list(epochs) for table, epochs in self.committed().items()}
             how = {"format": FORMAT_VERSION, "ended": now(), "status": "finished", **about}
             how |= {"tables": tables, "metrics": entry}
+            end = self.run.folder / "commits" / "end.json"
             try:
-                put_record(self.run.folder / "commits" / "end.json", how, self.incoming)
+                put_record(end, how, self.incoming)
+                if metrics:  # a run that ends with nothing replaces nothing
+                    self._take_place()
             except BaseException:
-                self._withdraw([entry])
+                self._withdraw([entry], end)
                 raise
 
     def note(self, name: str, about: Mapping[str, Any]) -> None:
@@ -148,12 +186,12 @@ class RunWriter:
 
     def close(self) -> None:
         """Let the run go; one that has not ended is interrupted from now on."""
+        if self._replaced is not None:
+            if not self._has_place():
+                _log.warning("nothing was committed, so run %r is the one that was there before", self.run.name)
+            self._replaced.place.close()
+            self._replaced.lock.release()
         self._lock.release()
-
-    @property
-    def incoming(self) -> Path:
-        """The folder for files that are still being written."""
-        return self.run.folder / ".incoming"
 
     def _fresh(self) -> Run:
         return Run(self.run.store, self.run.name, self.run.folder)
@@ -180,8 +218,26 @@ class RunWriter:
             }
         return self._epochs[table]
 
-    def _withdraw(self, files: Sequence[dict[str, Any] | None]) -> None:
+    def _take_place(self) -> None:
+        """Give the run its name, where another one had it until now."""
+        if self._replaced is not None and not self._has_place():
+            self._replaced.place.take_place(self.run.folder, self._replaced.folder, self._replaced.lock)
+        self._has_place()
+
+    def _has_place(self) -> bool:
+        """Whether the run lies where its name leads, which is noted."""
+        if self._replaced is None:
+            return True
+        if self.run.folder != self._replaced.folder and self._lock.is_of(self._replaced.folder):
+            self.run = Run(self.run.store, self.run.name, self._replaced.folder)
+            self._lock.moved(self._replaced.folder)
+            self._replaced.lock.release()
+        return self.run.folder == self._replaced.folder
+
+    def _withdraw(self, files: Sequence[dict[str, Any] | None], commit: Path | None = None) -> None:
         """Remove the files of a failed commit, but what a record names: two writers of the same rows share a file."""
+        if not self._has_place() and commit is not None:
+            commit.unlink(missing_ok=True)  # nobody has seen it
         run = self._fresh()
         if run.damage():
             return
@@ -236,7 +292,7 @@ def check_twins(existing: Iterable[str], name: str) -> None:
 def _make_store(store: Path) -> None:
     try:
         str(store).encode()
-        make_folder(store)
+        make_private(store)
         with Part(store):
             pass
     except UnicodeEncodeError:
@@ -247,7 +303,7 @@ def _make_store(store: Path) -> None:
 
 def _begun(folder: Path, name: str, about: Mapping[str, Any]) -> RunLock:
     """The lock of a run that begins in this folder, its first record written."""
-    lock = _locked(folder, name)
+    lock = locked(folder, name)
     with _released_on_error(lock):
         names = {path.name for path in folder.iterdir()}
         if "run.json" not in names and (foreign := names - {".lock", ".incoming"}):
@@ -268,7 +324,8 @@ def _sync(*folders: Path) -> None:
         sync_folder(folder)
 
 
-def _locked(folder: Path, name: str) -> RunLock:
+def locked(folder: Path, name: str) -> RunLock:
+    """The lock of a run; raises AlreadyThere where another process has it."""
     try:
         return RunLock(folder)
     except (BlockingIOError, FileNotFoundError):  # gone: somebody replaces it at this moment
@@ -278,16 +335,3 @@ def _locked(folder: Path, name: str) -> RunLock:
 def _taken(run: Run) -> AlreadyThere:
     more = "; go on with Recorder(…, resume=True)" if run.state == "interrupted" else ""
     return AlreadyThere(f"run {run.name!r} exists already ({run.state}); choose another name, or --overwrite it{more}")
-
-
-def discard(run: Run) -> None:
-    """Delete a run that is to be replaced. It leaves the store in one step, so no reader sees half of it."""
-    lock = _locked(run.folder, run.name)
-    try:
-        gone = run.store / ".replaced" / uuid.uuid4().hex
-        make_folder(gone.parent)
-        os.rename(run.folder, gone)
-    finally:
-        lock.release()
-    for old in gone.parent.iterdir():  # those of processes that died here too
-        shutil.rmtree(old, ignore_errors=True)

@@ -10,6 +10,7 @@ from secondguess.analysis.schema import checked_name, decoded, encoded
 from secondguess.analysis.store.disk import put_text
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.store.seal import SEAL, is_whole, sealed
+from secondguess.analysis.store.workplace import clear
 from secondguess.analysis.tables.view import TableView
 
 _LONGEST = 1 << 20  # bytes of a view
@@ -18,6 +19,7 @@ _LONGEST = 1 << 20  # bytes of a view
 def save(store: Path, name: str, view: TableView, *, overwrite: bool = False) -> Path:
     """Keep a view under a name; raises AlreadyThere where it is taken and not to be overwritten."""
     list_runs(store)
+    clear(store)
     path = _path(store, name)
     text = json.dumps(sealed(view.as_dict()), ensure_ascii=False, indent=2) + "\n"
     try:

@@ -267,6 +267,7 @@ def serving(
     log: Path,
     *options: str,
     code: str = "from secondguess.analysis.cli import main; main()",
+    start_new_session: bool = False,
     **environ: str,
 ) -> Iterator[Server]:
     """Run `secondguess view` on a store until the block ends; code is what its interpreter runs."""
@@ -275,7 +276,13 @@ def serving(
     command += [option for option in options if option != "--browser"]
     with log.open("w") as said:
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=said, text=True, env={**os.environ, **environ}, cwd=log.parent
+            command,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            env={**os.environ, **environ},
+            cwd=log.parent,
+            start_new_session=start_new_session,
         )
     try:
         assert process.stdout is not None

@@ -137,7 +137,7 @@ def _open(start: RunStart, events: PipeAccount) -> tuple[Any, Any, Any] | None:
     """Returns the modules that use W&B and the started run; None if that failed, which is told."""
     stage = "import"
     try:
-        os.makedirs(start.temporary, exist_ok=True)
+        os.makedirs(start.temporary, 0o700, exist_ok=True)
         # Not through TMPDIR: wandb-core would put its socket there, and a socket's path has 107 characters at most.
         tempfile.tempdir = start.temporary
         # Imported this late so that a broken or hanging W&B is reported, and finds the pipes out of its reach.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -106,6 +107,15 @@ class WandbMirror:
             self._report = self._outbox.report()
         return self._report
 
+    def abandon(self) -> MirrorReport:
+        """Leaves W&B at once, for the program is to end; the report says what W&B has not got."""
+        if self._report is None:
+            self._outbox.close(1)
+            self._leave("left", "W&B was left, since the run was interrupted", logging.INFO)
+            self._feed.stop()
+            self._report = self._outbox.report()
+        return self._report
+
     def _wait(self) -> None:
         with _bar() as show:
             while not self._outbox.ended.wait(_LOOK_S):
@@ -114,11 +124,11 @@ class WandbMirror:
                     self._leave("hang", f"W&B gave no sign of progress for {self._options.patience_s:g} s")
                     return
 
-    def _leave(self, kind: str, why: str) -> None:
+    def _leave(self, kind: str, why: str, level: int = logging.WARNING) -> None:
         lost = self._outbox.missing() or "the end of the run"
         so_far = self._outbox.report()
         sync = f"; to upload what waits there: wandb sync {so_far.folder}" if so_far.mode == "online" else ""
-        self._outbox.fault(kind, f"{why}; not in W&B: {lost}; the local Parquet has everything{sync}")
+        self._outbox.fault(kind, f"{why}; not in W&B: {lost}; the local Parquet has everything{sync}", level)
 
 
 @contextmanager

@@ -163,6 +163,10 @@ class Outbox:
             self._waiting.clear()
         self._wake.set()
 
+    def abandon(self) -> None:
+        """Stops without waiting for anybody: the program ends at this moment, and nobody is told of faults any more."""
+        self._stopped = True
+
     @property
     def stopped(self) -> bool:
         """Whether W&B was given up."""
@@ -213,14 +217,14 @@ class Outbox:
             self._tables[table, epoch] = count
         self.sign()
 
-    def fault(self, kind: str, text: str) -> None:
-        """Counts a fault, which is a sign of progress too; the first of its kind is a warning."""
+    def fault(self, kind: str, text: str, level: int = logging.WARNING) -> None:
+        """Counts a fault, which is a sign of progress too; the first of its kind is logged."""
         with self._lock:
             first, times = self._faults.get(kind, (text, 0))
             self._faults[kind] = (first, times + 1)
             self._last_sign = self._clock()
         if not times:
-            _log.warning("%s", text)
+            _log.log(level, "%s", text)
 
     def patience_left(self, patience_s: float) -> float:
         """Returns the seconds until W&B counts as hanging; a table in work is given more, by its rows.

@@ -15,10 +15,11 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
-from secondguess.analysis import child
+from secondguess.analysis import child, signals
 from secondguess.trainer.mirror.outbox import EpochTable, Outbox, RowCount, RunStart, TimedRow
 
 _JOIN_S = 5.0
+_MOMENT_S = 0.3  # for W&B to write its log's end where a signal ends the program
 
 
 class ProcessFeed:
@@ -29,6 +30,7 @@ class ProcessFeed:
         self._outbox = outbox
         self._child: Child | None = None
         self._lock = threading.Lock()
+        self._withdraw = signals.promise(self._kill)
         self._thread = threading.Thread(target=self._run, name="secondguess-wandb", daemon=True)
         self._thread.start()
 
@@ -39,6 +41,13 @@ class ProcessFeed:
             if self._child is not None:
                 self._child.kill()
         self._thread.join(_JOIN_S)
+        self._withdraw()
+
+    def _kill(self) -> None:
+        self._outbox.abandon()
+        if self._child is not None:
+            self._child.kill(_MOMENT_S)
+            self._child.clear()
 
     def _run(self) -> None:
         try:
@@ -125,13 +134,14 @@ class Child:
             return False
         return True
 
-    def kill(self) -> None:
+    def kill(self, grace_s: float | None = None) -> None:
         """Kills the process, after a moment for W&B to write its log's end; wandb-core ends by itself without it."""
+        grace_s = self._grace_s if grace_s is None else grace_s
         for sent in (signal.SIGTERM, signal.SIGKILL):
             with contextlib.suppress(ProcessLookupError):
                 if self._process.poll() is None:
                     os.killpg(self._process.pid, sent)
-            self._listener.join(self._grace_s)
+            self._listener.join(grace_s)
 
     def end(self, *, kill: bool = True) -> None:
         """Waits for the process to end, after killing it if asked to, and closes everything."""
@@ -141,6 +151,10 @@ class Child:
         if kill:
             self.kill()
         self._listener.join()
+        self.clear()
+
+    def clear(self) -> None:
+        """Removes what the process kept for itself."""
         shutil.rmtree(self._temporary, ignore_errors=True)
 
     def _listen(self) -> None:

@@ -2,12 +2,14 @@
 
 import tempfile
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from starlette.background import BackgroundTask
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
 
+from secondguess.analysis import signals
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.site import site
@@ -30,10 +32,16 @@ async def export(request: Request) -> Response:
     view = replace(urls.read_table(request.query_params), limit=None, offset=0)
     with tempfile.NamedTemporaryFile(suffix=suffix, prefix="secondguess-", delete=False) as file:
         path = Path(file.name)
+    withdraw = signals.promise(partial(path.unlink, missing_ok=True))
+
+    def remove() -> None:
+        path.unlink(missing_ok=True)
+        withdraw()
+
     try:
         await page_site.ask(request, "export", view, options={"path": str(path), "form": form})
     except BaseException:
-        path.unlink(missing_ok=True)
+        remove()
         raise
     name = "-".join(view.tables).replace("/", "-").replace("@", "-") + suffix
-    return FileResponse(path, media_type=kind, filename=name, background=BackgroundTask(path.unlink, missing_ok=True))
+    return FileResponse(path, media_type=kind, filename=name, background=BackgroundTask(remove))

@@ -12,10 +12,13 @@ from urllib.parse import urlencode
 
 import pytest
 from page import Server, children, read_process, serving, table_url
+from stores import record
 from waiting import HANG_S, until
 
+from secondguess.analysis.engine import duck
 from secondguess.analysis.page.pool import Workers
-from secondguess.analysis.page.worker import Asked, Reply
+from secondguess.analysis.page.worker import Asked, Reply, _answer
+from secondguess.analysis.store.runs import list_runs
 
 pytest_plugins = ["page"]
 
@@ -325,3 +328,14 @@ def test_nothing_is_written_to_the_store_by_asking(server: Server) -> None:
     for text in ("SELECT 1", "COPY (SELECT 1) TO 'x.csv'", "WITH x AS (COPY (SELECT 1) TO 'x.csv') SELECT * FROM x"):
         server.sql(text)
     assert listed() == before
+
+
+def test_a_question_of_a_run_that_was_replaced_since_it_was_listed_is_answered_of_the_new_one(
+    tmp_path: Path,
+) -> None:
+    record(tmp_path, "cnn", [[{"ids": ["old"], "guess": [0]}]])
+    listed = list_runs(tmp_path)
+    assert listed["cnn"].tables
+    record(tmp_path, "cnn", [[{"ids": ["new"], "guess": [0]}]], overwrite=True)
+    asked = Asked("sql", tmp_path, 'SELECT id FROM "cnn@1"', runs=listed)
+    assert _answer(asked, "200MB", duck.fresh("200MB")).rows == [("new",)]

@@ -18,12 +18,14 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 import recording_process
+from killing import killed_at_random
 from recording_process import ROWS, add_epoch, guess_of, interrupted_at, raising, sent
 from stores import plain, writer
 from waiting import HANG_S
 
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.store.runs import find_run, list_runs
+from secondguess.analysis.store.workplace import clear
 from secondguess.trainer.recorder import Recorder
 
 TABLE = "test_predictions"
@@ -317,3 +319,38 @@ def test_everything_a_record_names_is_durable_before_the_record_is_there(
         else:
             unsynced.discard(path)
     assert unsynced == set()
+
+
+# The end of a run
+
+
+def end_it(store: Path) -> None:
+    with Recorder(store, run="cnn", resume=True) as recorder:
+        recorder.log(loss=0.125)
+
+
+@pytest.mark.parametrize("rounds", [10, pytest.param(100, marks=[pytest.mark.slow, pytest.mark.timeout(900)])])
+def test_a_kill_while_a_run_ends_loses_nothing(store: Path, rounds: int) -> None:
+    recorder = Recorder(store, run="cnn")
+    for number in (1, 2, 3):
+        add_epoch(recorder, number)
+    recorder.close(finished=False)
+
+    def prepare(number: int) -> tuple[Callable[..., None], tuple[Any, ...]]:
+        return end_it, (Path(shutil.copytree(store, store.with_name(str(number)))),)
+
+    def check(number: int, done: bool) -> str:
+        place = store.with_name(str(number))
+        assert visible(place) == [1, 2, 3]
+        no_half_files(place)
+        state = find_run(place, "cnn").state
+        assert state == "finished" or (state == "interrupted" and not done)
+        if state == "interrupted":
+            end_it(place)
+        clear(place)
+        assert visible(place) == [1, 2, 3]
+        assert plain(place / "cnn" / TABLE / "*.parquet", "count(*)") == [(3 * ROWS,)]
+        assert list((place / "cnn" / ".incoming").iterdir()) == []
+        return state
+
+    assert killed_at_random(rounds, 6, prepare, check).total() == rounds

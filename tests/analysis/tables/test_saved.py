@@ -1,9 +1,14 @@
 """A saved view is one small file that a person can read, and gives back the very view that was saved."""
 
 import json
+import shutil
+from collections.abc import Callable
 from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
 
 import pytest
+from killing import killed_at_random
 from recording import bytes_of, record
 
 import secondguess as sg
@@ -413,3 +418,26 @@ def test_one_more_filter_goes_to_the_first_page(run):
 def test_a_view_of_a_run_that_is_gone_says_what_there_is(store, run):
     saved.save(store, "gone", TableView(("nosuch@3",)))
     assert run("table", "--saved", "gone") == (1, "", "secondguess: no run named 'nosuch'; the store has cnn\n")
+
+
+def save_over(store: Path) -> None:
+    saved.save(store, "v", DEFAULTS, overwrite=True)
+
+
+@pytest.mark.parametrize("rounds", [10, pytest.param(100, marks=pytest.mark.slow)])
+def test_a_kill_while_a_view_is_saved_over_leaves_the_old_one_or_the_new(tmp_path: Path, rounds: int) -> None:
+    template = tmp_path / "store"
+    template.mkdir()
+    saved.save(template, "v", FULL)
+
+    def prepare(number: int) -> tuple[Callable[..., None], tuple[Any, ...]]:
+        return save_over, (Path(shutil.copytree(template, tmp_path / str(number))),)
+
+    def check(number: int, done: bool) -> str:
+        view = saved.load(tmp_path / str(number), "v")
+        assert view == DEFAULTS or (view == FULL and not done)
+        saved.save(tmp_path / str(number), "w", FULL)
+        assert [path.name for path in (tmp_path / str(number)).rglob("*") if path.is_file()] == ["v.json", "w.json"]
+        return "old" if view == FULL else "new"
+
+    assert killed_at_random(rounds, 5, prepare, check).total() == rounds

@@ -81,6 +81,8 @@ def main() -> None:
         request = json.loads(asked.readline())
     events = Events(outbox)
     try:
+        # Not through TMPDIR: wandb-core would put its socket there, and a socket's path has 107 characters at most.
+        tempfile.tempdir = os.environ.get("WANDB_DIR")
         # Imported here, so that an SDK that is broken is told in one line.
         import wandb
 

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
-from secondguess.analysis import child, errors
+from secondguess.analysis import child, errors, signals
 from secondguess.analysis.child import Event
 from secondguess.analysis.errors import SecondguessError
+from secondguess.analysis.store.disk import make_private
 
 # Left in, they would name another place than the one that was asked for.
 _NOT_INHERITED = ("WANDB_ENTITY", "WANDB_PROJECT")
@@ -36,12 +37,14 @@ class Downloader:
     def ask(self, request: Mapping[str, Any]) -> list[Event]:
         """What came of a request; raises what went wrong as one of our own errors."""
         child.require_wandb()
-        self.cache.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self.cache, prefix="tmp", ignore_cleanup_errors=True) as place:
+        for folder in (self.cache.parents[1], self.cache):  # the store may be new, too
+            make_private(folder)
+        with (
+            signals.undone(self._clear),
+            tempfile.TemporaryDirectory(dir=self.cache, prefix="tmp", ignore_cleanup_errors=True) as place,
+        ):
             told = list(self._told(request, Path(place)))
-        # The SDK notes a checksum for each file that it puts anywhere, and believes it, wrong or not.
-        for left in ("artifacts/checksums", "artifacts/tmp", "wandb"):
-            shutil.rmtree(self.cache / left, ignore_errors=True)
+        self._clear()
         ends = [event for event in told if event[0] in {"failed", "done"}]
         if not ends:
             raise SecondguessError("the process that asks W&B died; import again to go on where it ended")
@@ -49,19 +52,29 @@ class Downloader:
             raise error_of(*ends[0][1:])
         return [event for event in told if event[0] in {"run", "lost"}]
 
+    def _clear(self) -> None:
+        # The SDK notes a checksum for each file that it puts anywhere, and believes it, wrong or not.
+        for left in ("artifacts/checksums", "artifacts/tmp", "wandb"):
+            shutil.rmtree(self.cache / left, ignore_errors=True)
+
     def _told(self, request: Mapping[str, Any], place: Path) -> Iterator[Event]:
         own = _environment(os.environ, self.cache.absolute(), place.absolute())
         asked = {**request, "cache": str(self.cache.absolute()), "timeout_s": self.timeout_s}
         with child.start("secondguess.analysis.importers.wandb.server.api", own) as process:
-            try:
-                assert process.stdin is not None and process.stdout is not None
-                with contextlib.suppress(BrokenPipeError):
-                    process.stdin.write(child.line(asked))
-                    process.stdin.flush()
-                yield from self._heard(process.stdout)
-            finally:
+
+            def kill() -> None:
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
+
+            try:
+                with signals.undone(kill), signals.undone(lambda: shutil.rmtree(place, ignore_errors=True)):
+                    assert process.stdin is not None and process.stdout is not None
+                    with contextlib.suppress(BrokenPipeError):
+                        process.stdin.write(child.line(asked))
+                        process.stdin.flush()
+                    yield from self._heard(process.stdout)
+            finally:
+                kill()
 
     def _heard(self, lines: IO[bytes]) -> Iterator[Event]:
         """Yield events until the last; raises where nothing comes for too long."""
