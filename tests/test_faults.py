@@ -21,7 +21,10 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
         {
             f"{STORE}/test_durability.py": (
                 "test_a_kill_before_any_of_the_file_operations_leaves_the_old_state_or_the_new",
-            )
+            ),
+            f"{STORE}/test_workplace.py": (
+                "test_a_kill_in_any_system_call_that_changes_a_disk_leaves_the_old_run_or_the_new",
+            ),
         },
     ),
     "D3": (
@@ -76,24 +79,58 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
         "a reader beside a writer",
         {f"{STORE}/test_concurrency.py": ("test_every_answer_beside_a_writer_is_what_was_committed_up_to_an_epoch",)},
     ),
-    "D11": ("clearing up beside a reader and a writer", {}),
+    "D11": (
+        "clearing up beside a reader and a writer",
+        {
+            f"{STORE}/test_check.py": (
+                "test_a_long_read_goes_on_while_what_was_superseded_is_removed",
+                "test_nothing_of_a_writer_at_work_is_removed",
+                "test_a_writer_that_begins_between_looking_and_removing_keeps_its_files",
+                "test_an_import_at_work_is_left_alone",
+            )
+        },
+    ),
     "D12": (
         "half-written and foreign files in a folder",
-        {f"{STORE}/test_hard_places.py": ("test_foreign_files_in_a_store_are_read_by_nobody",)},
+        {
+            f"{STORE}/test_hard_places.py": ("test_foreign_files_in_a_store_are_read_by_nobody",),
+            f"{STORE}/test_check.py": ("test_foreign_files_and_parts_are_left_out_of_answers_and_named",),
+        },
     ),
     "D13": (
         "a committed file that was deleted",
-        {f"{STORE}/test_hard_places.py": ("test_an_epoch_whose_file_was_deleted_is_named_and_the_rest_answers",)},
+        {
+            f"{STORE}/test_hard_places.py": ("test_an_epoch_whose_file_was_deleted_is_named_and_the_rest_answers",),
+            f"{STORE}/test_check.py": (
+                "test_a_deleted_file_and_a_deleted_record_are_named_everywhere",
+                "test_a_deleted_run_json_is_named_everywhere",
+            ),
+        },
     ),
-    "D14": ("a flipped bit anywhere", {}),
-    "D15": ("a file cut anywhere, or with a hole", {}),
+    "D14": (
+        "a flipped bit anywhere",
+        {f"{STORE}/test_check.py": ("test_150_changed_bits_never_change_an_answer_in_silence",)},
+    ),
+    "D15": (
+        "a file cut anywhere, or with a hole",
+        {
+            f"{STORE}/test_verified.py": (
+                "test_a_file_cut_at_any_length_or_with_a_hole_anywhere_is_left_out",
+                "test_a_file_that_is_not_whole_leaves_out_its_own_epoch_only",
+            )
+        },
+    ),
     "D16": (
         "a record that is broken, empty, there twice, or of a later version",
         {
             f"{STORE}/test_runs.py": (
                 "test_a_commit_that_cannot_be_trusted_is_left_out_by_name",
                 "test_a_copied_record_counts_once_and_is_named",
-            )
+            ),
+            f"{STORE}/test_check.py": (
+                "test_a_record_that_cannot_be_trusted_is_named_and_the_rest_answers",
+                "test_a_number_that_two_records_have_is_named",
+            ),
         },
     ),
     "D17": (
@@ -102,7 +139,10 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
             f"{STORE}/test_runs.py": ("test_epochs_are_listed_in_order_however_they_were_committed",),
         },
     ),
-    "D18": ("SIGTERM or Ctrl-C in the middle of a commit", {}),
+    "D18": (
+        "SIGTERM or Ctrl-C in the middle of a commit",
+        {"analysis/test_signals.py": ("test_a_commit_that_a_signal_meets_is_finished_if_it_can_be_and_else_is_none",)},
+    ),
     "D20": (
         "a path with anything in it",
         {f"{STORE}/test_hard_places.py": ("test_a_store_in_any_folder_is_recorded_and_asked",)},
@@ -184,12 +224,20 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
             f"{PAGE}/test_worker.py": (
                 "test_a_question_that_takes_too_long_is_stopped_and_said",
                 "test_a_question_that_takes_too_much_memory_is_said",
-            )
+            ),
+            f"{PAGE}/test_bounds.py": ("test_a_question_beyond_its_memory_is_said_and_the_next_is_answered",),
         },
     ),
     "S5": (
         "an answer without bounds",
-        {f"{PAGE}/test_worker.py": ("test_rows_beyond_a_thousand_are_not_sent_and_it_says_so",)},
+        {
+            f"{PAGE}/test_worker.py": ("test_rows_beyond_a_thousand_are_not_sent_and_it_says_so",),
+            f"{PAGE}/test_bounds.py": (
+                "test_a_page_of_two_thousand_columns_shows_the_first_hundred_and_says_so",
+                "test_a_cell_of_four_hundred_megabytes_is_not_sent",
+                "test_an_answer_has_at_most_so_many_bytes",
+            ),
+        },
     ),
     "S6": (
         "a worker that crashes",
@@ -201,7 +249,10 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
             f"{PAGE}/test_worker.py": (
                 "test_slow_questions_hold_up_others_no_longer_than_their_limit",
                 "test_what_asks_nothing_is_answered_while_all_processes_compute",
-            )
+            ),
+            f"{PAGE}/test_pool.py": (
+                "test_of_a_hundred_and_fifty_at_once_two_are_asked_a_hundred_wait_and_the_others_are_told",
+            ),
         },
     ),
     "S8": (
@@ -216,7 +267,10 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
             "analysis/test_cli.py": ("test_a_run_of_any_name_can_be_asked_about",),
         },
     ),
-    "S11": ("a link in the store that leads out of it", {}),
+    "S11": (
+        "a link in the store that leads out of it",
+        {f"{STORE}/test_check.py": ("test_links_that_lead_out_of_the_store_are_named",)},
+    ),
     "W1": ("a foreign host", {f"{PAGE}/test_gate.py": ("test_on_every_route_is_refused",)}),
     "W2": (
         "another site, no token",
@@ -252,8 +306,20 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
             )
         },
     ),
-    "W6": ("an image that is broken or huge", {}),
-    "W7": ("an image that is gone", {}),
+    "W6": (
+        "an image that is broken or huge",
+        {
+            f"{PAGE}/test_bounds.py": ("test_an_image_of_twenty_thousand_pixels_is_a_placeholder_with_its_size",),
+            f"{IMPORT}/test_importing.py": ("test_images_that_cannot_be_decoded_are_missing_and_the_rest_is_taken",),
+        },
+    ),
+    "W7": (
+        "an image that is gone",
+        {
+            f"{PAGE}/test_bounds.py": ("test_missing_examples_leave_the_page_with_placeholders_and_their_number",),
+            "analysis/tables/test_pictures.py": ("test_a_missing_examples_file_is_said_and_everything_else_is_shown",),
+        },
+    ),
     "W8": ("a path that leads out", {f"{PAGE}/test_gate.py": ("test_no_file_is_served_by_a_path",)}),
     "W9": (
         "slow, huge and idle connections",
@@ -261,7 +327,12 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
             f"{PAGE}/test_gate.py": (
                 "test_a_head_of_a_megabyte_is_refused_and_others_are_answered",
                 "test_two_hundred_idle_connections_leave_the_page_open",
-            )
+            ),
+            f"{PAGE}/test_connections.py": (
+                "test_eleven_hundred_half_open_connections_leave_the_page_open",
+                "test_a_head_that_does_not_come_is_waited_for_a_few_seconds",
+                "test_a_body_that_does_not_come_is_not_waited_for_either",
+            ),
         },
     ),
     "W10": (
@@ -275,7 +346,10 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
     ),
     "W11": (
         "every answer has its headers",
-        {f"{PAGE}/test_gate.py": ("test_the_pages_own_links_and_forms_are_answered_with_every_header",)},
+        {
+            f"{PAGE}/test_gate.py": ("test_the_pages_own_links_and_forms_are_answered_with_every_header",),
+            f"{PAGE}/test_connections.py": ("test_what_is_no_request_is_answered_with_every_header",),
+        },
     ),
     "W12": (
         "a browser without a network",
@@ -283,7 +357,10 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
     ),
     "W13": (
         "values that JSON does not have",
-        {"analysis/test_cli.py": ("test_every_type_is_strict_json_with_its_exact_value",)},
+        {
+            "analysis/test_cli.py": ("test_every_type_is_strict_json_with_its_exact_value",),
+            "analysis/engine/test_exact.py": ("test_a_value_leaves_duckdb_as_it_is",),
+        },
     ),
     "I1": (
         "a table file that is no JSON, or too much of it",
@@ -324,7 +401,21 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
             )
         },
     ),
-    "I6": ("Parquet that is encrypted, odd or a bomb", {}),
+    "I6": (
+        "Parquet that is encrypted, odd or a bomb",
+        {
+            f"{IMPORT}/test_files.py": (
+                "test_a_file_that_becomes_a_thousand_times_as_large_is_refused",
+                "test_a_file_of_too_many_columns_is_refused_by_its_footer",
+                "test_a_file_without_columns_is_refused",
+                "test_a_file_without_rows_is_a_run_without_rows",
+                "test_dates_of_96_bits_are_dates",
+                "test_nested_columns_stay_nested",
+                "test_an_encrypted_file_is_refused",
+            ),
+            "analysis/commands/test_apart.py": ("test_a_file_of_an_unknown_compression_is_refused_in_one_line",),
+        },
+    ),
     "I7": (
         "a file that crashes its reader",
         {

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from waiting import HANG_S, until
 
@@ -32,6 +34,32 @@ def test_json_that_crashes_its_reader_is_refused_in_one_line(tmp_path: Path, tex
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (1, "", 1)
     assert done.stderr.startswith(f"secondguess: {path} ")
     assert not store.exists() or list(store.iterdir()) == []
+
+
+def test_a_file_of_an_unknown_compression_is_refused_in_one_line(tmp_path: Path) -> None:
+    """Arrow ends the whole process when it meets one: here at each place of the footer where its number could stand."""
+    path = tmp_path / "codec.parquet"
+    pq.write_table(pa.table({"id": ["a"], "guess": [1]}), path, compression="snappy")
+    whole = path.read_bytes()
+    start = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    places = [place for place in range(start, len(whole) - 8) if whole[place : place + 2] == b"\x15\x02"]
+    refused = []
+    for place in places:
+        path.write_bytes(whole[: place + 1] + b"\x1e" + whole[place + 2 :])
+        command = [
+            sys.executable,
+            "-m",
+            "secondguess",
+            "import",
+            str(path),
+            "--dry-run",
+            "--store",
+            str(tmp_path / "s"),
+        ]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S)
+        assert (done.returncode in (0, 1), "Traceback" in done.stderr) == (True, False), done.stderr
+        refused += [done.stderr.splitlines()[-1]] if done.returncode else []
+    assert [line for line in refused if line.startswith(f"secondguess: {path} c")] == refused != []
 
 
 def test_the_process_exits_as_its_copy_does_and_says_nothing_twice() -> None:
