@@ -15,7 +15,7 @@ from secondguess.analysis.schema import FORMAT_VERSION, RESERVED_NAMES, encoded,
 from secondguess.analysis.store import parquet, records, verified
 from secondguess.analysis.store.lock import is_held
 from secondguess.analysis.store.records import stored_file
-from secondguess.analysis.store.runs import Run, is_named_by_its_bytes, list_runs, named_by
+from secondguess.analysis.store.runs import Run, is_named_by_its_bytes, is_workplace, list_runs, named_by, set_aside
 from secondguess.analysis.store.seal import is_whole
 from secondguess.analysis.store.verified import MISSING, StoredFile, leads_out
 
@@ -243,9 +243,11 @@ class _Look:
             elif path.name == ".replaced":
                 for old in _entries(path):
                     self.add("left over", old, "was replaced by another run")
-            elif path.name.startswith(".importing-"):
+            elif is_workplace(path):
+                for kept in set_aside(path):
+                    self.add("left over", kept, "waits for the next writer to bring it back")
                 if not is_held(path):
-                    self.add("left over", path, "was being imported when that ended")
+                    self.add("left over", path, "was being made when its writer ended")
             elif path not in ours:
                 self.add("foreign", path, "is no part of the store")
         for path in _entries(self.store / "views"):

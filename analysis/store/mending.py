@@ -25,7 +25,7 @@ from secondguess.analysis.store.check import Checked, Finding
 from secondguess.analysis.store.commits import now
 from secondguess.analysis.store.disk import put_record
 from secondguess.analysis.store.lock import RunLock
-from secondguess.analysis.store.runs import Run, is_named_by_its_bytes, list_runs, named_by
+from secondguess.analysis.store.runs import ASIDE, Run, is_named_by_its_bytes, list_runs, named_by, set_aside
 from secondguess.analysis.store.verified import digest_of
 
 OLD_S = 24 * 3600  # what is left over for so long has no writer, and no reader that still begins with it
@@ -73,6 +73,8 @@ def removals(checked: Checked, now_s: float | None = None) -> Iterator[Step]:
         if _age(path, now_s) < OLD_S or (run is not None and (run.name in damaged or _too_new(run, finding, now_s))):
             continue
         if path.parent.name == ".replaced" and not _is_replaced(path, runs):
+            continue
+        if path.parent.name == ASIDE or set_aside(path):  # the only copy of a run, which the next writer brings back
             continue
         yield Step(f"remove {finding.path}, which {finding.said}", partial(_remove, path, run))
 

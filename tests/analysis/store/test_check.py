@@ -427,7 +427,7 @@ def test_a_writer_that_begins_between_looking_and_removing_keeps_its_files(store
 def test_an_import_at_work_is_left_alone(store: Path) -> None:
     code = (
         "import sys, time; from pathlib import Path; from secondguess.analysis.store.adoption import staging\n"
-        "with staging(Path(sys.argv[1])) as folder:\n    print(folder, flush=True); sys.stdin.read()"
+        "with staging(Path(sys.argv[1])) as folder:\n    print(folder.path, flush=True); sys.stdin.read()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, str(store)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
@@ -448,6 +448,17 @@ def test_a_run_that_was_set_aside_is_removed_only_where_another_took_its_place(s
     write_record(kept / "run.json", read_record(kept / "run.json") | {"name": "nowhere else"})
     assert removed(store) == ["remove .replaced/old, which was replaced by another run"]
     assert kept.is_dir()
+
+
+def test_a_run_that_waits_to_be_brought_back_is_said_and_not_removed(store: Path) -> None:
+    """Killed between the two renames of a system that knows no exchange."""
+    place = store / f".replacing-{'0' * 32}"
+    (place / ".aside").mkdir(parents=True)
+    (store / "cnn").rename(place / ".aside" / "cnn")
+    waiting = ("left over", f"{place.name}/.aside/cnn", "waits for the next writer to bring it back")
+    assert waiting in [(found.what, found.path, found.said) for found in check(store).findings]
+    assert removed(store) == []
+    assert (place / ".aside" / "cnn" / "run.json").is_file()
 
 
 def test_a_long_read_goes_on_while_what_was_superseded_is_removed(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
