@@ -98,7 +98,13 @@ ARROWS: dict[str, set[str]] = {
         "analysis.console",
         "analysis.errors",
     },
-    "trainer.recording": {"analysis.store", "analysis.content", "analysis.schema", "analysis.errors"},
+    "trainer.recording": {
+        "analysis.store",
+        "analysis.opening",
+        "analysis.content",
+        "analysis.schema",
+        "analysis.errors",
+    },
     "trainer.mirror": {
         "analysis.store",
         "analysis.frames",
@@ -108,6 +114,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "trainer.recorder": {"trainer.mirror", "trainer.recording", "analysis.store", "analysis.schema", "analysis.errors"},
+    "trainer.record": {"trainer.recorder", "trainer.recording", "analysis.schema", "analysis.errors"},
     "trainer.reference": {
         "trainer.recorder",
         "trainer.mirror",
@@ -130,7 +137,7 @@ ARROWS: dict[str, set[str]] = {
     "trainer.__main__": {"analysis.cli"},
     "__main__": {"analysis.cli"},
     # The one import name: a lazy door to each face.
-    "secondguess": {"analysis.connection", "trainer.recorder", "analysis.errors"},
+    "secondguess": {"analysis.connection", "trainer.record", "trainer.recorder", "analysis.errors"},
 }
 
 

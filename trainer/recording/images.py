@@ -21,12 +21,11 @@ _LONGEST = 64 << 20  # bytes of an image's file
 def pixels(images: Any, lost: dict[int, Undecodable] | None = None, channels: str | None = None) -> list[Pixels]:
     """8-bit pixels: an n x H x W x C array for each stretch of images with one size, in order.
 
-    channels is "first" or "last" where an array could be either. lost, where given, takes the place of each image that cannot be decoded, and why: it is left out. Else it is
-    refused.
-
     Takes an array (N x H x W, N x H x W x C or N x C x H x W; uint8, or floats in [0, 1]), or a sequence of such
-    images, PIL images, encoded bytes or paths of files. Raises BadInput for anything else; normalised floats are refused, since their
-    pixels cannot be known, and so is what has more than 8 bits.
+    images, PIL images, encoded bytes or paths of files. channels is "first" or "last" where an array could be either.
+    lost, where given, takes the place of each image that cannot be decoded, and why: it is left out. Else it is
+    refused. Raises BadInput for anything else; normalised floats are refused, since their pixels cannot be known, and
+    so is what has more than 8 bits.
     """
     if isinstance(images, np.ndarray):
         return [_channels_last(_eight_bit(images), channels)] if len(images) else []
@@ -83,7 +82,7 @@ def _as_array(image: Any) -> NDArray[Any]:
 
 
 def _channels_last(images: Pixels, channels: str | None) -> Pixels:
-    """N x H x W x C, from N x H x W, N x H x W x C or N x C x H x W; raises BadInput where both fit and none is told."""
+    """N x H x W x C, from N x H x W, N x H x W x C or N x C x H x W; BadInput where both fit and none is told."""
     if 0 in images.shape[1:]:
         raise BadInput(f"images have shape {images.shape}: no pixels")
     if images.ndim == 3:
