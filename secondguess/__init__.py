@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from secondguess.analysis.connection import Connection, connect
     from secondguess.analysis.errors import SecondguessError
+    from secondguess.trainer.record import record
     from secondguess.trainer.recorder import Recorder
 
-__all__ = ["Connection", "Recorder", "SecondguessError", "connect"]
+__all__ = ["Connection", "Recorder", "SecondguessError", "connect", "record"]
 
 
 def __getattr__(name: str) -> object:
@@ -26,6 +27,10 @@ def __getattr__(name: str) -> object:
         from secondguess.trainer.recorder import Recorder
 
         return Recorder
+    if name == "record":
+        from secondguess.trainer.record import record
+
+        return record
     raise AttributeError(f"module 'secondguess' has no attribute {name!r}; it has {', '.join(__all__)}")
 
 

@@ -111,7 +111,13 @@ ARROWS: dict[str, set[str]] = {
         "analysis.console",
         "analysis.errors",
     },
-    "trainer.recording": {"analysis.store", "analysis.content", "analysis.schema", "analysis.errors"},
+    "trainer.recording": {
+        "analysis.store",
+        "analysis.opening",
+        "analysis.content",
+        "analysis.schema",
+        "analysis.errors",
+    },
     "trainer.mirror": {
         "analysis.signals",
         "analysis.store",
@@ -129,6 +135,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.schema",
         "analysis.errors",
     },
+    "trainer.record": {"trainer.recorder", "trainer.recording", "analysis.schema", "analysis.errors"},
     "trainer.reference": {
         "trainer.recorder",
         "trainer.mirror",
@@ -152,7 +159,7 @@ ARROWS: dict[str, set[str]] = {
     "trainer.__main__": {"analysis.cli"},
     "__main__": {"analysis.cli", "analysis.signals"},
     # The one import name: a lazy door to each face.
-    "secondguess": {"analysis.connection", "trainer.recorder", "analysis.errors"},
+    "secondguess": {"analysis.connection", "trainer.record", "trainer.recorder", "analysis.errors"},
 }
 
 

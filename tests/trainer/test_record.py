@@ -1,0 +1,95 @@
+"""All predictions of a model in one line, as scikit-learn gives them."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import secondguess as sg
+from secondguess.analysis.errors import AlreadyThere, BadInput
+
+SCORES = np.array([[0.75, 0.25], [0.25, 0.75], [0.5, 0.5]])
+
+
+def rows(store: Path, columns: str = "id, guess, truth, confidence", run: str = "rf") -> list[tuple[Any, ...]]:
+    return sg.connect(store).sql(f"SELECT {columns} FROM {run} ORDER BY id").fetchall()
+
+
+def test_what_an_estimator_says_is_recorded_in_one_line(tmp_path: Path) -> None:
+    """Numbers from scikit-learn itself: the errors and the confidence of the guesses."""
+    pytest.importorskip("sklearn")
+    from sklearn.datasets import load_iris
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import accuracy_score
+
+    X, y = load_iris(return_X_y=True)
+    names = np.array(["setosa", "versicolor", "virginica"])[y]
+    model = LogisticRegression(max_iter=1000).fit(X, names)
+    told = sg.record(tmp_path, run="lr", truth=names, scores=model.predict_proba(X), classes=model.classes_)
+    assert told == "lr"
+    store = sg.connect(tmp_path)
+    ((accuracy, rows),) = store.sql("SELECT avg((guess = truth)::INT), count(*) FROM lr").fetchall()
+    assert (accuracy, rows) == (pytest.approx(accuracy_score(names, model.predict(X))), 150)
+    ((sure,),) = store.sql("SELECT avg(confidence) FROM lr").fetchall()
+    assert sure == pytest.approx(model.predict_proba(X).max(axis=1).mean())
+
+
+def test_labels_that_are_numbers_are_the_classes_of_that_name_and_no_places(tmp_path: Path) -> None:
+    sg.record(tmp_path, run="rf", truth=[3, 7, 7], scores=SCORES, classes=np.array([3, 7]), ids=["a", "b", "c"])
+    assert rows(tmp_path) == [("a", "3", "3", 0.75), ("b", "7", "7", 0.75), ("c", "3", "7", 0.5)]
+
+
+def test_labels_that_are_the_numbers_from_0_stay_numbers(tmp_path: Path) -> None:
+    sg.record(
+        tmp_path, run="rf", truth=np.array([0, 1, 1]), scores=SCORES, classes=np.array([0, 1]), ids=["a", "b", "c"]
+    )
+    assert rows(tmp_path) == [("a", 0, 0, 0.75), ("b", 1, 1, 0.75), ("c", 0, 1, 0.5)]
+
+
+def test_booleans_are_classes_by_their_names(tmp_path: Path) -> None:
+    sg.record(tmp_path, run="rf", truth=[False, True, None], scores=SCORES, classes=[False, True], ids=["a", "b", "c"])
+    assert rows(tmp_path, "id, guess, truth") == [("a", "False", "False"), ("b", "True", "True"), ("c", "False", None)]
+
+
+def test_ids_are_the_index_of_the_labels_or_the_rows_positions_which_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    sg.record(tmp_path, run="rf", truth=pd.Series([0, 1, 1], index=["x", "y", "z"]), scores=SCORES)
+    assert [name for (name,) in rows(tmp_path, "id")] == ["x", "y", "z"]
+    assert "positions" not in caplog.text
+    for number, truth in enumerate(([0, 1, 1], pd.Series([0, 1, 1]))):
+        sg.record(tmp_path, run=f"rf{number}", truth=truth, scores=SCORES)
+        assert [name for (name,) in rows(tmp_path, "id", f"rf{number}")] == ["0", "1", "2"]
+    assert caplog.text.count("ids are the rows' positions, as no ids are given") == 2
+
+
+def test_guesses_alone_and_columns_of_ones_own_are_recorded(tmp_path: Path) -> None:
+    sg.record(tmp_path, run="rf", guess=["a", "b"], truth=["a", "a"], ids=["1", "2"], note=["x", "y"], config={"k": 1})
+    assert rows(tmp_path, "id, guess, truth, note") == [("1", "a", "a", "x"), ("2", "b", "a", "y")]
+    assert sg.connect(tmp_path).sql("SELECT config FROM runs").fetchall() == [('{"k": 1}',)]
+
+
+def test_a_run_is_there_once_unless_it_is_overwritten(tmp_path: Path) -> None:
+    how: dict[str, Any] = {"run": "rf", "guess": [0], "ids": ["a"]}
+    sg.record(tmp_path, **how)
+    with pytest.raises(AlreadyThere):
+        sg.record(tmp_path, **how)
+    sg.record(tmp_path, **{**how, "guess": [1]}, overwrite=True)
+    assert rows(tmp_path, "guess") == [(1,)]
+
+
+@pytest.mark.parametrize(
+    ("how", "message"),
+    [
+        ({}, "neither truth nor guess nor scores"),
+        ({"scores": SCORES, "classes": "ab"}, "classes must be a list of labels"),
+        ({"scores": SCORES, "classes": [[0], [1]]}, "classes must be a list of labels"),
+        ({"scores": SCORES, "classes": ["a", "b", "c"]}, "scores have 2 columns; there are 3 classes"),
+        ({"scores": SCORES, "classes": ["a", "b"], "truth": ["a", "b", "x"]}, "truth 'x' in row 2"),
+    ],
+)
+def test_what_cannot_be_recorded_says_why(tmp_path: Path, how: dict[str, Any], message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        sg.record(tmp_path / "s", run="rf", **how)
