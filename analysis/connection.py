@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import duckdb
 
@@ -96,6 +96,23 @@ class Connection:
     def sql(self, text: str) -> duckdb.DuckDBPyRelation:
         """One SELECT over the tables, references such as "cnn@5", examples, runs and metrics; raises Refused."""
         return self._relation(lambda con: statements.sql(con, self.store, text))
+
+    def import_frame(self, frame: Any, *, run: str, **how: Any) -> str:
+        """Import predictions that are in a pandas or polars DataFrame, an Arrow table or a DuckDB relation.
+
+        how are the options of `secondguess import`: table, epoch, overwrite, id, guess, truth, image, scores, classes.
+        What columns are taken for, and what is odd about the rows, is logged as a warning of the logger `secondguess`.
+        Returns the run's name; raises SecondguessError.
+        """
+        from secondguess.analysis.importers import importing, writing
+
+        known = ("table", "epoch", "overwrite", "id", "guess", "truth", "image", "scores", "classes")
+        if unknown := [name for name in how if name not in known]:
+            raise BadInput(f"import_frame has no option {unknown[0]!r}; it has: {', '.join(known)}")
+        options: dict[str, Any] = dict.fromkeys(known) | {"overwrite": False} | how
+        imported = importing.bring_frame(frame, self.store, importing.how(run=run, **options))
+        _log.warning("\n".join(writing.described(imported)))
+        return imported.run
 
     def _asked(self, question: str, tables: tuple[str, ...], options: dict[str, object]) -> Build:
         asked = questions.find(self.store, question)

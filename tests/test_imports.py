@@ -79,6 +79,7 @@ ARROWS: dict[str, set[str]] = {
     },
     "analysis.connection": {
         "analysis.signals",
+        "analysis.importers",
         "analysis.notebook",
         "analysis.answers",
         "analysis.tables",

@@ -5,11 +5,13 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from secondguess.analysis.console import say
 from secondguess.analysis.content import FileDigests
 from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotFound
 from secondguess.analysis.importers.classes import given_classes
+from secondguess.analysis.importers.dataframe import read_frame
 from secondguess.analysis.importers.oddities import Oddities
 from secondguess.analysis.importers.progress import Progress, bar, unseen
 from secondguess.analysis.importers.roles import Given
@@ -50,6 +52,13 @@ def how(
 ) -> ImportOptions:
     """The options of the command as one value."""
     return ImportOptions(run, table, epoch, Given(**roles, classes=given_classes(classes)), overwrite)
+
+
+def bring_frame(frame: Any, store: Path, options: ImportOptions) -> ImportedRun:
+    """Import a table that is in memory, as the run that the options name; raises SecondguessError."""
+    if options.run is None:
+        raise BadInput("a frame has no name; say what to call its run: run='…'")
+    return write(plan(store, read_frame(frame, options.run, options.epoch, options.table), options))
 
 
 def bring(source: str, store: Path, options: ImportOptions, epoch_key: str, dry_run: bool) -> None:
