@@ -104,8 +104,8 @@ def select(run: Run, ref: TableRef, epochs: str) -> Selection:
         by_number = dict(sorted(run.tables[name].items()))
         chosen = _chosen(whole_name(run.name, name), by_number, epochs if ref.epoch is None else ref.epoch)
     except NotFound as error:
-        if run.faults:
-            raise Damaged(f"{error}; {run.faults[0]}") from None
+        if faults := [*run.faults, *run.lost()]:
+            raise Damaged(f"{error}; {faults[0]}") from None
         raise
     return Selection(run.name, name, chosen)
 

@@ -125,6 +125,8 @@ def test_a_deleted_file_and_a_deleted_record_are_named_everywhere(
     assert f"left out cnn/test_predictions@1: {gone} is missing" in said
     assert f"no record names {left}" in said
     assert f"no record names {left}" in told(capsys, "runs", "--store", str(store))[1]
+    _, refusal, code = told(capsys, "ask", "errors", "cnn@2", "--store", str(store))
+    assert ("has no epoch 2" in refusal, f"no record names {left}" in refusal, code) == (True, True, 1)
     assert ("missing", str(gone.relative_to(store))) in found(store)
     assert ("unrecorded", str(left.relative_to(store))) in found(store)
     assert told(capsys, "check", "--store", str(store))[2] == 1
