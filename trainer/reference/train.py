@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import torch
 from rich.console import Console
 from rich.progress import Progress
-
-from typing import Any
 
 from secondguess.analysis.console import spelled_out
 from secondguess.analysis.errors import NotWritten, SecondguessError, listing
