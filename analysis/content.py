@@ -107,6 +107,7 @@ def decoded(data: bytes) -> Pixels:
 
     Raises Undecodable where it is none, or claims too many, BadInput for more than 8 bits a channel.
     """
+    _is_known(data)
     with _decoding():
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
     if image.width * image.height > PIXEL_LIMIT:
@@ -127,6 +128,11 @@ def _decoding() -> Iterator[None]:
         raise
     except Exception as error:
         raise Undecodable(f"an image's bytes cannot be decoded: {error or type(error).__name__}") from None
+
+
+def _is_known(data: bytes) -> None:
+    if sniffed(data) is None:
+        raise Undecodable("an image's bytes cannot be decoded: they are no PNG, JPEG, GIF, WebP or BMP image")
 
 
 def eight_bit(image: Image.Image) -> Pixels:

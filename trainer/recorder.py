@@ -1,5 +1,6 @@
 """Record the predictions of any training loop: local Parquet first, W&B after it and off the loop's path."""
 
+import logging
 import operator
 import os
 from collections.abc import Mapping, Sequence
@@ -17,7 +18,10 @@ from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.store.writer import RunWriter
 from secondguess.trainer.mirror.mirror import MirrorReport, WandbMirror, WandbOptions, require_wandb
 from secondguess.trainer.recording import provenance
-from secondguess.trainer.recording.table import TableRecorder, WriteExamples
+from secondguess.trainer.recording.columns import plain
+from secondguess.trainer.recording.table import EpochOptions, TableRecorder, WriteExamples
+
+_log = logging.getLogger("secondguess")
 
 _PATIENCE_S = 4.0  # for what a signal meets to be committed whole, else it is not committed
 _LAST_EPOCH = 2**31 - 1  # epochs are int32 in the files
@@ -30,7 +34,8 @@ class Recorder:
     classes are the names of the classes in the order of the score columns; without them guesses and truths are kept
     as they are given. wandb is "off", "offline", "online", a WandbOptions, or a live W&B run, which is never finished
     here. resume continues an interrupted run after its last committed epoch (`recorder.last_epoch`); overwrite
-    replaces a run. Every epoch whose `table` block was left is durable, whatever happens later.
+    replaces a run. first_epoch is how the loop calls its first epoch: with 0, what it calls 0 is epoch 1 here. Every
+    epoch whose `table` block was left is durable, whatever happens later.
     """
 
     def __init__(
@@ -43,6 +48,7 @@ class Recorder:
         wandb: object = "off",
         resume: bool = False,
         overwrite: bool = False,
+        first_epoch: int = 1,
     ) -> None:
         self.store = Path(store).absolute()
         self.report: MirrorReport | None = None
@@ -51,6 +57,7 @@ class Recorder:
         self._step = 0
         self._metrics: list[Metric] = []
         self._tables: dict[str, TableRecorder] = {}
+        self._before_first = _whole("first_epoch", first_epoch, 0, 1) - 1
         mirror = _mirror_of(wandb)
         if resume and overwrite:
             raise BadInput("resume continues a run, overwrite replaces it; choose one")
@@ -98,28 +105,56 @@ class Recorder:
         if self._closed:
             raise BadInput(f"the recorder of run {self.run!r} is closed; log before its block ends")
         step = self._step + 1 if step is None else _whole("step", step, 0, 2**63 - 1)
-        epoch = epoch if epoch is None else _whole("epoch", epoch, 0, _LAST_EPOCH)
+        epoch = epoch if epoch is None else _whole("epoch", epoch, 0, _LAST_EPOCH) - self._before_first
         values = {name: _number(name, value) for name, value in metrics.items()}
         self._step = step
         self._metrics.extend((step, epoch, name, value) for name, value in values.items())
         if self._mirror is not None:
             self._mirror.log(values if epoch is None else {"epoch": epoch, **values})
 
-    def table(self, name: str, *, epoch: int, dataset: str | None = None, **metrics: object) -> TableRecorder:
+    def table(
+        self,
+        name: str,
+        *,
+        epoch: int,
+        dataset: str | None = None,
+        unlabelled: object = (),
+        duplicates: str = "refuse",
+        **metrics: object,
+    ) -> TableRecorder:
         """A table of this epoch, committed with its metrics when its `with` block ends.
 
-        dataset names the examples file (default: the table's name). Raises BadInput for a name or epoch that cannot
-        be, AlreadyThere for an epoch that is committed.
+        dataset names the examples file (default: the table's name). unlabelled is the label, or a list of them, that
+        stands for none: -100. duplicates="first" leaves out the rows of an id that was there in this epoch, as samplers
+        of several processes repeat some to fill their batches, and says how many. Raises BadInput for a name or epoch
+        that cannot be, AlreadyThere for an epoch that is committed.
         """
         name = checked_name("table", name)
-        epoch = _whole("epoch", epoch, 1, _LAST_EPOCH)
+        epoch = self._counted_from_1(epoch)
+        if duplicates not in ("refuse", "first"):
+            raise BadInput(f"duplicates is {duplicates!r}; it is 'refuse', or 'first' to keep the first row of an id")
+        none = tuple(unlabelled) if isinstance(unlabelled, list | tuple | set | frozenset) else (unlabelled,)
+        self._say_first_epoch()
         values = {key: _number(key, value) for key, value in metrics.items()}
         dataset = checked_name("data set", dataset) if dataset is not None else name
         if twins := [known for known in self._tables if known != name and known.casefold() == name.casefold()]:
             raise BadInput(f"table {name!r} differs from {twins[0]!r} only in case; choose another name")
         if name not in self._tables:
             self._tables[name] = TableRecorder(self._writer, name, self.classes, self._commit)
-        return self._tables[name].begin(epoch, dataset, values)
+        return self._tables[name].begin(epoch, EpochOptions(dataset, none, duplicates == "first"), values)
+
+    def _say_first_epoch(self) -> None:
+        if self._before_first and not self._tables:
+            _log.warning("run %s: epochs are counted from 1: what the loop calls epoch 0 is epoch 1 here", self.run)
+
+    def _counted_from_1(self, epoch: int) -> int:
+        """The number of an epoch in the store, from what the loop calls it."""
+        try:
+            return _whole("epoch", epoch, 1 + self._before_first, _LAST_EPOCH) - self._before_first
+        except BadInput as error:
+            if epoch != 0:
+                raise
+            raise BadInput(f"{error}; for a loop that counts from 0, Recorder(…, first_epoch=0)") from None
 
     def close(self, *, finished: bool = True) -> None:
         """End the run (or leave it interrupted), wait for W&B, and let the run go; once, and not in a forked child."""
@@ -187,7 +222,8 @@ def _checked_classes(classes: Sequence[str] | None) -> list[str] | None:
 
 def _number(name: str, value: object) -> float:
     try:
-        return float(value)  # type: ignore[arg-type]  # anything with __float__: NumPy and tensor scalars too
+        number = plain(value)  # without the gradient that a tensor may still need, of which torch would warn
+        return float(number.item() if getattr(number, "size", None) == 1 else number)
     except (TypeError, ValueError, OverflowError, RuntimeError):  # the last from a tensor of several numbers
         raise BadInput(f"metric {name!r} is {value!r}, not a number") from None
 

@@ -113,7 +113,7 @@ def _elsewhere(source: str, store: Path, options: ImportOptions, epoch_key: str)
 def _sources(source: Path, options: ImportOptions, epoch_key: str) -> Sequence[SourceRun]:
     """The runs that the path holds; raises BadInput where it is nothing that can be imported."""
     if source.is_file():
-        from secondguess.analysis.importers import files
+        from secondguess.analysis.importers.files import columnar as files
 
         if source.suffix.lower() in files.SUFFIXES:
             return [files.read_file(source, options.epoch)]

@@ -272,6 +272,102 @@ def test_a_resumed_run_keeps_the_order_of_its_first_epoch(store: Path) -> None:
     assert [name for (name,) in read(store, "id", 2)] == ["c", "a", "b"]
 
 
+# What everyday loops hand over
+
+GREY = images(5)[0]
+
+
+def test_the_first_row_of_an_id_is_kept_where_a_sampler_repeats_some(
+    store: Path, recorder: Recorder, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Two processes of a padded sampler: b comes again with the same guess, a with another one, each with an image."""
+    pictures = [GREY, GREY + 1, GREY + 2]
+    with recorder.table(TABLE, epoch=1, duplicates="first") as table:
+        table.add(ids=["a", "b", "b"], images=pictures, guess=[0, 1, 1], truth=[0, 0, 0])
+        table.add(ids=["c", "a"], images=pictures[:2], guess=[1, 1], truth=[1, 0])
+        table.add(ids=["a"], images=pictures[:1], guess=[0], truth=[0])
+    assert read(store, "id, guess") == [("a", 0), ("b", 1), ("c", 1)]
+    examples = find_epoch(store, "cnn", TABLE, 1).examples
+    assert duckdb.sql(f"SELECT id FROM '{examples}' ORDER BY id").fetchall() == [("a",), ("b",), ("c",)]
+    assert (
+        "cnn/test_predictions@1: 3 rows of ids that were there already are left out, 1 of them with another guess"
+    ) in caplog.text
+
+
+def test_repeated_ids_are_refused_unless_they_are_asked_for(recorder: Recorder) -> None:
+    with pytest.raises(BadInput, match=r"duplicates is 'last'; it is 'refuse', or 'first'"):
+        recorder.table(TABLE, epoch=1, duplicates="last")
+
+
+@pytest.mark.parametrize("none", [-100, [-100], (-100, 255)])
+def test_a_label_may_stand_for_none(store: Path, recorder: Recorder, none: Any) -> None:
+    with recorder.table(TABLE, epoch=1, unlabelled=none) as table:
+        table.add(ids=["a", "b"], scores=SCORES[:2], truth=[-100, 0])
+    epoch = find_epoch(store, "cnn", TABLE, 1)
+    assert (epoch.unlabelled, epoch.errors) == (1, 1)
+    assert read(store, "truth") == [(None,), (0,)]
+
+
+def test_one_sigmoid_output_is_a_model_of_two_classes(store: Path, recorder: Recorder) -> None:
+    add(recorder, ids=["a", "b"], scores=np.array([[0.25], [0.75]]), truth=[[0], [0]])
+    assert read(store, "guess, truth, score_0, score_1") == [(0, 0, 0.75, 0.25), (1, 0, 0.25, 0.75)]
+
+
+def test_only_the_confidence_of_the_guess_may_be_known(store: Path, recorder: Recorder) -> None:
+    add(recorder, ids=["a", "b"], guess=["x", "y"], truth=["y", "y"], confidence=[0.75, math.nan])
+    assert read(store, "guess, confidence") == [("x", 0.75), ("y", None)]
+    with recorder.table(TABLE, epoch=2) as table:
+        for wrong in ({"scores": SCORES[:1]}, {"guess": [1], "scores": SCORES[:1]}):
+            with pytest.raises(BadInput, match="confidence is given beside a guess without"):
+                table.add(ids=["c"], confidence=[0.5], **wrong)
+        with pytest.raises(BadInput, match=r"score 1\.5 in row 0"):
+            table.add(ids=["c"], guess=["x"], confidence=[1.5])
+        table.add(ids=["c"], guess=["x"], confidence=[0.5], truth=["x"])
+
+
+def test_a_loop_that_counts_from_0_is_shifted_and_told_once(store: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with Recorder(store, run="cnn", first_epoch=0) as recorder:
+        for number in (0, 1):
+            recorder.log(epoch=number, loss=0.5)
+            add(recorder, number, ids=["a"], guess=[number])
+        assert recorder.last_epoch == 2
+    assert [read(store, "epoch, guess", number) for number in (1, 2)] == [[(1, 0)], [(2, 1)]]
+    assert plain(store / "cnn" / "metrics" / "*.parquet", "epoch, value") == [(1, 0.5), (2, 0.5)]
+    assert caplog.text.count("what the loop calls epoch 0 is epoch 1 here") == 1
+
+
+def test_epoch_0_is_refused_with_the_way_to_record_it(recorder: Recorder) -> None:
+    with pytest.raises(BadInput, match=r"for a loop that counts from 0, Recorder\(…, first_epoch=0\)"):
+        recorder.table(TABLE, epoch=0)
+
+
+def test_paths_are_ids_and_images(tmp_path: Path, store: Path, recorder: Recorder) -> None:
+    Image.fromarray(GREY).save(tmp_path / "a.png")
+    paths = [tmp_path / "a.png", tmp_path / "gone.png"]
+    add(recorder, ids=paths, images=paths, guess=[0, 1])
+    assert read(store, "id") == [(str(path),) for path in paths]
+    examples = find_epoch(store, "cnn", TABLE, 1).examples
+    assert duckdb.sql(f"SELECT id, image.bytes FROM '{examples}'").fetchall() == [
+        (str(paths[0]), paths[0].read_bytes())
+    ]
+
+
+def test_an_image_that_is_missing_costs_its_row_nothing_else(store: Path, recorder: Recorder) -> None:
+    add(recorder, ids=["a", "b"], images=[GREY, None], guess=[0, 1])
+    assert read(store, "id") == [("a",), ("b",)]
+    with recorder.table(TABLE, epoch=2) as table:
+        with pytest.raises(BadInput, match="nothing says which example a row is about"):
+            table.add(images=[GREY, None], guess=[0, 1])
+        table.add(ids=["a"], guess=[0], images=[GREY])
+
+
+def test_a_loss_that_still_needs_a_gradient_is_a_number(recorder: Recorder) -> None:
+    """Torch warns of `float` of one, and warnings are errors here."""
+    torch = pytest.importorskip("torch")
+    recorder.log(loss=torch.tensor(0.5, requires_grad=True), other=torch.tensor([0.25]))
+    recorder.table(TABLE, epoch=1, loss=torch.tensor(0.5, requires_grad=True) * 2)
+
+
 # Images
 
 
@@ -281,7 +377,6 @@ def png(image: Image.Image) -> bytes:
     return out.getvalue()
 
 
-GREY = images(5)[0]
 FORMS: dict[str, Any] = {
     "array": images(5, 5),
     "with channel": images(5, 5)[..., None],
@@ -397,7 +492,6 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "more images": ({"ids": ["b"], "images": images(1, 2), "guess": [1]}, "images has 2 values"),
     "more content": ({"ids": ["b"], "content": ["x", "y"], "guess": [1]}, "content has 2 values"),
     "more of a column": ({"ids": ["b"], "guess": [1], "note": [1, 2]}, "column 'note' has 2 values"),
-    "one score": ({"ids": ["b"], "scores": [0.5]}, "expected one row per example and one column per class"),
     "logits": ({"ids": ["b"], "scores": [[3.0, -1.0]]}, "is not a probability; give softmax or sigmoid outputs"),
     "truth outside": ({"ids": ["b"], "truth": [2], "scores": SCORES[:1]}, "truth 2 in row 0 .* outside the 2 classes"),
     "guess outside": ({"ids": ["b"], "guess": [-1], "scores": SCORES[:1]}, "guess -1 in row 0"),

@@ -1,7 +1,8 @@
 """Columns as training loops have them (lists, NumPy arrays, tensors), turned into Arrow columns of one batch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cache
+from pathlib import PurePath
 from typing import Any
 from uuid import UUID
 
@@ -15,6 +16,7 @@ from secondguess.analysis.errors import BadInput
 from secondguess.analysis.schema import RESERVED_COLUMNS, folded, is_score, score_column
 
 _LABEL_TYPES = {"int64", "double", "string", "null"}
+_ONE_CLASS = "a row has one class here: record a table for each label, or a class for each combination"
 _TOLERANCE = 1e-3  # half-precision softmax leaves [0, 1] by that much
 
 
@@ -44,21 +46,41 @@ def _text(name: Any) -> str:
     name = plain_item(name)
     if isinstance(name, bytes):
         return name.decode(errors="surrogateescape")  # which is refused with the rest that is no Unicode
-    if isinstance(name, str | int | UUID) and not isinstance(name, bool):
+    if isinstance(name, str | int | UUID | PurePath) and not isinstance(name, bool):
         return str(name)
-    raise BadInput(f"id {name!r} is neither text nor an integer")
+    raise BadInput(f"id {name!r} is neither text nor an integer nor a path; give str(id)")
 
 
 def probabilities(scores: Any, classes: Sequence[str] | None) -> NDArray[np.float32]:
-    """Scores as B x C float32; raises BadInput unless there is one column per class, each in [0, 1] or not finite."""
+    """Scores as B x C float32; raises BadInput unless there is one column per class, each in [0, 1] or not finite.
+
+    One number per row, of shape B or B x 1, is the probability of the second of two classes.
+    """
     try:
         scores_BxC = np.asarray(plain(scores))
     except ValueError as error:  # rows of unlike length
         raise BadInput(f"scores are no table of numbers: {error}") from None
+    if scores_BxC.ndim == 1 or (scores_BxC.ndim == 2 and scores_BxC.shape[1] == 1):
+        return _of_two(_in_range(scores_BxC.reshape(-1, 1)), classes)
     if scores_BxC.ndim != 2 or scores_BxC.shape[1] == 0:
         raise BadInput(f"scores have shape {scores_BxC.shape}; expected one row per example and one column per class")
     if classes is not None and scores_BxC.shape[1] != len(classes):
         raise BadInput(f"scores have {scores_BxC.shape[1]} columns; there are {len(classes)} classes")
+    return _in_range(scores_BxC)
+
+
+def _of_two(second_Bx1: NDArray[np.float32], classes: Sequence[str] | None) -> NDArray[np.float32]:
+    """The scores of two classes, by that of the second: what one sigmoid output says."""
+    if classes is not None and len(classes) != 2:
+        raise BadInput(
+            f"scores have one number per row, the probability of the second of two classes, but there are "
+            f"{len(classes)} classes; give one column per class"
+        )
+    return np.concatenate([1 - second_Bx1, second_Bx1], axis=1)
+
+
+def _in_range(scores_BxC: NDArray[Any]) -> NDArray[np.float32]:
+    """The scores as float32; raises BadInput for what is no number, and for finite ones outside of [0, 1]."""
     if scores_BxC.dtype.kind not in "fiub":
         raise BadInput(f"scores are {scores_BxC.dtype}; expected numbers")
     with np.errstate(invalid="ignore"):
@@ -72,13 +94,22 @@ def probabilities(scores: Any, classes: Sequence[str] | None) -> NDArray[np.floa
     return scores_BxC.astype(np.float32)
 
 
-def labels(values: Any, what: str, classes: Sequence[str] | None, count: int | None) -> pa.Array:
+def confidences(values: Any) -> pa.Array:
+    """The guesses' own probabilities as float32, NULL for NaN; raises BadInput unless they are numbers in [0, 1]."""
+    numbers = probabilities(np.asarray(plain(values)).reshape(-1, 1), None)[:, 1]
+    return pa.array(numbers, mask=np.isnan(numbers))
+
+
+def labels(
+    values: Any, what: str, classes: Sequence[str] | None, count: int | None, unlabelled: Collection[object] = ()
+) -> pa.Array:
     """Guesses or truths as Arrow: dictionary text where classes have names, else int64, float64 or text as given.
 
-    None and NaN are unlabelled rows. Integers are class numbers where there are classes or `count` score columns;
-    raises BadInput for one outside them, and for what is no class.
+    None, NaN and what is in `unlabelled` are unlabelled rows. Integers, B, B x 1 or one-hot B x C, and floats that are
+    whole numbers, are class numbers where there are classes or `count` score columns; raises BadInput for one outside
+    them, and for what is no class.
     """
-    values = plain(values)
+    values = _one_each(plain(values), what)
     try:
         values = values if isinstance(values, np.ndarray) else [plain_item(item) for item in values]
         column = pa.array(values, from_pandas=True)
@@ -86,18 +117,64 @@ def labels(values: Any, what: str, classes: Sequence[str] | None, count: int | N
             column = column.cast(pa.int64())
         elif pa.types.is_floating(column.type):
             column = column.cast(pa.float64())
+            if (classes is not None or count is not None) and _is_whole(column):
+                column = column.cast(pa.int64())
+        column = _without(column, unlabelled)
     except (pa.ArrowException, TypeError, OverflowError, UnicodeEncodeError) as error:
         raise BadInput(f"{what} cannot be a column of numbers or names: {error}") from None
     if not _LABEL_TYPES & {str(column.type)}:
         raise BadInput(f"{what} is {column.type}; expected class numbers, names, or numbers")
     if count is not None and classes is None and str(column.type) in {"string", "double"}:
+        if str(column.type) == "double":
+            example = next(value for value in column.to_pylist() if value is not None)
+            raise BadInput(
+                f"{what} has values such as {example}, but the classes of the scores are the numbers 0 to {count - 1}; "
+                "numbers to be predicted as such (regression) are no classes: give class numbers or names"
+            )
         raise BadInput(
-            f"{what} is {'text' if str(column.type) == 'string' else 'a float'}, but the classes of the scores are the "
+            f"{what} is text, but the classes of the scores are the "
             f"numbers 0 to {count - 1}; give those, or the Recorder the classes' names"
         )
     if pa.types.is_integer(column.type) and (classes is not None or count is not None):
         _inside(column, what, len(classes) if classes is not None else count or 0)
     return column if classes is None else _named(column, what, classes)
+
+
+def _one_each(values: Any, what: str) -> Any:
+    """Labels with one for each row: of B x 1 the one, of one-hot B x C the class; raises BadInput for other tables."""
+    table_BxC = values
+    if isinstance(values, list | tuple) and values and hasattr(values[0], "__len__") and not isinstance(values[0], str):
+        try:
+            table_BxC = np.asarray(values)
+        except ValueError:
+            raise BadInput(f"{what} has rows of unlike lengths; {_ONE_CLASS}") from None
+    if not isinstance(table_BxC, np.ndarray) or table_BxC.ndim < 2:
+        return values
+    if table_BxC.ndim == 2 and table_BxC.shape[1] == 1:
+        return table_BxC[:, 0]
+    if table_BxC.ndim > 2 or not np.isin(table_BxC, (0, 1)).all():
+        raise BadInput(f"{what} has shape {table_BxC.shape}; expected one class per row, or one-hot rows of 0 and 1")
+    ones = (table_BxC == 1).sum(axis=1)
+    if (ones != 1).any():
+        row = int(np.argmax(ones != 1))
+        raise BadInput(f"{what} names {ones[row]} classes in row {row} of the batch (multi-label); {_ONE_CLASS}")
+    return table_BxC.argmax(axis=1)
+
+
+def _is_whole(column: pa.Array) -> bool:
+    """Whether all numbers of a column of floats are whole ones, as they are where NaN stands for no label."""
+    numbers = column.drop_null().to_numpy()
+    return bool((np.isfinite(numbers) & (numbers == np.trunc(numbers)) & (np.abs(numbers) < 2**53)).all())
+
+
+def _without(column: pa.Array, unlabelled: Collection[object]) -> pa.Array:
+    """The column without the values that stand for no label; those of another type stand in no row of it."""
+    for value in unlabelled:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if is_number == (pa.types.is_integer(column.type) or pa.types.is_floating(column.type)):
+            stands_for_none = pc.equal(column, pa.scalar(value).cast(column.type, safe=False))
+            column = pc.if_else(stands_for_none, pa.scalar(None, column.type), column)
+    return column
 
 
 def plain_item(item: Any) -> Any:
@@ -112,7 +189,8 @@ def _inside(labels_B: pa.Array, what: str, count: int) -> None:
         outside = pc.or_(pc.less(labels_B, 0), pc.greater_equal(labels_B, count))
         row = pc.index(outside, True).as_py()
         raise BadInput(
-            f"{what} {labels_B[row]} in row {row} of the batch is outside the {count} classes (0 to {count - 1})"
+            f"{what} {labels_B[row]} in row {row} of the batch is outside the {count} classes (0 to {count - 1}); "
+            f"if it stands for no label, say so: recorder.table(…, unlabelled={labels_B[row]})"
         )
 
 

@@ -2,7 +2,8 @@
 
 import hashlib
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
@@ -20,7 +21,7 @@ from secondguess.analysis.store.examples import Batch, ExamplesWriter
 from secondguess.analysis.store.rows import ids_of
 from secondguess.analysis.store.writer import RunWriter
 from secondguess.trainer.recording import columns
-from secondguess.trainer.recording.images import pixels, sequence
+from secondguess.trainer.recording.images import file_of, pixels, sequence
 
 _log = logging.getLogger("secondguess")
 
@@ -28,6 +29,15 @@ _ORDER = ("run", "epoch", "id", "guess", "truth", "confidence", "truth_score")
 
 WriteExamples = Callable[[], ExamplesFile | None]
 Commit = Callable[["TableRecorder", pa.Table, WriteExamples], None]
+
+
+@dataclass(frozen=True)
+class EpochOptions:
+    """How an epoch is taken: the data set's name, the labels that stand for none, what becomes of repeated ids."""
+
+    dataset: str
+    unlabelled: Collection[object] = ()
+    first_of_repeated: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,7 +76,7 @@ class TableRecorder:
     def _place(self) -> str:
         return whole_name(self._writer.run.name, self.name, self.epoch)
 
-    def begin(self, epoch: int, dataset: str, metrics: Mapping[str, float]) -> Self:
+    def begin(self, epoch: int, how: EpochOptions, metrics: Mapping[str, float]) -> Self:
         """Start an epoch; raises AlreadyThere where it is committed, BadInput where another is open."""
         self._writer.check_open()
         if self._open:
@@ -74,7 +84,9 @@ class TableRecorder:
         if epoch in self._known:
             name = whole_name(self._writer.run.name, self.name, epoch)
             raise AlreadyThere(f"{name} is already committed; an epoch is written once")
-        self.epoch, self.metrics, self._dataset = epoch, metrics, dataset
+        self.epoch, self.metrics, self._how = epoch, metrics, how
+        self._repeated = Counter[bool]()  # rows of ids that were there, by whether their guess is the first one's
+        self._guesses: dict[str, Any] = {}  # the first of each id, where repeated ones are left out
         self._batches: list[pa.Table] = []
         self._schema: pa.Schema | None = None
         self._kind: str | None = None
@@ -110,34 +122,43 @@ class TableRecorder:
         truth: Any = None,
         guess: Any = None,
         scores: Any = None,
+        confidence: Any = None,
+        channels: str | None = None,
         **extra: Any,
     ) -> None:
         """Add a batch of rows; nothing of a batch that is refused is kept.
 
-        scores: probabilities, B x C; the guess is the largest, ties to the lowest class. guess may be given instead or
-        besides. truth: class numbers or names, None where unlabelled. images: see `recording.images.pixels`. content:
+        scores: probabilities, B x C, or B of the second of two classes; the guess is the largest, ties to the lowest
+        class. guess may be given instead or besides; confidence, in [0, 1], beside a guess without scores. truth: class
+        numbers or names, also one-hot, None where unlabelled. images: see `recording.images.pixels`; channels is
+        "first" or "last" where their shape could be either. content:
         texts or B x K numbers, for examples that are no images. ids: text or integers; left out, the digest of the
         image or content is the id, `-2`, `-3` for repeats. A row whose image cannot be decoded is kept without it, and
         said. Raises BadInput.
         """
         if not self._open:
             raise BadInput(f"table {self.name!r} is not open; use it as `with recorder.table(…) as table:`")
-        batch = self._labels(truth, guess, scores)
+        if channels not in (None, "first", "last"):
+            raise BadInput(f"channels is {channels!r}; it is 'first' or 'last'")
+        batch = self._labels(truth, guess, scores, confidence)
         rows = len(batch["guess"])
-        what = self._content(images, content, rows)
+        what = self._content(images, content, rows, channels)
         names = columns.texts(columns.plain(ids)) if ids is not None else None
-        if names is None and what.digests is None:
+        if names is None and (what.digests is None or any(images[row] is None for row in what.undecodable)):
             raise BadInput("neither ids nor images nor content: nothing says which example a row is about; give one")
         self._same_length(rows, ids=names, **{key: value for key, value in batch.items() if key == "truth"})
         repeats = dict(self._repeats)
         names = names if names is not None else _ids_of(what.digests or [], repeats)
-        self._each_once(names)
-        batch = {"id": pa.array(names, pa.string()), **batch, **columns.extras(extra, rows)}
-        table = pa.table(batch)
+        table = pa.table({"id": pa.array(names, pa.string()), **batch, **columns.extras(extra, rows)})
         schema = self._fitting(table.schema, what.kind)
+        kept: Sequence[int] = range(rows)
+        if self._how.first_of_repeated:
+            kept = self._first_of_each(names, table["guess"])
+            table, names = table.take(pa.array(kept, pa.int64())), [names[row] for row in kept]
+        self._each_once(names)
         lost, self._lost = self._lost, True  # should this fail, the examples would have rows that the table has not
         try:
-            self._keep(what, batch["id"], batch.get("truth"))
+            self._keep(what, table, kept)
         except OSError as error:
             raise NotWritten(f"a batch of {self._place} could not be kept", error) from error
         self._lost = lost
@@ -146,25 +167,37 @@ class TableRecorder:
         self._ids.update(names)
         self._batches.append(table)
 
-    def _keep(self, what: _Content, ids: pa.Array, truth: pa.Array | None) -> None:
-        """Give the rows with content to the examples."""
+    def _first_of_each(self, names: Sequence[str], guesses: pa.ChunkedArray) -> list[int]:
+        """The rows whose id is there for the first time; the others are counted."""
+        kept = []
+        for row, (name, guess) in enumerate(zip(names, guesses.to_pylist(), strict=True)):
+            if name in self._guesses:
+                self._repeated[self._guesses[name] == guess] += 1
+            else:
+                self._guesses[name] = guess
+                kept.append(row)
+        return kept
+
+    def _keep(self, what: _Content, table: pa.Table, kept: Sequence[int]) -> None:
+        """Give the rows of the table that have content to the examples; they are those rows of the batch."""
         writer, digests = self._writer_of(what.kind), what.digests
-        there: Sequence[int] = range(len(ids))
-        if what.undecodable and digests is not None:
-            there = [row for row in there if row not in what.undecodable]
-            if not there:
-                return
-            kept = pa.array(there, pa.int64())
-            ids, truth = ids.take(kept), truth.take(kept) if truth is not None else None
-            digests = [digests[row] for row in there]
-        new = {digest: what.read(there[at]) for digest, at in writer.unknown(digests or []).items()}
-        writer.add(Batch(ids, digests, truth, new))
+        if digests is not None:
+            there = pa.array([row not in what.undecodable for row in kept], pa.bool_())
+            kept, table = [row for row in kept if row not in what.undecodable], table.filter(there)
+            digests = [digests[row] for row in kept]
+        if not len(kept):
+            return
+        new = {digest: what.read(kept[at]) for digest, at in writer.unknown(digests or []).items()}
+        truth = table["truth"].combine_chunks() if "truth" in table.column_names else None
+        writer.add(Batch(table["id"].combine_chunks(), digests, truth, new))
 
     def committable(self, rows: pa.Table, examples: WriteExamples, metrics: Sequence[Any]) -> EpochRows:
         """The epoch as the store takes it."""
         return EpochRows(self.name, self.epoch, rows, self._classes, examples, metrics)
 
-    def _labels(self, truth: Any, guess: Any, scores: Any) -> dict[str, pa.Array]:
+    def _labels(self, truth: Any, guess: Any, scores: Any, confidence: Any) -> dict[str, pa.Array]:
+        if confidence is not None and (guess is None or scores is not None):
+            raise BadInput("confidence is given beside a guess without scores: with scores it follows from them")
         if guess is None and scores is None:
             raise BadInput("neither scores nor guess: a prediction table needs what the model said")
         scores_BxC = columns.probabilities(scores, self._classes) if scores is not None else None
@@ -173,7 +206,7 @@ class TableRecorder:
         if guess is not None:
             labels["guess"] = columns.labels(guess, "guess", self._classes, count)
         if truth is not None:
-            labels["truth"] = columns.labels(truth, "truth", self._classes, count)
+            labels["truth"] = columns.labels(truth, "truth", self._classes, count, self._how.unlabelled)
         if guess is not None and truth is not None:
             self._same_length(len(labels["guess"]), truth=labels["truth"])
             kinds = [values.type for values in labels.values() if not pa.types.is_null(values.type)]
@@ -181,18 +214,21 @@ class TableRecorder:
                 raise BadInput(
                     "guess and truth are of unlike types, one text and one numbers; give both alike, or classes"
                 )
+        if confidence is not None:
+            labels["confidence"] = columns.confidences(confidence)
+            self._same_length(len(labels["guess"]), confidence=labels["confidence"])
         if scores_BxC is None:
             return labels
         self._same_length(len(scores_BxC), **labels)
         return {**columns.scored(scores_BxC, labels.get("guess"), labels.get("truth"), self._classes), **labels}
 
-    def _content(self, images: Any, content: Any, rows: int) -> _Content:
+    def _content(self, images: Any, content: Any, rows: int, channels: str | None) -> _Content:
         if images is not None and content is not None:
             raise BadInput("both images and content: give the images, and the rest as columns of your own")
         if images is not None:
             images = sequence(images)
             self._same_length(rows, images=images)
-            return self._of_images(images)
+            return self._of_images(images, channels)
         if content is None:
             return _Content()
         values = columns.plain(content)
@@ -206,16 +242,16 @@ class TableRecorder:
             raise BadInput("content must be texts, or numbers with the same count in every row") from None
         return _Content("numbers", number_digests(numbers), lambda row: numbers[row].tolist())
 
-    def _of_images(self, images: Any) -> _Content:
+    def _of_images(self, images: Any, channels: str | None) -> _Content:
         raw = b""
         if isinstance(images, np.ndarray):
-            head = f"{images.dtype}{images.shape}".encode()
+            head = f"{images.dtype}{images.shape}{channels}".encode()
             raw = hashlib.sha256(head + np.ascontiguousarray(images).data).digest() if images.size else b""
         digests = self._digests.get(raw) or self._next_digests.get(raw)
         undecodable: dict[int, Undecodable] = {}
         stretches: list[Any] = []
         if digests is None:
-            stretches = pixels(images, undecodable)
+            stretches = pixels(images, undecodable, channels)
             digests = [digest for stretch in stretches for digest in pixel_digests(stretch)]
         if raw:
             self._next_digests[raw] = digests
@@ -225,10 +261,8 @@ class TableRecorder:
             flat.insert(row, None)
 
         def read(row: int) -> bytes:
-            image = images[row]
-            if isinstance(image, bytes | bytearray):
-                return bytes(image)
-            return png(flat[row] if flat else pixels([images[row]])[0][0])
+            file = file_of(images[row]) if not isinstance(images, np.ndarray) else None
+            return file or png(flat[row] if flat else pixels([images[row]], channels=channels)[0][0])
 
         return _Content("image", digests, read, undecodable)
 
@@ -261,8 +295,8 @@ class TableRecorder:
             raise BadInput(f"a column of {self.name!r} changed its type between batches: {error}") from None
 
     def _writer_of(self, kind: str | None) -> ExamplesWriter:
-        if self._examples is None or self._examples.kind != kind or self._examples.dataset != self._dataset:
-            self._examples = ExamplesWriter(self._writer.run.store, self._writer.incoming, self._dataset, kind)
+        if self._examples is None or self._examples.kind != kind or self._examples.dataset != self._how.dataset:
+            self._examples = ExamplesWriter(self._writer.run.store, self._writer.incoming, self._how.dataset, kind)
         return self._examples
 
     def _finish(self) -> None:
@@ -271,6 +305,9 @@ class TableRecorder:
         if self._undecodable:
             count, first = len(self._undecodable), self._undecodable[0]
             _log.warning("%s: %d of %d rows have no image: %s", self._place, count, len(rows), first)
+        if count := self._repeated.total():
+            others = f", {self._repeated[False]} of them with another guess" if self._repeated[False] else ""
+            _log.warning("%s: %d rows of ids that were there already are left out%s", self._place, count, others)
         self._commit(self, rows, self._writer_of(self._kind).finish)
         self._known.add(self.epoch)
         self._order = rows["id"].combine_chunks() if self._order is None else self._order

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 import torch
 from rich.console import Console
@@ -126,7 +127,7 @@ def _record(recorder: Recorder, table: _RecordedTable, epoch: int, scores_NxC: t
     """Record one table of an epoch; raises NotWritten where the disk does not take it."""
     examples = table.examples
     right = len(examples.ids) - _wrong(examples, scores_NxC)
-    acc = {table.metric: 100 * right / len(examples.ids)}
+    acc: dict[str, Any] = {table.metric: 100 * right / len(examples.ids)}
     with recorder.table(table.name, epoch=epoch, dataset=examples.name, **acc) as rows:
         rows.add(ids=examples.ids, images=examples.images, truth=examples.labels, scores=scores_NxC)
 

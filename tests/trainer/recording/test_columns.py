@@ -98,7 +98,10 @@ def test_integers_and_bools_may_be_scores() -> None:
 @pytest.mark.parametrize(
     ("scores", "classes", "message"),
     [
-        ([0.1, 0.9], None, r"scores have shape \(2,\); expected one row per example"),
+        ([0.1, 0.9], ["a", "b", "c"], "one number per row, .* but there are 3 classes; give one column per class"),
+        ([[0.1], [0.9]], ["a"], "but there are 1 classes"),
+        ([0.1, 1.9], None, "score 1.9 in row 1 of the batch is not a probability"),
+        (0.5, None, r"scores have shape \(\)"),
         (np.zeros((2, 0)), None, r"scores have shape \(2, 0\)"),
         (np.zeros((1, 2, 2)), None, "expected one row per example"),
         ([[0.1, 0.9]], ["a", "b", "c"], "scores have 2 columns; there are 3 classes"),
@@ -113,6 +116,53 @@ def test_integers_and_bools_may_be_scores() -> None:
 def test_what_is_no_table_of_probabilities_is_refused(scores: Any, classes: Any, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         columns.probabilities(scores, classes)
+
+
+@pytest.mark.parametrize("shape", [(3,), (3, 1)])
+def test_one_number_per_row_is_the_probability_of_the_second_of_two_classes(shape: tuple[int, ...]) -> None:
+    """What one sigmoid output says; 0.25, 0.75 and 1 are exact in float32."""
+    second = np.array([0.25, 0.75, 1.0]).reshape(shape)
+    expected = [[0.75, 0.25], [0.25, 0.75], [0.0, 1.0]]
+    for classes in (None, ["no", "yes"]):
+        assert columns.probabilities(second, classes).tolist() == expected
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        np.array([[2], [0], [1]]),
+        [[2], [0], [1]],
+        np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]]),
+        np.eye(3)[[2, 0, 1]],
+        [[0, 0, 1], [1, 0, 0], [0, 1, 0]],
+        np.eye(3, dtype=bool)[[2, 0, 1]],
+        np.array([2.0, 0.0, 1.0]),
+        with_torch(lambda torch: torch.tensor([[2], [0], [1]])),
+        with_torch(lambda torch: torch.eye(3)[[2, 0, 1]]),
+    ],
+)
+def test_labels_of_b_by_1_and_one_hot_ones_are_one_class_per_row(values: Any) -> None:
+    assert columns.labels(values, "truth", None, 3).to_pylist() == [2, 0, 1]
+    assert columns.labels(values, "truth", ["a", "b", "c"], 3).to_pylist() == ["c", "a", "b"]
+
+
+@pytest.mark.parametrize(
+    ("values", "unlabelled", "expected"),
+    [
+        ([0, -100, 1], [-100], [0, None, 1]),
+        (np.array([-1, 255, 1]), [-1, 255], [None, None, 1]),
+        (np.array([0.0, NAN, 1.0]), [], [0, None, 1]),
+        (np.array([0.0, -100.0, 1.0]), [-100], [0, None, 1]),
+        ([0, None, 1], ["?"], [0, None, 1]),
+    ],
+)
+def test_what_stands_for_no_label_is_none(values: Any, unlabelled: Any, expected: list[Any]) -> None:
+    assert columns.labels(values, "truth", None, 2, unlabelled).to_pylist() == expected
+
+
+def test_a_text_may_stand_for_no_label() -> None:
+    assert columns.labels(["a", "?"], "truth", ["a", "b"], None, ["?"]).to_pylist() == ["a", None]
+    assert columns.labels(["a", "?"], "truth", None, None, ["?"]).to_pylist() == ["a", None]
 
 
 def test_half_precision_may_leave_0_to_1_by_a_thousandth_and_infinite_scores_are_kept() -> None:
@@ -213,11 +263,14 @@ def test_without_classes_labels_are_kept_as_given_and_nan_is_none(values: Any, k
         (["a", "c"], ["a", "b"], None, "truth 'c' in row 1 of the batch is not a class; classes: a, b"),
         ([0.5], ["a", "b"], None, "truth is a float; expected one of the 2 classes"),
         (["a"], None, 2, "truth is text, but the classes of the scores are the numbers 0 to 1"),
-        ([1.0, NAN], None, 2, "truth is a float, but the classes of the scores are the numbers 0 to 1"),
+        ([1.5, NAN], None, 2, r"truth has values such as 1.5, .* \(regression\) are no classes"),
+        ([1.0, 2.0], None, 2, "truth 2 in row 1 .*; if it stands for no label, say so: .* unlabelled=2"),
+        (np.array([[0, 1], [1, 1]]), None, 2, r"truth names 2 classes in row 1 of the batch \(multi-label\)"),
+        (np.array([[0, 1], [0, 0]]), None, 2, "truth names 0 classes in row 1"),
+        ([[0], [1, 2]], None, 3, "truth has rows of unlike lengths; a row has one class here"),
+        (np.array([[0.5, 0.5]]), None, 2, r"truth has shape \(1, 2\); expected one class per row, or one-hot"),
+        (np.zeros((2, 2, 2)), None, 2, r"truth has shape \(2, 2, 2\)"),
         ([1, "a"], None, None, "truth cannot be a column of numbers or names"),
-        ([[1], [2]], None, None, "truth is list<item: int64>; expected class numbers"),
-        (np.zeros((2, 1)), None, None, "truth cannot be a column"),
-        with_torch(lambda torch: torch.zeros(2, 1), None, None, "truth cannot be a column"),
         (3, None, None, "truth cannot be a column"),
         ([2**70], None, None, "truth cannot be a column"),
         ([b"x"], None, None, "truth is binary"),
