@@ -20,7 +20,7 @@ from secondguess.analysis.errors import Damaged
 from secondguess.analysis.schema import encoded
 from secondguess.analysis.store import parquet, records
 from secondguess.analysis.store.commits import ExamplesFile
-from secondguess.analysis.store.disk import Part, put_text, record_bytes, sync_folder
+from secondguess.analysis.store.disk import Part, make_folder, put_text, record_bytes, sync_folder
 from secondguess.analysis.store.id_sets import id_hashes, repeated
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.store.verified import digest_of
@@ -242,6 +242,16 @@ def restate(run: Path, shared: Mapping[str, ExamplesFile]) -> None:
                 record["examples"].pop(name, None)
                 record["examples"][there.name] = {"bytes": there.size, "sha256": there.sha256}
         put_text(path, record_bytes(record).decode(), run / ".incoming", overwrite=True)
+
+
+def move(source: Path, run: Path, store: Path) -> None:
+    """Give a store the examples files of another one, and let the records in a run's folder there name what it has."""
+    if (source / "examples").is_dir():
+        make_folder(store / "examples")
+        files = sorted((source / "examples").glob("*.parquet"))
+        shared = {path.name: share(path, store / "examples") for path in files}
+        restate(run, {name: file for name, file in shared.items() if file is not None})
+        sync_folder(store / "examples")
 
 
 def share(file: Path, folder: Path) -> ExamplesFile | None:
