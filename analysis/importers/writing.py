@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from secondguess.analysis.content import FileDigests
 from secondguess.analysis.errors import AlreadyThere, BadInput, listing
 from secondguess.analysis.importers.classes import classes_of, mirrored_classes, without_classes
+from secondguess.analysis.importers.labels import LabelsFile, key_of, label
 from secondguess.analysis.importers.names import free_name, table_names
 from secondguess.analysis.importers.oddities import Oddities
 from secondguess.analysis.importers.progress import Progress, unseen
@@ -27,18 +28,24 @@ from secondguess.analysis.store.disk import synced_at_end
 from secondguess.analysis.store.examples import Batch, ExamplesWriter
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import Run, list_runs
+from secondguess.analysis.store.upkeep import sweep
 from secondguess.analysis.store.writer import RunWriter
 
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """How to import: run names the result, table keeps one key only, epoch is for tables that say none."""
+    """How to import: run names the result, table keeps one key only, epoch is for tables that say none.
+
+    labels are given to the rows, joined on a column of the source, or on the ids.
+    """
 
     run: str | None = None
     table: str | None = None
     epoch: int | None = None
     given: Given = field(default_factory=Given)
     overwrite: bool = False
+    labels: LabelsFile | None = None
+    on: str | None = None
 
 
 @dataclass(frozen=True)
@@ -56,11 +63,12 @@ class ImportedTable:
 
 @dataclass(frozen=True)
 class ImportedRun:
-    """A run as it was imported, or would be; notes say what changed on the way."""
+    """A run as it was imported, or would be; notes say what changed on the way, joins how labels were joined."""
 
     run: str
     tables: tuple[ImportedTable, ...]
     notes: tuple[str, ...]
+    joins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,8 @@ class Plan:
     layouts: Mapping[str, Layout]
     notes: tuple[str, ...]
     adds_to: Run | None = None
+    labels: LabelsFile | None = None
+    on: str | None = None
 
     @property
     def rows(self) -> int:
@@ -127,7 +137,9 @@ def plan(
         notes = [*_unlike(old, versions, layouts), f"added to run {name!r}, of which nothing else changes"]
     names = {version.source.key: version.table for version in versions}
     renamed = [f"table {key!r} is called {name!r}" for key, name in names.items() if key != name]
-    return Plan(store, source, name, replaces, versions, layouts, (*notes, *renamed, *source.notes), old)
+    notes += [*renamed, *source.notes]
+    joined = (options.labels, options.on)
+    return Plan(store, source, name, replaces, versions, layouts, tuple(notes), old, *joined)
 
 
 def write(planned: Plan, progress: Progress = unseen) -> ImportedRun:
@@ -135,11 +147,30 @@ def write(planned: Plan, progress: Progress = unseen) -> ImportedRun:
     with staging(planned.store) as place:
         with synced_at_end(place.path):
             tables = _written(planned, place.path, progress)
+            joins = _labelled(planned, place.path)
         if planned.adds_to is None:
             adopt(place, planned.name, overwrite=planned.replaces)
         else:
             add_epochs(place, recorded_as(planned.adds_to), planned.name)
-    return ImportedRun(planned.name, tuple(tables), planned.notes)
+    return ImportedRun(planned.name, tuple(tables), planned.notes, tuple(joins))
+
+
+def _labelled(planned: Plan, folder: Path) -> list[str]:
+    """Give the rows in a store of their own their labels; returns how these were joined."""
+    lines: list[str] = []
+    if planned.labels is None:
+        return lines
+    (run,) = list_runs(folder).values()
+    for table, epochs in run.tables.items():
+        how, on = planned.layouts[table], planned.on
+        key = "id" if on == how.roles.id else how.others.get(on or "", on)
+        lines += label(run, table, list(epochs), planned.labels, key_of(run, table, list(epochs), key))
+    sweep(Run(folder, run.name, run.folder))
+    named = {epoch.examples for table in list_runs(folder)[run.name].tables.values() for epoch in table.values()}
+    for path in (folder / "examples").glob("*.parquet"):
+        if path not in named:
+            path.unlink()
+    return lines
 
 
 def _written(planned: Plan, folder: Path, progress: Progress) -> list[ImportedTable]:

@@ -32,7 +32,7 @@ def opened(store: Path, name: str) -> Iterator[Run]:
     lock = _locked(find_run(store, name))
     try:
         run = find_run(store, name)  # as it stands now that nobody else changes it
-        check_ended(run)
+        check_ended(run, ours=True)
         incoming = run.folder / ".incoming"
         for path in incoming.iterdir() if incoming.is_dir() else ():
             with contextlib.suppress(FileNotFoundError):
@@ -51,12 +51,15 @@ def _locked(run: Run) -> RunLock:
         raise AlreadyThere(f"run {run.name!r} is being recorded; add to it when it has ended") from None
 
 
-def check_ended(run: Run) -> None:
-    """Raise where a run cannot be added to: AlreadyThere where it has not ended, Damaged where a record is missing."""
+def check_ended(run: Run, *, ours: bool = False) -> None:
+    """Raise where a run cannot be added to: AlreadyThere where it has not ended, Damaged where a record is missing.
+
+    The lock may be ours.
+    """
     if damage := run.damage():
         raise Damaged(f"run {run.name!r} cannot be added to: {listing(damage, 1)}")
     if run.end is None:
-        how = "is being recorded" if run.state == "running" else "was interrupted, and may be resumed"
+        how = "is being recorded" if run.state == "running" and not ours else "was interrupted, and may be resumed"
         raise AlreadyThere(f"run {run.name!r} {how}; add to it when it has ended")
     if gone := run.gone():
         table, epochs = next(iter(gone.items()))

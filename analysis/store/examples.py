@@ -85,6 +85,11 @@ class ExamplesWriter:
         item = 8 if self.kind == "numbers" else 1
         self._waiting_bytes += sum(len(value) * item for value in batch.content.values())
 
+    def take(self, rows: pa.Table, name: str) -> None:
+        """Take rows (id, digest, truth) whose content lies in a file of the folder."""
+        self._batches.append(rows)
+        self._held.update(dict.fromkeys(_each(rows["digest"]), name))
+
     def finish(self) -> ExamplesFile | None:
         """The file with this epoch's examples, written if it is new; None where they have no content."""
         file = None
@@ -242,6 +247,26 @@ def restate(run: Path, shared: Mapping[str, ExamplesFile]) -> None:
                 record["examples"].pop(name, None)
                 record["examples"][there.name] = {"bytes": there.size, "sha256": there.sha256}
         put_text(path, record_bytes(record).decode(), run / ".incoming", overwrite=True)
+
+
+def relabelled(path: Path, incoming: Path, labels: pa.Table) -> ExamplesFile | None:
+    """The file with the same examples and content, and these labels (id, truth) where they are not NULL."""
+    names = pq.read_schema(path).names
+    kind = "image" if "image" in names else "text"
+    rows = pq.read_table(path, columns=[name for name in names if name not in {"image", "content"}])
+    rows = rows.replace_schema_metadata(None)
+    plain = labels["truth"].type.value_type if pa.types.is_dictionary(labels["truth"].type) else labels["truth"].type
+    labels = labels.filter(pc.and_(labels["id"].is_valid(), labels["truth"].is_valid()))
+    places = pc.index_in(rows["id"].cast(pa.large_string()), labels["id"].cast(pa.large_string()).combine_chunks())
+    truth = labels["truth"].cast(plain).take(places)
+    if "truth" in names:
+        truth = pc.coalesce(truth, rows["truth"].cast(plain))
+        rows = rows.set_column(rows.column_names.index("truth"), "truth", truth)
+    else:
+        rows = rows.append_column("truth", truth)
+    writer = ExamplesWriter(path.parent.parent, incoming, str(parquet.said(path).get("dataset", "")), kind)
+    writer.take(rows, path.name)
+    return writer.finish()
 
 
 def move(source: Path, run: Path, store: Path) -> None:
