@@ -24,13 +24,14 @@ if TYPE_CHECKING:
 _EXTRAS = {
     "train": "train",
     "import": "wandb",
+    "label": "",
     "publish": "wandb",
     "table": "",
     "save": "",
     "view": "view",
     "check": "",
 }
-_ORDER = ("train", "import", "publish", "runs", "ask", "table", "save", "sql", "view", "check")
+_ORDER = ("train", "import", "label", "publish", "runs", "ask", "table", "save", "sql", "view", "check")
 
 
 class Commands(click.Group):
@@ -64,6 +65,10 @@ def _elsewhere(name: str) -> click.Command:
         from secondguess.analysis.commands.import_ import import_
 
         return import_
+    if name == "label":
+        from secondguess.analysis.commands.label import label
+
+        return label
     if name == "view":
         from secondguess.analysis.commands.view import view
 

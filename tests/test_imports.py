@@ -106,6 +106,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.importers",
         "analysis.answers",
         "analysis.tables",
+        "analysis.ask",
         "analysis.engine",
         "analysis.store",
         "analysis.schema",

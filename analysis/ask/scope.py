@@ -1,6 +1,6 @@
 """The relations that a question or a person's SQL reads: references and records turned into CTEs."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -90,13 +90,11 @@ def stacked(
     stem of the file that describes a row's example. run is what names says, else the run's own name. classes come first
     in the order of the scores, and have a column even where no table knows them. Where it is judged, a further column
     WRONG says which rows are errors. With place, a last column PLACE says where the row stands in its file.
-    A column of the users' that is text in one table and not in another is text. Raises BadInput where guess or truth
-    is: such tables are asked one by one.
+    A column that is text in one table and not in another is text; where it is guess or truth, a note says so.
     """
     epochs = list({(e.run, e.table, e.epoch): e for selection in selections for e in selection.epochs}.values())
     if not epochs:
         raise BadInput(f"{what} has no epochs yet; record one, or name another table")
-    same_labels(epochs)
     classes = class_order(epochs, classes)
     types = columns(epochs, len(classes))
     names = {(epoch.run, epoch.table): epoch.run for epoch in epochs} if names is None else names
@@ -114,7 +112,7 @@ def stacked(
     files = frozenset(epoch.file for epoch in epochs)
     added: dict[str, Kind] = {WRONG: "boolean", PLACE: "number"}
     kinds = _kinds(epochs, types) | {name: added[name] for name in more}
-    notes = _without_classes(epochs, classes)
+    notes = (*_unlike_labels(epochs), *_without_classes(epochs, classes))
     return Relation("\nUNION ALL\n".join(selects), files, tuple(classes), kinds, notes=notes)
 
 
@@ -152,7 +150,8 @@ def columns(epochs: Iterable[Epoch], scores: int) -> dict[str, str]:
     kinds_by_name: dict[str, tuple[str, set[str]]] = {}
     for name, kind in (column for epoch in epochs for column in columns_of(epoch)):
         kinds_by_name.setdefault(folded(name), (name, set()))[1].add(kind)
-    label = next((_common(kinds_by_name[name][1]) for name in ("guess", "truth") if name in kinds_by_name), "VARCHAR")
+    labels = {kind for name in ("guess", "truth") if name in kinds_by_name for kind in kinds_by_name[name][1]}
+    label = _common(labels) if labels else "VARCHAR"
     types = {**_STANDARD, "guess": label, "truth": label}
     types.update({score_column(index): "FLOAT" for index in range(scores)})
     for low, (name, kinds) in kinds_by_name.items():
@@ -239,16 +238,47 @@ def _classes(epoch: Epoch) -> Sequence[str]:
 
 def same_labels(epochs: Iterable[Epoch]) -> None:
     """Raise BadInput where guess or truth is text in one table and not in another, naming both."""
-    first: dict[str, tuple[bool, str, str]] = {}
-    for epoch in epochs:
-        for name, kind in epoch.columns:
-            here = (kind in _TEXT, kind, epoch.name)
-            known = first.setdefault(name, here)
-            if name in {"guess", "truth"} and known[0] != here[0]:
-                raise BadInput(
-                    f"{name} is {known[1]} in {known[2]}, but {here[1]} in {here[2]}, so these cannot be read "
-                    f'together; name one of them, as in FROM "{here[2]}"'
-                )
+    for name, numbers, texts in _unlike(epochs):
+        raise BadInput(
+            f"{name} is {_kind_in(numbers, name)} in {numbers.name}, but {_kind_in(texts, name)} in {texts.name}, so "
+            f"they cannot be compared; {_remedy(numbers)}"
+        )
+
+
+def _unlike_labels(epochs: Iterable[Epoch]) -> tuple[str, ...]:
+    """What a reader should know of labels that are numbers in one table and text in another, which are read as text."""
+    unlike = list(_unlike(epochs))
+    if not unlike:
+        return ()
+    _, numbers, texts = unlike[0]
+    names = listing(name for name, _, _ in unlike)
+    return (
+        f"{names}: numbers in {numbers.name}, but names in {texts.name}, so all are read as text, and none of the "
+        f"numbers equals a name; {_remedy(numbers)}",
+    )
+
+
+def _unlike(epochs: Iterable[Epoch]) -> Iterator[tuple[str, Epoch, Epoch]]:
+    """The names of guess and truth that are text in some tables only, with a table where not and one where so."""
+    epochs = list(epochs)
+    for name in ("guess", "truth"):
+        by_kind = {_kind_in(epoch, name) in _TEXT: epoch for epoch in reversed(epochs) if _kind_in(epoch, name)}
+        if len(by_kind) == 2:
+            yield name, by_kind[False], by_kind[True]
+
+
+def _kind_in(epoch: Epoch, name: str) -> str | None:
+    """The Arrow type of a label in an epoch; None where it has none, or nothing but NULL."""
+    kind = dict(epoch.columns).get(name)
+    return None if kind == "null" else kind
+
+
+def _remedy(numbers: Epoch) -> str:
+    """How numbers become names."""
+    return (
+        f"import {numbers.run} anew with --classes 'NAME,NAME,…', in the order of its numbers, so that its labels are "
+        "names too"
+    )
 
 
 def examples(epochs: Iterable[Epoch], *, place: bool = False, spare: bool = False) -> Relation:

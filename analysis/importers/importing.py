@@ -12,6 +12,7 @@ from secondguess.analysis.content import FileDigests
 from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotFound
 from secondguess.analysis.importers.classes import given_classes
 from secondguess.analysis.importers.dataframe import read_frame
+from secondguess.analysis.importers.labels import LabelsFile, LabelsOptions, key_of, label, read_labels
 from secondguess.analysis.importers.oddities import Oddities
 from secondguess.analysis.importers.progress import Progress, bar, unseen
 from secondguess.analysis.importers.roles import Given
@@ -22,6 +23,7 @@ from secondguess.analysis.importers.wandb.media import WandbFolders
 from secondguess.analysis.importers.wandb.offline import logs, offline_run
 from secondguess.analysis.importers.writing import ImportedRun, ImportOptions, Plan, described, image_notes, plan, write
 from secondguess.analysis.schema import at_epoch
+from secondguess.analysis.store.additions import opened
 
 
 def surveyed(planned: Plan, progress: Progress = unseen) -> ImportedRun:
@@ -48,10 +50,45 @@ _PROJECT = re.compile(r"(https://[^/]+/)?[^/.][^/]*/[^/]+(/runs)?(/[^/]+)?/?")
 
 
 def how(
-    run: str | None, table: str | None, epoch: int | None, overwrite: bool, classes: str | None, **roles: str | None
+    run: str | None,
+    table: str | None,
+    epoch: int | None,
+    overwrite: bool,
+    classes: str | None,
+    labels: str | None = None,
+    on: str | None = None,
+    **roles: str | None,
 ) -> ImportOptions:
     """The options of the command as one value."""
-    return ImportOptions(run, table, epoch, Given(**roles, classes=given_classes(classes)), overwrite)
+    if on is not None and labels is None:
+        raise BadInput(f"--on {on} says what --labels are joined on; name their file with --labels")
+    given = Given(**roles, classes=given_classes(classes))
+    told = labels_file(labels, LabelsOptions(on)) if labels is not None else None
+    return ImportOptions(run, table, epoch, given, overwrite, told, on)
+
+
+def bring_labels(store: Path, run: str, table: str, epochs: Sequence[int], labels: str, options: LabelsOptions) -> None:
+    """Label epochs of a table of a run that has ended from a file; how they match goes to stderr.
+
+    Raises SecondguessError, and then nothing has changed.
+    """
+    file = labels_file(labels, options)
+    with opened(store, run) as there:
+        key = key_of(there, table, epochs, options.on)
+        for line in label(there, table, epochs, file, key, replace=options.replace):
+            say(line, err=True)
+
+
+def labels_file(labels: str, options: LabelsOptions) -> LabelsFile:
+    """The labels of a file of one table; raises BadInput, NotFound, Damaged."""
+    path = Path(labels)
+    if not path.exists():
+        raise NotFound(f"no file {labels} with labels")
+    runs = _sources(path, ImportOptions(), "epoch")
+    tables = [table for run in runs for table in run.tables]
+    if len(tables) != 1:
+        raise BadInput(f"{labels} holds {len(tables)} tables; labels are read from a file of one")
+    return read_labels(tables[0], path.name, options)
 
 
 def bring_frame(frame: Any, store: Path, options: ImportOptions) -> ImportedRun:
@@ -100,6 +137,8 @@ def _one(run: SourceRun, store: Path, options: ImportOptions, promised: Sequence
         say(f"{table}: {roles}", err=True)
     with bar(f"import {planned.name}", planned.rows) as progress:
         imported = write(planned, progress)
+    for line in imported.joins:
+        say(line, err=True)
     say("\n".join(described(imported)))
     return []
 
@@ -122,7 +161,7 @@ def _elsewhere(source: str, store: Path, options: ImportOptions, epoch_key: str)
 def _sources(source: Path, options: ImportOptions, epoch_key: str) -> Sequence[SourceRun]:
     """The runs that the path holds; raises BadInput where it is nothing that can be imported."""
     if source.is_file():
-        from secondguess.analysis.importers import files
+        from secondguess.analysis.importers.files import columnar as files
 
         if source.suffix.lower() in files.SUFFIXES:
             return [files.read_file(source, options.epoch)]

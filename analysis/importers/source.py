@@ -43,7 +43,8 @@ class TableRows:
     A field's metadata may have `media` (`image`, `audio`, `html`, …: the field is a MEDIA struct) or `json`
     (`true`: the cells are JSON text, since no one type holds them). `batches` may be called again; each call counts in
     `media`, which is whole once the batches are read. `media_cells` is the number of media cells that are not NULL in
-    the source.
+    the source. `written` says that every column is text as it is written in the file, numbers too, with a decimal comma
+    where `decimal_comma` says so.
     """
 
     schema: pa.Schema
@@ -52,6 +53,8 @@ class TableRows:
     media: MediaCount = field(default_factory=MediaCount)
     media_cells: int = 0
     notes: tuple[str, ...] = ()
+    written: bool = False
+    decimal_comma: bool = False
 
     @property
     def nothing(self) -> pa.RecordBatch:

@@ -1,7 +1,7 @@
 """Foreign runs into the store: whole or not at all."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -11,8 +11,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from secondguess.analysis.content import FileDigests
-from secondguess.analysis.errors import AlreadyThere, BadInput
+from secondguess.analysis.errors import AlreadyThere, BadInput, listing
 from secondguess.analysis.importers.classes import classes_of, mirrored_classes, without_classes
+from secondguess.analysis.importers.labels import LabelsFile, key_of, label
 from secondguess.analysis.importers.names import free_name, table_names
 from secondguess.analysis.importers.oddities import Oddities
 from secondguess.analysis.importers.progress import Progress, unseen
@@ -20,23 +21,31 @@ from secondguess.analysis.importers.roles import Given, recognise
 from secondguess.analysis.importers.rows import BatchImages, Layout, layout, pictures, rows
 from secondguess.analysis.importers.source import MediaCount, SourceRun, SourceTable, TableRows
 from secondguess.analysis.schema import at_epoch
+from secondguess.analysis.store.additions import add_epochs, check_ended, check_free, recorded_as
 from secondguess.analysis.store.adoption import adopt, staging
 from secondguess.analysis.store.commits import EpochRows
 from secondguess.analysis.store.disk import synced_at_end
 from secondguess.analysis.store.examples import Batch, ExamplesWriter
+from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import Run, list_runs
+from secondguess.analysis.store.upkeep import sweep
 from secondguess.analysis.store.writer import RunWriter
 
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """How to import: run names the result, table keeps one key only, epoch is for tables that say none."""
+    """How to import: run names the result, table keeps one key only, epoch is for tables that say none.
+
+    labels are given to the rows, joined on a column of the source, or on the ids.
+    """
 
     run: str | None = None
     table: str | None = None
     epoch: int | None = None
     given: Given = field(default_factory=Given)
     overwrite: bool = False
+    labels: LabelsFile | None = None
+    on: str | None = None
 
 
 @dataclass(frozen=True)
@@ -54,11 +63,12 @@ class ImportedTable:
 
 @dataclass(frozen=True)
 class ImportedRun:
-    """A run as it was imported, or would be; notes say what changed on the way."""
+    """A run as it was imported, or would be; notes say what changed on the way, joins how labels were joined."""
 
     run: str
     tables: tuple[ImportedTable, ...]
     notes: tuple[str, ...]
+    joins: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -80,6 +90,9 @@ class Plan:
     versions: Sequence[_Version]
     layouts: Mapping[str, Layout]
     notes: tuple[str, ...]
+    adds_to: Run | None = None
+    labels: LabelsFile | None = None
+    on: str | None = None
 
     @property
     def rows(self) -> int:
@@ -109,14 +122,24 @@ def plan(
 ) -> Plan:
     """Look a run through, without writing; promised are the names of runs that are to be in the store by then.
 
-    Raises AlreadyThere where the run was imported before, BadInput, Damaged.
+    An epoch or a table that is asked for by name is added to the run where that is there. Raises AlreadyThere where the
+    run was imported before, or has such an epoch, BadInput, Damaged.
     """
-    name, replaces, notes = _named(store, source, options, promised)
+    old = _added_to(store, source, options)
+    name, replaces, notes = _named(store, source, options, promised) if old is None else (old.name, False, [])
     versions = _versions(source, options, progress)
-    layouts = _layouts(versions, options.given, mirrored_classes(source.config))
+    layouts = _layouts(versions, options.given, mirrored_classes(source.config), old)
+    if old is not None:
+        epochs: dict[str, set[int]] = {}
+        for version in versions:
+            epochs.setdefault(version.table, set()).add(version.epoch)
+        check_free(old, epochs)
+        notes = [*_unlike(old, versions, layouts), f"added to run {name!r}, of which nothing else changes"]
     names = {version.source.key: version.table for version in versions}
     renamed = [f"table {key!r} is called {name!r}" for key, name in names.items() if key != name]
-    return Plan(store, source, name, replaces, versions, layouts, (*notes, *renamed, *source.notes))
+    notes += [*renamed, *source.notes]
+    joined = (options.labels, options.on)
+    return Plan(store, source, name, replaces, versions, layouts, tuple(notes), old, *joined)
 
 
 def write(planned: Plan, progress: Progress = unseen) -> ImportedRun:
@@ -124,24 +147,99 @@ def write(planned: Plan, progress: Progress = unseen) -> ImportedRun:
     with staging(planned.store) as place:
         with synced_at_end(place.path):
             tables = _written(planned, place.path, progress)
-        adopt(place, planned.name, overwrite=planned.replaces)
-    return ImportedRun(planned.name, tuple(tables), planned.notes)
+            joins = _labelled(planned, place.path)
+        if planned.adds_to is None:
+            adopt(place, planned.name, overwrite=planned.replaces)
+        else:
+            add_epochs(place, recorded_as(planned.adds_to), planned.name)
+    return ImportedRun(planned.name, tuple(tables), planned.notes, tuple(joins))
+
+
+def _labelled(planned: Plan, folder: Path) -> list[str]:
+    """Give the rows in a store of their own their labels; returns how these were joined."""
+    lines: list[str] = []
+    if planned.labels is None:
+        return lines
+    (run,) = list_runs(folder).values()
+    for table, epochs in run.tables.items():
+        how, on = planned.layouts[table], planned.on
+        key = "id" if on == how.roles.id else how.others.get(on or "", on)
+        lines += label(run, table, list(epochs), planned.labels, key_of(run, table, list(epochs), key))
+    sweep(Run(folder, run.name, run.folder))
+    named = {epoch.examples for table in list_runs(folder)[run.name].tables.values() for epoch in table.values()}
+    for path in (folder / "examples").glob("*.parquet"):
+        if path not in named:
+            path.unlink()
+    return lines
 
 
 def _written(planned: Plan, folder: Path, progress: Progress) -> list[ImportedTable]:
     """Write the run into a store of its own."""
     source = planned.source
-    writer = RunWriter.create(folder, planned.name, _about(source, planned.layouts))
+    old = planned.adds_to
+    if old is None:
+        writer = RunWriter.create(folder, planned.name, _about(source, planned.layouts))
+    else:
+        writer = RunWriter.create(folder, recorded_as(old), old.about)
     known = FileDigests()
     try:
         tables = []
         for version in planned.versions:
             seen = partial(progress, at_epoch(version.table, version.epoch))
             tables.append(_commit(writer, folder, version, planned.layouts[version.table], known, seen))
-        writer.end(list(source.metrics()), **({} if source.finished else {"status": "interrupted"}))
+        metrics = list(source.metrics()) if old is None else []  # it has those of its source already
+        writer.end(metrics, **({} if source.finished else {"status": "interrupted"}))
     finally:
         writer.close()
     return tables
+
+
+def _added_to(store: Path, source: SourceRun, options: ImportOptions) -> Run | None:
+    """The run that an epoch or table which is asked for is added to; None where there is none, or it is replaced.
+
+    Raises AlreadyThere where the whole run would be replaced by one epoch of it, or it has not ended.
+    """
+    if (options.epoch is None and options.table is None) or not store.is_dir():
+        return None
+    runs = list_runs(store)
+    name = options.run
+    if name is None:
+        if not _is_run(source.origin):
+            return None
+        name = next((run.name for run in runs.values() if _is_same(run.about.get("source") or {}, source.origin)), "")
+    if name not in runs:
+        return None
+    old = runs[name]
+    if not options.overwrite:
+        check_ended(old)
+        return old
+    others = {number for epochs in old.tables.values() for number in epochs} - {options.epoch}
+    if options.epoch is not None and others:
+        raise AlreadyThere(
+            f"run {name!r} has the epochs {listing(sorted(others))} besides, which --overwrite with --epoch "
+            f"{options.epoch} would drop; add an epoch without --overwrite, or replace the whole run by --overwrite "
+            "without --epoch"
+        )
+    return None
+
+
+def _unlike(old: Run, versions: Sequence[_Version], layouts: Mapping[str, Layout]) -> Iterator[str]:
+    """How the columns and classes of what is added differ from those of the table's last epoch."""
+    for table in dict.fromkeys(version.table for version in versions):
+        if not (epochs := old.tables.get(table)):
+            continue
+        last = epochs[max(epochs)]
+        here = _nothing(next(v for v in versions if v.table == table), layouts[table], old.name).schema.names
+        before = [name for name, _ in last.columns]
+        for names, where in (
+            ([name for name in here if name not in before], "not in the epochs before"),
+            ([name for name in before if name not in here], "in the epochs before only"),
+        ):
+            if names:
+                yield f"{table}: {where}: {listing(names, 6)}"
+        now, then = (listing(names or ("numbers",), 6) for names in (layouts[table].classes.names, last.classes))
+        if now != then:
+            yield f"{table}: the classes are {now}, before they were {then}"
 
 
 def _named(
@@ -198,23 +296,47 @@ def _versions(source: SourceRun, options: ImportOptions, progress: Progress) -> 
     return versions
 
 
-def _layouts(versions: Sequence[_Version], given: Given, mirrored: Sequence[str] | None) -> Mapping[str, Layout]:
-    """The layout of each table; raises BadInput where the classes that were given are those of none."""
+def _layouts(
+    versions: Sequence[_Version], given: Given, mirrored: Sequence[str] | None, old: Run | None = None
+) -> Mapping[str, Layout]:
+    """The layout of each table; raises BadInput where the classes that were given are those of none.
+
+    What is added to an old run has the classes and the type of labels that its table has.
+    """
     tables: dict[str, list[TableRows]] = {}
     for version in versions:
         tables.setdefault(version.table, []).append(version.contents)
     layouts: dict[str, Layout] = {}
     for table, contents in tables.items():
+        epochs = old.tables.get(table, {}) if old is not None else {}
+        last = epochs[max(epochs)] if epochs else None
         roles = recognise(contents[-1].schema, given)
         told = [roles.guess or "", *roles.scores]
         # The types often say enough: they come before the first batch is read.
         batches = (batch for rows in contents for batch in chain([rows.nothing], rows.batches(told)))
-        classes = classes_of(roles, batches, given.classes, mirrored)
+        numbered = roles.suffixes == tuple(map(str, range(len(roles.scores))))  # else they say whose scores they are
+        known = last.classes if last is not None and numbered else mirrored
+        classes = classes_of(roles, batches, given.classes, known)
         layouts[table] = layout([rows.schema for rows in contents], roles, classes)
+        if last is not None:
+            layouts[table] = _like(layouts[table], last)
     if given.classes is not None and all(how.classes.names != given.classes for how in layouts.values()):
         scores = ", ".join(f"{table} has {len(how.roles.scores)} scores" for table, how in layouts.items())
         raise BadInput(f"--classes names {len(given.classes)} classes, but {scores}")
     return layouts
+
+
+def _like(how: Layout, last: Epoch) -> Layout:
+    """The layout with labels of the type that the table's epochs have; raises BadInput where these are no such."""
+    kinds = {kind for name, kind in last.columns if name in {"guess", "truth"}} - {"null"}
+    if not kinds or {str(how.label)} == kinds or how.roles.guess == how.roles.truth:
+        return how
+    if kinds == {"double"} and pa.types.is_integer(how.label):
+        return replace(how, label=pa.float64())
+    raise BadInput(
+        f"guess and truth are {how.label} here, but {listing(sorted(kinds))} in {last.name}; name the classes with "
+        "--classes 'NAME,NAME,…', or the columns with --guess and --truth, so that they are alike"
+    )
 
 
 def _about(source: SourceRun, layouts: Mapping[str, Layout]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from secondguess.analysis.errors import AlreadyThere
 from secondguess.analysis.schema import encoded
 from secondguess.analysis.store import examples
-from secondguess.analysis.store.disk import make_folder, make_private, sync_folder
+from secondguess.analysis.store.disk import make_private
 from secondguess.analysis.store.runs import list_runs, run_folder
 from secondguess.analysis.store.workplace import IMPORTING, Workplace, clear, workplace
 from secondguess.analysis.store.writer import check_twins, locked
@@ -33,12 +33,7 @@ def adopt(place: Workplace, run: str, *, overwrite: bool = False) -> None:
     store, folder = place.store, place.path
     existing = list_runs(store)
     check_twins(existing, run)
-    if (folder / "examples").is_dir():
-        make_folder(store / "examples")
-        files = sorted((folder / "examples").glob("*.parquet"))
-        shared = {path.name: examples.share(path, store / "examples") for path in files}
-        examples.restate(folder / encoded(run), {name: file for name, file in shared.items() if file is not None})
-        sync_folder(store / "examples")
+    examples.move(folder, folder / encoded(run), store)
     if overwrite and run in existing:
         old = existing[run]
         lock = locked(old.folder, run)
@@ -50,4 +45,6 @@ def adopt(place: Workplace, run: str, *, overwrite: bool = False) -> None:
     try:
         place.take_place(folder / encoded(run), run_folder(store, run), None)
     except AlreadyThere:
-        raise AlreadyThere(f"run {run!r} exists already; name another with --run, or --overwrite it") from None
+        raise AlreadyThere(
+            f"run {run!r} exists already; name another with --run, add an epoch to it with --epoch, or --overwrite it"
+        ) from None

@@ -176,7 +176,7 @@ class Part:
             os.fsync(self._handle)
         path = final(self) if callable(final) else final
         make_folder(path.parent)
-        _link(self.path, path)
+        give_name(self.path, path)
         try:
             sync_folder(path.parent)
         except OSError:
@@ -213,7 +213,8 @@ def drop_if_dead(part: Path, *, look_only: bool = False) -> bool:
     return True
 
 
-def _link(part: Path, final: Path) -> None:
+def give_name(part: Path, final: Path) -> None:
+    """Give a file a name, put-if-absent; raises FileExistsError where it is taken."""
     try:
         os.link(part, final)
     except OSError as error:

@@ -20,7 +20,7 @@ from secondguess.analysis.errors import Damaged
 from secondguess.analysis.schema import encoded
 from secondguess.analysis.store import parquet, records
 from secondguess.analysis.store.commits import ExamplesFile
-from secondguess.analysis.store.disk import Part, put_text, record_bytes, sync_folder
+from secondguess.analysis.store.disk import Part, make_folder, put_text, record_bytes, sync_folder
 from secondguess.analysis.store.id_sets import id_hashes, repeated
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.store.verified import digest_of
@@ -84,6 +84,11 @@ class ExamplesWriter:
         self._waiting.update(batch.content)
         item = 8 if self.kind == "numbers" else 1
         self._waiting_bytes += sum(len(value) * item for value in batch.content.values())
+
+    def take(self, rows: pa.Table, name: str) -> None:
+        """Take rows (id, digest, truth) whose content lies in a file of the folder."""
+        self._batches.append(rows)
+        self._held.update(dict.fromkeys(_each(rows["digest"]), name))
 
     def finish(self) -> ExamplesFile | None:
         """The file with this epoch's examples, written if it is new; None where they have no content."""
@@ -242,6 +247,36 @@ def restate(run: Path, shared: Mapping[str, ExamplesFile]) -> None:
                 record["examples"].pop(name, None)
                 record["examples"][there.name] = {"bytes": there.size, "sha256": there.sha256}
         put_text(path, record_bytes(record).decode(), run / ".incoming", overwrite=True)
+
+
+def relabelled(path: Path, incoming: Path, labels: pa.Table) -> ExamplesFile | None:
+    """The file with the same examples and content, and these labels (id, truth) where they are not NULL."""
+    names = pq.read_schema(path).names
+    kind = "image" if "image" in names else "text"
+    rows = pq.read_table(path, columns=[name for name in names if name not in {"image", "content"}])
+    rows = rows.replace_schema_metadata(None)
+    plain = labels["truth"].type.value_type if pa.types.is_dictionary(labels["truth"].type) else labels["truth"].type
+    labels = labels.filter(pc.and_(labels["id"].is_valid(), labels["truth"].is_valid()))
+    places = pc.index_in(rows["id"].cast(pa.large_string()), labels["id"].cast(pa.large_string()).combine_chunks())
+    truth = labels["truth"].cast(plain).take(places)
+    if "truth" in names:
+        truth = pc.coalesce(truth, rows["truth"].cast(plain))
+        rows = rows.set_column(rows.column_names.index("truth"), "truth", truth)
+    else:
+        rows = rows.append_column("truth", truth)
+    writer = ExamplesWriter(path.parent.parent, incoming, str(parquet.said(path).get("dataset", "")), kind)
+    writer.take(rows, path.name)
+    return writer.finish()
+
+
+def move(source: Path, run: Path, store: Path) -> None:
+    """Give a store the examples files of another one, and let the records in a run's folder there name what it has."""
+    if (source / "examples").is_dir():
+        make_folder(store / "examples")
+        files = sorted((source / "examples").glob("*.parquet"))
+        shared = {path.name: share(path, store / "examples") for path in files}
+        restate(run, {name: file for name, file in shared.items() if file is not None})
+        sync_folder(store / "examples")
 
 
 def share(file: Path, folder: Path) -> ExamplesFile | None:

@@ -8,7 +8,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -221,10 +221,27 @@ def _commit(path: Path) -> dict[str, Any]:
     return record
 
 
-def _name_of(record: dict[str, Any]) -> str:
-    """The epoch, or of a compaction the first and last, in five digits."""
-    numbers = [entry["epoch"] for entry in record["epochs"]]
+def span(epochs: Iterable[Mapping[str, Any]]) -> str:
+    """What a record and its file are called for their epochs: the first and the last, in five digits, or the one."""
+    numbers = [entry["epoch"] for entry in epochs]
     return "-".join(f"{number:05d}" for number in dict.fromkeys((min(numbers), max(numbers))))
+
+
+def named(folder: Path, record: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
+    """The path for a record that supersedes others, and its content: a further revision where they have its name."""
+    stem = span(record["epochs"])
+    names = (path.name.removesuffix(".json").partition(".") for path in folder.glob(f"{stem}*.json"))
+    taken = [int(revision or 1) for epochs, _, revision in names if epochs == stem and (revision or "1").isdecimal()]
+    if not taken:
+        return folder / f"{stem}.json", record
+    revision = max(taken) + 1
+    return folder / f"{stem}.{revision}.json", {**record, "revision": revision}
+
+
+def _name_of(record: dict[str, Any]) -> str:
+    """What a record's file is called, without `.json`."""
+    revision = record.get("revision")
+    return span(record["epochs"]) if revision is None else f"{span(record['epochs'])}.{revision:d}"
 
 
 def _is_typed(record: dict[str, Any]) -> bool:

@@ -1,27 +1,32 @@
 """Merging a finished run's epochs, and clearing away what no record names."""
 
 import contextlib
+import itertools
 import logging
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from secondguess.analysis.errors import Damaged
 from secondguess.analysis.schema import FORMAT_VERSION, decoded, encoded
 from secondguess.analysis.store import parquet
 from secondguess.analysis.store.disk import Part, put_record, sync_folder
+from secondguess.analysis.store.records import named, span
 from secondguess.analysis.store.runs import Run
 
 _log = logging.getLogger("secondguess")
 
 _LARGEST_FILE = 512 << 20  # bytes; an epoch that is larger stays alone
 
-_OURS = re.compile(r"(epoch|epochs|metrics)-[0-9-]*[0-9a-f]{12}\.parquet|\d{5,}(-\d{5,})?\.json|[0-9a-f]{32}\.part")
+_OURS = re.compile(
+    r"(epoch|epochs|metrics)-[0-9-]*[0-9a-f]{12}\.parquet|\d{5,}(-\d{5,})?(\.\d+)?\.json|[0-9a-f]{32}\.part"
+)
 
 _Named = tuple[str, dict[str, Any]]
 
@@ -103,38 +108,63 @@ def _groups(live: list[_Named]) -> Iterator[list[_Named]]:
 
 
 def _merge(run: Run, table: str, group: list[_Named]) -> None:
+    merged = merged_record(run, table, group)
+    path, merged = named(run.folder / "commits" / encoded(table), merged)
+    put_record(path, merged, run.folder / ".incoming")
+
+
+def merged_record(run: Run, table: str, group: Sequence[_Named]) -> dict[str, Any]:
+    """The record of one file with the rows of these records, which it supersedes; the file is written, it is not."""
     records = [record for _, record in group]
-    entries = [entry for record in records for entry in record["epochs"]]
-    span = f"{entries[0]['epoch']:05d}-{entries[-1]['epoch']:05d}"
-    about = {"run": run.name, "table": table, "epochs": entries, "about": dict(run.about)}
+    entries = sorted((entry for record in records for entry in record["epochs"]), key=lambda entry: entry["epoch"])
+    about = {"run": run.about.get("name", run.name), "table": table, "epochs": entries, "about": dict(run.about)}
     about["classes"] = records[0]["classes"]
-    merged = {
+    stem = f"epochs-{span(entries)}"
+    return {
         "format": FORMAT_VERSION,
         "committed": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "file": _concatenate(run, [record["file"] for record in records], encoded(table), f"epochs-{span}", about),
+        "file": _concatenate(run, [record["file"] for record in records], encoded(table), stem, about),
         "columns": records[0]["columns"],
         "classes": records[0]["classes"],
         "epochs": entries,
-        "metrics": _concatenate(
-            run, [record["metrics"] for record in records if record["metrics"]], "metrics", "metrics", {"run": run.name}
-        ),
+        "metrics": merged_metrics(run, records),
         "examples": {name: said for record in records for name, said in record.get("examples", {}).items()},
         "supersedes": [name for name, _ in group],
     }
-    put_record(run.folder / "commits" / encoded(table) / f"{span}.json", merged, run.folder / ".incoming")
+
+
+def merged_metrics(run: Run, records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
+    """One file with the metrics of these records."""
+    files = [record["metrics"] for record in records if record["metrics"]]
+    return files[0] if len(files) == 1 else _concatenate(run, files, "metrics", "metrics", {"run": run.name})
+
+
+def epoch_groups(paths: Sequence[Path]) -> Iterator[pa.Table]:
+    """The row groups of files of rows, those of an epoch together and the epochs in order: none spans two."""
+    places: list[tuple[int, int, int]] = []
+    for file, path in enumerate(paths):
+        with pq.ParquetFile(path) as opened:
+            column = opened.schema_arrow.names.index("epoch")
+            for group in range(opened.num_row_groups):
+                places.append((opened.metadata.row_group(group).column(column).statistics.min, file, group))
+    for file, groups in itertools.groupby(sorted(places), key=lambda place: place[1]):
+        with pq.ParquetFile(paths[file], page_checksum_verification=True) as opened:
+            for _, _, group in groups:
+                yield opened.read_row_group(group)
 
 
 def _concatenate(
     run: Run, files: list[dict[str, Any]], folder: str, stem: str, about: dict[str, Any]
 ) -> dict[str, Any] | None:
-    """One file with the row groups of all, in order, so that none spans two epochs."""
+    """One file with the row groups of all: rows in the order of epochs, metrics in that of the files."""
     if not files:
         return None
     paths = [run.folder / file["name"] for file in files]
     schema = parquet.widened(pq.read_schema(paths[0]))
+    every = (group for path in paths for group in parquet.row_groups(path))
     with Part(run.folder / ".incoming") as part:
         with parquet.open_writer(part, schema) as writer:
             writer.add_key_value_metadata(parquet.footer(about))
-            for group in (group for path in paths for group in parquet.row_groups(path)):
+            for group in every if folder == "metrics" else epoch_groups(paths):
                 writer.write_table(group.cast(schema))
         return parquet.publish(part, run.folder / folder, stem, sum(file["rows"] for file in files))

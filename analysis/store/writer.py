@@ -69,7 +69,7 @@ class RunWriter:
         folder = run_folder(store, name)
         if name in existing and not overwrite:
             raise _taken(existing[name])
-        with _writing(f"run {name!r} could not be begun"):
+        with writing(f"run {name!r} could not be begun"):
             if name in existing:
                 return cls._replacing(existing[name], about)
             make_folder(folder)
@@ -99,7 +99,7 @@ class RunWriter:
         if store.is_dir():
             clear(store)
         folder = find_run(store, name).folder
-        with _writing(f"run {name!r} cannot be resumed"):
+        with writing(f"run {name!r} cannot be resumed"):
             lock = locked(folder, name)
             with _released_on_error(lock):
                 run = find_run(store, name)  # as it stands now that nobody else changes it
@@ -132,7 +132,7 @@ class RunWriter:
             raise AlreadyThere(f"{name} is already committed; an epoch is written once")
         check_types(epoch, self._types[epoch.table])
         files: list[dict[str, Any] | None] = []
-        with _writing(f"{name} could not be recorded"):
+        with writing(f"{name} could not be recorded"):
             try:
                 make_folder(commit.parent)  # it tells a later sweep that the table's folder holds files of ours
                 written = self._write_rows(epoch)
@@ -158,7 +158,7 @@ class RunWriter:
         self.check_open()
         if self._fresh().end is not None:
             raise AlreadyThere(f"run {self.run.name!r} has ended; it ends once")
-        with _writing(f"the end of run {self.run.name!r} could not be recorded"):
+        with writing(f"the end of run {self.run.name!r} could not be recorded"):
             compact(self._fresh())
             entry = self._write_metrics(metrics)
             tables = {table: list(epochs) for table, epochs in self.committed().items()}
@@ -177,7 +177,7 @@ class RunWriter:
         """Keep a further record beside the commits, such as where W&B put its copy; a taken name gets -2, -3, …."""
         self.check_open()
         name = encoded(name).replace("/", "%2F")
-        with _writing(f"{name} of run {self.run.name!r} could not be recorded"):
+        with writing(f"{name} of run {self.run.name!r} could not be recorded"):
             for count in itertools.count(1):
                 path = self.run.folder / "commits" / f"{name}{'' if count == 1 else f'-{count}'}.json"
                 with contextlib.suppress(FileExistsError):
@@ -265,7 +265,8 @@ class RunWriter:
 
 
 @contextlib.contextmanager
-def _writing(what: str) -> Iterator[None]:
+def writing(what: str) -> Iterator[None]:
+    """Say what could not be written where the disk refuses: NotWritten."""
     try:
         yield
     except NotWritten:

@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import io
 import os
 import random
 import signal
@@ -16,6 +17,7 @@ import recording_process
 from stores import ABOUT
 from waiting import HANG_S
 
+from secondguess.analysis.cli import main
 from secondguess.analysis.store.runs import find_run
 from secondguess.analysis.store.workplace import remains
 from secondguess.analysis.store.writer import RunWriter
@@ -65,6 +67,12 @@ def killed_at_random(
         done, _ = killed(*prepare(number), chance.uniform(0, takes_s))
         seen[check(number, done)] += 1
     return seen
+
+
+def bring(*words: str) -> None:
+    """`secondguess import`, without a word."""
+    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
+        main(["import", *words])
 
 
 def readable(store: Path, run: str) -> Ids:

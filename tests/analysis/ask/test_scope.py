@@ -87,20 +87,27 @@ def test_classes_in_another_order_are_the_same_classes(tmp_path, caplog):
     assert "no class" not in caplog.text
 
 
-def test_guesses_of_unlike_types_are_refused_by_name_and_asked_one_by_one(tmp_path):
-    record(tmp_path, "numbers", {1: [("x", 0, [0.75, 0.25])]})
+def test_numbers_and_names_as_labels_are_read_together_as_text_and_compared_by_no_join(tmp_path, caplog):
+    record(tmp_path, "numbers", {1: [("x", 0, [0.75, 0.25]), ("y", 1, [0.75, 0.25])]})
     record(tmp_path, "names", {1: [("x", "cat", [0.75, 0.25])]}, classes=["cat", "dog"])
     store = sg.connect(tmp_path)
-    words = "guess is int64 in numbers/test_predictions@1, but string in names/test_predictions@1"
-    for ask in (
-        lambda: store.sql("FROM test_predictions"),
-        lambda: store.ask("errors", "numbers", "names"),
-        lambda: store.ask("disagreements", "numbers", "names"),
-    ):
-        with pytest.raises(BadInput, match=words):
-            ask()
+    found = store.sql("SELECT run, id, guess, truth, wrong FROM test_predictions ORDER BY run, id").fetchall()
+    assert found == [
+        ("names", "x", "cat", "cat", False),
+        ("numbers", "x", "0", "0", False),
+        ("numbers", "y", "0", "1", True),
+    ]
+    assert "guess, truth: numbers in numbers/test_predictions@1, but names in names/test_predictions@1" in caplog.text
+    assert "import numbers anew with --classes" in caplog.text
+    assert store.sql("SELECT run, count(*) FROM test_predictions GROUP BY ALL ORDER BY run").fetchall() == [
+        ("names", 1),
+        ("numbers", 2),
+    ]
+    assert store.ask("errors", "numbers", "names").project("run, id").fetchall() == [("numbers", "y")]
+    with pytest.raises(BadInput, match=r"guess is int64 in numbers/test_predictions@1, but string in .*--classes"):
+        store.ask("disagreements", "numbers", "names")
     assert store.sql("SELECT guess FROM names").fetchall() == [("cat",)]
-    assert store.sql('SELECT guess FROM "numbers@last"').fetchall() == [(0,)]
+    assert store.sql('SELECT guess FROM "numbers@last"').fetchall() == [(0,), (0,)]
 
 
 def test_a_table_without_scores_or_truth_has_null_in_their_place(tmp_path):

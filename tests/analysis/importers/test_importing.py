@@ -23,7 +23,7 @@ from wandb_scripts import write_run
 import secondguess as sg
 from secondguess.analysis.cli import main
 from secondguess.analysis.errors import AlreadyThere, BadInput
-from secondguess.analysis.importers.files import read_file
+from secondguess.analysis.importers.files.columnar import read_file
 from secondguess.analysis.importers.importing import surveyed
 from secondguess.analysis.importers.names import free_name, table_names
 from secondguess.analysis.importers.roles import Given, Roles, recognise

@@ -1,7 +1,5 @@
 """An import over what was imported before, killed: one of the two is there in full."""
 
-import contextlib
-import io
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,18 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from killing import Ids, killed_at_random, next_writer, readable
+from killing import Ids, bring, killed_at_random, next_writer, readable
 from waiting import PATIENT
 
-from secondguess.analysis.cli import main
 from secondguess.trainer.mirror.mirror import WandbOptions
 from secondguess.trainer.recorder import Recorder
-
-
-def bring(*words: str) -> None:
-    """`secondguess import`, without a word."""
-    with contextlib.redirect_stderr(io.StringIO()), contextlib.redirect_stdout(io.StringIO()):
-        main(["import", *words])
 
 
 def rows_of(name: str) -> Ids:

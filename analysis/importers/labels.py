@@ -1,0 +1,179 @@
+"""Labels in a file of their own: read, made like those of the table that they are for, joined to it, and said how."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from secondguess.analysis.errors import BadInput, listing
+from secondguess.analysis.importers.classes import as_text
+from secondguess.analysis.importers.roles import Given, recognise
+from secondguess.analysis.importers.source import SourceTable
+from secondguess.analysis.schema import at_epoch, reference
+from secondguess.analysis.store.labels import KeyedLabels, LabelledTable, Matched
+from secondguess.analysis.store.runs import Run
+
+_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class LabelsOptions:
+    """Where labels are: the key's column, in the table and the file or else in the file only, and the label's."""
+
+    on: str | None = None
+    truth: str | None = None
+    replace: bool = False
+
+
+@dataclass(frozen=True)
+class LabelsFile:
+    """The labels of a file by their keys, as text, and as they are in the file; nulls rows have no key."""
+
+    place: str
+    key: str
+    truth: str
+    keys: pa.Array
+    texts: pa.Array
+    nulls: int
+
+
+def read_labels(table: SourceTable, place: str, options: LabelsOptions) -> LabelsFile:
+    """Read a file of labels; raises BadInput for columns that are not there, and for keys that come more than once."""
+    rows = table.read()
+    key, truth = _columns(rows.schema, place, options)
+    keys, texts = [pa.nulls(0, pa.string())], [pa.nulls(0, pa.string())]
+    for batch in rows.batches([key, truth]):
+        keys.append(as_text(batch.column(key), batch.schema.field(key)).cast(pa.string()))
+        texts.append(as_text(batch.column(truth), batch.schema.field(truth)).cast(pa.string()))
+    every, labels = pa.concat_arrays(keys), pa.concat_arrays(texts)
+    there = every.is_valid()
+    kept = every.filter(there)
+    counts = pc.value_counts(kept)
+    repeated = counts.filter(pc.greater(counts.field("counts"), 1)).field("values")
+    if len(repeated):
+        some = listing(repeated.slice(0, _SHOWN).to_pylist())
+        more = ", …" if len(repeated) > _SHOWN else ""
+        raise BadInput(
+            f"{place} has {len(repeated):,} values of {key!r} more than once ({some}{more}), so it is not known which "
+            "label counts; leave one row for each, or name another key with --on"
+        )
+    return LabelsFile(place, key, truth, kept.cast(pa.large_string()), labels.filter(there), every.null_count)
+
+
+def _columns(schema: pa.Schema, place: str, options: LabelsOptions) -> tuple[str, str]:
+    names = schema.names
+    for option, told in (("on", options.on), ("truth", options.truth)):
+        if told is not None and told not in names and (option == "truth" or "id" not in names):
+            raise BadInput(f"{place} has no column {told!r} for --{option}; it has: {listing(names)}")
+    roles = recognise(schema, Given())
+    key = options.on if options.on in names else "id" if "id" in names else roles.id
+    rest = [name for name in names if name != key]
+    truth = options.truth or (roles.truth if roles.truth != key else None) or (rest[0] if len(rest) == 1 else None)
+    if key is None:
+        raise BadInput(f"{place}: which column is the key? name it with --on; it has: {listing(names)}")
+    if truth is None:
+        raise BadInput(f"{place}: which column is the label? name it with --truth; it has: {listing(names)}")
+    return key, truth
+
+
+def label(
+    run: Run, table: str, epochs: Sequence[int], file: LabelsFile, key: str, *, replace: bool = False
+) -> list[str]:
+    """Label epochs of a table of a run, whose lock is held, on its column key; returns what is to be said of it.
+
+    Raises BadInput where nothing matches, labels and guesses are of unlike types, or labels contradict those there.
+    """
+    there = LabelledTable(run, table, epochs, key)
+    values, notes = _fitted(file, there)
+    labels = KeyedLabels(file.keys, values)
+    found = there.match(labels)
+    lines = list(_lines(run.name, table, file, key, found))
+    name = at_epoch(reference(run.name, table), listing(epochs))
+    if not any(each.matched for each in found):
+        own = run.tables[table][epochs[0]]
+        raise BadInput(
+            f"{lines[0]}; so nothing is labelled. Keys of {file.place} are {_some(file.keys)}; name the columns that "
+            f"mean the same with --on; {own.name} has: {listing(name for name, _ in own.columns)}"
+        )
+    others = sum(each.contradicted for each in found)
+    if others and not replace:
+        raise BadInput(
+            f"{lines[0]}; {others:,} rows of {name} have another label already; --replace takes those of {file.place}"
+        )
+    there.write(labels)
+    return [*lines, *notes]
+
+
+def _some(keys: pa.Array) -> str:
+    more = ", …" if len(keys) > _SHOWN else ""
+    return listing(keys.slice(0, _SHOWN).to_pylist()) + more
+
+
+def _lines(run: str, table: str, file: LabelsFile, key: str, found: Sequence[Matched]) -> Iterator[str]:
+    """How the keys matched, one line for the epochs that are alike in that."""
+    alike: dict[tuple[int, ...], list[int]] = {}
+    for each in found:
+        counts = (each.matched, each.only_rows, each.only_labels, each.repeated, each.nulls, each.gained)
+        alike.setdefault((*counts, each.contradicted), []).append(each.epoch)
+    how = key if key == file.key else f"{key} = {file.key}"
+    for (matched, rows, labels, repeated, nulls, gained, others), epochs in alike.items():
+        name = at_epoch(reference(run, table), listing(epochs))
+        odd = [
+            f"{count:,} {what}"
+            for count, what in (
+                (repeated, f"with a repeated key in {name}"),
+                (nulls, f"without a key in {name}"),
+                (file.nulls, f"without a key in {file.place}"),
+            )
+            if count
+        ]
+        yield (
+            f"joined {name} with {file.place} on {how}: {matched:,} matched, {rows:,} only in {name}, {labels:,} only "
+            f"in {file.place}, {', '.join([*odd, ''])}{others:,} with another truth; {gained:,} rows labelled"
+        )
+
+
+def _fitted(file: LabelsFile, there: LabelledTable) -> tuple[pa.Array, list[str]]:
+    """The labels in the type that the table's are of, and what is said of that; raises BadInput where they are not."""
+    texts, kind, classes = file.texts, there.kind, there.classes
+    numbers = _whole(texts)
+    if kind is None:
+        kind = "string" if numbers is None else "int64"
+    if kind in {"string", "large_string"}:
+        if classes is not None and numbers is not None and not set(texts.unique().to_pylist()) & set(classes):
+            names = pa.array(classes, pa.string()).take(pc.index_in(numbers, pa.array(range(len(classes)), pa.int64())))
+            if names.null_count == numbers.null_count:
+                return names, [f"{file.truth}: numbers, taken as places among {listing(classes, 6)}"]
+        return texts, _unknown(texts, classes)
+    try:
+        if kind in {"float", "double", "halffloat"}:
+            return texts.cast(pa.float64()).cast(pa.type_for_alias(kind)), []
+        if numbers is not None:
+            return numbers.cast(pa.type_for_alias(kind)), []
+    except pa.ArrowException:
+        pass
+    raise BadInput(
+        f"the labels in {file.place}, column {file.truth!r}, are no numbers ({_some(texts.unique().drop_null())}), but "
+        f"the table's are {kind}; import it with --classes 'NAME,NAME,…', in the order of its numbers, then label it"
+    )
+
+
+def _unknown(texts: pa.Array, classes: Sequence[str] | None) -> list[str]:
+    """Which labels are none of the classes."""
+    others = sorted(set(texts.unique().drop_null().to_pylist()) - set(classes)) if classes is not None else []
+    return [f"{len(others):,} labels are none of the classes: {listing(others, _SHOWN)}"] if others else []
+
+
+def _whole(texts: pa.Array) -> pa.Array | None:
+    """The labels as whole numbers, where all are."""
+    try:
+        return texts.cast(pa.int64())
+    except pa.ArrowException:
+        return None
+
+
+def key_of(run: Run, table: str, epochs: Sequence[int], on: str | None) -> str:
+    """The column of a table that labels are joined on: the one of that name, or else the ids."""
+    columns = {name for epoch in epochs for name, _ in run.tables[table][epoch].columns}
+    return on if on is not None and on in columns else "id"
