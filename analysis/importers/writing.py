@@ -1,7 +1,7 @@
 """Foreign runs into the store: whole or not at all."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from secondguess.analysis.content import FileDigests
 from secondguess.analysis.errors import AlreadyThere, BadInput
+from secondguess.analysis.importers import written
 from secondguess.analysis.importers.classes import classes_of, mirrored_classes, without_classes
 from secondguess.analysis.importers.names import free_name, table_names
 from secondguess.analysis.importers.oddities import Oddities
@@ -112,7 +113,7 @@ def plan(
     Raises AlreadyThere where the run was imported before, BadInput, Damaged.
     """
     name, replaces, notes = _named(store, source, options, promised)
-    versions = _versions(source, options, progress)
+    versions = _typed(_versions(source, options, progress), options.given)
     layouts = _layouts(versions, options.given, mirrored_classes(source.config))
     names = {version.source.key: version.table for version in versions}
     renamed = [f"table {key!r} is called {name!r}" for key, name in names.items() if key != name]
@@ -196,6 +197,23 @@ def _versions(source: SourceRun, options: ImportOptions, progress: Progress) -> 
         progress(at_epoch(names[table.key], epoch), 0)
         versions.append(_Version(table, names[table.key], epoch, table.read()))
     return versions
+
+
+def _typed(versions: Sequence[_Version], given: Given) -> list[_Version]:
+    """The versions, of which those that came as text have numbers where they are used as numbers."""
+    by_table: dict[str, list[TableRows]] = {}
+    for version in versions:
+        by_table.setdefault(version.table, []).append(version.contents)
+    found = []
+    for version in versions:
+        contents = by_table[version.table]
+        if version.contents.written:
+            spelled = written.together([rows.spelled for rows in contents])
+            seen = written.seen_as_numbers(contents[-1].schema, spelled)
+            used = written.uses(recognise(seen, given), spelled)
+            version = replace(version, contents=written.typed(version.contents, spelled, used))
+        found.append(version)
+    return found
 
 
 def _layouts(versions: Sequence[_Version], given: Given, mirrored: Sequence[str] | None) -> Mapping[str, Layout]:
