@@ -9,9 +9,11 @@ import click
 from secondguess.analysis.commands.apart import go_apart
 from secondguess.analysis.schema import STORE_OPTION
 
+FORMATS = ("csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx")
+
 
 @click.command(name="import", short_help="Import W&B runs, tables and prediction files.")
-@click.argument("source")
+@click.argument("sources", nargs=-1, required=True, metavar="SOURCE...")
 @click.option("--run", metavar="NAME", help="What to call the run.")
 @click.option("--table", metavar="KEY", help="Import this table only.")
 @click.option("--epoch", type=click.IntRange(min=1), help="The epoch of a table that says none.")
@@ -24,17 +26,24 @@ from secondguess.analysis.schema import STORE_OPTION
 @click.option("--classes", metavar="NAMES", help="The classes' names, in the order of the scores: 'cat,dog'.")
 @click.option("--labels", metavar="FILE", help="Labels in a file of their own, joined on the ids or on --on.")
 @click.option("--on", metavar="COLUMN", help="The column that --labels are joined on [default: id].")
+@click.option("--format", type=click.Choice(FORMATS), help="The files' format, where their names do not say it.")
+@click.option("--delimiter", metavar="CHARACTER", help="What is between fields: ';', tab, pipe, …")
+@click.option("--encoding", metavar="NAME", help="The encoding of text files, such as cp1252.")
+@click.option("--header/--no-header", default=None, help="Whether the first line has the columns' names.")
+@click.option("--missing", metavar="TEXT", multiple=True, help="A text that stands for no value: NA.  [repeatable]")
 @click.option("--dry-run", is_flag=True, help="Say what would be imported; write nothing.")
 @click.option("--overwrite", is_flag=True, help="Replace what this source brought before, or the run named by --run.")
 @click.option("--store", **STORE_OPTION)
-def import_(source: str, store: Path, dry_run: bool, epoch_key: str, **given: Any) -> None:
+def import_(sources: tuple[str, ...], store: Path, dry_run: bool, epoch_key: str, **given: Any) -> None:
     """Import runs into the store.
 
     SOURCE is a W&B run folder (offline or online) or a folder full of them, ENTITY/PROJECT[/RUN] on W&B's server, a
-    downloaded artifact, a .table.json, or a .parquet, .csv or .jsonl file. Columns are recognised by their usual names
-    (guess, pred, prediction, …) unless named. A run appears whole or not at all.
+    downloaded artifact, a .table.json, or prediction files: .csv, .tsv, .txt, .jsonl, .json, .parquet, .arrow,
+    .feather, .xlsx, packed as .gz, .zst or .zip too, a folder or a quoted pattern of them, or - for standard input;
+    several are one table. Columns are recognised by their usual names (guess, pred, prediction, …) unless named. A run
+    appears whole or not at all.
     """
-    go_apart(source)
+    go_apart(", ".join(sources))
     gc.set_threshold(100_000)  # cells come by the million, and none is in a cycle that would have to be found
     # A quarter of a second of Arrow, which `--help` need not wait for.
     from secondguess.analysis.importers.unseen_pandas import keep_pandas_unseen
@@ -43,7 +52,10 @@ def import_(source: str, store: Path, dry_run: bool, epoch_key: str, **given: An
     import pyarrow as pa
 
     from secondguess.analysis.importers import importing
+    from secondguess.analysis.importers.files.predictions import FileOptions
 
     pa.enable_signal_handlers(False)  # Arrow would keep signals for itself while it reads
     given["id"] = given.pop("id_")
-    importing.bring(source, store.absolute(), importing.how(**given), epoch_key, dry_run)
+    told = {name: given.pop(name) for name in ("format", "delimiter", "encoding", "header", "missing")}
+    files = FileOptions(**told)
+    importing.bring(sources, store.absolute(), importing.how(**given), files, epoch_key, dry_run)

@@ -2,6 +2,7 @@
 
 import os
 import re
+import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +13,15 @@ from secondguess.analysis.content import FileDigests
 from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotFound
 from secondguess.analysis.importers.classes import given_classes
 from secondguess.analysis.importers.dataframe import read_frame
+from secondguess.analysis.importers.files.predictions import FileOptions, prediction_run
+from secondguess.analysis.importers.files.unpacked import STDIN, is_pattern
 from secondguess.analysis.importers.labels import LabelsFile, LabelsOptions, key_of, label, read_labels
 from secondguess.analysis.importers.oddities import Oddities
 from secondguess.analysis.importers.progress import Progress, bar, unseen
 from secondguess.analysis.importers.roles import Given
 from secondguess.analysis.importers.rows import pictures, rows
 from secondguess.analysis.importers.source import SourceRun
-from secondguess.analysis.importers.wandb.artifact import artifact_folder, table_file
+from secondguess.analysis.importers.wandb.artifact import artifact_folder, is_table, table_file
 from secondguess.analysis.importers.wandb.media import WandbFolders
 from secondguess.analysis.importers.wandb.offline import logs, offline_run
 from secondguess.analysis.importers.writing import ImportedRun, ImportOptions, Plan, described, image_notes, plan, write
@@ -84,11 +87,9 @@ def labels_file(labels: str, options: LabelsOptions) -> LabelsFile:
     path = Path(labels)
     if not path.exists():
         raise NotFound(f"no file {labels} with labels")
-    runs = _sources(path, ImportOptions(), "epoch")
-    tables = [table for run in runs for table in run.tables]
-    if len(tables) != 1:
-        raise BadInput(f"{labels} holds {len(tables)} tables; labels are read from a file of one")
-    return read_labels(tables[0], path.name, options)
+    with tempfile.TemporaryDirectory(prefix="secondguess-") as folder:
+        run = table_file(path) if path.is_file() and is_table(path) else prediction_run([labels], Path(folder))
+        return read_labels(run.tables[0], path.name, options)
 
 
 def bring_frame(frame: Any, store: Path, options: ImportOptions) -> ImportedRun:
@@ -98,13 +99,27 @@ def bring_frame(frame: Any, store: Path, options: ImportOptions) -> ImportedRun:
     return write(plan(store, read_frame(frame, options.run, options.epoch, options.table), options))
 
 
-def bring(source: str, store: Path, options: ImportOptions, epoch_key: str, dry_run: bool) -> None:
-    """Import every run of a source, or say what that would bring; the summary goes to stdout.
+def bring(
+    sources: Sequence[str], store: Path, options: ImportOptions, files: FileOptions, epoch_key: str, dry_run: bool
+) -> None:
+    """Import every run of the sources, or say what that would bring; the summary goes to stdout.
 
-    source is a path, or ENTITY/PROJECT[/RUN] on W&B's server. Raises SecondguessError.
+    A source is a path, a pattern, `-`, or ENTITY/PROJECT[/RUN] on W&B's server; all prediction files together are one
+    run. Raises SecondguessError.
     """
-    there = Path(source).exists()
-    runs = _sources(Path(source), options, epoch_key) if there else _elsewhere(source, store, options, epoch_key)
+    with tempfile.TemporaryDirectory(prefix="secondguess-") as folder:
+        runs: list[SourceRun] = []
+        plain: list[str] = []
+        for source in sources:
+            found = _foreign_runs(source, store, options, epoch_key) if files.format is None else None
+            runs += found or ()
+            plain += [source] if found is None else []
+        if plain:
+            runs.append(prediction_run(plain, Path(folder), options.epoch, files))
+        _bring(runs, ", ".join(sources), store, options, dry_run)
+
+
+def _bring(runs: Sequence[SourceRun], source: str, store: Path, options: ImportOptions, dry_run: bool) -> None:
     if len(runs) > 1 and options.run is not None:
         raise BadInput(f"{source} holds {len(runs)} runs, which cannot all be called {options.run!r}; leave --run out")
     promised: list[str] = []
@@ -158,20 +173,26 @@ def _elsewhere(source: str, store: Path, options: ImportOptions, epoch_key: str)
     return runs
 
 
-def _sources(source: Path, options: ImportOptions, epoch_key: str) -> Sequence[SourceRun]:
-    """The runs that the path holds; raises BadInput where it is nothing that can be imported."""
-    if source.is_file():
-        from secondguess.analysis.importers.files import columnar as files
-
-        if source.suffix.lower() in files.SUFFIXES:
-            return [files.read_file(source, options.epoch)]
-        if source.name.endswith(".json"):
-            return [table_file(source)]
-        raise BadInput(f"{source} is none of .table.json, {', '.join(files.SUFFIXES)}")
+def _foreign_runs(source: str, store: Path, options: ImportOptions, epoch_key: str) -> Sequence[SourceRun] | None:
+    """The runs of W&B's that a source holds; None where it stands for prediction files."""
+    path = Path(source)
+    if source == STDIN or is_pattern(source):
+        return None
+    if not path.exists():
+        return _elsewhere(source, store, options, epoch_key)
+    if path.is_file():
+        return [table_file(path)] if is_table(path) else None
     try:
-        log_files = logs(source)
+        log_files = logs(path)
     except NotFound:
-        return [_artifact(source)]
+        try:
+            return [artifact_folder(path)]
+        except NotFound:
+            return None
+    return _logged(log_files, epoch_key)
+
+
+def _logged(log_files: Sequence[Path], epoch_key: str) -> list[SourceRun]:
     folders = WandbFolders.of(os.environ, Path.home())
     runs = []
     for log in log_files:
@@ -182,10 +203,3 @@ def _sources(source: Path, options: ImportOptions, epoch_key: str) -> Sequence[S
                 raise
             say(f"left out: {damage}", err=True)
     return runs
-
-
-def _artifact(source: Path) -> SourceRun:
-    try:
-        return artifact_folder(source)
-    except NotFound:
-        raise NotFound(f"{source} holds no W&B run (run-*.wandb) and no table (*.table.json)") from None

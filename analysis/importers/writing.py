@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from secondguess.analysis.content import FileDigests
 from secondguess.analysis.errors import AlreadyThere, BadInput, listing
+from secondguess.analysis.importers import written
 from secondguess.analysis.importers.classes import classes_of, mirrored_classes, without_classes
 from secondguess.analysis.importers.labels import LabelsFile, key_of, label
 from secondguess.analysis.importers.names import free_name, table_names
@@ -127,7 +128,7 @@ def plan(
     """
     old = _added_to(store, source, options)
     name, replaces, notes = _named(store, source, options, promised) if old is None else (old.name, False, [])
-    versions = _versions(source, options, progress)
+    versions = _typed(_versions(source, options, progress), options.given)
     layouts = _layouts(versions, options.given, mirrored_classes(source.config), old)
     if old is not None:
         epochs: dict[str, set[int]] = {}
@@ -294,6 +295,23 @@ def _versions(source: SourceRun, options: ImportOptions, progress: Progress) -> 
         progress(at_epoch(names[table.key], epoch), 0)
         versions.append(_Version(table, names[table.key], epoch, table.read()))
     return versions
+
+
+def _typed(versions: Sequence[_Version], given: Given) -> list[_Version]:
+    """The versions, of which those that came as text have numbers where they are used as numbers."""
+    by_table: dict[str, list[TableRows]] = {}
+    for version in versions:
+        by_table.setdefault(version.table, []).append(version.contents)
+    found = []
+    for version in versions:
+        contents = by_table[version.table]
+        if version.contents.written:
+            spelled = written.together([rows.spelled for rows in contents])
+            seen = written.seen_as_numbers(contents[-1].schema, spelled)
+            used = written.uses(recognise(seen, given), spelled)
+            version = replace(version, contents=written.typed(version.contents, spelled, used))
+        found.append(version)
+    return found
 
 
 def _layouts(

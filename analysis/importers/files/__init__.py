@@ -1,0 +1,1 @@
+"""Prediction files as people have them."""

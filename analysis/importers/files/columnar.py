@@ -1,90 +1,58 @@
-"""Prediction tables in plain files: Parquet, CSV and JSON lines."""
+"""Prediction tables whose files say the types: Parquet and Arrow."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.csv
-import pyarrow.json
+import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from secondguess.analysis.errors import BadInput, Damaged
-from secondguess.analysis.importers.source import Batches, SourceRun, SourceTable, TableRows
-from secondguess.analysis.schema import DEFAULT_TABLE, folded
+from secondguess.analysis.importers.files.delimited import named_columns
+from secondguess.analysis.importers.source import TableRows
 
-SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson")
 MOST_COLUMNS = 10_000
 _ROWS = 50_000
 _FIRST_ROWS = 4
 _BATCH_BYTES = 64 << 20
 _EXPANDED_BYTES, _EXPANDED_TIMES = 1 << 30, 1_000
+_OLD_FEATHER = b"FEA1"
+
+Read = Callable[[Collection[int]], Iterator[pa.RecordBatch]]
+"""Yields the rows anew at each call, of the columns at these places only, in their order."""
 
 
-def read_file(path: Path, epoch: int | None = None) -> SourceRun:
-    """A file as a run with one table, `test_predictions`; raises BadInput for another kind of file."""
-    if path.suffix.lower() not in SUFFIXES:
-        raise BadInput(f"{path} is none of {', '.join(SUFFIXES)}")
-    if not path.is_file():
-        raise BadInput(f"no file {path}")
-    table = SourceTable(DEFAULT_TABLE, epoch, None, read=lambda: _rows(path))
-    return SourceRun(
-        path.stem, {"kind": path.suffix.lower().lstrip("."), "place": str(path.absolute())}, tables=[table]
-    )
+def read_parquet(path: Path, name: str) -> TableRows:
+    """The rows of a Parquet file, called `name` in messages; raises Damaged for one that cannot be read."""
 
-
-def _rows(path: Path) -> TableRows:
-    try:
-        if path.suffix.lower() == ".parquet":
-            return _parquet(path)
-        table = _csv(path) if path.suffix.lower() == ".csv" else pyarrow.json.read_json(path)
-        return _checked(path, table.schema, table.num_rows, _batches_of(table))
-    except (pa.ArrowException, OSError, UnicodeDecodeError, RecursionError) as error:
-        raise Damaged(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
-
-
-def _batches_of(table: pa.Table) -> Batches:
-    def batches(columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
-        names = [name for name in table.column_names if columns is None or name in columns]
-        return iter(table.select(names).to_batches(_ROWS))
-
-    return batches
-
-
-def _csv(path: Path) -> pa.Table:
-    """A CSV file's table; an empty field is NULL, a quoted empty one is empty text, and nan is a number."""
-    options = pyarrow.csv.ConvertOptions(
-        null_values=["", "NULL", "null", "NA", "N/A"], strings_can_be_null=True, quoted_strings_can_be_null=False
-    )
-    return pyarrow.csv.read_csv(path, convert_options=options)
-
-
-def _parquet(path: Path) -> TableRows:
-    def batches(columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
-        names = None if columns is None else list(columns)
+    def read(places: Collection[int]) -> Iterator[pa.RecordBatch]:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            told = file.schema_arrow.names
+            wanted = list(dict.fromkeys(told[place] for place in sorted(places)))
+            # Of a name that comes twice Parquet gives all columns, one after the other.
+            given = [place for column in wanted for place, own in enumerate(told) if own == column]
+            chosen = [given.index(place) for place in sorted(places)]
             expanded = 0
-            try:
-                for batch in file.iter_batches(_at_once(path, names), columns=names):
-                    expanded += batch.nbytes
-                    _check_expanded(path, expanded)
-                    yield batch
-            except (pa.ArrowException, OSError) as error:
-                raise Damaged(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
+            for batch in file.iter_batches(_at_once(path, wanted), columns=wanted):
+                expanded += batch.nbytes
+                _check_expanded(path, name, expanded)
+                yield batch.select(chosen)
 
-    with pq.ParquetFile(path) as file:
+    with _readable(name), pq.ParquetFile(path) as file:
         about = file.metadata
         if about.num_columns > MOST_COLUMNS:
             raise BadInput(
-                f"{path} has {about.num_columns:,} columns; at most {MOST_COLUMNS:,} are taken: leave some out"
+                f"{name} has {about.num_columns:,} columns; at most {MOST_COLUMNS:,} are taken: leave some out"
             )
         if not about.num_columns:
-            raise BadInput(f"{path} has no columns, so there is nothing to import")
+            raise BadInput(f"{name} has no columns, so there is nothing to import")
         groups = (about.row_group(group) for group in range(about.num_row_groups))
-        _check_expanded(path, sum(group.total_byte_size for group in groups))
-        return _checked(path, _with_images(file.schema_arrow), about.num_rows, batches)
+        _check_expanded(path, name, sum(group.total_byte_size for group in groups))
+        return _checked(name, _with_images(file.schema_arrow), about.num_rows, read)
 
 
-def _at_once(path: Path, columns: list[str] | None) -> int:
+def _at_once(path: Path, columns: list[str]) -> int:
     """How many rows of a Parquet file are read together: as many as fit into few megabytes, judged by the first."""
     with pq.ParquetFile(path) as file:
         first = next(file.iter_batches(_FIRST_ROWS, columns=columns), None)
@@ -92,35 +60,73 @@ def _at_once(path: Path, columns: list[str] | None) -> int:
     return max(1, min(_ROWS, _BATCH_BYTES // max(1, bytes_a_row)))
 
 
-def _check_expanded(path: Path, size: int) -> None:
+def _check_expanded(path: Path, name: str, size: int) -> None:
     """Raise BadInput where a file becomes so much larger in memory as no table of predictions does."""
     own = path.stat().st_size
     if size > _EXPANDED_BYTES and size > own * _EXPANDED_TIMES:
         raise BadInput(
-            f"{path} has {own:,} bytes and becomes more than {min(size, _EXPANDED_BYTES):,} when it is read; "
+            f"{name} has {own:,} bytes and becomes more than {min(size, _EXPANDED_BYTES):,} when it is read; "
             f"at most {_EXPANDED_TIMES:,} times as much is taken: write it anew without what repeats, or in parts"
         )
 
 
-def _checked(path: Path, schema: pa.Schema, rows: int, batches: Batches) -> TableRows:
-    """The rows, whose texts and names are UTF-8: Arrow's readers of JSON and Parquet let other bytes through."""
-    for field in schema:
+def read_arrow(path: Path, name: str) -> TableRows:
+    """The rows of an Arrow file, a stream of Arrow's, as `datasets` caches tables, or Feather; raises Damaged."""
+    with path.open("rb") as file:
+        head = file.read(6)
+    if head.startswith(_OLD_FEATHER):
+        raise Damaged(f"{name} is of Feather's first version; write it again with pyarrow.feather.write_feather")
+    opened = _file_batches if head == b"ARROW1" else _stream_batches
+
+    def read(places: Collection[int]) -> Iterator[pa.RecordBatch]:
+        with opened(path) as (_, batches):
+            for batch in batches:
+                for start in range(0, batch.num_rows, _ROWS):
+                    yield batch.slice(start, _ROWS).select(sorted(places))
+
+    with _readable(name), opened(path) as (schema, batches):
+        return _checked(name, _with_images(schema), sum(batch.num_rows for batch in batches), read)
+
+
+Opened = tuple[pa.Schema, Iterator[pa.RecordBatch]]
+
+
+@contextmanager
+def _file_batches(path: Path) -> Iterator[Opened]:
+    with pa.memory_map(str(path)) as source, pa.ipc.open_file(source) as file:
+        yield file.schema, map(file.get_batch, range(file.num_record_batches))
+
+
+@contextmanager
+def _stream_batches(path: Path) -> Iterator[Opened]:
+    with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
+        yield stream.schema, iter(stream)
+
+
+@contextmanager
+def _readable(name: str) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError, RecursionError) as error:
+        raise Damaged(f"{name} cannot be read: {str(error).splitlines()[0]}") from None
+
+
+def _checked(name: str, told: pa.Schema, rows: int, read: Read) -> TableRows:
+    """The rows under names that are told apart; texts and names are checked for UTF-8, as no reader does."""
+    for field in told:
         _decode_names(field)
+    names, notes = named_columns(told.names)
+    schema = pa.schema([field.with_name(own) for field, own in zip(told, names, strict=True)])
 
-    def valid(columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
-        for batch in batches(columns):
-            try:
+    def batches(columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
+        places = [place for place, own in enumerate(names) if columns is None or own in columns]
+        chosen = [names[place] for place in places]
+        with _readable(name):
+            for batch in read(places):
                 batch.validate(full=True)
-            except pa.ArrowInvalid as error:
-                raise Damaged(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
-            yield batch
+                yield pa.RecordBatch.from_arrays(batch.columns, names=chosen)
 
-    known: set[str] = set()
-    for name in map(folded, schema.names):
-        if name in known:
-            raise BadInput(f"{path} has the column {name!r} more than once; rename one")
-        known.add(name)
-    return TableRows(schema=schema, rows=rows, batches=valid)
+    return TableRows(schema=schema, rows=rows, batches=batches, notes=tuple(notes))
 
 
 def _decode_names(field: pa.Field) -> None:

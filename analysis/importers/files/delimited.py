@@ -8,7 +8,7 @@ import csv
 import io
 import itertools
 from collections import Counter
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import pyarrow.csv as arrow_csv
 
 from secondguess.analysis.errors import BadInput, Damaged
 from secondguess.analysis.importers.source import TableRows
+from secondguess.analysis.importers.written import Spellings
 from secondguess.analysis.schema import folded
 
 DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|"}
@@ -30,38 +31,54 @@ _FEW_VALUES = 20
 
 @dataclass(frozen=True)
 class TextOptions:
-    """What a person says of a text file: delimiter, whether it has a header, and which texts stand for nothing."""
+    """What a person says of a text file: delimiter, whether it has a header, and which texts stand for nothing.
+
+    header is None where the first rows are to tell; usual is the delimiter of files that are called so.
+    """
 
     delimiter: str | None = None
-    header: bool = True
+    header: bool | None = None
     missing: tuple[str, ...] = ()
+    usual: str = ","
 
 
 @dataclass
 class _Dialect:
-    """How the fields of a file are separated, what its columns are called, and how many lines that takes."""
+    """How the fields of a file are separated, what its columns are called, and how many lines that takes.
+
+    spaced says that spaces beside the delimiters are none of the fields'.
+    """
 
     delimiter: str
     names: list[str]
     header: list[str] | None
     lines: int
+    spaced: bool = False
     notes: list[str] = field(default_factory=list)
 
 
-def read_delimited(path: Path, name: str, options: TextOptions) -> TableRows:
+def read_delimited(path: Path, name: str, options: TextOptions, notes: Sequence[str] = ()) -> TableRows:
     """The rows of a file in UTF-8, called `name` in messages: every column is text, NULL where a field is empty.
 
     A quoted empty field is empty text. Raises Damaged with the line where a row has not the fields of the others, and
     BadInput where the first line is no header.
     """
     dialect = _dialect(path, name, options)
+    spellings = Spellings(dialect.names, dialect.delimiter != ",")
+    rows = again = 0
+    for batch, headers in _read(path, name, dialect, options, None):
+        rows, again = rows + batch.num_rows, again + headers
+        spellings.add(batch)
+    if again:
+        dialect.notes.append(f"the header comes {again:,} more times among the rows; left out there")
     return TableRows(
         schema=pa.schema([(column, pa.string()) for column in dialect.names]),
-        rows=_count(path, name, dialect, options),
-        batches=lambda columns=None: _batches(path, name, dialect, options, columns),
-        notes=tuple(dialect.notes),
+        rows=rows,
+        batches=lambda columns=None: (batch for batch, _ in _read(path, name, dialect, options, columns)),
+        notes=(*notes, *dialect.notes),
         written=True,
         decimal_comma=dialect.delimiter != ",",
+        spelled=spellings.kinds(),
     )
 
 
@@ -70,7 +87,22 @@ def _dialect(path: Path, name: str, options: TextOptions) -> _Dialect:
         head = file.read(_HEAD)
     if not head.strip():
         raise Damaged(f"{name} is empty")
-    delimiter = options.delimiter or _delimiter(head)
+    delimiter = options.delimiter or _delimiter(head, options.usual)
+    first, rows, lines = _first_rows(head, name, delimiter)
+    width = _usual_width(rows) if rows else len(first)
+    if options.header is False:
+        names, said = named_columns([""] * width, numbered=True)
+        return _Dialect(delimiter, names, None, 0, notes=said)
+    if options.header is None:
+        _refuse_data_as_header(name, first, [row for row in rows if row != first], delimiter)
+    names, said = named_columns(_header(first, rows, width))
+    spaced = len(first) > 1 and any(cell != cell.strip() for cell in first)
+    return _Dialect(delimiter, names, first, lines, spaced, said)
+
+
+def _first_rows(head: str, name: str, delimiter: str) -> tuple[list[str], list[list[str]], int]:
+    """The first row, some that follow it, and how many lines the first takes with those that are empty before it."""
+    before = csv.field_size_limit(_HEAD)
     reader = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter)
     try:
         first = next(row for row in reader if row)
@@ -78,46 +110,47 @@ def _dialect(path: Path, name: str, options: TextOptions) -> _Dialect:
         rows = [row for row in itertools.islice(reader, _FEW) if row]
     except csv.Error as error:
         raise Damaged(f"{name} cannot be read at line {reader.line_num:,}: {error}") from None
+    finally:
+        csv.field_size_limit(before)
     if len(head) == _HEAD and rows:
         rows.pop()  # perhaps only the beginning of one
-    width = max(_usual_width(rows), len(first)) if rows else len(first)
-    notes = []
-    if options.header:
-        _refuse_data_as_header(name, first, rows, delimiter)
-        header = first if len(first) == width else [*first, *[""] * (width - len(first))]
-        if len(first) == width - 1 and not all(row[-1] == "" for row in rows if len(row) == width):
-            header = ["", *first]  # as R writes row names: the column that has no name is the first
-    else:
-        header, lines = [""] * width, 0
-    names, said = named_columns(header, numbered=not options.header)
-    return _Dialect(delimiter, names, first if options.header else None, lines, [*notes, *said])
+    return first, rows, lines
+
+
+def _header(first: list[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """The header as wide as the rows: they may have a delimiter more at their end, or the row's name before."""
+    if len(first) > width:
+        return first[:width] if not any(first[width:]) else first
+    if len(first) == width - 1 and not all(row[-1] == "" for row in rows if len(row) == width):
+        return ["", *first]  # as R writes row names: the column that has no name is the first
+    return [*first, *[""] * (width - len(first))]
 
 
 def _usual_width(rows: Sequence[Sequence[str]]) -> int:
     return Counter(map(len, rows)).most_common(1)[0][0]
 
 
-def _delimiter(head: str) -> str:
+def _delimiter(head: str, usual: str) -> str:
     """The delimiter with which most of the first rows have as many fields, more than one, as the first row."""
-    best, most = ",", (0.0, 0)
-    for delimiter in DELIMITERS.values():
+    best, most = usual, (0.0, False, 0)
+    for delimiter in sorted(DELIMITERS.values(), key=lambda one: one != usual):
         try:
-            reader = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter)
-            rows = [row for row in itertools.islice(reader, _FEW + 1) if row]
-        except csv.Error:
+            first, rows, _ = _first_rows(head, "", delimiter)
+        except Damaged:
             continue
-        if len(rows) > 2 and len(head) == _HEAD:
-            rows.pop()
-        width = _usual_width(rows[1:] or rows)
-        alike = sum(len(row) == width for row in rows[1:] or rows) / len(rows[1:] or rows)
-        if width > 1 and alike >= _COPIES and abs(len(rows[0]) - width) <= 1 and (alike, width) > most:
-            best, most = delimiter, (alike, width)
+        rows = rows or [first]
+        width = _usual_width(rows)
+        alike = sum(len(row) == width for row in rows) / len(rows)
+        fit = (alike, len(first) == width, width)
+        if width > 1 and alike >= _COPIES and abs(len(first) - width) <= 1 and fit > most:
+            best, most = delimiter, fit
+            if delimiter == usual == "\t":
+                break
     return best
 
 
 def _refuse_data_as_header(name: str, first: Sequence[str], rows: Sequence[Sequence[str]], delimiter: str) -> None:
     """Raise BadInput where the first line is like the others: then its values would be taken for names."""
-    signs = 0
     for place, cell in enumerate(first):
         column = [row[place] for row in rows if place < len(row) and row[place]]
         if not column or not cell:
@@ -125,12 +158,11 @@ def _refuse_data_as_header(name: str, first: Sequence[str], rows: Sequence[Seque
         as_number = _is_number(cell) and all(map(_is_number, column))
         few = set(column)
         if (as_number and not cell.isdecimal()) or (len(column) > _FEW_VALUES >= len(few) and cell in few):
-            signs += 1
-    if signs:
-        shown = delimiter.join(first)
-        raise BadInput(
-            f"{name}: the first line looks like a row and not like names ({shown[:80]}); if it is one, add --no-header"
-        )
+            shown = delimiter.join(first)
+            raise BadInput(
+                f"{name}: the first line looks like a row and not like names ({shown[:80]}); add --no-header if it is "
+                "a row, --header if these are the columns' names"
+            )
 
 
 def _is_number(text: str) -> bool:
@@ -163,10 +195,10 @@ def named_columns(header: Sequence[str], *, numbered: bool = False) -> tuple[lis
     return names, notes
 
 
-def _batches(
+def _read(
     path: Path, name: str, dialect: _Dialect, options: TextOptions, columns: Collection[str] | None
-) -> Iterator[pa.RecordBatch]:
-    """The rows, a few megabytes at a time; a header that comes again, as in files that were put together, is none."""
+) -> Iterator[tuple[pa.RecordBatch, int]]:
+    """The rows, a few megabytes at a time, and how many headers were left out of these: of files put together."""
     chosen = [column for column in dialect.names if columns is None or column in columns]
     odd: list[arrow_csv.InvalidRow] = []
 
@@ -174,38 +206,58 @@ def _batches(
         odd.append(row)
         return "skip"
 
-    wanted = dialect.names if dialect.header is not None else chosen
     try:
-        with arrow_csv.open_csv(
-            path,
-            read_options=arrow_csv.ReadOptions(
-                block_size=_BLOCK, use_threads=False, skip_rows=dialect.lines, column_names=dialect.names
-            ),
-            parse_options=arrow_csv.ParseOptions(
-                delimiter=dialect.delimiter, newlines_in_values=True, invalid_row_handler=note
-            ),
-            convert_options=arrow_csv.ConvertOptions(
-                column_types=dict.fromkeys(dialect.names, pa.string()),
-                include_columns=wanted,
-                null_values=["", *options.missing],
-                strings_can_be_null=True,
-                quoted_strings_can_be_null=False,
-            ),
-        ) as reader:
+        with _opened(path, dialect, options, chosen, note) as reader:
             for batch in reader:
                 if odd:
-                    raise _ragged(name, dialect, odd[0])
-                yield _without_headers(batch, dialect).select(chosen)
+                    raise _ragged(path, name, dialect, odd[0])
+                rows = _without_headers(batch, dialect)
+                chosen_rows = rows.select(chosen)
+                yield _trimmed(chosen_rows, options) if dialect.spaced else chosen_rows, batch.num_rows - rows.num_rows
     except pa.ArrowException as error:
-        raise Damaged(f"{name} cannot be read: {str(error).splitlines()[0]}") from None
+        if odd:
+            raise _ragged(path, name, dialect, odd[0]) from None
+        raise Damaged(f"{name} cannot be read: {_plainly(error)}") from None
     if odd:
-        raise _ragged(name, dialect, odd[0])
+        raise _ragged(path, name, dialect, odd[0])
+
+
+def _opened(
+    path: Path,
+    dialect: _Dialect,
+    options: TextOptions,
+    chosen: Sequence[str],
+    note: Callable[[arrow_csv.InvalidRow], str],
+) -> arrow_csv.CSVStreamingReader:
+    return arrow_csv.open_csv(
+        path,
+        read_options=arrow_csv.ReadOptions(
+            block_size=_BLOCK, use_threads=False, skip_rows=dialect.lines, column_names=dialect.names
+        ),
+        parse_options=arrow_csv.ParseOptions(
+            delimiter=dialect.delimiter, newlines_in_values=True, invalid_row_handler=note
+        ),
+        convert_options=arrow_csv.ConvertOptions(
+            column_types=dict.fromkeys(dialect.names, pa.string()),
+            include_columns=chosen if dialect.header is None else dialect.names,
+            null_values=["", *options.missing],
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+        ),
+    )
+
+
+def _plainly(error: pa.ArrowException) -> str:
+    text = str(error).splitlines()[0]
+    if "straddling" in text:
+        return f"it has a row of more than {_BLOCK:,} bytes, or a quote that nothing closes"
+    return text
 
 
 def _without_headers(batch: pa.RecordBatch, dialect: _Dialect) -> pa.RecordBatch:
     if dialect.header is None or not batch.num_rows:
         return batch
-    again = pa.array([True] * batch.num_rows)
+    again = pa.array([True]).take(pa.repeat(pa.scalar(0), batch.num_rows))
     for column, told in zip(batch.columns, dialect.header, strict=False):
         again = pc.and_(again, pc.fill_null(pc.equal(column, told), not told))
         if not pc.any(again).as_py():
@@ -213,8 +265,23 @@ def _without_headers(batch: pa.RecordBatch, dialect: _Dialect) -> pa.RecordBatch
     return batch.filter(pc.invert(again))
 
 
-def _ragged(name: str, dialect: _Dialect, row: arrow_csv.InvalidRow) -> Damaged:
-    where = f"line {row.number + dialect.lines:,}" if row.number is not None else f"the line {row.text[:60]!r}"
+def _trimmed(batch: pa.RecordBatch, options: TextOptions) -> pa.RecordBatch:
+    """The batch without the spaces beside the delimiters, and without quotes that stand behind such a space."""
+    nothing = pa.array(["", *options.missing], pa.string())
+    columns = []
+    for column in batch.columns:
+        bare = pc.utf8_trim_whitespace(column)
+        quoted = pc.and_(pc.starts_with(bare, '"'), pc.match_substring_regex(bare, r'(?s)^".*"$'))
+        missing = pc.and_(pc.is_in(bare, nothing), pc.not_equal(bare, column))
+        inner = pc.replace_substring(pc.utf8_slice_codeunits(bare, 1, -1), '""', '"')
+        columns.append(pc.if_else(missing, None, pc.if_else(quoted, inner, bare)))
+    return pa.RecordBatch.from_arrays(columns, schema=batch.schema)
+
+
+def _ragged(path: Path, name: str, dialect: _Dialect, row: arrow_csv.InvalidRow) -> Damaged:
+    """What to raise for a row that has not the fields of the others, with the line where it begins."""
+    line = _line_of(path, dialect, row)
+    where = f"line {line:,}" if line is not None else f"the line {row.text[:60]!r}"
     return Damaged(
         f"{name} cannot be read at {where}: it has {row.actual_columns} fields, the others have "
         f"{row.expected_columns}; put quotes round a field that has {dialect.delimiter!r} in it, or name another "
@@ -222,5 +289,16 @@ def _ragged(name: str, dialect: _Dialect, row: arrow_csv.InvalidRow) -> Damaged:
     )
 
 
-def _count(path: Path, name: str, dialect: _Dialect, options: TextOptions) -> int:
-    return sum(batch.num_rows for batch in _batches(path, name, dialect, options, None))
+def _line_of(path: Path, dialect: _Dialect, row: arrow_csv.InvalidRow) -> int | None:
+    """The line on which a row begins, by a reader that counts them; None where that one sees no such row."""
+    with path.open(encoding="utf-8", newline="") as file:
+        reader = csv.reader(file, delimiter=dialect.delimiter)
+        before = 0
+        try:
+            for fields in reader:
+                if before >= dialect.lines and len(fields) == row.actual_columns:
+                    return before + 1
+                before = reader.line_num
+        except csv.Error:
+            return None
+    return None

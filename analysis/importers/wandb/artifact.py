@@ -1,5 +1,6 @@
 """Tables that somebody sent: a downloaded artifact's folder, or a single `.table.json`."""
 
+import codecs
 import os
 import re
 from functools import partial
@@ -15,6 +16,8 @@ from secondguess.analysis.opening import below, open_regular
 
 _OF_A_RUN = re.compile(r"run-([A-Za-z0-9_]+)-(.+?)(?:[:-](v\d+))?")
 _VERSION = re.compile(r"(.+)[:-](v\d+)")
+_OF_A_TABLE = re.compile(rb'\s*\{\s*"(?:columns|data|column_types|_type|ncols|nrows)"\s*:\s*(?:\[|\{|"table|\d)')
+_HEAD = 1 << 12
 _OWN_FILE = re.compile(r"(.+)_(?:\d+|summary)_[0-9a-f]{20}")
 
 
@@ -26,6 +29,17 @@ def table_file(path: Path) -> SourceRun:
     key = own[1] if own else stem
     table = SourceTable(key, epoch=None, step=None, read=partial(_read_file, path), origin={"path": path.name})
     return SourceRun(name=key, origin={"kind": "table.json", "path": str(path)}, tables=[table])
+
+
+def is_table(path: Path) -> bool:
+    """Whether a `.json` file is a table file of W&B's and not records: an object whose keys say so, or by its name."""
+    if path.name.endswith(TABLE):
+        return True
+    if path.suffix.lower() != ".json":
+        return False
+    with open_regular(path, links=True) as file:
+        head = file.read(_HEAD)
+    return _OF_A_TABLE.match(head.removeprefix(codecs.BOM_UTF8)) is not None
 
 
 def artifact_folder(path: Path) -> SourceRun:

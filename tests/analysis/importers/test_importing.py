@@ -23,7 +23,7 @@ from wandb_scripts import write_run
 import secondguess as sg
 from secondguess.analysis.cli import main
 from secondguess.analysis.errors import AlreadyThere, BadInput
-from secondguess.analysis.importers.files.columnar import read_file
+from secondguess.analysis.importers.files.predictions import prediction_run
 from secondguess.analysis.importers.importing import surveyed
 from secondguess.analysis.importers.names import free_name, table_names
 from secondguess.analysis.importers.roles import Given, Roles, recognise
@@ -338,7 +338,9 @@ def test_of_two_imports_of_one_name_one_wins(tmp_path: Path) -> None:
 
     def bring() -> None:
         try:
-            write(plan(tmp_path / "store", read_file(tmp_path / "t.csv"), ImportOptions(run="one")))
+            write(
+                plan(tmp_path / "store", prediction_run([str(tmp_path / "t.csv")], tmp_path), ImportOptions(run="one"))
+            )
             ends.append("won")
         except AlreadyThere:
             ends.append("told")
@@ -362,7 +364,7 @@ def test_a_plain_file_is_read_in_part_or_whole_again_and_again(tmp_path: Path, k
         path.write_text("id,guess,note\na,x,1 2\nb,y,\n")
     else:
         path.write_text("\n".join(json.dumps(row) for row in table.to_pylist()))
-    rows = read_file(path).tables[0].read()
+    rows = prediction_run([str(path)], tmp_path).tables[0].read()
     for _ in range(2):
         assert [batch.to_pydict() for batch in rows.batches(["note", "id", "score_0"])] == [
             {"id": ["a", "b"], "note": ["1 2", None]}
@@ -373,7 +375,6 @@ def test_a_plain_file_is_read_in_part_or_whole_again_and_again(tmp_path: Path, k
 @pytest.mark.parametrize(
     ("name", "data"),
     [
-        ("t.csv", b"id,gu\xffess\na,1\n"),
         ("t.jsonl", b'{"id": "a", "gu\xffess": 1}'),
         ("t.jsonl", b'{"id": "a", "guess": 1, "o": {"b\xff": 1}}'),
         ("t.jsonl", b'{"id": "a\xff", "guess": 1}'),
@@ -401,7 +402,10 @@ def test_the_bar_of_an_import_counts_rows_and_leaves_the_summary_alone(tmp_path:
     (tmp_path / "t.csv").write_text("id,guess\n" + "".join(f"x{row},1\n" for row in range(25_000)))
     told: list[tuple[str, int]] = []
     planned = plan(
-        tmp_path / "store", read_file(tmp_path / "t.csv"), ImportOptions(), progress=lambda *seen: told.append(seen)
+        tmp_path / "store",
+        prediction_run([str(tmp_path / "t.csv")], tmp_path),
+        ImportOptions(),
+        progress=lambda *seen: told.append(seen),
     )
     assert (planned.rows, told) == (25_000, [("test_predictions@1", 0)])
     for read in (surveyed, write):

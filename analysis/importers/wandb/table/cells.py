@@ -117,7 +117,7 @@ class PlainSeen:
         if kinds == {dict} and len(self._media) == 1 and not self._not_media:
             self._reading.media_cells += self._media_cells
             return media_column(next(iter(self._media)), self._reading, self._besides)
-        if kinds == {dict} and not self._media and _are_columns(self._fields):
+        if kinds == {dict} and not self._media and are_columns(self._fields):
             return self._struct({key: cells.column() for key, cells in self._fields.items()})
         return TableColumn(pa.string(), as_json, AS_JSON, [self._why(kinds)])
 
@@ -172,9 +172,9 @@ def _values(converts: Mapping[str, Convert]) -> Convert:
     return converted
 
 
-def _are_columns(names: Mapping[str, Any]) -> bool:
+def are_columns(names: Mapping[str, Any], most: int = _MOST_FIELDS) -> bool:
     """Whether the keys of dicts can be the fields of a struct, in DuckDB too, where case does not count."""
-    fit = 0 < len(names) <= _MOST_FIELDS and len(set(map(folded, names))) == len(names)
+    fit = 0 < len(names) <= most and len(set(map(folded, names))) == len(names)
     return fit and all(name and is_unicode(name) for name in names)
 
 

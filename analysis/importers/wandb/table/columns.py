@@ -38,6 +38,12 @@ class TableColumn:
         """The column as a field of a schema."""
         return pa.field(name, self.type, metadata=dict(self.metadata) or None)
 
+    def array(self, cells: Sequence[Any]) -> pa.Array:
+        """The cells as the column has them."""
+        if self.convert is not None:
+            cells = [None if cell is None else self.convert(cell) for cell in cells]
+        return pa.array(cells, self.type)
+
 
 @dataclass
 class Reading:

@@ -13,7 +13,7 @@ from secondguess.analysis.errors import Damaged, SecondguessError
 from secondguess.analysis.importers.source import MediaCount, TableRows
 from secondguess.analysis.importers.wandb.media import MediaCells, MediaFiles
 from secondguess.analysis.importers.wandb.table.cells import seen
-from secondguess.analysis.importers.wandb.table.columns import Output, Reading, TableColumn, outputs_of
+from secondguess.analysis.importers.wandb.table.columns import Output, Reading, outputs_of
 from secondguess.analysis.importers.wandb.table.ndarrays import load_arrays
 from secondguess.analysis.importers.wandb.table.text import Meter, open_table
 from secondguess.analysis.importers.wandb.table.types import ANY, LOST, MEDIA_WORDS, WandbType, from_artifact, merged
@@ -207,7 +207,7 @@ class _TwoReadings:
             arrays = [
                 pa.array(loaded[place], output.column.type)
                 if place in loaded
-                else _array(output.column, cells[output.source][start:stop])
+                else output.column.array(cells[output.source][start:stop])
                 for place, output in enumerate(outputs)
             ]
             yield pa.RecordBatch.from_arrays(arrays, schema=schema)
@@ -275,9 +275,3 @@ def _beside(batch: list[Pair], at: int) -> list[Any]:
 
 def _as_own(kind: WandbType, cells: Cells) -> Cells:
     return [None if cell is None else from_artifact(kind, cell) for cell in cells] if kind.has_times else cells
-
-
-def _array(column: TableColumn, cells: Cells) -> pa.Array:
-    if column.convert is not None:
-        cells = [None if cell is None else column.convert(cell) for cell in cells]
-    return pa.array(cells, column.type)

@@ -127,6 +127,24 @@ class JsonText:
             yield value
             index += 1
 
+    def items(self, what: str) -> Iterator[tuple[Any, int]]:
+        """Yield the values in the list that comes next, and how many characters each has."""
+        self.take("[", f"the beginning of the {what}s")
+        index = 0
+        more = self.next() != "]"
+        if not more:
+            self._at += 1
+        while more:
+            start = self._meter.read - len(self._text) + self._at
+            value = self.value(f"{what} {index}")
+            size = self._meter.read - len(self._text) + self._at - start
+            more = self.next() == ","
+            if not more and self.next() != "]":
+                raise self.broken("',' or ']' is missing", f"{what} {index}")
+            self._at += 1
+            yield value, size
+            index += 1
+
     def _many(self) -> list[list[Any]]:
         """The lists that are held whole, except the last, if one step can read them; else none.
 
