@@ -439,7 +439,6 @@ def test_the_report_and_the_rows_cannot_be_one_file(run, tmp_path):
         (("cnn@first",), "epoch 'first' is neither a number nor one of last, best, all"),
         (("@1",), "'@1' is not a table reference"),
         (("no truth@best",), "no truth/test_predictions has no truth, so no epoch of it is best"),
-        (("cnn", "names"), "guess is int64 in cnn/test_predictions@2, but string in names/test_predictions@1"),
         (("cnn", "cnn"), "cnn@2 is named twice; stacked, a table stands once"),
         (("cnn@all", "double", "--join", "inner"), "cnn is several epochs (1, 2); a join takes one, as in cnn@last"),
         (("cnn", "--join", "inner"), "2 to 25 tables can be joined, not 1"),
