@@ -28,6 +28,7 @@ REACHED_BY = {
     "analysis/importers/roles": "analysis/importers/importing",
     "analysis/importers/rows": "analysis/importers/importing",
     "analysis/importers/source": "analysis/importers/importing",
+    "analysis/importers/verdicts": "analysis/ask/wrong",
     "analysis/importers/wandb/artifact": "analysis/importers/wandb/offline",
     "analysis/importers/wandb/epochs": "analysis/importers/wandb/offline",
     "analysis/importers/wandb/log/wire": "analysis/importers/wandb/log/log",

@@ -22,6 +22,7 @@ from secondguess.analysis.schema import STORE_OPTION
 @click.option("--image", metavar="COLUMN", help="The column with the images.")
 @click.option("--scores", metavar="PATTERN", help="The scores' columns, in the order of the classes: 'prob_*'.")
 @click.option("--classes", metavar="NAMES", help="The classes' names, in the order of the scores: 'cat,dog'.")
+@click.option("--right", metavar="COLUMN", help="The column that says which rows are right: true, 1 or yes.")
 @click.option("--labels", metavar="FILE", help="Labels in a file of their own, joined on the ids or on --on.")
 @click.option("--on", metavar="COLUMN", help="The column that --labels are joined on [default: id].")
 @click.option("--dry-run", is_flag=True, help="Say what would be imported; write nothing.")

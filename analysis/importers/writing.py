@@ -237,6 +237,11 @@ def _unlike(old: Run, versions: Sequence[_Version], layouts: Mapping[str, Layout
         ):
             if names:
                 yield f"{table}: {where}: {listing(names, 6)}"
+        if layouts[table].verdict != last.right:
+            raise BadInput(
+                f"{last.name} is judged by {last.right or 'guess against truth'}, so what is added must be too; "
+                f"{f'name --right {last.right}' if last.right else 'leave --right out'}"
+            )
         now, then = (listing(names or ("numbers",), 6) for names in (layouts[table].classes.names, last.classes))
         if now != then:
             yield f"{table}: the classes are {now}, before they were {then}"
@@ -318,12 +323,23 @@ def _layouts(
         known = last.classes if last is not None and numbered else mirrored
         classes = classes_of(roles, batches, given.classes, known)
         layouts[table] = layout([rows.schema for rows in contents], roles, classes)
+        if given.right is not None:
+            layouts[table] = _judged(layouts[table], given.right)
         if last is not None:
             layouts[table] = _like(layouts[table], last)
     if given.classes is not None and all(how.classes.names != given.classes for how in layouts.values()):
         scores = ", ".join(f"{table} has {len(how.roles.scores)} scores" for table, how in layouts.items())
         raise BadInput(f"--classes names {len(given.classes)} classes, but {scores}")
     return layouts
+
+
+def _judged(how: Layout, right: str) -> Layout:
+    """The layout with the column that says which rows are right; raises BadInput where there is no such one."""
+    if right not in how.others:
+        used = {how.roles.id, how.roles.guess, how.roles.truth, how.roles.image, *how.roles.scores}
+        why = "it is taken for something else" if right in used else f"the table has: {listing(how.others)} besides"
+        raise BadInput(f"no column {right!r} for --right: {why}")
+    return replace(how, right=right)
 
 
 def _like(how: Layout, last: Epoch) -> Layout:
@@ -375,7 +391,8 @@ def _commit(
             yield from table.to_batches()
 
     stream = pa.RecordBatchReader.from_batches(_nothing(version, how, run).schema, batches())
-    writer.commit(EpochRows(version.table, version.epoch, stream, how.classes.names, examples.finish))
+    names = how.classes.names
+    writer.commit(EpochRows(version.table, version.epoch, stream, names, examples.finish, right=how.verdict))
     media = version.contents.media
     return ImportedTable(
         version.table,

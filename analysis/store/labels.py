@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from secondguess.analysis.errors import BadInput, Damaged, listing
 from secondguess.analysis.schema import FORMAT_VERSION, encoded, is_score, whole_name
 from secondguess.analysis.store import examples, parquet, verified
-from secondguess.analysis.store.commits import ExamplesFile, now
+from secondguess.analysis.store.commits import ExamplesFile, now, verdicts
 from secondguess.analysis.store.disk import Part, put_record
 from secondguess.analysis.store.records import named, span, stored_file
 from secondguess.analysis.store.runs import Run
@@ -93,6 +93,11 @@ class LabelledTable:
         return names
 
     @property
+    def _right(self) -> str | None:
+        right: str | None = self._records[0].get("right")
+        return right
+
+    @property
     def kind(self) -> str | None:
         """The Arrow type that labels must have; None where there are neither guesses nor labels."""
         return min(self._kinds(), default=None)
@@ -105,8 +110,8 @@ class LabelledTable:
         name = whole_name(self._run.name, self._table)
         if len(self._kinds()) > 1:
             raise BadInput(f"{name}: guess and truth are {listing(sorted(self._kinds()))}; label each epoch by its own")
-        if any(record["classes"] != self.classes for record in self._records):
-            raise BadInput(f"{name}: its epochs have unlike classes; label one at a time, as in {name}@1")
+        if any(record["classes"] != self.classes or record.get("right") != self._right for record in self._records):
+            raise BadInput(f"{name}: its epochs have unlike classes or verdicts; label one at a time, as in {name}@1")
         for record in self._records:
             names = [column for column, _ in record["columns"]]
             if self._key not in names:
@@ -152,6 +157,7 @@ class LabelledTable:
                 "file": file,
                 "columns": parquet.columns(schema),
                 "classes": self.classes,
+                **verdicts(self._right),
                 "epochs": entries,
                 "metrics": merged_metrics(run, self._records),
                 "examples": {**_said_of_examples(self._records), **shown},
@@ -171,7 +177,7 @@ class LabelledTable:
         run = self._run
         old = {entry["epoch"]: entry for record in self._records for entry in record["epochs"]}
         schema = self._schema(labels.values.type)
-        tallies = {epoch: Tally() for epoch in old}
+        tallies = {epoch: Tally(self._right) for epoch in old}
         told: dict[str, list[pa.Table]] = {}
         with Part(run.folder / ".incoming") as part:
             with parquet.open_writer(part, schema) as writer:
@@ -187,7 +193,7 @@ class LabelledTable:
                     _entry(old[epoch], tallies[epoch], shown if epoch in self._epochs else {}) for epoch in sorted(old)
                 ]
                 about = {"run": run.about.get("name", run.name), "table": self._table, "epochs": entries}
-                about |= {"about": dict(run.about), "classes": self.classes}
+                about |= {"about": dict(run.about), "classes": self.classes, **verdicts(self._right)}
                 writer.add_key_value_metadata(parquet.footer(about))
             stem = f"{'epoch' if len(entries) == 1 else 'epochs'}-{span(entries)}"
             count = sum(entry["rows"] for entry in entries)
