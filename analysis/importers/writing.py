@@ -137,7 +137,7 @@ def plan(
         notes = [*_unlike(old, versions, layouts), f"added to run {name!r}, of which nothing else changes"]
     names = {version.source.key: version.table for version in versions}
     renamed = [f"table {key!r} is called {name!r}" for key, name in names.items() if key != name]
-    notes += [*renamed, *source.notes]
+    notes += [*renamed, *source.notes, *_left_out(source, options)]
     joined = (options.labels, options.on)
     return Plan(store, source, name, replaces, versions, layouts, tuple(notes), old, *joined)
 
@@ -287,9 +287,12 @@ def _is_run(origin: Mapping[str, Any]) -> bool:
 
 def _versions(source: SourceRun, options: ImportOptions, progress: Progress) -> list[_Version]:
     """Every version to be imported; raises BadInput where there is none of the table asked for."""
-    chosen = [table for table in source.tables if options.table in (None, table.key)]
+    wanted = {table.key for table in source.tables} - source.charts if options.table is None else {options.table}
+    chosen = [table for table in source.tables if table.key in wanted]
     if not chosen:
         keys = ", ".join(dict.fromkeys(table.key for table in source.tables)) or "none"
+        if options.table is None and source.charts:
+            raise BadInput(f"{source.name}: its tables are those of charts only ({keys}); name one with --table")
         raise BadInput(f"{source.name}: no table {options.table or ''} to import; it has: {keys}")
     names = table_names(table.key for table in source.tables)
     versions: list[_Version] = []
@@ -299,6 +302,14 @@ def _versions(source: SourceRun, options: ImportOptions, progress: Progress) -> 
         progress(at_epoch(names[table.key], epoch), 0)
         versions.append(_Version(table, names[table.key], epoch, table.read()))
     return versions
+
+
+def _left_out(source: SourceRun, options: ImportOptions) -> Iterator[str]:
+    """The tables that are left out since they are there for charts only."""
+    keys = list(dict.fromkeys(table.key for table in source.tables if table.key in source.charts))
+    if keys and options.table is None:
+        one = "a table of a chart" if len(keys) == 1 else f"{len(keys)} tables of charts"
+        yield f"left out {one} (wandb.plot): {listing(keys, 6)}; --table brings one"
 
 
 def _layouts(
