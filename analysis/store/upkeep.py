@@ -142,8 +142,11 @@ def merged_metrics(run: Run, records: Sequence[dict[str, Any]]) -> dict[str, Any
     return files[0] if len(files) == 1 else _concatenate(run, files, "metrics", "metrics", {"run": run.name})
 
 
-def epoch_groups(paths: Sequence[Path]) -> Iterator[pa.Table]:
-    """The row groups of files of rows, those of an epoch together and the epochs in order: none spans two."""
+def epoch_groups(paths: Sequence[Path], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """The row groups of files of rows, those of an epoch together and the epochs in order: none spans two.
+
+    Of each file come those of the columns that it has.
+    """
     places: list[tuple[int, int, int]] = []
     for file, path in enumerate(paths):
         with pq.ParquetFile(path) as opened:
@@ -153,7 +156,7 @@ def epoch_groups(paths: Sequence[Path]) -> Iterator[pa.Table]:
     for file, groups in itertools.groupby(sorted(places), key=lambda place: place[1]):
         with pq.ParquetFile(paths[file], page_checksum_verification=True) as opened:
             for _, _, group in groups:
-                yield opened.read_row_group(group)
+                yield opened.read_row_group(group, columns)
 
 
 def _concatenate(
