@@ -23,6 +23,7 @@ REACHED_BY = {
     "analysis/engine/passages": "analysis/page/pages/faults",
     "analysis/errors": "analysis/cli",
     "analysis/frames": "analysis/importers/wandb/log/log",
+    "analysis/importers/adding": "analysis/store/additions",
     "analysis/importers/names": "analysis/importers/importing",
     "analysis/importers/progress": "analysis/importers/importing",
     "analysis/importers/roles": "analysis/importers/importing",
