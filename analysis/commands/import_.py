@@ -25,6 +25,7 @@ from secondguess.analysis.schema import STORE_OPTION
 @click.option("--right", metavar="COLUMN", help="The column that says which rows are right: true, 1 or yes.")
 @click.option("--labels", metavar="FILE", help="Labels in a file of their own, joined on the ids or on --on.")
 @click.option("--on", metavar="COLUMN", help="The column that --labels are joined on [default: id].")
+@click.option("--replace", is_flag=True, help="Let --labels take the place of labels that SOURCE has.")
 @click.option("--dry-run", is_flag=True, help="Say what would be imported; write nothing.")
 @click.option("--overwrite", is_flag=True, help="Replace what this source brought before, or the run named by --run.")
 @click.option("--store", **STORE_OPTION)

@@ -36,7 +36,7 @@ from secondguess.analysis.store.writer import RunWriter
 class ImportOptions:
     """How to import: run names the result, table keeps one key only, epoch is for tables that say none.
 
-    labels are given to the rows, joined on a column of the source, or on the ids.
+    labels are given to the rows, joined on a column of the source, or on the ids, and replace those there if so asked.
     """
 
     run: str | None = None
@@ -46,6 +46,7 @@ class ImportOptions:
     overwrite: bool = False
     labels: LabelsFile | None = None
     on: str | None = None
+    replace: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,7 @@ class Plan:
     adds_to: Run | None = None
     labels: LabelsFile | None = None
     on: str | None = None
+    replace: bool = False
 
     @property
     def rows(self) -> int:
@@ -140,7 +142,7 @@ def plan(
     names = {version.source.key: version.table for version in versions}
     renamed = [f"table {key!r} is called {name!r}" for key, name in names.items() if key != name]
     notes += [*renamed, *source.notes, *_left_out(source, options)]
-    joined = (options.labels, options.on)
+    joined = (options.labels, options.on, options.replace)
     return Plan(store, source, name, replaces, versions, layouts, tuple(notes), old, *joined)
 
 
@@ -166,7 +168,8 @@ def _labelled(planned: Plan, folder: Path) -> list[str]:
     for table, epochs in run.tables.items():
         how, on = planned.layouts[table], planned.on
         key = "id" if on == how.roles.id else how.others.get(on or "", on)
-        lines += label(run, table, list(epochs), planned.labels, key_of(run, table, list(epochs), key))
+        column = key_of(run, table, list(epochs), key)
+        lines += label(run, table, list(epochs), planned.labels, column, replace=planned.replace)
     sweep(Run(folder, run.name, run.folder))
     named = {epoch.examples for table in list_runs(folder)[run.name].tables.values() for epoch in table.values()}
     for path in (folder / "examples").glob("*.parquet"):

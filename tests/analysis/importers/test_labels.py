@@ -135,6 +135,24 @@ def test_labels_that_contradict_are_counted_and_need_replace(run, store, tmp_pat
     assert rows(store, "SELECT id, truth FROM preds ORDER BY id") == [("a", "dog"), ("b", "cat"), ("c", "dog")]
 
 
+def test_labels_at_import_contradict_those_of_the_file_only_where_told_to(run, store, tmp_path) -> None:
+    (tmp_path / "p.csv").write_text("id,pred,label\na,0,0\nb,1,1\n")
+    (tmp_path / "l.csv").write_text("id,label\na,1\n")
+    code, _, err = run("import", "p.csv", "--labels", "l.csv")
+    assert (code, "1 rows of p@1 have another label already; --replace takes those of l.csv" in err) == (1, True)
+    assert not (store / "p").exists()
+    assert run("import", "p.csv", "--labels", "l.csv", "--replace")[0] == 0
+    assert rows(store, "SELECT id, truth FROM p ORDER BY id") == [("a", 1), ("b", 1)]
+
+
+def test_an_epoch_may_come_with_its_labels(run, store) -> None:
+    run("import", "preds.csv", "--run", "m", "--epoch", "1")
+    assert run("import", "preds.csv", "--run", "m", "--epoch", "2", "--labels", "labels.csv")[0] == 0
+    known = find_run(store, "m").tables["test_predictions"]
+    assert {number: epoch.errors for number, epoch in known.items()} == {1: None, 2: 1}
+    assert run("check")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("labels", "words", "said"),
     [
