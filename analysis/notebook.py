@@ -115,7 +115,7 @@ def html(statement: Statement, relation: duckdb.DuckDBPyRelation) -> str:
     first_rows = _first(statement, relation)
     shown = columns.shown(relation.columns, [str(kind) for kind in relation.types], statement.sides, statement.classes)
     images = cells.Images()
-    rows = cells.rows(shown, relation.columns, first_rows[:_ROWS], images, 0)
+    rows = cells.rows(shown, relation.columns, first_rows[:_ROWS], images, 0, verdicts=statement.verdicts)
 
     def source(key: str) -> str:
         kind, data = images.get(key) or ("image/png", b"")

@@ -82,6 +82,11 @@ def wrong(guess: str, truth: str) -> str:
     return f"CASE WHEN {truth} IS NOT NULL THEN {guess} IS DISTINCT FROM {truth} END"
 
 
+def wrong_by(right: str) -> str:
+    """The same of a table whose record names a column, of booleans, that says which rows are right; NULL where it is."""
+    return f"NOT {right}"
+
+
 def is_wrong(guess: object, truth: object) -> bool | None:
     """The same of two values, where an answer is drawn that has no column `wrong`; NaN is NaN, as it is in SQL."""
     if truth is None:

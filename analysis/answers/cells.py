@@ -102,9 +102,15 @@ def rows(
     answer_rows: Sequence[Sequence[Any]],
     images: Images,
     first: int,
+    *,
+    verdicts: bool = False,
 ) -> list[DrawnRow]:
-    """Every row of an answer as cells; names are the answer's columns, first the number of its first row."""
+    """Every row of an answer as cells; names are the answer's columns, first the number of its first row.
+
+    With verdicts, a guess is not drawn as right or wrong by its truth.
+    """
     truth = next((column for column in columns if column.title == "truth" and column.kind == "label"), None)
+    truth = None if verdicts else truth
     return [DrawnRow(first + place, _row(columns, names, row, images, truth)) for place, row in enumerate(answer_rows)]
 
 

@@ -24,7 +24,7 @@ _OPTION = re.compile(
 )
 _TYPES: dict[str, Any] = {"int": int, "float": float, "text": str, "date": datetime.date.fromisoformat}
 _PLAIN: dict[str, Any] = {"int": int, "float": (int, float), "text": str, "date": datetime.date}
-_KEYS = ("epochs", "tables", "drawn", "truth")
+_KEYS = ("epochs", "tables", "drawn", "truth", "verdicts")
 _DRAWN = {"beside": 1, "under": 1, "matrix": 3}  # how, and how many columns it names
 # What every command has.
 _TAKEN = {"help", "store", "format", "output", "show_sql", "rows", "chart", "spreadsheet", "verify"}
@@ -64,6 +64,7 @@ class Question:
     epochs ("last" or "all") decides where a reference names no epoch; tables is how many references it takes, (at
     least, at most or None). drawn says how a terminal may lay the answer out, as (how, columns): `beside KEY`, the
     tables next to each other; `under KEY`, one below the other per row of `joined`; `matrix DOWN ACROSS COUNT`.
+    verdicts says that it may be asked of tables whose rows are right by a column of theirs, not by guess against truth.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Question:
     options: tuple[Option, ...]
     drawn: tuple[str, tuple[str, ...]] | None
     truth: bool
+    verdicts: bool = True
 
     def values(self, given: Mapping[str, object]) -> dict[str, Any]:
         """A value for each option, given or default; raises BadInput for one it does not have."""
@@ -135,6 +137,7 @@ def read(name: str, text: str) -> Question:
         options=tuple(options.values()),
         drawn=_drawn(name, header["drawn"]) if "drawn" in header else None,
         truth=_one_of(name, "truth", header.get("truth", "needed"), ("needed", "optional")) == "needed",
+        verdicts=_one_of(name, "verdicts", header.get("verdicts", "taken"), ("taken", "refused")) == "taken",
     )
 
 

@@ -8,7 +8,7 @@ from secondguess.analysis.ask.refs import Selection, called, metrics_notes
 from secondguess.analysis.engine.kinds import Kind, kind_of
 from secondguess.analysis.engine.sqltext import as_text, identifier, literal, read_parquet
 from secondguess.analysis.errors import BadInput, Damaged, listing
-from secondguess.analysis.schema import WRONG, folded, is_score, read_as, score_column, wrong
+from secondguess.analysis.schema import WRONG, folded, is_score, read_as, score_column, wrong, wrong_by
 from secondguess.analysis.store import verified
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import Run
@@ -40,7 +40,8 @@ class Relation:
 
     columns are the columns' names, each with what it holds: number, text, boolean, date, media, list or other. inline
     says that each use reads the files anew, only what it needs of them: DuckDB gathers in memory what is used twice.
-    notes are what its reader should know: files that are left out, classes that a table does not have.
+    notes are what its reader should know: files that are left out, classes that a table does not have. verdicts says
+    that the rows of some of its tables are right or wrong by a column of theirs, not by guess against truth.
     """
 
     sql: str
@@ -49,6 +50,7 @@ class Relation:
     columns: Mapping[str, Kind] = field(default_factory=dict)
     inline: bool = False
     notes: tuple[str, ...] = ()
+    verdicts: bool = False
 
 
 def ctes(relations: Mapping[str, Relation]) -> str:
@@ -67,6 +69,11 @@ def all_files(relations: Mapping[str, Relation]) -> frozenset[Path]:
 def all_notes(relations: Mapping[str, Relation]) -> list[str]:
     """What readers of the relations should know, each thing once."""
     return list(dict.fromkeys(note for relation in relations.values() for note in relation.notes))
+
+
+def has_verdicts(relations: Mapping[str, Relation]) -> bool:
+    """Whether the rows of some table are right or wrong by a column of theirs."""
+    return any(relation.verdicts for relation in relations.values())
 
 
 def shared_classes(relations: Iterable[Relation]) -> tuple[str, ...]:
@@ -105,7 +112,8 @@ def stacked(
     for epoch in epochs:
         name = names[epoch.run, epoch.table]
         some = () if len(kept[epoch.file]) == len(epoch.file_epochs) else tuple(sorted(kept[epoch.file]))
-        key = (epoch.columns, epoch.classes, name if name != epoch.recorded_as else None, epoch.examples, some)
+        layout = (epoch.columns, epoch.classes, epoch.right)
+        key = (layout, name if name != epoch.recorded_as else None, epoch.examples, some)
         branches.setdefault(key, []).append(epoch)
     more = (*([WRONG] if judged else []), *([PLACE] if place else []))
     selects = [_select(group, names, classes, types, more) for group in branches.values()]
@@ -113,7 +121,8 @@ def stacked(
     added: dict[str, Kind] = {WRONG: "boolean", PLACE: "number"}
     kinds = _kinds(epochs, types) | {name: added[name] for name in more}
     notes = (*_unlike_labels(epochs), *_without_classes(epochs, classes))
-    return Relation("\nUNION ALL\n".join(selects), files, tuple(classes), kinds, notes=notes)
+    verdicts = any(epoch.right is not None for epoch in epochs)
+    return Relation("\nUNION ALL\n".join(selects), files, tuple(classes), kinds, notes=notes, verdicts=verdicts)
 
 
 def run_names(runs: Mapping[str, Run], chosen: Iterable[Selection]) -> RunNames:
@@ -196,6 +205,8 @@ def _select(
     read = zip(columns_of(first), first.columns, strict=True)
     own = {folded(name): file_column for (name, _), file_column in read if not is_score(name)}
     judged = wrong("guess", "truth") if {"guess", "truth"} <= own.keys() else "CAST(NULL AS BOOLEAN)"
+    if first.right is not None:
+        judged = wrong_by(identifier(first.right))
     # Class by class, so that score_3 is the same class in every branch, whatever its place in the file.
     scores = {score_column(classes.index(name)): score_column(index) for index, name in enumerate(_classes(first))}
     items = []

@@ -67,6 +67,7 @@ def question(
         files=scope.all_files(relations),
         notes=tuple(notes),
         classes=scope.shared_classes(relations.values()),
+        verdicts=scope.has_verdicts(relations),
         order=tuple((names[epoch.run, epoch.table], epoch.epoch) for epoch in epochs),
         drawn=asked.drawn,
         reports=reports,
@@ -102,6 +103,7 @@ def sql(con: duckdb.DuckDBPyConnection, store: Path, text: str, known: Runs | No
         files=scope.all_files(relations),
         notes=(*notes, *(note for note in scope.all_notes(relations) if note not in notes)),
         classes=scope.shared_classes(relations.values()),
+        verdicts=scope.has_verdicts(relations),
         passages=(Passage(FREE_SQL, text, length=len(select.text.encode())),),
     )
 
@@ -135,6 +137,11 @@ def _tables_asked(
     for selection in chosen:
         if asked.truth and all(epoch.errors is None for epoch in selection.epochs):
             raise BadInput(f"{selection.name} has no truth, so nothing in it is right or wrong; {asked.name} needs it")
+        if given := [epoch for epoch in selection.epochs if epoch.right is not None and not asked.verdicts]:
+            raise BadInput(
+                f"the column {given[0].right!r} says which rows of {given[0].name} are right, not guess against truth, "
+                f"which {asked.name} compares; ask errors or errors-over-time, or import it without --right"
+            )
     return runs, chosen
 
 

@@ -89,7 +89,8 @@ class Statement:
     the names behind score_0, score_1, …. order is the (run, epoch) asked about, as they were named; drawn how the
     answer may be drawn, (how, columns). page says which part of the rows it gives, where that can be a part; reports
     what its joins did. sides is how many tables stand side by side in it, their columns suffixed _a, _b, …: 1 where
-    nothing is joined, and then a suffix means nothing. passages are where the body has what a person wrote.
+    nothing is joined, and then a suffix means nothing. passages are where the body has what a person wrote. verdicts
+    says that some of its rows are right or wrong by a column of theirs, not by guess against truth.
     """
 
     scope: str
@@ -105,6 +106,7 @@ class Statement:
     drawn: tuple[str, tuple[str, ...]] | None = None
     sides: int = 1
     passages: tuple[Passage, ...] = ()
+    verdicts: bool = False
 
     @property
     def sql(self) -> str:

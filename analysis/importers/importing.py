@@ -60,6 +60,7 @@ def how(
     classes: str | None,
     labels: str | None = None,
     on: str | None = None,
+    replace: bool = False,
     **roles: str | None,
 ) -> ImportOptions:
     """The options of the command as one value."""
@@ -67,7 +68,7 @@ def how(
         raise BadInput(f"--on {on} says what --labels are joined on; name their file with --labels")
     given = Given(**roles, classes=given_classes(classes))
     told = labels_file(labels, LabelsOptions(on)) if labels is not None else None
-    return ImportOptions(run, table, epoch, given, overwrite, told, on)
+    return ImportOptions(run, table, epoch, given, overwrite, told, on, replace)
 
 
 def bring_labels(store: Path, run: str, table: str, epochs: Sequence[int], labels: str, options: LabelsOptions) -> None:

@@ -46,7 +46,10 @@ class Roles:
 
 @dataclass(frozen=True)
 class Given:
-    """The roles that a person named; scores is a pattern such as `prob_*`, classes are names in the scores' order."""
+    """The roles that a person named; scores is a pattern such as `prob_*`, classes are names in the scores' order.
+
+    right is the column that says which rows are right.
+    """
 
     id: str | None = None
     guess: str | None = None
@@ -54,6 +57,7 @@ class Given:
     image: str | None = None
     scores: str | None = None
     classes: tuple[str, ...] | None = None
+    right: str | None = None
 
 
 def recognise(schema: pa.Schema, given: Given) -> Roles:

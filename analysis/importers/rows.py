@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from secondguess.analysis.content import FileDigests
 from secondguess.analysis.importers.classes import Classes, as_text, is_text, score
 from secondguess.analysis.importers.roles import Roles
+from secondguess.analysis.importers.verdicts import verdicts
 from secondguess.analysis.schema import RESERVED_COLUMNS, folded, is_score, score_column
 
 
@@ -23,11 +24,18 @@ class Layout:
     classes: Classes
     label: pa.DataType
     others: Mapping[str, str]
+    right: str | None = None
 
     @property
     def line(self) -> str:
         """What the columns and the scores are taken for, as one line of text."""
-        return ", ".join(filter(None, (self.roles.line, self.classes.line)))
+        right = f"right = {self.right}" if self.right is not None else ""
+        return ", ".join(filter(None, (self.roles.line, right, self.classes.line)))
+
+    @property
+    def verdict(self) -> str | None:
+        """The column of ours that says which rows are right, None where guess against truth does."""
+        return None if self.right is None else self.others[self.right]
 
     @property
     def renamed(self) -> list[str]:
@@ -100,7 +108,7 @@ def rows(batch: pa.RecordBatch, how: Layout, seen: BatchImages, place: tuple[str
     own = dict(zip(batch.schema.names, batch.columns, strict=True))
     for name, new in how.others.items():
         if name in own:
-            columns[new] = own[name]
+            columns[new] = own[name] if name != how.right else verdicts(own[name], batch.schema.field(name))
     return pa.table(columns)
 
 

@@ -84,7 +84,10 @@ class SourceTable:
 
 @dataclass(frozen=True)
 class SourceRun:
-    """One run elsewhere. `origin` is JSON: `kind` (`wandb-offline`, `wandb`, `artifact`, `table.json`), id, place."""
+    """One run elsewhere. `origin` is JSON: `kind` (`wandb-offline`, `wandb`, `artifact`, `table.json`), id, place.
+
+    `charts` are the keys of tables that are there for charts only, and come where they are asked for by name.
+    """
 
     name: str
     origin: Mapping[str, Any]
@@ -93,3 +96,4 @@ class SourceRun:
     tables: Sequence[SourceTable] = ()
     notes: tuple[str, ...] = ()
     finished: bool = True
+    charts: frozenset[str] = frozenset()

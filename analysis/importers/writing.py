@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from secondguess.analysis.content import FileDigests
 from secondguess.analysis.errors import AlreadyThere, BadInput, listing
 from secondguess.analysis.importers import written
+from secondguess.analysis.importers.adding import Asked, added_to, is_run, is_same, like, unlike
 from secondguess.analysis.importers.classes import classes_of, mirrored_classes, without_classes
 from secondguess.analysis.importers.labels import LabelsFile, key_of, label
 from secondguess.analysis.importers.names import free_name, table_names
@@ -22,12 +23,11 @@ from secondguess.analysis.importers.roles import Given, recognise
 from secondguess.analysis.importers.rows import BatchImages, Layout, layout, pictures, rows
 from secondguess.analysis.importers.source import MediaCount, SourceRun, SourceTable, TableRows
 from secondguess.analysis.schema import at_epoch
-from secondguess.analysis.store.additions import add_epochs, check_ended, check_free, recorded_as
+from secondguess.analysis.store.additions import add_epochs, check_free, recorded_as
 from secondguess.analysis.store.adoption import adopt, staging
 from secondguess.analysis.store.commits import EpochRows
 from secondguess.analysis.store.disk import synced_at_end
 from secondguess.analysis.store.examples import Batch, ExamplesWriter
-from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import Run, list_runs
 from secondguess.analysis.store.upkeep import sweep
 from secondguess.analysis.store.writer import RunWriter
@@ -37,7 +37,7 @@ from secondguess.analysis.store.writer import RunWriter
 class ImportOptions:
     """How to import: run names the result, table keeps one key only, epoch is for tables that say none.
 
-    labels are given to the rows, joined on a column of the source, or on the ids.
+    labels are given to the rows, joined on a column of the source, or on the ids, and replace those there if so asked.
     """
 
     run: str | None = None
@@ -47,6 +47,7 @@ class ImportOptions:
     overwrite: bool = False
     labels: LabelsFile | None = None
     on: str | None = None
+    replace: bool = False
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ class Plan:
     adds_to: Run | None = None
     labels: LabelsFile | None = None
     on: str | None = None
+    replace: bool = False
 
     @property
     def rows(self) -> int:
@@ -126,7 +128,7 @@ def plan(
     An epoch or a table that is asked for by name is added to the run where that is there. Raises AlreadyThere where the
     run was imported before, or has such an epoch, BadInput, Damaged.
     """
-    old = _added_to(store, source, options)
+    old = added_to(store, source, Asked(options.run, options.table, options.epoch, options.overwrite))
     name, replaces, notes = _named(store, source, options, promised) if old is None else (old.name, False, [])
     versions = _typed(_versions(source, options, progress), options.given)
     layouts = _layouts(versions, options.given, mirrored_classes(source.config), old)
@@ -135,11 +137,13 @@ def plan(
         for version in versions:
             epochs.setdefault(version.table, set()).add(version.epoch)
         check_free(old, epochs)
-        notes = [*_unlike(old, versions, layouts), f"added to run {name!r}, of which nothing else changes"]
+        here = {version.table: _nothing(version, layouts[version.table], name).schema.names for version in versions}
+        differ = [line for table, columns in here.items() for line in unlike(old, table, columns, layouts[table])]
+        notes = [*differ, f"added to run {name!r}, of which nothing else changes"]
     names = {version.source.key: version.table for version in versions}
     renamed = [f"table {key!r} is called {name!r}" for key, name in names.items() if key != name]
-    notes += [*renamed, *source.notes]
-    joined = (options.labels, options.on)
+    notes += [*renamed, *source.notes, *_left_out(source, options)]
+    joined = (options.labels, options.on, options.replace)
     return Plan(store, source, name, replaces, versions, layouts, tuple(notes), old, *joined)
 
 
@@ -165,7 +169,8 @@ def _labelled(planned: Plan, folder: Path) -> list[str]:
     for table, epochs in run.tables.items():
         how, on = planned.layouts[table], planned.on
         key = "id" if on == how.roles.id else how.others.get(on or "", on)
-        lines += label(run, table, list(epochs), planned.labels, key_of(run, table, list(epochs), key))
+        column = key_of(run, table, list(epochs), key)
+        lines += label(run, table, list(epochs), planned.labels, column, replace=planned.replace)
     sweep(Run(folder, run.name, run.folder))
     named = {epoch.examples for table in list_runs(folder)[run.name].tables.values() for epoch in table.values()}
     for path in (folder / "examples").glob("*.parquet"):
@@ -195,54 +200,6 @@ def _written(planned: Plan, folder: Path, progress: Progress) -> list[ImportedTa
     return tables
 
 
-def _added_to(store: Path, source: SourceRun, options: ImportOptions) -> Run | None:
-    """The run that an epoch or table which is asked for is added to; None where there is none, or it is replaced.
-
-    Raises AlreadyThere where the whole run would be replaced by one epoch of it, or it has not ended.
-    """
-    if (options.epoch is None and options.table is None) or not store.is_dir():
-        return None
-    runs = list_runs(store)
-    name = options.run
-    if name is None:
-        if not _is_run(source.origin):
-            return None
-        name = next((run.name for run in runs.values() if _is_same(run.about.get("source") or {}, source.origin)), "")
-    if name not in runs:
-        return None
-    old = runs[name]
-    if not options.overwrite:
-        check_ended(old)
-        return old
-    others = {number for epochs in old.tables.values() for number in epochs} - {options.epoch}
-    if options.epoch is not None and others:
-        raise AlreadyThere(
-            f"run {name!r} has the epochs {listing(sorted(others))} besides, which --overwrite with --epoch "
-            f"{options.epoch} would drop; add an epoch without --overwrite, or replace the whole run by --overwrite "
-            "without --epoch"
-        )
-    return None
-
-
-def _unlike(old: Run, versions: Sequence[_Version], layouts: Mapping[str, Layout]) -> Iterator[str]:
-    """How the columns and classes of what is added differ from those of the table's last epoch."""
-    for table in dict.fromkeys(version.table for version in versions):
-        if not (epochs := old.tables.get(table)):
-            continue
-        last = epochs[max(epochs)]
-        here = _nothing(next(v for v in versions if v.table == table), layouts[table], old.name).schema.names
-        before = [name for name, _ in last.columns]
-        for names, where in (
-            ([name for name in here if name not in before], "not in the epochs before"),
-            ([name for name in before if name not in here], "in the epochs before only"),
-        ):
-            if names:
-                yield f"{table}: {where}: {listing(names, 6)}"
-        now, then = (listing(names or ("numbers",), 6) for names in (layouts[table].classes.names, last.classes))
-        if now != then:
-            yield f"{table}: the classes are {now}, before they were {then}"
-
-
 def _named(
     store: Path, source: SourceRun, options: ImportOptions, promised: Collection[str]
 ) -> tuple[str, bool, list[str]]:
@@ -252,9 +209,9 @@ def _named(
     called alike. Raises AlreadyThere where the run was imported before and is not to be replaced.
     """
     runs = list_runs(store) if store.is_dir() else {}
-    earlier = next((run.name for run in runs.values() if _is_same(run.about.get("source") or {}, source.origin)), None)
+    earlier = next((run.name for run in runs.values() if is_same(run.about.get("source") or {}, source.origin)), None)
     ours = str(source.origin.get("id") or "")
-    if earlier is not None and _is_run(source.origin) and not options.overwrite:
+    if earlier is not None and is_run(source.origin) and not options.overwrite:
         raise AlreadyThere(f"W&B run {ours} was imported before, as {earlier!r}; --overwrite replaces it")
     mirrored = [run.name for run in runs.values() if _has_mirror(run, ours)]
     here = [f"the run that W&B mirrors is here already: {name!r}" for name in mirrored]
@@ -269,23 +226,14 @@ def _has_mirror(run: Run, wandb_id: str) -> bool:
     return any(path.name == f"wandb-{wandb_id}.json" for path in (run.folder / "commits").glob("wandb-*.json"))
 
 
-def _is_same(origin: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    """Whether two imports came from one place: the same W&B run, offline or not, or the same file."""
-    if _is_run(origin) and _is_run(other):
-        return bool(other.get("id")) and origin.get("id") == other["id"]
-    return bool(origin) and origin == other
-
-
-def _is_run(origin: Mapping[str, Any]) -> bool:
-    """Whether it is a whole run of W&B's, not one artifact of it."""
-    return str(origin.get("kind", "")).startswith("wandb")
-
-
 def _versions(source: SourceRun, options: ImportOptions, progress: Progress) -> list[_Version]:
     """Every version to be imported; raises BadInput where there is none of the table asked for."""
-    chosen = [table for table in source.tables if options.table in (None, table.key)]
+    wanted = {table.key for table in source.tables} - source.charts if options.table is None else {options.table}
+    chosen = [table for table in source.tables if table.key in wanted]
     if not chosen:
         keys = ", ".join(dict.fromkeys(table.key for table in source.tables)) or "none"
+        if options.table is None and source.charts:
+            raise BadInput(f"{source.name}: its tables are those of charts only ({keys}); name one with --table")
         raise BadInput(f"{source.name}: no table {options.table or ''} to import; it has: {keys}")
     names = table_names(table.key for table in source.tables)
     versions: list[_Version] = []
@@ -314,6 +262,14 @@ def _typed(versions: Sequence[_Version], given: Given) -> list[_Version]:
     return found
 
 
+def _left_out(source: SourceRun, options: ImportOptions) -> Iterator[str]:
+    """The tables that are left out since they are there for charts only."""
+    keys = list(dict.fromkeys(table.key for table in source.tables if table.key in source.charts))
+    if keys and options.table is None:
+        one = "a table of a chart" if len(keys) == 1 else f"{len(keys)} tables of charts"
+        yield f"left out {one} (wandb.plot): {listing(keys, 6)}; --table brings one"
+
+
 def _layouts(
     versions: Sequence[_Version], given: Given, mirrored: Sequence[str] | None, old: Run | None = None
 ) -> Mapping[str, Layout]:
@@ -336,25 +292,23 @@ def _layouts(
         known = last.classes if last is not None and numbered else mirrored
         classes = classes_of(roles, batches, given.classes, known)
         layouts[table] = layout([rows.schema for rows in contents], roles, classes)
+        if given.right is not None:
+            layouts[table] = _judged(layouts[table], given.right)
         if last is not None:
-            layouts[table] = _like(layouts[table], last)
+            layouts[table] = like(layouts[table], last)
     if given.classes is not None and all(how.classes.names != given.classes for how in layouts.values()):
         scores = ", ".join(f"{table} has {len(how.roles.scores)} scores" for table, how in layouts.items())
         raise BadInput(f"--classes names {len(given.classes)} classes, but {scores}")
     return layouts
 
 
-def _like(how: Layout, last: Epoch) -> Layout:
-    """The layout with labels of the type that the table's epochs have; raises BadInput where these are no such."""
-    kinds = {kind for name, kind in last.columns if name in {"guess", "truth"}} - {"null"}
-    if not kinds or {str(how.label)} == kinds or how.roles.guess == how.roles.truth:
-        return how
-    if kinds == {"double"} and pa.types.is_integer(how.label):
-        return replace(how, label=pa.float64())
-    raise BadInput(
-        f"guess and truth are {how.label} here, but {listing(sorted(kinds))} in {last.name}; name the classes with "
-        "--classes 'NAME,NAME,…', or the columns with --guess and --truth, so that they are alike"
-    )
+def _judged(how: Layout, right: str) -> Layout:
+    """The layout with the column that says which rows are right; raises BadInput where there is no such one."""
+    if right not in how.others:
+        used = {how.roles.id, how.roles.guess, how.roles.truth, how.roles.image, *how.roles.scores}
+        why = "it is taken for something else" if right in used else f"the table has: {listing(how.others)} besides"
+        raise BadInput(f"no column {right!r} for --right: {why}")
+    return replace(how, right=right)
 
 
 def _about(source: SourceRun, layouts: Mapping[str, Layout]) -> dict[str, Any]:
@@ -393,7 +347,8 @@ def _commit(
             yield from table.to_batches()
 
     stream = pa.RecordBatchReader.from_batches(_nothing(version, how, run).schema, batches())
-    writer.commit(EpochRows(version.table, version.epoch, stream, how.classes.names, examples.finish))
+    names = how.classes.names
+    writer.commit(EpochRows(version.table, version.epoch, stream, names, examples.finish, right=how.verdict))
     media = version.contents.media
     return ImportedTable(
         version.table,

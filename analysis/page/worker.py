@@ -54,7 +54,7 @@ class Reply:
 
     total is the number of rows of which these are a part, None where it is not known; more says that rows were left
     out since there were more than a page takes. seconds is the time the answer took in this process. sides is how many
-    tables stand side by side in it; own the part of the statement that is not its scope.
+    tables stand side by side in it; own the part of the statement that is not its scope; verdicts as of the statement.
     """
 
     columns: Sequence[str]
@@ -70,6 +70,7 @@ class Reply:
     seconds: float
     sides: int = 1
     own: str = ""
+    verdicts: bool = False
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -150,6 +151,7 @@ def _answer(asked: Asked, memory: str, con: duckdb.DuckDBPyConnection) -> Reply:
             notes=(*statement.notes, *notes, *taken.notes),
             reports=statement.reports,
             classes=statement.classes,
+            verdicts=statement.verdicts,
             order=statement.order,
             seconds=perf_counter() - began,
             sides=statement.sides,

@@ -1,6 +1,7 @@
 -- How often each truth was guessed as what
 -- epochs: last
 -- tables: 1..n
+-- verdicts: refused
 -- drawn: matrix truth guess rows
 SELECT run, epoch, truth, guess, count(*) AS rows
 FROM predictions

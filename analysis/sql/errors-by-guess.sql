@@ -1,6 +1,7 @@
 -- Errors per guess: how many, what was true instead, and the most confident examples
 -- epochs: last
 -- tables: 1..n
+-- verdicts: refused
 -- drawn: beside guess
 -- $ids int = 5  example ids per guess
 SELECT

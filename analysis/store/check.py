@@ -203,10 +203,10 @@ class _Look:
             if path.suffix != ".json":
                 self.add("foreign", path, "is no record", run)
             elif path.name in every and path.name not in names and not busy:
-                self.add("left over", path, "is superseded by a record of merged epochs", run)
+                self.add("left over", path, "is superseded by a later record, of merged epochs or of labels", run)
         for path in _entries(run.folder / commits.name):
             if path.name in superseded and not busy:
-                self.add("left over", path, "its epochs were merged into another file", run)
+                self.add("left over", path, "its epochs are in another file by now, merged or labelled", run)
             elif not _ROWS_FILE.fullmatch(path.name):
                 self.add("foreign", path, "is no file of rows that a record names; queries leave it out", run)
 

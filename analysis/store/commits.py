@@ -34,7 +34,8 @@ class EpochRows:
 
     rows, a table or a stream that is read once, has the columns of `schema`, run and epoch among them.
     examples, called when all rows were read, says which file of the store's `examples` folder they are about. metrics
-    are (step, epoch, name, value), to be committed with the rows.
+    are (step, epoch, name, value), to be committed with the rows. right names the column of booleans that says which
+    rows are right, where it is not guess against truth that does.
     """
 
     table: str
@@ -43,6 +44,7 @@ class EpochRows:
     classes: Sequence[str] | None = None
     examples: Callable[[], ExamplesFile | None] = lambda: None
     metrics: Sequence[Metric] = field(default=())
+    right: str | None = None
 
     @property
     def batches(self) -> Iterable[pa.RecordBatch]:
@@ -86,10 +88,16 @@ def record(epoch: EpochRows, written: WrittenRows, metrics: dict[str, Any] | Non
         "file": written.file,
         "columns": parquet.columns(epoch.rows.schema),
         "classes": list(epoch.classes) if epoch.classes is not None else None,
+        **verdicts(epoch.right),
         "epochs": [written.said],
         "metrics": metrics,
         "examples": {examples.name: {"bytes": examples.size, "sha256": examples.sha256}} if examples else {},
     }
+
+
+def verdicts(right: str | None) -> dict[str, str]:
+    """What a record and a footer say of the column that tells which rows are right, if there is such a one."""
+    return {} if right is None else {"right": right}
 
 
 def now() -> str:
@@ -102,8 +110,8 @@ def write_epoch(epoch: EpochRows, about: Mapping[str, Any], incoming: Path, fold
 
     about goes into the footer besides. No more is held than one row group, and 8 bytes of each row.
     """
-    about = {**about, "classes": list(epoch.classes) if epoch.classes is not None else None}
-    schema, stem, tally = parquet.widened(epoch.rows.schema), f"epoch-{epoch.epoch:05d}", Tally()
+    about = {**about, "classes": list(epoch.classes) if epoch.classes is not None else None, **verdicts(epoch.right)}
+    schema, stem, tally = parquet.widened(epoch.rows.schema), f"epoch-{epoch.epoch:05d}", Tally(epoch.right)
     with Part(incoming) as part:
         with parquet.open_writer(part, schema) as file:
             for group in parquet.grouped(epoch.batches, schema):

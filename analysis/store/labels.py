@@ -5,9 +5,9 @@ stays until the run is compacted: whoever reads it at the moment goes on reading
 """
 
 import contextlib
-from collections import Counter
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from secondguess.analysis.errors import BadInput, Damaged, listing
 from secondguess.analysis.schema import FORMAT_VERSION, encoded, is_score, whole_name
 from secondguess.analysis.store import examples, parquet, verified
-from secondguess.analysis.store.commits import ExamplesFile, now
+from secondguess.analysis.store.commits import ExamplesFile, now, verdicts
 from secondguess.analysis.store.disk import Part, put_record
 from secondguess.analysis.store.records import named, span, stored_file
 from secondguess.analysis.store.runs import Run
@@ -54,25 +54,6 @@ class Matched:
     contradicted: int
 
 
-@dataclass
-class _Seen:
-    """What passes of one epoch: the places of its matched keys, and the keys without a label."""
-
-    places: list[Any] = field(default_factory=list)
-    unmatched: list[pa.Array] = field(default_factory=list)
-    counts: Counter[str] = field(default_factory=Counter)
-
-    def matched(self, epoch: int, labels: int) -> Matched:
-        """The counts."""
-        known = len(np.unique(np.concatenate(self.places))) if self.places else 0
-        missing = pc.count_distinct(pa.chunked_array(self.unmatched, pa.large_string())).as_py()
-        rest = self.counts["rows"] - self.counts["nulls"] - known - missing
-        count = self.counts
-        return Matched(
-            epoch, known, missing, labels - known, rest, count["nulls"], count["gained"], count["contradicted"]
-        )
-
-
 class LabelledTable:
     """The epochs of one table of a run, whose lock is held, that are to be labelled on a column."""
 
@@ -83,6 +64,7 @@ class LabelledTable:
             (name, record) for name, record in live if {entry["epoch"] for entry in record["epochs"]} & self._epochs
         ]
         self._records = [record for _, record in self._live]
+        self._places: dict[int, pa.Array] = {}
         self._paths = [run.folder / record["file"]["name"] for record in self._records]
         self._check()
 
@@ -91,6 +73,11 @@ class LabelledTable:
         """The names of the classes, None where they are numbers."""
         names: list[str] | None = self._records[0]["classes"]
         return names
+
+    @property
+    def _right(self) -> str | None:
+        right: str | None = self._records[0].get("right")
+        return right
 
     @property
     def kind(self) -> str | None:
@@ -105,8 +92,8 @@ class LabelledTable:
         name = whole_name(self._run.name, self._table)
         if len(self._kinds()) > 1:
             raise BadInput(f"{name}: guess and truth are {listing(sorted(self._kinds()))}; label each epoch by its own")
-        if any(record["classes"] != self.classes for record in self._records):
-            raise BadInput(f"{name}: its epochs have unlike classes; label one at a time, as in {name}@1")
+        if any(record["classes"] != self.classes or record.get("right") != self._right for record in self._records):
+            raise BadInput(f"{name}: its epochs have unlike classes or verdicts; label one at a time, as in {name}@1")
         for record in self._records:
             names = [column for column, _ in record["columns"]]
             if self._key not in names:
@@ -121,27 +108,34 @@ class LabelledTable:
 
     def match(self, labels: KeyedLabels) -> list[Matched]:
         """How the labels would fit, nothing written; one for each epoch, in order."""
-        seen = {epoch: _Seen() for epoch in sorted(self._epochs)}
-        for group in epoch_groups(self._paths):
-            epoch = group["epoch"][0].as_py() if len(group) else None
-            if epoch in seen:
-                self._look(seen[epoch], group, labels)
-        return [each.matched(epoch, len(labels.keys)) for epoch, each in seen.items()]
+        found = {epoch: Matched(epoch, 0, 0, len(labels.keys), 0, 0, 0, 0) for epoch in sorted(self._epochs)}
+        groups = epoch_groups(self._paths, ["epoch", self._key, "truth"])
+        for epoch, those in itertools.groupby(groups, key=lambda group: group["epoch"][0].as_py()):
+            if epoch in found:
+                found[epoch] = self._matched(epoch, list(those), labels)
+        return list(found.values())
 
-    def _look(self, seen: _Seen, group: pa.Table, labels: KeyedLabels) -> None:
-        keys = _texts(group[self._key])
-        places = pc.index_in(keys, labels.keys)
-        seen.places.append(places.drop_null().to_numpy(zero_copy_only=False))
-        seen.unmatched.append(keys.filter(pc.and_(keys.is_valid(), places.is_null())))
-        new = labels.values.take(places)
-        old = _plain(group["truth"]).cast(new.type) if "truth" in group.column_names else pa.nulls(len(group), new.type)
-        seen.counts["rows"] += len(group)
-        seen.counts["nulls"] += keys.null_count
-        seen.counts["gained"] += pc.sum(pc.and_(old.is_null(), new.is_valid())).as_py() or 0
-        seen.counts["contradicted"] += pc.sum(pc.fill_null(pc.not_equal(old, new), False)).as_py() or 0
+    def _matched(self, epoch: int, groups: Sequence[pa.Table], labels: KeyedLabels) -> Matched:
+        keys = pa.concat_arrays([_texts(group[self._key]) for group in groups])
+        # Each look-up builds a table of all labels first: it is done once for an epoch, and its outcome kept.
+        places = self._places[epoch] = pc.index_in(keys, labels.keys)
+        new, kind = labels.values.take(places), labels.values.type
+        old = pa.concat_arrays([_truth_of(group, kind) for group in groups])
+        known, nulls = pc.count_distinct(places).as_py(), keys.null_count
+        missing = pc.count_distinct(keys.filter(pc.and_(keys.is_valid(), places.is_null()))).as_py()
+        return Matched(
+            epoch=epoch,
+            matched=known,
+            only_rows=missing,
+            only_labels=len(labels.keys) - known,
+            repeated=len(keys) - nulls - known - missing,
+            nulls=nulls,
+            gained=pc.sum(pc.and_(old.is_null(), new.is_valid())).as_py() or 0,
+            contradicted=pc.sum(pc.fill_null(pc.not_equal(old, new), False)).as_py() or 0,
+        )
 
     def write(self, labels: KeyedLabels) -> None:
-        """Commit the rows with the labels, which take the place of others; raises NotWritten."""
+        """Commit the rows with the labels that were matched, which take the place of others; raises NotWritten."""
         run, incoming = self._run, self._run.folder / ".incoming"
         commits = run.folder / "commits" / encoded(self._table)
         with writing(f"the labels of {whole_name(run.name, self._table)} could not be recorded"):
@@ -152,6 +146,7 @@ class LabelledTable:
                 "file": file,
                 "columns": parquet.columns(schema),
                 "classes": self.classes,
+                **verdicts(self._right),
                 "epochs": entries,
                 "metrics": merged_metrics(run, self._records),
                 "examples": {**_said_of_examples(self._records), **shown},
@@ -171,7 +166,7 @@ class LabelledTable:
         run = self._run
         old = {entry["epoch"]: entry for record in self._records for entry in record["epochs"]}
         schema = self._schema(labels.values.type)
-        tallies = {epoch: Tally() for epoch in old}
+        tallies = {epoch: Tally(self._right) for epoch in old}
         told: dict[str, list[pa.Table]] = {}
         with Part(run.folder / ".incoming") as part:
             with parquet.open_writer(part, schema) as writer:
@@ -187,7 +182,7 @@ class LabelledTable:
                     _entry(old[epoch], tallies[epoch], shown if epoch in self._epochs else {}) for epoch in sorted(old)
                 ]
                 about = {"run": run.about.get("name", run.name), "table": self._table, "epochs": entries}
-                about |= {"about": dict(run.about), "classes": self.classes}
+                about |= {"about": dict(run.about), "classes": self.classes, **verdicts(self._right)}
                 writer.add_key_value_metadata(parquet.footer(about))
             stem = f"{'epoch' if len(entries) == 1 else 'epochs'}-{span(entries)}"
             count = sum(entry["rows"] for entry in entries)
@@ -211,10 +206,12 @@ class LabelledTable:
 
     def _labelled(self, group: pa.Table, labels: KeyedLabels, schema: pa.Schema) -> pa.Table:
         """The rows of one epoch, labelled if they are to be, with the columns of the schema."""
-        kind = labels.values.type
-        truth = _plain(group["truth"]).cast(kind) if "truth" in group.column_names else pa.nulls(len(group), kind)
-        if group["epoch"][0].as_py() in self._epochs:
-            truth = pc.coalesce(labels.values.take(pc.index_in(_texts(group[self._key]), labels.keys)), truth)
+        truth = _truth_of(group, labels.values.type)
+        epoch = group["epoch"][0].as_py()
+        if epoch in self._epochs:
+            places = self._places[epoch]
+            self._places[epoch] = places.slice(len(group))
+            truth = pc.coalesce(labels.values.take(places.slice(0, len(group))), truth)
         columns: dict[str, Any] = {
             field.name: group[field.name] if field.name in group.column_names else pa.nulls(len(group), field.type)
             for field in schema
@@ -254,6 +251,10 @@ def _scores_of(truth: pa.Array, classes: Sequence[str] | None, scores: Sequence[
     filled = [pc.fill_null(score, np.nan) for score in scores]
     own = pc.choose(places, *[column.combine_chunks() for column in filled])
     return pc.if_else(pc.is_nan(own), None, own)
+
+
+def _truth_of(group: pa.Table, kind: pa.DataType) -> pa.Array:
+    return _plain(group["truth"]).cast(kind) if "truth" in group.column_names else pa.nulls(len(group), kind)
 
 
 def _plain(column: Any) -> pa.Array:

@@ -22,7 +22,7 @@ from secondguess.analysis.errors import AlreadyThere
 from secondguess.analysis.schema import FORMAT_VERSION
 from secondguess.analysis.store import parquet
 from secondguess.analysis.store.check import Checked, Finding
-from secondguess.analysis.store.commits import now
+from secondguess.analysis.store.commits import now, verdicts
 from secondguess.analysis.store.disk import put_record
 from secondguess.analysis.store.lock import RunLock
 from secondguess.analysis.store.runs import ASIDE, Run, is_named_by_its_bytes, list_runs, named_by, set_aside
@@ -188,6 +188,7 @@ def _record_of(runs: Mapping[str, Run], run: Run, path: Path) -> tuple[Path, dic
         "file": {"name": f"{path.parent.name}/{path.name}", "rows": rows, "bytes": size, "sha256": digest_of(path)},
         "columns": parquet.columns(schema),
         "classes": footer["classes"],
+        **verdicts(footer.get("right")),
         "epochs": epochs,
         "metrics": _metrics_of(run, set(numbers)),
         "examples": _stated(runs, {entry["examples"] for entry in epochs}),

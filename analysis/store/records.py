@@ -58,7 +58,8 @@ class Epoch:
     ids, and the same truth for each, in any order; None where the record does not say, or truths are of an odd type.
     columns are (name, Arrow type) in file order; classes are the names behind score_0, score_1, …, or None for plain
     integers. rows_file and examples_file are absolute; file_epochs are all that the file holds. recorded_as is the
-    run's name inside the file: another one once its folder is renamed.
+    run's name inside the file: another one once its folder is renamed. right is the column of booleans that says which
+    rows are right, where it is not guess against truth that does.
     """
 
     run: str
@@ -78,6 +79,7 @@ class Epoch:
     rows_file: StoredFile
     file_epochs: tuple[int, ...]
     examples_file: StoredFile | None
+    right: str | None = None
 
     @property
     def file(self) -> Path:
@@ -255,6 +257,7 @@ def _is_typed(record: dict[str, Any]) -> bool:
     return (
         all(isinstance(entry[key], kind) for entry in entries for key, kind in _ENTRY.items())
         and isinstance(classes, list | None)
+        and (record.get("right") is None or [record["right"], "bool"] in [list(column) for column in columns])
         and all(isinstance(entry.get(key), str | None) for entry in entries for key in _SETS)
         and all(isinstance(text, str) for text in texts)
         and numbers == sorted(set(numbers))
@@ -311,6 +314,7 @@ def epochs_of(store: Path, folder: Path, names: tuple[str, str], table: str, rec
             rows_file=rows_file,
             file_epochs=numbers,
             examples_file=_examples_file(store, entry["examples"], record) if entry["examples"] else None,
+            right=record.get("right"),
         )
         for entry in record["epochs"]
     ]

@@ -19,10 +19,13 @@ class Tally:
 
     ids, in the record, is the sha256, in hex, of two: the sha256 of the ids' lengths in bytes (int32, little-endian,
     NULL is -1), and that of their bytes, in the order of the rows. id_set and id_truth_set are the sums of the hashes
-    of `id_sets` over the rows, first seed first, in 32 hexadecimal digits; id_truth_set is None without truths.
+    of `id_sets` over the rows, first seed first, in 32 hexadecimal digits; id_truth_set is None without truths. right
+    names the column of booleans that says which rows are right, where it is not guess against truth that does.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, right: str | None = None) -> None:
+        self._right = right
+        self._verdicts = [0, 0]  # right, NULL
         self._rows = self._unlabelled = self._same = self._nan_scores = self._null_ids = 0
         self._has_truth = self._has_guess = False
         self._lengths, self._bytes = hashlib.sha256(), hashlib.sha256()
@@ -40,6 +43,10 @@ class Tally:
         hashes = id_hashes(ids)
         self._hashes += hashes[0].data
         self._ids = _summed(self._ids, hashes)
+        if self._right is not None:
+            right = _whole(rows[self._right])
+            self._verdicts[0] += right.true_count
+            self._verdicts[1] += right.null_count
         if "truth" in rows.column_names:
             truth = _whole(rows["truth"])
             self._has_truth = True
@@ -56,13 +63,15 @@ class Tally:
 
     def entry(self, epoch: int, examples: str | None, unique: bool) -> dict[str, Any]:
         """What a record and a footer say of the rows."""
-        labelled = self._rows - self._unlabelled
+        labelled, same, judged = self._rows - self._unlabelled, self._same, self._has_truth and self._has_guess
+        if self._right is not None:
+            labelled, same, judged = self._rows - self._verdicts[1], self._verdicts[0], True
         ids = hashlib.sha256(self._lengths.digest() + self._bytes.digest())
         return {
             "epoch": epoch,
             "rows": self._rows,
-            "errors": labelled - self._same if self._has_truth and self._has_guess and labelled else None,
-            "unlabelled": self._unlabelled,
+            "errors": labelled - same if judged and labelled else None,
+            "unlabelled": self._rows - labelled,
             "nan_scores": self._nan_scores,
             "ids": ids.hexdigest(),
             "unique": unique,

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 from secondguess.analysis.errors import Damaged
 from secondguess.analysis.schema import FORMAT_VERSION, decoded, encoded
 from secondguess.analysis.store import parquet
+from secondguess.analysis.store.commits import verdicts
 from secondguess.analysis.store.disk import Part, put_record, sync_folder
 from secondguess.analysis.store.records import named, span
 from secondguess.analysis.store.runs import Run
@@ -98,7 +99,7 @@ def _groups(live: list[_Named]) -> Iterator[list[_Named]]:
     for item in live:
         record = item[1]
         fits = sum(other["file"]["bytes"] for _, other in group) + record["file"]["bytes"] <= _LARGEST_FILE
-        alike = not group or all(record[key] == group[0][1][key] for key in ("columns", "classes"))
+        alike = not group or all(record.get(key) == group[0][1].get(key) for key in ("columns", "classes", "right"))
         if group and not (fits and alike):
             yield group
             group = []
@@ -119,6 +120,7 @@ def merged_record(run: Run, table: str, group: Sequence[_Named]) -> dict[str, An
     entries = sorted((entry for record in records for entry in record["epochs"]), key=lambda entry: entry["epoch"])
     about = {"run": run.about.get("name", run.name), "table": table, "epochs": entries, "about": dict(run.about)}
     about["classes"] = records[0]["classes"]
+    about |= verdicts(records[0].get("right"))
     stem = f"epochs-{span(entries)}"
     return {
         "format": FORMAT_VERSION,
@@ -126,6 +128,7 @@ def merged_record(run: Run, table: str, group: Sequence[_Named]) -> dict[str, An
         "file": _concatenate(run, [record["file"] for record in records], encoded(table), stem, about),
         "columns": records[0]["columns"],
         "classes": records[0]["classes"],
+        **verdicts(records[0].get("right")),
         "epochs": entries,
         "metrics": merged_metrics(run, records),
         "examples": {name: said for record in records for name, said in record.get("examples", {}).items()},
@@ -139,8 +142,11 @@ def merged_metrics(run: Run, records: Sequence[dict[str, Any]]) -> dict[str, Any
     return files[0] if len(files) == 1 else _concatenate(run, files, "metrics", "metrics", {"run": run.name})
 
 
-def epoch_groups(paths: Sequence[Path]) -> Iterator[pa.Table]:
-    """The row groups of files of rows, those of an epoch together and the epochs in order: none spans two."""
+def epoch_groups(paths: Sequence[Path], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """The row groups of files of rows, those of an epoch together and the epochs in order: none spans two.
+
+    Of each file come those of the columns that it has.
+    """
     places: list[tuple[int, int, int]] = []
     for file, path in enumerate(paths):
         with pq.ParquetFile(path) as opened:
@@ -150,7 +156,7 @@ def epoch_groups(paths: Sequence[Path]) -> Iterator[pa.Table]:
     for file, groups in itertools.groupby(sorted(places), key=lambda place: place[1]):
         with pq.ParquetFile(paths[file], page_checksum_verification=True) as opened:
             for _, _, group in groups:
-                yield opened.read_row_group(group)
+                yield opened.read_row_group(group, columns)
 
 
 def _concatenate(

@@ -8,6 +8,7 @@ from typing import Any
 
 from secondguess.analysis.errors import NotFound, SecondguessError
 from secondguess.analysis.importers.source import SourceRun
+from secondguess.analysis.importers.wandb.charts import chart_tables
 from secondguess.analysis.importers.wandb.epochs import EPOCH_KEY, EpochClock, metrics_in, tables_in
 from secondguess.analysis.importers.wandb.log.log import (
     Artifact,
@@ -110,6 +111,7 @@ def offline_run(path: Path, folders: WandbFolders | None = None, epoch_key: str 
         told.notes.append("the log has no end: the run is still going, or was killed; this is what is there")
     elif told.end.code:
         about["exit_code"] = told.end.code
+    charts = chart_tables(told.config)
     told.config.pop("_wandb", None)
     return SourceRun(
         name=told.about.get("name") or told.about.get("id") or log.path.stem.removeprefix("run-"),
@@ -119,6 +121,7 @@ def offline_run(path: Path, folders: WandbFolders | None = None, epoch_key: str 
         tables=tables,
         notes=tuple(told.notes),
         finished=told.end is not None,
+        charts=charts,
     )
 
 

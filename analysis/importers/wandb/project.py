@@ -8,6 +8,7 @@ from typing import Any
 
 from secondguess.analysis.errors import BadInput, Damaged, NotFound, SecondguessError, listing
 from secondguess.analysis.importers.source import SourceRun, TableRows
+from secondguess.analysis.importers.wandb.charts import chart_tables
 from secondguess.analysis.importers.wandb.epochs import EPOCH_KEY, EpochClock, metrics_in, tables_in
 from secondguess.analysis.importers.wandb.media import StagedFiles, WandbFolders
 from secondguess.analysis.importers.wandb.server.cache import RunFolder, same_sha256
@@ -113,6 +114,7 @@ class _ServerRun:
             tables=tables,
             notes=tuple(self.notes),
             finished=finished,
+            charts=chart_tables(about["config"]),
         )
 
     def _add(self, key: str, new: LoggedVersion) -> None:

@@ -128,7 +128,14 @@ def _parts(page_site: Site, view: TableView, reply: Reply, page: tuple[TableView
     by_group = bool(view.group or view.aggregate or view.wandb_aggregate)
     return {
         "columns": heads(whole, columns, by_group, more),
-        "rows": cells.rows(columns, reply.columns if leads else _NAMELESS, reply.rows, page_site.images, view.offset),
+        "rows": cells.rows(
+            columns,
+            reply.columns if leads else _NAMELESS,
+            reply.rows,
+            page_site.images,
+            view.offset,
+            verdicts=reply.verdicts,
+        ),
         "fits": fits(columns) and len(whole.tables) == len(view.tables),
         "view": view,
         "side": side(place) if place is not None else "",

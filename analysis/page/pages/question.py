@@ -178,7 +178,9 @@ def _answered(page_site: Site, asked: Question, reply: Reply, entries: Mapping[s
     return {
         "reply": reply,
         "columns": [{"shown": column} for column in columns],
-        "rows": cells.rows(columns, reply.columns, reply.rows, page_site.images, 0) if plain else [],
+        "rows": cells.rows(columns, reply.columns, reply.rows, page_site.images, 0, verdicts=reply.verdicts)
+        if plain
+        else [],
         "left_scores": scores if scores > _MOST_SCORES else 0,
         "sql": sql_of(reply),
         "matrices": squares,

@@ -128,7 +128,9 @@ def _drawn(request: Request, known: Runs, text: str, reply: Reply | None, error:
         "text": text,
         "reply": reply,
         "columns": [{"shown": column} for column in columns],
-        "rows": cells.rows(columns, reply.columns, reply.rows, page_site.images, 0) if reply is not None else [],
+        "rows": cells.rows(columns, reply.columns, reply.rows, page_site.images, 0, verdicts=reply.verdicts)
+        if reply is not None
+        else [],
         "error": fault.reason if fault is not None else str(error or ""),
         "stopped": isinstance(error, TooSlow),
         "place": faults.place(fault),

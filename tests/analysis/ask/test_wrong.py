@@ -20,6 +20,7 @@ from stores import epoch, writer
 import secondguess as sg
 from secondguess.analysis.answers import charts
 from secondguess.analysis.answers.answer import Answer
+from secondguess.analysis.cli import main
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.pages import controls
@@ -234,3 +235,110 @@ def test_a_record_counts_the_rows_that_are_wrong_in_sql_and_in_python(data: st.D
     assert [row[0] for row in said.fetchall()] == [is_wrong(*pair) for pair in pairs]
     errors = said.aggregate("CASE WHEN count(wrong) > 0 THEN count(*) FILTER (WHERE wrong) END").fetchall()
     assert [(tally.entry(1, None, True)["errors"],)] == errors
+
+
+# Where a column says which rows are right
+
+ANSWERS = """id,response,target,acc,part
+a,foo bar,foo,1,0.5
+b,baz,x,0,0.25
+c,qux,qux,0,1
+d,none,y,,0
+"""
+
+
+@pytest.fixture
+def judged(tmp_path: Path) -> Path:
+    """Answers that are right or wrong by a column: b and c wrong, d without a verdict."""
+    (tmp_path / "lm.csv").write_text(ANSWERS)
+    words = ("--guess", "response", "--truth", "target", "--right", "acc", "--store", str(tmp_path / "s"))
+    main(["import", str(tmp_path / "lm.csv"), *words])
+    return tmp_path / "s"
+
+
+def test_a_column_that_says_which_rows_are_right_decides_records_questions_filters_and_joins(judged: Path) -> None:
+    epoch = list_runs(judged)["lm"].tables["test_predictions"][1]
+    assert (epoch.right, epoch.errors, epoch.unlabelled, epoch.error_rate) == ("acc", 2, 1, 2 / 3)
+    asked = sg.connect(judged)
+    assert asked.ask("errors", "lm@best").project("id").fetchall() == [("b",), ("c",)]
+    over = asked.ask("errors-over-time", "lm").project("errors, accuracy, rows, unlabelled").fetchall()
+    assert over == [(2, pytest.approx(1 / 3), 4, 1)]
+    expected = [("a", False), ("b", True), ("c", True), ("d", None)]
+    assert fetched(judged, "SELECT id, wrong FROM lm ORDER BY id") == expected
+    assert shown(judged, TableView(("lm",), where=("wrong",), columns=("id",))) == [("b",), ("c",)]
+    both = TableView(("lm", "lm"), join="inner", where=("wrong_a and wrong_b",), columns=("id",))
+    assert [row[0] for row in shown(judged, both)] == ["b", "c"]
+
+
+@pytest.mark.parametrize("question", ["confusion", "errors-by-guess"])
+def test_what_compares_guess_with_truth_refuses_such_a_table_by_name(judged: Path, question: str) -> None:
+    with pytest.raises(BadInput, match=rf"the column 'acc' says which rows of lm/test_predictions@1.*{question}"):
+        sg.connect(judged).ask(question, "lm")
+
+
+def test_a_guess_is_not_drawn_as_wrong_where_a_column_says_that_it_is_right(judged: Path, tmp_path: Path) -> None:
+    (tmp_path / "plain.csv").write_text("id,pred,label\na,foo bar,foo\n")
+    main(["import", str(tmp_path / "plain.csv"), "--store", str(judged)])
+    plain, by_column, *_ = texts(
+        judged,
+        urls.table(TableView(("plain",))),
+        urls.table(TableView(("lm",))),
+        urls.runs(),
+        urls.run("lm"),
+        urls.question("errors", ["lm"]),
+    )
+    assert 'wrong">foo bar' in plain
+    assert 'lab a">foo bar' in by_column or 'lab ">foo bar' in by_column
+    assert 'wrong">foo bar' not in by_column
+
+
+@pytest.mark.parametrize(
+    ("words", "right"),
+    [
+        (("true", "False", ""), (True, False, None)),
+        (("1", "0", ""), (True, False, None)),
+        (("yes", "NO", " y "), (True, False, True)),
+        (("C", "I", "C"), (True, False, True)),
+        (("correct", "incorrect", "pass"), (True, False, True)),
+    ],
+)
+def test_verdicts_are_read_in_the_usual_words(tmp_path: Path, words: tuple[str, ...], right: tuple[Any, ...]) -> None:
+    (tmp_path / "v.csv").write_text("id,answer,ok\n" + "".join(f"{i},x,{word}\n" for i, word in enumerate(words)))
+    main(["import", str(tmp_path / "v.csv"), "--guess", "answer", "--right", "ok", "--store", str(tmp_path / "s")])
+    assert tuple(row[0] for row in fetched(tmp_path / "s", "SELECT ok FROM v ORDER BY id")) == right
+
+
+@pytest.mark.parametrize(
+    ("column", "said"),
+    [
+        ("part", "column 'part', named for --right, holds 0.5, 0.25"),
+        ("nope", "no column 'nope' for --right: the table has: acc, part besides"),
+        ("response", "no column 'response' for --right: it is taken for something else"),
+    ],
+)
+def test_a_column_that_holds_no_verdicts_is_refused_by_what_it_holds(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], column: str, said: str
+) -> None:
+    (tmp_path / "lm.csv").write_text(ANSWERS)
+    with pytest.raises(SystemExit):
+        main(
+            [
+                *("import", str(tmp_path / "lm.csv"), "--guess", "response", "--truth", "target"),
+                *("--right", column, "--store", str(tmp_path / "s")),
+            ]
+        )
+    assert said in capsys.readouterr().err
+
+
+def test_a_further_epoch_must_be_judged_alike_and_merged_and_labelled_rows_keep_their_verdicts(
+    tmp_path: Path, judged: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = ("--run", "lm", "--guess", "response", "--store", str(judged))
+    with pytest.raises(SystemExit):
+        main(["import", str(tmp_path / "lm.csv"), "--epoch", "2", *where])
+    assert "is judged by acc, so what is added must be too; name --right acc" in capsys.readouterr().err
+    main(["import", str(tmp_path / "lm.csv"), "--epoch", "2", "--truth", "target", "--right", "acc", *where])
+    (tmp_path / "l.csv").write_text("id,label\nd,none\n")
+    main(["label", "lm", str(tmp_path / "l.csv"), "--replace", "--store", str(judged)])
+    known = list_runs(judged)["lm"].tables["test_predictions"]
+    assert [(epoch.right, epoch.errors, epoch.unlabelled) for epoch in known.values()] == [("acc", 2, 1)] * 2

@@ -1,6 +1,7 @@
 """Labels in a file of their own: joined like any table, committed whole, and seen by every question."""
 
 import os
+import random
 import shutil
 import signal
 from collections.abc import Callable
@@ -134,6 +135,24 @@ def test_labels_that_contradict_are_counted_and_need_replace(run, store, tmp_pat
     assert rows(store, "SELECT id, truth FROM preds ORDER BY id") == [("a", "dog"), ("b", "cat"), ("c", "dog")]
 
 
+def test_labels_at_import_contradict_those_of_the_file_only_where_told_to(run, store, tmp_path) -> None:
+    (tmp_path / "p.csv").write_text("id,pred,label\na,0,0\nb,1,1\n")
+    (tmp_path / "l.csv").write_text("id,label\na,1\n")
+    code, _, err = run("import", "p.csv", "--labels", "l.csv")
+    assert (code, "1 rows of p@1 have another label already; --replace takes those of l.csv" in err) == (1, True)
+    assert not (store / "p").exists()
+    assert run("import", "p.csv", "--labels", "l.csv", "--replace")[0] == 0
+    assert rows(store, "SELECT id, truth FROM p ORDER BY id") == [("a", 1), ("b", 1)]
+
+
+def test_an_epoch_may_come_with_its_labels(run, store) -> None:
+    run("import", "preds.csv", "--run", "m", "--epoch", "1")
+    assert run("import", "preds.csv", "--run", "m", "--epoch", "2", "--labels", "labels.csv")[0] == 0
+    known = find_run(store, "m").tables["test_predictions"]
+    assert {number: epoch.errors for number, epoch in known.items()} == {1: None, 2: 1}
+    assert run("check")[0] == 0
+
+
 @pytest.mark.parametrize(
     ("labels", "words", "said"),
     [
@@ -216,6 +235,35 @@ def test_the_examples_carry_the_labels_too_and_keep_their_images(run, store) -> 
     known = find_run(store, "cnn").tables["test_predictions"][2]
     assert (known.errors, known.unlabelled) == (1, 1)
     assert run("check")[0] == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_random_tables_are_labelled_as_a_dictionary_would(run, store, tmp_path, seed) -> None:
+    """Repeated and missing keys, keys of either side only, labels that are missing or there before."""
+    chance = random.Random(seed)
+    keys = [chance.choice([None, *(f"k{number}" for number in range(12))]) for _ in range(40)]
+    before = [chance.choice([None, None, 0, 1]) for _ in keys]
+    given = {f"k{number}": chance.choice([None, 0, 1]) for number in chance.sample(range(16), 10)}
+    told = ["" if value is None else value for value in before]
+    lines = [f"{row},{key or ''},1,{label}" for row, (key, label) in enumerate(zip(keys, told, strict=True))]
+    (tmp_path / "p.csv").write_text("id,key,pred,label\n" + "\n".join(lines) + "\n")
+    (tmp_path / "l.csv").write_text(
+        "key,label\n" + "".join(f"{key},{'' if value is None else value}\n" for key, value in given.items())
+    )
+    run("import", "p.csv")
+    code, _, err = run("label", "p", "l.csv", "--on", "key", "--replace")
+    assert code == 0, err
+    expected = [label if given.get(key) is None else given[key] for key, label in zip(keys, before, strict=True)]
+    assert [row[0] for row in rows(store, "SELECT truth FROM p ORDER BY id::INT")] == expected
+    others = sum(
+        given.get(key) is not None and label is not None and given[key] != label
+        for key, label in zip(keys, before, strict=True)
+    )
+    known = {key for key in keys if key is not None}
+    assert f"on key: {len(known & set(given))} matched, {len(known - set(given))} only in p@1" in err
+    assert f"{others} with another truth" in err
+    epoch = find_run(store, "p").tables["test_predictions"][1]
+    assert (epoch.errors, epoch.unlabelled) == (expected.count(0), expected.count(None))
 
 
 def test_a_run_that_goes_on_or_was_interrupted_is_not_labelled(run, store) -> None:

@@ -131,8 +131,15 @@ def _list(api: Any, request: Mapping[str, Any], events: Events) -> None:
 def _about(run: Any) -> dict[str, Any]:
     texts = {"group": run.group, "job_type": getattr(run, "job_type", None), "notes": run.notes}
     about = {"id": run.id, "name": run.name, "entity": run.entity, "project": run.project, "state": run.state}
-    rest = {"tags": list(run.tags or ()), "started": run.created_at, "config": dict(run.config)}
+    rest = {"tags": list(run.tags or ()), "started": run.created_at, "config": _config(run)}
     return {**{key: value for key, value in texts.items() if value}, **about, **rest, "last_step": run.lastHistoryStep}
+
+
+def _config(run: Any) -> dict[str, Any]:
+    """The run's config, with what W&B keeps there of the run's charts."""
+    config = dict(run.config)
+    ours = (getattr(run, "rawconfig", None) or {}).get("_wandb")
+    return config if ours is None else {**config, "_wandb": ours}
 
 
 def _history(run: Any, folder: RunFolder, about: Mapping[str, Any], events: Events) -> None:
