@@ -28,6 +28,7 @@ FORMATS = ("csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx")
 @click.option("--delimiter", metavar="CHARACTER", help="What is between fields: ';', tab, pipe, …")
 @click.option("--encoding", metavar="NAME", help="The encoding of text files, such as cp1252.")
 @click.option("--header/--no-header", default=None, help="Whether the first line has the columns' names.")
+@click.option("--quotes/--no-quotes", default=True, help="Whether quotation marks hold a field together.")
 @click.option("--missing", metavar="TEXT", multiple=True, help="A text that stands for no value: NA.  [repeatable]")
 @click.option("--dry-run", is_flag=True, help="Say what would be imported; write nothing.")
 @click.option("--overwrite", is_flag=True, help="Replace what this source brought before, or the run named by --run.")
@@ -51,6 +52,6 @@ def import_(sources: tuple[str, ...], store: Path, dry_run: bool, epoch_key: str
     from secondguess.analysis.importers.files.predictions import FileOptions
 
     given["id"] = given.pop("id_")
-    told = {name: given.pop(name) for name in ("format", "delimiter", "encoding", "header", "missing")}
+    told = {name: given.pop(name) for name in ("format", "delimiter", "encoding", "header", "quotes", "missing")}
     files = FileOptions(**told)
     importing.bring(sources, store.absolute(), importing.how(**given), files, epoch_key, dry_run)
