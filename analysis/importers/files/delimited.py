@@ -25,7 +25,7 @@ from secondguess.analysis.schema import folded
 DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|"}
 _HEAD = 1 << 20  # characters that are looked at
 _FEW = 500  # rows of them
-_BLOCK = 16 << 20  # bytes read at once, and so the longest row
+_BLOCKS = (2 << 20, 16 << 20)  # bytes read at once, and so the longest row: much, where little is not enough
 _COPIES = 0.9  # of the rows have as many fields as the first, if the delimiter is right
 _FEW_VALUES = 20
 
@@ -58,6 +58,7 @@ class _Dialect:
     lines: int
     spaced: bool = False
     quotes: bool = True
+    block: int = _BLOCKS[0]
     notes: list[str] = field(default_factory=list)
 
 
@@ -68,12 +69,11 @@ def read_delimited(path: Path, name: str, options: TextOptions, notes: Sequence[
     BadInput where the first line is no header.
     """
     dialect = _dialect(path, name, options)
-    spellings = Spellings(dialect.names, dialect.delimiter != ",")
-    rows = again = 0
-    for batch, headers in _read(path, name, dialect, options, None):
-        _refuse_swallowed(name, dialect, batch)
-        rows, again = rows + batch.num_rows, again + headers
-        spellings.add(batch)
+    try:
+        spellings, rows, again = _looked_through(path, name, dialect, options)
+    except _TooLong:
+        dialect.block = _BLOCKS[-1]
+        spellings, rows, again = _looked_through(path, name, dialect, options)
     if again:
         dialect.notes.append(f"the header comes {again:,} more times among the rows; left out there")
     return TableRows(
@@ -85,6 +85,21 @@ def read_delimited(path: Path, name: str, options: TextOptions, notes: Sequence[
         decimal_comma=dialect.delimiter != ",",
         spelled=spellings.kinds(),
     )
+
+
+class _TooLong(Damaged):
+    """A row is longer than what is read at once."""
+
+
+def _looked_through(path: Path, name: str, dialect: _Dialect, options: TextOptions) -> tuple[Spellings, int, int]:
+    """What the columns spell, how many rows there are, and how many headers among them."""
+    spellings = Spellings(dialect.names, dialect.delimiter != ",")
+    rows = again = 0
+    for batch, headers in _read(path, name, dialect, options, None):
+        _refuse_swallowed(name, dialect, batch)
+        rows, again = rows + batch.num_rows, again + headers
+        spellings.add(batch)
+    return spellings, rows, again
 
 
 def _dialect(path: Path, name: str, options: TextOptions) -> _Dialect:
@@ -102,7 +117,7 @@ def _dialect(path: Path, name: str, options: TextOptions) -> _Dialect:
         _refuse_data_as_header(name, first, [row for row in rows if row != first], delimiter)
     names, said = named_columns(_header(first, rows, width))
     spaced = len(first) > 1 and any(cell != cell.strip() for cell in first)
-    return _Dialect(delimiter, names, first, lines, spaced, options.quotes, said)
+    return _Dialect(delimiter, names, first, lines, spaced, options.quotes, notes=said)
 
 
 def _first_rows(head: str, name: str, delimiter: str, quotes: bool) -> tuple[list[str], list[list[str]], int]:
@@ -226,7 +241,8 @@ def _read(
     except pa.ArrowException as error:
         if odd:
             raise _ragged(path, name, dialect, odd[0]) from None
-        raise Damaged(f"{name} cannot be read: {_plainly(error)}") from None
+        kind = _TooLong if "straddling" in str(error) else Damaged
+        raise kind(f"{name} cannot be read: {_plainly(error)}") from None
     if odd:
         raise _ragged(path, name, dialect, odd[0])
 
@@ -241,7 +257,7 @@ def _opened(
     return arrow_csv.open_csv(
         path,
         read_options=arrow_csv.ReadOptions(
-            block_size=_BLOCK, use_threads=False, skip_rows=dialect.lines, column_names=dialect.names
+            block_size=dialect.block, use_threads=False, skip_rows=dialect.lines, column_names=dialect.names
         ),
         parse_options=arrow_csv.ParseOptions(
             delimiter=dialect.delimiter,
@@ -263,7 +279,7 @@ def _plainly(error: pa.ArrowException) -> str:
     text = str(error).splitlines()[0]
     if "straddling" in text:
         return (
-            f"it has a row of more than {_BLOCK:,} bytes, or a quotation mark that nothing closes; if such marks are "
+            f"it has a row of more than {_BLOCKS[-1]:,} bytes, or a quotation mark that nothing closes; if these are "
             "characters like others, add --no-quotes"
         )
     return text

@@ -139,3 +139,10 @@ def test_some_columns_are_read_alone(tmp_path: Path) -> None:
     assert [batch.to_pydict() for batch in contents.batches(["note", "id", "none"])] == [
         {"id": ["a", "b"], "note": ["1", None]}
     ]
+
+
+def test_rows_of_megabytes_are_read_and_longer_ones_refused(tmp_path: Path) -> None:
+    long = "x, y\n" * 1_000_000
+    assert rows(tmp_path, f'id,text\na,"{long}"\nb,y\n')[1:] == [("a", long), ("b", "y")]
+    with pytest.raises(Damaged, match="a row of more than 16,777,216 bytes, or a quotation mark that nothing closes"):
+        rows(tmp_path, f'id,text\na,"{long * 8}"\nb,y\n')
