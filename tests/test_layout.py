@@ -40,6 +40,7 @@ REACHED_BY = {
     "analysis/importers/wandb/staged": "analysis/importers/wandb/offline",
     "analysis/importers/wandb/table/cells": "analysis/importers/wandb/table/table",
     "analysis/importers/wandb/table/columns": "analysis/importers/wandb/table/table",
+    "analysis/importers/wandb/table/kept": "analysis/importers/wandb/table/table",
     "analysis/importers/wandb/table/ndarrays": "analysis/importers/wandb/table/table",
     "analysis/importers/wandb/table/text": "analysis/importers/wandb/table/table",
     "analysis/importers/wandb/table/types": "analysis/importers/wandb/table/table",

@@ -31,6 +31,7 @@ FORMATS = ("csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx")
 @click.option("--delimiter", metavar="CHARACTER", help="What is between fields: ';', tab, pipe, …")
 @click.option("--encoding", metavar="NAME", help="The encoding of text files, such as cp1252.")
 @click.option("--header/--no-header", default=None, help="Whether the first line has the columns' names.")
+@click.option("--quotes/--no-quotes", default=True, help="Whether quotation marks hold a field together.")
 @click.option("--missing", metavar="TEXT", multiple=True, help="A text that stands for no value: NA.  [repeatable]")
 @click.option("--replace", is_flag=True, help="Let --labels take the place of labels that SOURCE has.")
 @click.option("--dry-run", is_flag=True, help="Say what would be imported; write nothing.")
@@ -58,6 +59,6 @@ def import_(sources: tuple[str, ...], store: Path, dry_run: bool, epoch_key: str
 
     pa.enable_signal_handlers(False)  # Arrow would keep signals for itself while it reads
     given["id"] = given.pop("id_")
-    told = {name: given.pop(name) for name in ("format", "delimiter", "encoding", "header", "missing")}
+    told = {name: given.pop(name) for name in ("format", "delimiter", "encoding", "header", "quotes", "missing")}
     files = FileOptions(**told)
     importing.bring(sources, store.absolute(), importing.how(**given), files, epoch_key, dry_run)

@@ -14,7 +14,7 @@ from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotFoun
 from secondguess.analysis.importers.classes import given_classes
 from secondguess.analysis.importers.dataframe import read_frame
 from secondguess.analysis.importers.files.predictions import FileOptions, prediction_run
-from secondguess.analysis.importers.files.unpacked import STDIN, is_pattern
+from secondguess.analysis.importers.files.unpacked import STDIN, format_by_name, is_pattern
 from secondguess.analysis.importers.labels import LabelsFile, LabelsOptions, key_of, label, read_labels
 from secondguess.analysis.importers.oddities import Oddities
 from secondguess.analysis.importers.progress import Progress, bar, unseen
@@ -179,6 +179,8 @@ def _foreign_runs(source: str, store: Path, options: ImportOptions, epoch_key: s
     path = Path(source)
     if source == STDIN or is_pattern(source):
         return None
+    if not path.exists() and format_by_name(source) is not None:
+        raise NotFound(f"no file {source}")
     if not path.exists():
         return _elsewhere(source, store, options, epoch_key)
     if path.is_file():

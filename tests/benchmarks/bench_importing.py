@@ -6,7 +6,10 @@
 built a row at a time, `run.log`, finish. Then `secondguess import` takes the run folder. Each is a process of its own,
 in turn, timed from its start to its end; of each also the time without loading packages (and, for W&B, `init`), and
 the processor time, which the disk does not change. Python keeps what it compiles, as for packages that pip installed:
-the first round, in which it does, is not counted. Then a `.table.json` of 1 GB without images.
+the first round, in which it does, is not counted. Then a `.table.json` of 1 GB without images. Then 400,000 rows in the
+formats that people have, each beside a peer in the same run: DuckDB, which writes the same as Parquet (CSV read as all
+text), and orjson (or json where that is not installed), whose values become columns of Arrow. Of these the processor
+time counts, of whole processes.
 """
 
 import argparse
@@ -18,12 +21,14 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 from bench_recording import likely_scores
-from timing import machine, ratio
+from timing import in_turn, machine, ratio
 
 from secondguess.trainer.reference.datasets import load
 
@@ -85,6 +90,7 @@ def main() -> None:
         middle = [statistics.median(times) for times in (theirs, ours)]
         print(f"| {part} | {middle[0]:.2f} | {middle[1]:.2f} | {ratio(theirs, ours)} |")
     _large(chosen.megabytes)
+    _formats(chosen.rounds)
 
 
 def _large(megabytes: int) -> None:
@@ -95,6 +101,70 @@ def _large(megabytes: int) -> None:
         times, peak = _timed(IMPORT, [str(path), "--store", str(Path(name) / "store")], Path(name))
     print("\n| rows without images | file, MB | secondguess import, s | peak of memory, MB |\n|--:|--:|--:|--:|")
     print(f"| {rows:,} | {size:,.0f} | {times[0]:.1f} | {peak / 1e3:,.0f} |")
+
+
+COPY = """
+import sys, duckdb
+read = f"read_csv('{sys.argv[1]}', all_varchar=true)" if sys.argv[1].endswith("csv") else f"'{sys.argv[1]}'"
+duckdb.sql(f"COPY (FROM {read}) TO '{sys.argv[1]}.copy' (FORMAT parquet, COMPRESSION zstd)")
+"""
+COLUMNS = """
+import gc, json, sys, pyarrow as pa
+try:
+    from orjson import loads
+except ImportError:
+    from json import loads
+gc.set_threshold(100_000)
+with open(sys.argv[1], "rb") as file:
+    if sys.argv[1].endswith("table.json"):
+        columns = zip(*loads(file.read())["data"])
+    else:
+        rows = [loads(line) for line in file]
+        columns = ([row.get(key) for row in rows] for key in rows[0])
+    arrays = [pa.array(column) for column in columns]
+"""
+PEERS = {"csv": COPY, "parquet": COPY, "jsonl": COLUMNS, "table.json": COLUMNS}
+
+
+def _formats(rounds: int) -> None:
+    print("\n| 400,000 rows as | peer, s of processor | secondguess import, s | ratio |\n|---|--:|--:|--:|")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        _write_formats(folder)
+        for kind, peer in PEERS.items():
+            path = folder / f"large.{kind}"
+            peers: dict[str, Callable[[], float]] = {
+                "theirs": lambda path=path, peer=peer: _processor(peer, [str(path)], folder),  # type: ignore[misc]
+                "ours": lambda path=path: _imported(path, folder),  # type: ignore[misc]
+            }
+            times = in_turn(peers, rounds + 1)
+            theirs, ours = times["theirs"][1:], times["ours"][1:]
+            middle = [statistics.median(one) for one in (theirs, ours)]
+            print(f"| {kind} | {middle[0]:.2f} | {middle[1]:.2f} | {ratio(ours, theirs)} |")
+
+
+def _imported(path: Path, folder: Path) -> float:
+    with tempfile.TemporaryDirectory(dir=folder) as store:
+        return _processor(IMPORT, [str(path), "--store", store], folder)
+
+
+def _processor(code: str, arguments: Sequence[str], folder: Path) -> float:
+    return _timed(f"{code}\nprint(0)", arguments, folder)[0][2]
+
+
+def _write_formats(folder: Path) -> None:
+    """The rows of the large table, 400,000 of them, in each format."""
+    chance = random.Random(0)
+    rests = [[row % 10, row % 7, *(chance.random() for _ in range(10))] for row in range(50_000)]
+    names = ["id", "guess", "truth", *(f"score_{i}" for i in range(10))]
+    rows = [[f"test-{at:07d}", *rests[at % 50_000]] for at in range(400_000)]
+    with (folder / "large.csv").open("w") as file:
+        file.writelines(",".join(map(str, row)) + "\n" for row in [names, *rows])
+    with (folder / "large.jsonl").open("w") as file:
+        file.writelines(json.dumps(dict(zip(names, row, strict=True))) + "\n" for row in rows)
+    with (folder / "large.table.json").open("w") as file:
+        json.dump({"columns": names, "data": rows}, file)
+    pq.write_table(pa.table(dict(zip(names, zip(*rows, strict=True), strict=True))), folder / "large.parquet")
 
 
 def _write(path: Path, size: int) -> int:

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -24,7 +25,7 @@ from secondguess.analysis.schema import folded
 DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|"}
 _HEAD = 1 << 20  # characters that are looked at
 _FEW = 500  # rows of them
-_BLOCK = 16 << 20  # bytes read at once, and so the longest row
+_BLOCKS = (2 << 20, 16 << 20)  # bytes read at once, and so the longest row: much, where little is not enough
 _COPIES = 0.9  # of the rows have as many fields as the first, if the delimiter is right
 _FEW_VALUES = 20
 
@@ -33,13 +34,15 @@ _FEW_VALUES = 20
 class TextOptions:
     """What a person says of a text file: delimiter, whether it has a header, and which texts stand for nothing.
 
-    header is None where the first rows are to tell; usual is the delimiter of files that are called so.
+    header is None where the first rows are to tell; usual is the delimiter of files that are called so. Without quotes
+    a quotation mark is a character like others.
     """
 
     delimiter: str | None = None
     header: bool | None = None
     missing: tuple[str, ...] = ()
     usual: str = ","
+    quotes: bool = True
 
 
 @dataclass
@@ -54,6 +57,8 @@ class _Dialect:
     header: list[str] | None
     lines: int
     spaced: bool = False
+    quotes: bool = True
+    block: int = _BLOCKS[0]
     notes: list[str] = field(default_factory=list)
 
 
@@ -64,11 +69,11 @@ def read_delimited(path: Path, name: str, options: TextOptions, notes: Sequence[
     BadInput where the first line is no header.
     """
     dialect = _dialect(path, name, options)
-    spellings = Spellings(dialect.names, dialect.delimiter != ",")
-    rows = again = 0
-    for batch, headers in _read(path, name, dialect, options, None):
-        rows, again = rows + batch.num_rows, again + headers
-        spellings.add(batch)
+    try:
+        spellings, rows, again = _looked_through(path, name, dialect, options)
+    except _TooLong:
+        dialect.block = _BLOCKS[-1]
+        spellings, rows, again = _looked_through(path, name, dialect, options)
     if again:
         dialect.notes.append(f"the header comes {again:,} more times among the rows; left out there")
     return TableRows(
@@ -82,28 +87,43 @@ def read_delimited(path: Path, name: str, options: TextOptions, notes: Sequence[
     )
 
 
+class _TooLong(Damaged):
+    """A row is longer than what is read at once."""
+
+
+def _looked_through(path: Path, name: str, dialect: _Dialect, options: TextOptions) -> tuple[Spellings, int, int]:
+    """What the columns spell, how many rows there are, and how many headers among them."""
+    spellings = Spellings(dialect.names, dialect.delimiter != ",")
+    rows = again = 0
+    for batch, headers in _read(path, name, dialect, options, None):
+        _refuse_swallowed(name, dialect, batch)
+        rows, again = rows + batch.num_rows, again + headers
+        spellings.add(batch)
+    return spellings, rows, again
+
+
 def _dialect(path: Path, name: str, options: TextOptions) -> _Dialect:
     with path.open(encoding="utf-8", newline="") as file:
         head = file.read(_HEAD)
     if not head.strip():
         raise Damaged(f"{name} is empty")
-    delimiter = options.delimiter or _delimiter(head, options.usual)
-    first, rows, lines = _first_rows(head, name, delimiter)
+    delimiter = options.delimiter or _delimiter(head, options)
+    first, rows, lines = _first_rows(head, name, delimiter, options.quotes)
     width = _usual_width(rows) if rows else len(first)
     if options.header is False:
         names, said = named_columns([""] * width, numbered=True)
-        return _Dialect(delimiter, names, None, 0, notes=said)
+        return _Dialect(delimiter, names, None, 0, quotes=options.quotes, notes=said)
     if options.header is None:
         _refuse_data_as_header(name, first, [row for row in rows if row != first], delimiter)
     names, said = named_columns(_header(first, rows, width))
     spaced = len(first) > 1 and any(cell != cell.strip() for cell in first)
-    return _Dialect(delimiter, names, first, lines, spaced, said)
+    return _Dialect(delimiter, names, first, lines, spaced, options.quotes, notes=said)
 
 
-def _first_rows(head: str, name: str, delimiter: str) -> tuple[list[str], list[list[str]], int]:
+def _first_rows(head: str, name: str, delimiter: str, quotes: bool) -> tuple[list[str], list[list[str]], int]:
     """The first row, some that follow it, and how many lines the first takes with those that are empty before it."""
     before = csv.field_size_limit(_HEAD)
-    reader = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter)
+    reader = csv.reader(io.StringIO(head, newline=""), delimiter=delimiter, quoting=_quoting(quotes))
     try:
         first = next(row for row in reader if row)
         lines = reader.line_num
@@ -115,6 +135,10 @@ def _first_rows(head: str, name: str, delimiter: str) -> tuple[list[str], list[l
     if len(head) == _HEAD and rows:
         rows.pop()  # perhaps only the beginning of one
     return first, rows, lines
+
+
+def _quoting(quotes: bool) -> Literal[0, 3]:
+    return csv.QUOTE_MINIMAL if quotes else csv.QUOTE_NONE
 
 
 def _header(first: list[str], rows: Sequence[Sequence[str]], width: int) -> list[str]:
@@ -130,12 +154,12 @@ def _usual_width(rows: Sequence[Sequence[str]]) -> int:
     return Counter(map(len, rows)).most_common(1)[0][0]
 
 
-def _delimiter(head: str, usual: str) -> str:
+def _delimiter(head: str, options: TextOptions) -> str:
     """The delimiter with which most of the first rows have as many fields, more than one, as the first row."""
-    best, most = usual, (0.0, False, 0)
-    for delimiter in sorted(DELIMITERS.values(), key=lambda one: one != usual):
+    best, most = options.usual, (0.0, False, 0)
+    for delimiter in sorted(DELIMITERS.values(), key=lambda one: one != options.usual):
         try:
-            first, rows, _ = _first_rows(head, "", delimiter)
+            first, rows, _ = _first_rows(head, "", delimiter, options.quotes)
         except Damaged:
             continue
         rows = rows or [first]
@@ -144,7 +168,7 @@ def _delimiter(head: str, usual: str) -> str:
         fit = (alike, len(first) == width, width)
         if width > 1 and alike >= _COPIES and abs(len(first) - width) <= 1 and fit > most:
             best, most = delimiter, fit
-            if delimiter == usual == "\t":
+            if delimiter == options.usual == "\t":
                 break
     return best
 
@@ -217,7 +241,8 @@ def _read(
     except pa.ArrowException as error:
         if odd:
             raise _ragged(path, name, dialect, odd[0]) from None
-        raise Damaged(f"{name} cannot be read: {_plainly(error)}") from None
+        kind = _TooLong if "straddling" in str(error) else Damaged
+        raise kind(f"{name} cannot be read: {_plainly(error)}") from None
     if odd:
         raise _ragged(path, name, dialect, odd[0])
 
@@ -232,10 +257,13 @@ def _opened(
     return arrow_csv.open_csv(
         path,
         read_options=arrow_csv.ReadOptions(
-            block_size=_BLOCK, use_threads=False, skip_rows=dialect.lines, column_names=dialect.names
+            block_size=dialect.block, use_threads=False, skip_rows=dialect.lines, column_names=dialect.names
         ),
         parse_options=arrow_csv.ParseOptions(
-            delimiter=dialect.delimiter, newlines_in_values=True, invalid_row_handler=note
+            delimiter=dialect.delimiter,
+            quote_char='"' if options.quotes else False,
+            newlines_in_values=options.quotes,
+            invalid_row_handler=note,
         ),
         convert_options=arrow_csv.ConvertOptions(
             column_types=dict.fromkeys(dialect.names, pa.string()),
@@ -250,8 +278,26 @@ def _opened(
 def _plainly(error: pa.ArrowException) -> str:
     text = str(error).splitlines()[0]
     if "straddling" in text:
-        return f"it has a row of more than {_BLOCK:,} bytes, or a quote that nothing closes"
+        return (
+            f"it has a row of more than {_BLOCKS[-1]:,} bytes, or a quotation mark that nothing closes; if these are "
+            "characters like others, add --no-quotes"
+        )
     return text
+
+
+def _refuse_swallowed(name: str, dialect: _Dialect, batch: pa.RecordBatch) -> None:
+    """Raise BadInput for a field of several lines that are whole rows of a file of tabs, if quotes are characters."""
+    if dialect.delimiter != "\t" or not dialect.quotes:
+        return
+    last = batch.num_columns - 1
+    for place, column in enumerate(batch.columns):
+        for text in column.filter(pc.fill_null(pc.match_substring(column, "\n"), False)).to_pylist():
+            counts = [line.count("\t") for line in text.split("\n")]
+            if [counts[0] + place, *counts[1:-1], counts[-1] + last - place] == [last] * len(counts) and last:
+                raise BadInput(
+                    f"{name}: a quotation mark before {text[:40]!r} makes {len(counts)} lines one field, each of which "
+                    "would be a row; add --no-quotes if quotation marks are characters like others"
+                )
 
 
 def _without_headers(batch: pa.RecordBatch, dialect: _Dialect) -> pa.RecordBatch:
@@ -284,15 +330,15 @@ def _ragged(path: Path, name: str, dialect: _Dialect, row: arrow_csv.InvalidRow)
     where = f"line {line:,}" if line is not None else f"the line {row.text[:60]!r}"
     return Damaged(
         f"{name} cannot be read at {where}: it has {row.actual_columns} fields, the others have "
-        f"{row.expected_columns}; put quotes round a field that has {dialect.delimiter!r} in it, or name another "
-        "--delimiter"
+        f"{row.expected_columns}; put quotes round a field that has {dialect.delimiter!r} in it, name another "
+        "--delimiter, or add --no-quotes if quotation marks are characters like others"
     )
 
 
 def _line_of(path: Path, dialect: _Dialect, row: arrow_csv.InvalidRow) -> int | None:
     """The line on which a row begins, by a reader that counts them; None where that one sees no such row."""
     with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.reader(file, delimiter=dialect.delimiter)
+        reader = csv.reader(file, delimiter=dialect.delimiter, quoting=_quoting(dialect.quotes))
         before = 0
         try:
             for fields in reader:

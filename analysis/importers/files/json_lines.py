@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as arrow_json
 
-from secondguess.analysis.errors import Damaged
+from secondguess.analysis.errors import BadInput, Damaged
 from secondguess.analysis.importers.source import MediaCount, TableRows
 from secondguess.analysis.importers.wandb.media import MediaCells
 from secondguess.analysis.importers.wandb.table.cells import are_columns, seen
@@ -52,9 +52,19 @@ def read_json(files: Sequence[tuple[Path, str]]) -> TableRows:
     """
     opened = [JsonFile(path, name, _is_array(path)) for path, name in files]
     try:
-        return _by_pieces(opened)
+        found = _by_pieces(opened)
     except _NotForArrow:
-        return _CarefulReading(opened).table_rows()
+        found = _CarefulReading(opened).table_rows()
+    if found.rows == 1 and len(found.schema) > 1 and all(map(_holds_many, found.schema.types)):
+        raise BadInput(
+            f"{opened[0].name} is one object of columns and no record, as pandas' to_json writes it; write it with "
+            'orient="records"'
+        )
+    return found
+
+
+def _holds_many(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_struct(kind))
 
 
 def _is_array(path: Path) -> bool:

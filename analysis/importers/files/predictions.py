@@ -27,7 +27,7 @@ _SHARD = re.compile(r"[-_. ]*(?:\d+[-_ ]of[-_ ]\d*)?[-_. ]*$")
 
 @dataclass(frozen=True)
 class FileOptions:
-    """What a person says of files: format, delimiter, encoding, header, and which texts stand for nothing.
+    """What a person says of files: format, delimiter, encoding, header, texts that stand for nothing, quotes.
 
     Where it is None, the file tells.
     """
@@ -37,6 +37,7 @@ class FileOptions:
     encoding: str | None = None
     header: bool | None = None
     missing: tuple[str, ...] = ()
+    quotes: bool = True
 
     def of_text(self, usual: str) -> TextOptions:
         """What is said of a delimited file; raises BadInput for a delimiter that cannot be one."""
@@ -47,7 +48,7 @@ class FileOptions:
                 raise BadInput(
                     f"--delimiter is {self.delimiter!r}; expected one character or one of {', '.join(DELIMITERS)}"
                 )
-        return TextOptions(told, self.header, self.missing, usual)
+        return TextOptions(told, self.header, self.missing, usual, self.quotes)
 
 
 def prediction_run(

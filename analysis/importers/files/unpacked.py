@@ -70,7 +70,7 @@ def named_files(sources: Sequence[str]) -> list[str]:
     files: list[str] = []
     for source in sources:
         path = Path(source)
-        if source == STDIN or path.is_file():
+        if source == STDIN or path.is_file() or path.is_fifo():
             files.append(source)
         elif path.is_dir():
             files += _inside(path)
@@ -143,7 +143,7 @@ def format_by_name(name: str) -> str | None:
 
 
 def unpacked(source: str, folder: Path, format: str | None = None) -> DataFile:
-    """A file ready to be read, taken out of its packages and, for `-`, off standard input into the folder.
+    """A file ready to be read, taken out of its packages and, for `-` or a pipe, put into the folder.
 
     Raises NotFound or BadInput for what is no file of a known format, or a package that holds much more than it takes
     or several files, Damaged for a broken one.
@@ -152,16 +152,21 @@ def unpacked(source: str, folder: Path, format: str | None = None) -> DataFile:
         path, name = folder / "stdin", "standard input"
         with path.open("wb") as out:
             shutil.copyfileobj(sys.stdin.buffer, out, _PIECE)
+    elif Path(source).is_fifo():
+        path, name = folder / f"pipe-{len(list(folder.iterdir()))}", source
+        with Path(source).open("rb") as pipe, path.open("wb") as out:
+            shutil.copyfileobj(pipe, out, _PIECE)
     else:
         path, name = Path(source), source
         open_regular(path, links=True).close()
+    piped = path != Path(source)
     told = name
     for layer in range(_LAYERS + 1):
         with closing(open_regular(path, links=True)) as file:
             head = file.read(64)
         packed = _package(path, head)
         if packed is None:
-            return DataFile(path, name, _format(path, name, head, format or format_by_name(told)))
+            return DataFile(path, name, _format(path, name, head, format or format_by_name(told), piped))
         if layer < _LAYERS:
             made = folder / f"unpacked-{len(list(folder.iterdir()))}"
             inner = packed(path, made, name)
@@ -170,7 +175,7 @@ def unpacked(source: str, folder: Path, format: str | None = None) -> DataFile:
     raise BadInput(f"{name} is packed more than {_LAYERS} times")
 
 
-def _format(path: Path, name: str, head: bytes, told: str | None) -> str:
+def _format(path: Path, name: str, head: bytes, told: str | None, piped: bool) -> str:
     for mark, format in _BINARY:
         if head.startswith(mark):
             return format
@@ -180,7 +185,7 @@ def _format(path: Path, name: str, head: bytes, told: str | None) -> str:
         raise Damaged(f"{name} cannot be read: it does not begin as a file of the format {told} does")
     if told is not None:
         return told
-    if name != "standard input":
+    if not piped:
         raise BadInput(
             f"{name} is none of {', '.join(_SUFFIXES)}, nor such a file packed as {', '.join(_PACKED)}; "
             f"--format names its format: {', '.join(FORMATS)}"

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from secondguess.analysis.importers.source import MEDIA
 from secondguess.analysis.importers.wandb.table.columns import (
@@ -68,6 +69,25 @@ class PlainSeen:
             self._items.add(list(chain.from_iterable(lists)))
         if dict in kinds and self._depth < _DEEPEST:
             self._add_dicts([value for value in values if type(value) is dict])
+
+    def add_array(self, values: pa.Array) -> None:
+        """Take note of a batch that is a `plain_array`."""
+        if len(values) == values.null_count:
+            return
+        if pa.types.is_boolean(values.type):
+            self.kinds.add(bool)
+        elif pa.types.is_floating(values.type):
+            self.kinds.add(float)
+        elif pa.types.is_integer(values.type):
+            self.kinds.add(int)
+            ends = pc.min_max(values).as_py()
+            beyond = ends["min"] < -_EXACT or ends["max"] > _EXACT
+            self._add_numbers(values.drop_null().to_pylist() if beyond else list(ends.values()))
+        else:
+            self.kinds.add(str)
+            self._texts += len(values) - values.null_count
+            if len(self._words) < 2:
+                self._words.update(values.drop_null().unique()[:2].to_pylist())
 
     def _add_numbers(self, numbers: list[int]) -> None:
         low, high = min(numbers), max(numbers)

@@ -64,6 +64,22 @@ class Seen(Protocol):
         """The column that holds all that was seen."""
 
 
+_PLAIN = {bool, int, float, str}
+
+
+def plain_array(values: Sequence[Any]) -> pa.Array | None:
+    """Values as Arrow takes them, if all are truth values, texts, or numbers of 64 bits or doubles; else None."""
+    first = next((value for value in values if value is not None), None)
+    if first is not None and type(first) not in _PLAIN:
+        return None
+    try:
+        array = pa.array(values)
+    except (pa.ArrowException, OverflowError, UnicodeEncodeError):
+        return None
+    # Behind a fraction Arrow takes True for 1.
+    return None if pa.types.is_floating(array.type) and bool in set(map(type, values)) else array
+
+
 def said_besides(cells: Iterable[Any]) -> set[str]:
     """What else than the file the media cells have."""
     return {key for cell in cells if isinstance(cell, dict) for key in cell} - _OF_EVERY_FILE

@@ -12,8 +12,9 @@ import pyarrow as pa
 from secondguess.analysis.errors import Damaged, SecondguessError
 from secondguess.analysis.importers.source import MediaCount, TableRows
 from secondguess.analysis.importers.wandb.media import MediaCells, MediaFiles
-from secondguess.analysis.importers.wandb.table.cells import seen
-from secondguess.analysis.importers.wandb.table.columns import Output, Reading, outputs_of
+from secondguess.analysis.importers.wandb.table.cells import PlainSeen, seen
+from secondguess.analysis.importers.wandb.table.columns import Output, Reading, Seen, outputs_of, plain_array
+from secondguess.analysis.importers.wandb.table.kept import KeptColumns
 from secondguess.analysis.importers.wandb.table.ndarrays import load_arrays
 from secondguess.analysis.importers.wandb.table.text import Meter, open_table
 from secondguess.analysis.importers.wandb.table.types import ANY, LOST, MEDIA_WORDS, WandbType, from_artifact, merged
@@ -78,7 +79,7 @@ class TableFiles:
 class _TwoReadings:
     """Both readings of a table's files: the first finds the types, every later one yields the rows.
 
-    Of small files there is one reading only: its cells are kept.
+    Of small files, and of those with nothing but plain columns, there is one reading only: what it found is kept.
     """
 
     def __init__(self, files: TableFiles) -> None:
@@ -95,6 +96,7 @@ class _TwoReadings:
         self._meter = Meter()
         self._array_notes: list[str] = []
         self._kept: list[tuple[int, list[Cells]]] = []
+        self._spilled: KeptColumns | None = None
 
     def table_rows(self) -> TableRows:
         """What the table holds, after the first reading."""
@@ -102,14 +104,18 @@ class _TwoReadings:
         columns = [seen(kind, reading) for kind in self._types]
         count = 0
         keeps = self._files.memory.keeps(self._files.paths)
+        spilled = None if keeps else KeptColumns()
         for rows, cells in self._batches():
             count += rows
-            for column, values in zip(columns, cells, strict=True):
-                column.add(values)
+            arrays = [_noted(column, values) for column, values in zip(columns, cells, strict=True)]
             if keeps:
                 self._kept.append((rows, cells))
+            elif spilled is not None:
+                spilled = _spill(spilled, arrays)
         outputs = list(outputs_of(self._columns, [column.column() for column in columns]))
         schema = pa.schema([output.column.field(output.name) for output in outputs])
+        if spilled is not None and all(output.column.convert in (None, float) for output in outputs):
+            self._spilled = spilled
         return TableRows(
             schema=schema,
             rows=count,
@@ -186,6 +192,11 @@ class _TwoReadings:
         schema = pa.schema([output.column.field(output.name) for output in outputs])
         self._count.whole = self._count.missing = self._count.refused = 0
         self._count.reasons.clear()
+        if self._spilled is not None:
+            for batch in self._spilled.read():
+                arrays = [batch.column(output.source).cast(output.column.type, safe=False) for output in outputs]
+                yield pa.RecordBatch.from_arrays(arrays, schema=schema)
+            return
         try:
             for rows, cells in self._kept or self._batches():
                 yield from self._arrays(schema, outputs, rows, cells)
@@ -249,6 +260,29 @@ class _TwoReadings:
         return any(kind.has_times for kind in self._types) or any(
             pa.types.is_floating(output.column.type) or pa.types.is_nested(output.column.type) for output in outputs
         )
+
+
+def _noted(column: Seen, values: Cells) -> pa.Array | None:
+    """Let a column take note of a batch; the batch in Arrow if its values are plain, else None."""
+    array = plain_array(values) if isinstance(column, PlainSeen) else None
+    if array is None or not isinstance(column, PlainSeen):
+        column.add(values)
+    else:
+        column.add_array(array)
+    return array
+
+
+def _spill(kept: KeptColumns, arrays: Sequence[pa.Array | None]) -> KeptColumns | None:
+    """Keep a batch until the next reading; None where that cannot be."""
+    plain = [array for array in arrays if array is not None]
+    try:
+        if len(plain) == len(arrays):
+            kept.add(plain)
+            return kept
+    except OSError:  # a full disk: the file is read again instead
+        pass
+    kept.close()
+    return None
 
 
 def _chunks(pairs: Iterator[Pair], meter: Meter) -> Iterator[list[Pair]]:

@@ -119,6 +119,16 @@ def test_an_empty_file_and_one_without_end_of_its_quote_are_refused(tmp_path: Pa
         rows(tmp_path, 'a,b\n"x,1\n' + "y,2\n" * 5_000_000)
 
 
+def test_quotation_marks_that_are_no_quotes_are_asked_for_and_swallow_no_rows(tmp_path: Path) -> None:
+    """As in GLUE's files: what begins with a mark ends with the next, some lines on."""
+    text = 'id\ttext\tlabel\n1\t"Hi\t0\n2\tfine\t1\n3\tothers"\t0\n'
+    with pytest.raises(BadInput, match="makes 3 lines one field, each of which would be a row; add --no-quotes"):
+        rows(tmp_path, text)
+    assert rows(tmp_path, text, quotes=False)[1:] == [("1", '"Hi', "0"), ("2", "fine", "1"), ("3", 'others"', "0")]
+    whole = 'id\ttext\n1\t"two\nlines"\n2\t"a\ttab"\n'
+    assert rows(tmp_path, whole)[1:] == [("1", "two\nlines"), ("2", "a\ttab")]
+
+
 def test_windows_and_old_mac_line_ends_are_line_ends(tmp_path: Path) -> None:
     for end in ("\r\n", "\r"):
         assert rows(tmp_path, end.join(["a,b", "1,2", "3,4", ""])) == [("a", "b"), ("1", "2"), ("3", "4")]
@@ -129,3 +139,10 @@ def test_some_columns_are_read_alone(tmp_path: Path) -> None:
     assert [batch.to_pydict() for batch in contents.batches(["note", "id", "none"])] == [
         {"id": ["a", "b"], "note": ["1", None]}
     ]
+
+
+def test_rows_of_megabytes_are_read_and_longer_ones_refused(tmp_path: Path) -> None:
+    long = "x, y\n" * 1_000_000
+    assert rows(tmp_path, f'id,text\na,"{long}"\nb,y\n')[1:] == [("a", long), ("b", "y")]
+    with pytest.raises(Damaged, match="a row of more than 16,777,216 bytes, or a quotation mark that nothing closes"):
+        rows(tmp_path, f'id,text\na,"{long * 8}"\nb,y\n')

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from secondguess.analysis.errors import Damaged
+from secondguess.analysis.errors import BadInput, Damaged
 from secondguess.analysis.importers.files import json_lines
 from secondguess.analysis.importers.files.json_lines import read_json
 from secondguess.analysis.importers.source import TableRows
@@ -120,6 +120,17 @@ def test_a_fault_is_named_by_its_line(tmp_path: Path, text: str, why: str) -> No
         rows(tmp_path, text)
 
 
+def test_columns_in_one_object_are_no_row(tmp_path: Path) -> None:
+    """As pandas writes a frame by default, and as W&B's tables are, where nothing says that it is one."""
+    for text in (
+        '{"id": {"0": "a"}, "pred": {"0": 1}}',
+        '{"id": ["a"], "pred": [1]}',
+        '{"columns": ["a"], "data": [[1]]}',
+    ):
+        with pytest.raises(BadInput, match='write it with orient="records"'):
+            rows(tmp_path, text)
+
+
 def test_nothing_is_refused(tmp_path: Path) -> None:
     for text in ("", "\n \n", "[]", "{}\n"):
         with pytest.raises(Damaged, match=r"t0\.jsonl is empty"):
@@ -148,6 +159,7 @@ CELLS = st.recursive(
 def test_whatever_json_says_comes_back_the_same_as_from_the_careful_reader(
     tmp_path_factory: pytest.TempPathFactory, records: list[dict[str, Any]]
 ) -> None:
+    records = [{"id": "a", **record} for record in records]
     lines = "".join(json.dumps(record) + "\n" for record in records)
     fast = opened(tmp_path_factory.mktemp("lines"), lines)
     careful = opened(tmp_path_factory.mktemp("array"), json.dumps(records))

@@ -113,6 +113,10 @@ def test_standard_input_is_a_file_too(tmp_path: Path, monkeypatch: pytest.Monkey
     assert brought(tmp_path, "-") == [("a", 1, 1), ("b", 0, 1)]
 
 
+def test_a_file_that_is_not_there_is_no_project_of_w_and_b_s(tmp_path: Path, capsys) -> None:
+    assert refused(tmp_path, capsys, "results/preds.csv") == "secondguess: no file results/preds.csv"
+
+
 def test_what_another_encoding_was_is_said(tmp_path: Path, capsys) -> None:
     (tmp_path / "p.csv").write_bytes("id,label,pred\na,Käse,Käse\n".encode("latin-1"))
     assert brought(tmp_path, tmp_path / "p.csv") == [("a", "Käse", "Käse")]

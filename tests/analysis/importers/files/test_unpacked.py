@@ -4,7 +4,9 @@ import bz2
 import gzip
 import io
 import lzma
+import os
 import sys
+import threading
 import zipfile
 from pathlib import Path
 
@@ -78,6 +80,17 @@ def test_standard_input_is_staged_and_told_by_its_content(
 ) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
     assert unpacked("-", tmp_path).format == format
+
+
+def test_a_named_pipe_is_read_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=(ROWS,))
+    writer.start()
+    (source,) = named_files([str(tmp_path / "pipe")])
+    (tmp_path / "made").mkdir()
+    file = unpacked(source, tmp_path / "made")
+    writer.join()
+    assert (file.path.read_bytes(), file.name, file.format) == (ROWS, source, "csv")
 
 
 def test_a_package_that_holds_far_more_than_it_takes_is_refused(

@@ -1,6 +1,7 @@
 """The reader of W&B's table files: what JSON becomes in Arrow, and what is refused, by file and row."""
 
 import json
+import math
 import os
 import random
 import resource
@@ -359,23 +360,52 @@ def test_a_file_that_is_not_there_or_no_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_small_files_are_read_once_and_those_beyond_the_memory_again(put: Callable[..., Path]) -> None:
-    first, second = (put({"columns": ["a"], "data": [[number]]}, f"{number}.table.json") for number in (1, 2))
+    first, second = (put({"columns": ["a"], "data": [[[number]]]}, f"{number}.table.json") for number in (1, 2))
     memory = Memory(left=first.stat().st_size + 1)
     kept, not_kept = (TableFiles(own=path, memory=memory).read() for path in (first, second))
     assert memory.left == 1
     first.unlink()
     second.unlink()
-    assert [whole(kept)["a"].to_pylist() for _ in range(2)] == [[1], [1]]
+    assert [whole(kept)["a"].to_pylist() for _ in range(2)] == [[[1]], [[1]]]
     with pytest.raises(NotFound, match=r"no file .*2\.table\.json"):
         whole(not_kept)
 
 
 def test_a_file_that_changes_between_the_readings_is_refused(put: Callable[..., Path]) -> None:
-    path = put({"columns": ["a"], "data": [[1]]})
+    path = put({"columns": ["a"], "data": [[[1]]]})
     rows = TableFiles(own=path, memory=Memory(left=0)).read()
     put({"columns": ["a"], "data": [["text"]]})
     with pytest.raises(Damaged, match=r"preds\.table\.json changed while it was read"):
         list(rows.batches())
+
+
+PLAIN_COLUMNS = [
+    [1, None, 2**63 - 1],
+    [1, 0.5, None],
+    [2**60, 0.5, None],
+    [2**53 + 1, 0.5, None],
+    [1, 2**70, None],
+    [0.5, True, None],
+    [True, None, False],
+    ["a", "b\0", None],
+    ["a", 1, None],
+    [None, None, None],
+    [math.nan, math.inf, 1],
+]
+
+
+@pytest.mark.parametrize("cells", PLAIN_COLUMNS)
+def test_what_is_kept_between_readings_is_what_is_read_again(
+    put: Callable[..., Path], monkeypatch: pytest.MonkeyPatch, cells: list[Any]
+) -> None:
+    """Also where a type shows only in a later batch: of each batch of one row Arrow sees another type."""
+    monkeypatch.setattr(table_json, "_BATCH_ROWS", 1)
+    path = put({"columns": ["a", "b"], "data": [[cell, cells[::-1][at]] for at, cell in enumerate(cells)]})
+    once = TableFiles(own=path, memory=Memory(left=0)).read()
+    monkeypatch.setattr(table_json, "plain_array", lambda _: None)
+    again = TableFiles(own=path, memory=Memory(left=0)).read()
+    assert (once.schema, once.notes) == (again.schema, again.notes)
+    assert repr(whole(once).to_pylist()) == repr(whole(again).to_pylist())
 
 
 TIME = datetime(2026, 1, 2, 3, 4, 5, 123456)
