@@ -83,7 +83,7 @@ def wrong(guess: str, truth: str) -> str:
 
 
 def wrong_by(right: str) -> str:
-    """The same of a table whose record names a column, of booleans, that says which rows are right; NULL where it is."""
+    """The same of a table whose record names a column of booleans that says which rows are right; NULL where it is."""
     return f"NOT {right}"
 
 
