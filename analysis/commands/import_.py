@@ -16,11 +16,20 @@ from secondguess.analysis.schema import STORE_OPTION
 @click.option("--table", metavar="KEY", help="Import this table only.")
 @click.option("--epoch", type=click.IntRange(min=1), help="The epoch of a table that says none.")
 @click.option("--epoch-key", default="epoch", show_default=True, help="The history key that counts epochs.")
-@click.option("--id", "id_", metavar="COLUMN", help="The column with the examples' ids.")
-@click.option("--guess", metavar="COLUMN", help="The column with the model's guesses.")
+@click.option("--id", "id_", metavar="COLUMN", help="The column with the examples' ids; several with commas: 'a,b'.")
+@click.option("--guess", metavar="COLUMN", help="The column with the model's guesses, or 'COLUMN >= NUMBER'.")
 @click.option("--truth", metavar="COLUMN", help="The column with the labels.")
 @click.option("--image", metavar="COLUMN", help="The column with the images.")
-@click.option("--scores", metavar="PATTERN", help="The scores' columns, in the order of the classes: 'prob_*'.")
+@click.option(
+    "--scores",
+    metavar="PATTERN",
+    help="The scores' columns, in the order of the classes: 'prob_*'; or the one that has them all.",
+)
+@click.option("--confidence", metavar="COLUMN", help="The column with how sure the model is of its guess.")
+@click.option("--no-scores", is_flag=True, help="Take no column for scores.")
+@click.option("--softmax", is_flag=True, help="Make probabilities of scores that are logits or their logarithms.")
+@click.option("--epoch-column", metavar="COLUMN", help="Make an epoch of the rows of each number in it.")
+@click.option("--run-column", metavar="COLUMN", help="Make a run of the rows of each value in it.")
 @click.option("--classes", metavar="NAMES", help="The classes' names, in the order of the scores: 'cat,dog'.")
 @click.option("--dry-run", is_flag=True, help="Say what would be imported; write nothing.")
 @click.option("--overwrite", is_flag=True, help="Replace what this source brought before, or the run named by --run.")

@@ -5,10 +5,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from secondguess.analysis.console import say
 from secondguess.analysis.content import FileDigests
 from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotFound
+from secondguess.analysis.importers.axes import by_epoch, by_run
 from secondguess.analysis.importers.classes import given_classes
 from secondguess.analysis.importers.oddities import Oddities
 from secondguess.analysis.importers.progress import Progress, bar, unseen
@@ -46,10 +48,20 @@ _PROJECT = re.compile(r"(https://[^/]+/)?[^/.][^/]*/[^/]+(/runs)?(/[^/]+)?/?")
 
 
 def how(
-    run: str | None, table: str | None, epoch: int | None, overwrite: bool, classes: str | None, **roles: str | None
+    run: str | None, table: str | None, epoch: int | None, overwrite: bool, classes: str | None, **roles: Any
 ) -> ImportOptions:
     """The options of the command as one value."""
-    return ImportOptions(run, table, epoch, Given(**roles, classes=given_classes(classes)), overwrite)
+    axes = {name: roles.pop(name, None) for name in ("epoch_column", "run_column")}
+    return ImportOptions(run, table, epoch, Given(**roles, classes=given_classes(classes)), overwrite, **axes)
+
+
+def apart(runs: Sequence[SourceRun], options: ImportOptions) -> Sequence[SourceRun]:
+    """The runs, taken apart by the columns that name models and count epochs."""
+    if options.run_column is not None:
+        runs = [part for run in runs for part in by_run(run, options.run_column)]
+    if options.epoch_column is not None:
+        runs = [by_epoch(run, options.epoch_column) for run in runs]
+    return runs
 
 
 def bring(source: str, store: Path, options: ImportOptions, epoch_key: str, dry_run: bool) -> None:
@@ -59,6 +71,7 @@ def bring(source: str, store: Path, options: ImportOptions, epoch_key: str, dry_
     """
     there = Path(source).exists()
     runs = _sources(Path(source), options, epoch_key) if there else _elsewhere(source, store, options, epoch_key)
+    runs = apart(runs, options)
     if len(runs) > 1 and options.run is not None:
         raise BadInput(f"{source} holds {len(runs)} runs, which cannot all be called {options.run!r}; leave --run out")
     promised: list[str] = []

@@ -1,7 +1,7 @@
 """Foreign runs into the store: whole or not at all."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -13,12 +13,14 @@ import pyarrow.compute as pc
 from secondguess.analysis.content import FileDigests
 from secondguess.analysis.errors import AlreadyThere, BadInput
 from secondguess.analysis.importers.classes import classes_of, mirrored_classes, without_classes
+from secondguess.analysis.importers.commands import Commands
 from secondguess.analysis.importers.names import free_name, table_names
 from secondguess.analysis.importers.oddities import Oddities
 from secondguess.analysis.importers.progress import Progress, unseen
-from secondguess.analysis.importers.roles import Given, recognise
+from secondguess.analysis.importers.roles import Given
 from secondguess.analysis.importers.rows import BatchImages, Layout, layout, pictures, rows
 from secondguess.analysis.importers.source import MediaCount, SourceRun, SourceTable, TableRows
+from secondguess.analysis.importers.survey import Surveyed, survey
 from secondguess.analysis.schema import at_epoch
 from secondguess.analysis.store.adoption import adopt, staging
 from secondguess.analysis.store.commits import EpochRows
@@ -27,16 +29,24 @@ from secondguess.analysis.store.examples import Batch, ExamplesWriter
 from secondguess.analysis.store.runs import Run, list_runs
 from secondguess.analysis.store.writer import RunWriter
 
+FILES = frozenset({"parquet", "csv", "tsv", "txt", "jsonl", "ndjson", "json", "arrow", "feather", "xlsx"})
+"""The kinds of sources that are files of predictions and nothing else."""
+
 
 @dataclass(frozen=True)
 class ImportOptions:
-    """How to import: run names the result, table keeps one key only, epoch is for tables that say none."""
+    """How to import: run names the result, table keeps one key only, epoch is for tables that say none.
+
+    epoch_column and run_column take the rows of one table apart.
+    """
 
     run: str | None = None
     table: str | None = None
     epoch: int | None = None
     given: Given = field(default_factory=Given)
     overwrite: bool = False
+    epoch_column: str | None = None
+    run_column: str | None = None
 
 
 @dataclass(frozen=True)
@@ -112,8 +122,8 @@ def plan(
     Raises AlreadyThere where the run was imported before, BadInput, Damaged.
     """
     name, replaces, notes = _named(store, source, options, promised)
-    versions = _versions(source, options, progress)
-    layouts = _layouts(versions, options.given, mirrored_classes(source.config))
+    versions, surveys = _surveyed(_versions(source, options, progress), source, options)
+    layouts = _layouts(versions, surveys, options.given, mirrored_classes(source.config))
     names = {version.source.key: version.table for version in versions}
     renamed = [f"table {key!r} is called {name!r}" for key, name in names.items() if key != name]
     return Plan(store, source, name, replaces, versions, layouts, (*notes, *renamed, *source.notes))
@@ -198,18 +208,42 @@ def _versions(source: SourceRun, options: ImportOptions, progress: Progress) -> 
     return versions
 
 
-def _layouts(versions: Sequence[_Version], given: Given, mirrored: Sequence[str] | None) -> Mapping[str, Layout]:
+def _surveyed(
+    versions: Sequence[_Version], source: SourceRun, options: ImportOptions
+) -> tuple[list[_Version], dict[str, Surveyed]]:
+    """The versions with their columns as they are meant, and what was decided about each table."""
+    place = str(source.origin.get("place") or "")
+    strict = source.origin.get("kind") in FILES
+    commands = Commands(_shown(place) or source.name, source.name, options.run, options.given, strict)
+    folder = Path(place).parent if place and strict else None
+    surveys: dict[str, Surveyed] = {}
+    meant: dict[int, TableRows] = {}
+    for table in dict.fromkeys(version.table for version in versions):
+        places = [at for at, version in enumerate(versions) if version.table == table]
+        surveys[table] = survey([versions[at].contents for at in places], options.given, commands, folder)
+        meant |= dict(zip(places, surveys[table].versions, strict=True))
+    return [replace(version, contents=meant[at]) for at, version in enumerate(versions)], surveys
+
+
+def _shown(place: str) -> str:
+    """A path as short as it can be from where the command was given."""
+    path = Path(place)
+    return str(path.relative_to(Path.cwd())) if place and path.is_relative_to(Path.cwd()) else place
+
+
+def _layouts(
+    versions: Sequence[_Version], surveys: Mapping[str, Surveyed], given: Given, mirrored: Sequence[str] | None
+) -> Mapping[str, Layout]:
     """The layout of each table; raises BadInput where the classes that were given are those of none."""
-    tables: dict[str, list[TableRows]] = {}
-    for version in versions:
-        tables.setdefault(version.table, []).append(version.contents)
     layouts: dict[str, Layout] = {}
-    for table, contents in tables.items():
-        roles = recognise(contents[-1].schema, given)
+    for table, surveyed in surveys.items():
+        contents = [version.contents for version in versions if version.table == table]
+        roles = surveyed.roles
         told = [roles.guess or "", *roles.scores]
         # The types often say enough: they come before the first batch is read.
         batches = (batch for rows in contents for batch in chain([rows.nothing], rows.batches(told)))
-        classes = classes_of(roles, batches, given.classes, mirrored)
+        classes = surveyed.classes if given.classes is None else None
+        classes = classes or classes_of(roles, batches, given.classes, mirrored)
         layouts[table] = layout([rows.schema for rows in contents], roles, classes)
     if given.classes is not None and all(how.classes.names != given.classes for how in layouts.values()):
         scores = ", ".join(f"{table} has {len(how.roles.scores)} scores" for table, how in layouts.items())

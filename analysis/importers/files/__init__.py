@@ -1,0 +1,1 @@
+"""Plain files with tables of predictions."""

@@ -4,15 +4,15 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.csv
 import pyarrow.json
 import pyarrow.parquet as pq
 
 from secondguess.analysis.errors import BadInput, Damaged
+from secondguess.analysis.importers.files.delimited import TextOptions, read_delimited
 from secondguess.analysis.importers.source import Batches, SourceRun, SourceTable, TableRows
 from secondguess.analysis.schema import DEFAULT_TABLE, folded
 
-SUFFIXES = (".parquet", ".csv", ".jsonl", ".ndjson")
+SUFFIXES = (".parquet", ".csv", ".tsv", ".jsonl", ".ndjson")
 _ROWS = 50_000
 
 
@@ -32,7 +32,9 @@ def _rows(path: Path) -> TableRows:
     try:
         if path.suffix.lower() == ".parquet":
             return _parquet(path)
-        table = _csv(path) if path.suffix.lower() == ".csv" else pyarrow.json.read_json(path)
+        if path.suffix.lower() in {".csv", ".tsv"}:
+            return read_delimited(path, path.name, TextOptions())
+        table = pyarrow.json.read_json(path)
         return _checked(path, table.schema, table.num_rows, _batches_of(table))
     except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise Damaged(f"{path} cannot be read: {str(error).splitlines()[0]}") from None
@@ -44,14 +46,6 @@ def _batches_of(table: pa.Table) -> Batches:
         return iter(table.select(names).to_batches(_ROWS))
 
     return batches
-
-
-def _csv(path: Path) -> pa.Table:
-    """A CSV file's table; an empty field is NULL, a quoted empty one is empty text, and nan is a number."""
-    options = pyarrow.csv.ConvertOptions(
-        null_values=["", "NULL", "null", "NA", "N/A"], strings_can_be_null=True, quoted_strings_can_be_null=False
-    )
-    return pyarrow.csv.read_csv(path, convert_options=options)
 
 
 def _parquet(path: Path) -> TableRows:

@@ -81,7 +81,7 @@ def _dialect(path: Path, name: str, options: TextOptions) -> _Dialect:
     if len(head) == _HEAD and rows:
         rows.pop()  # perhaps only the beginning of one
     width = max(_usual_width(rows), len(first)) if rows else len(first)
-    notes = []
+    notes: list[str] = []
     if options.header:
         _refuse_data_as_header(name, first, rows, delimiter)
         header = first if len(first) == width else [*first, *[""] * (width - len(first))]

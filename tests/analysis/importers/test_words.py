@@ -89,7 +89,9 @@ def measured(which: str) -> tuple[dict[str, Counter[str]], list[str]]:
             if said[role] or right:
                 counts[role][how] += 1
             if how != "right" and (said[role] or right):
-                lines.append(f"{role}: {how}, {sorted(said[role])} for {sorted(right)} in {','.join(header['columns'])}")
+                lines.append(
+                    f"{role}: {how}, {sorted(said[role])} for {sorted(right)} in {','.join(header['columns'])}"
+                )
     return counts, lines
 
 
