@@ -129,7 +129,7 @@ def test_a_margin_beside_0_and_1_asks_from_where_on_it_means_1(tmp_path: Path, c
     assert rows(tmp_path, "guess, truth") == [(1, 1), (0, 0), (1, 0)]
 
 
-@pytest.mark.parametrize("header", ["score_bleu,score_rouge", "prob_x,prob_y", "p_id,p_len"])
+@pytest.mark.parametrize("header", ["score_bleu,score_rouge", "prob_rain,prob_snow", "p_id,p_len"])
 def test_numbers_that_are_called_like_scores_stay_what_they_are(tmp_path: Path, capsys, header: str) -> None:
     one, other = header.split(",")
     taken(csv(tmp_path, f"id,target,pred,{header}|a,x,x,0.5,0.75|b,y,x,0.25,0.125"), capsys)
