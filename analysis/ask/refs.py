@@ -139,7 +139,8 @@ def _best(name: str, epochs: Mapping[int, Epoch]) -> Epoch:
     """The epoch with the fewest errors, the earliest of equals."""
     counted = [(epoch.errors, epoch.epoch) for epoch in epochs.values() if epoch.errors is not None]
     if not counted:
-        raise BadInput(f"{name} has no truth, so no epoch of it is best; name an epoch, or last")
+        lacks = next((epoch.lacks for epoch in epochs.values()), "truth")
+        raise BadInput(f"{name} has no {lacks}, so no epoch of it is best; name an epoch, or last")
     return epochs[min(counted)[1]]
 
 

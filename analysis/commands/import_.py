@@ -38,8 +38,8 @@ def import_(source: str, store: Path, dry_run: bool, epoch_key: str, **given: An
     """Import runs into the store.
 
     SOURCE is a W&B run folder (offline or online) or a folder full of them, ENTITY/PROJECT[/RUN] on W&B's server, a
-    downloaded artifact, a .table.json, or a .parquet, .csv or .jsonl file. Columns are recognised by their usual names
-    (guess, pred, prediction, …) unless named. A run appears whole or not at all.
+    downloaded artifact, a .table.json, or a .parquet, .csv or .jsonl file. Columns are recognised by the words of their
+    names and by all their values unless named. A run appears whole or not at all.
     """
     go_apart(source)
     gc.set_threshold(100_000)  # cells come by the million, and none is in a cycle that would have to be found

@@ -271,3 +271,22 @@ def test_a_run_of_w_and_b_s_keeps_its_labels_without_a_question(tmp_path: Path, 
 def test_ids_and_labels_come_as_they_are_written(tmp_path: Path, capsys) -> None:
     taken(csv(tmp_path, "id,label,pred|0001,010,010|2105.10,NA,12e3"), capsys)
     assert rows(tmp_path, "id, guess, truth") == [("0001", "010", "010"), ("2105.10", "12e3", "NA")]
+
+
+@pytest.mark.parametrize(("column", "lacks"), [("--truth", "guess"), ("--guess", "truth")])
+def test_a_question_says_which_role_a_table_lacks_and_how_to_name_it(
+    tmp_path: Path, capsys, column: str, lacks: str
+) -> None:
+    taken(csv(tmp_path, "id,label|a,1|b,0"), capsys, column, "label")
+    with pytest.raises(SystemExit):
+        main(["ask", "errors", "r", "--store", str(tmp_path / "s")])
+    said = capsys.readouterr().err
+    assert f"r@1 has no {lacks}, so nothing in it is right or wrong; errors needs it" in said
+    assert f"import it with --{lacks} COLUMN" in said
+
+
+def test_a_number_that_is_called_score_1_and_is_alone_keeps_type_and_digits(tmp_path: Path, capsys) -> None:
+    """The store's own score_1 is a class's score, so the column is renamed, and that is said."""
+    said = taken(csv(tmp_path, "id,target,pred,score_1|a,x,x,12.25|b,y,x,-3.0625"), capsys)
+    assert "column 'score_1' is called 'source_score_1'" in said
+    assert rows(tmp_path, "source_score_1, typeof(source_score_1)") == [(12.25, "DOUBLE"), (-3.0625, "DOUBLE")]
