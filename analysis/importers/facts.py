@@ -17,7 +17,7 @@ MOST = 5_000
 """So many different values are kept of a column."""
 
 _MOST_KEYS = 20_000
-_LONGEST = 10_000  # characters of a value that is kept
+_LONGEST = 1_000  # characters of a value that is kept
 _FEW = 20
 
 

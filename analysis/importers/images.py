@@ -13,7 +13,8 @@ from secondguess.analysis.importers.looked import Looked
 from secondguess.analysis.importers.words import words
 
 _IMAGE = frozenset(["image", "img", "picture", "photo"])
-_FILES = _IMAGE | frozenset(["file", "filename", "filepath", "path", "crop", "name", "id"])
+FILES = _IMAGE | frozenset(["file", "filename", "filepath", "path", "crop", "name", "id"])
+"""Words of columns that may name files of images."""
 _SUFFIX = re.compile(r"\.(png|jpe?g|gif|webp|bmp)$", re.IGNORECASE)
 
 
@@ -64,7 +65,7 @@ def _holds(looked: Looked, name: str) -> bool:
     if kind == "bytes":
         return bool(said & _IMAGE)
     facts = looked.facts.get(name)
-    if kind != "text" or facts is None or not said & _FILES:
+    if kind != "text" or facts is None or not said & FILES:
         return False
     texts = [text for text in facts.sample if text]
     return any(_is_file(looked.folder, text) or shapes.decoded(text) is not None for text in texts)

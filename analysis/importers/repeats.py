@@ -32,7 +32,7 @@ def axis_offer(versions: Sequence[TableRows], id_: str, names: Recognised, comma
         for (column, option), pairs in zip(there, hashes[1:], strict=True):
             if repeated and not _repeated(pairs):
                 what = "epochs" if option == "epoch_column" else "runs"
-                offer = commands.with_(**{option: column})
+                offer = commands.with_(**{option: column, "run": commands.run if option == "epoch_column" else ""})
                 return f"{repeated:,} ids come again, but not within one {column}; to make {what} of them: {offer}"
     return None
 

@@ -55,11 +55,18 @@ def found_scores(looked: Looked, guess: str | None, truth: str | None) -> Found 
     for name in looked.names.columns("scores"):
         if name in looked.facts and name not in (guess, truth) and looked.facts[name].is_scores:
             return _of_cells(looked, name)
-    for members in looked.names.groups:
-        names = [name for name, _ in members if _is_numbers(looked, name) and name not in (guess, truth)]
+    shares = [name for name in looked.names.columns("guess") if name in looked.facts and looked.facts[name].is_share]
+    for members in [*([name for name, _ in group] for group in looked.names.groups), shares]:
+        names = [name for name in members if _is_numbers(looked, name) and name not in (guess, truth)]
         if len(names) > 1 and (found := _proposed(looked, names, guess, truth)) is not None:
             return found
     return _unnamed(looked, guess, truth) if looked.commands.strict else None
+
+
+def add_up(looked: Looked, names: Sequence[str]) -> bool:
+    """Whether the columns are probabilities that add up to 1 in nearly every row."""
+    sums = _sums(looked, Scores(tuple(names), len(names), decimal_comma=looked.decimal_comma), names, None)
+    return sums.rows > 0 and sums.share(sums.probable) >= _NEARLY_ALL
 
 
 def _told(looked: Looked, pattern: str, guess: str | None, truth: str | None) -> Found:
@@ -241,18 +248,24 @@ def _unnamed(looked: Looked, guess: str | None, truth: str | None) -> Found | No
         for name, facts in looked.facts.items()
         if name not in spoken and facts.some and _is_numbers(looked, name) and facts.low >= 0 and facts.high <= 1
     ]
-    by_label = [name for name in names if name.casefold() in {label.casefold() for label in known}]
-    chosen = by_label if len(by_label) > 1 else names if not known else []
-    if len(chosen) < 2 or not any(looked.facts[name].fractions for name in chosen):
-        return None
+    called = {label.casefold() for label in known}
+    by_label = [name for name in names if name.casefold() in called]
+    ways = [by_label, names] if called <= {name.casefold() for name in names} else [by_label]
+    for chosen in ways:
+        if len(chosen) > 1 and any(looked.facts[name].fractions for name in chosen) and add_up(looked, chosen):
+            return _called(looked, chosen, known, guess, truth)
+    return None
+
+
+def _called(looked: Looked, chosen: Sequence[str], known: set[str], guess: str | None, truth: str | None) -> Found:
+    """The scores that stand in columns which are called as the classes are."""
     scores = _wide(looked, chosen)
     spelled = {label.casefold(): label for label in known}
     labels = tuple(spelled.get(name.casefold(), name) for name in chosen)
-    if (sums := _sums(looked, scores, labels, None)).share(sums.probable) < _NEARLY_ALL or not sums.rows:
-        return None
     looked.notes.append(f"{listing(chosen, 4)} add up to 1 in every row: they are the scores of the classes so called")
     found = _taken(looked, scores, chosen, labels, guess, truth)
-    looked.classes = Classes(labels, True, "as the scores are called")
+    if labels != tuple(map(str, range(len(labels)))):
+        looked.classes = Classes(labels, True, "as the scores are called")
     return found
 
 

@@ -20,10 +20,10 @@ from secondguess.analysis.importers.labels import met, sure_of_one
 from secondguess.analysis.importers.looked import Looked
 from secondguess.analysis.importers.repeats import axis_offer
 from secondguess.analysis.importers.roles import Given, Roles
-from secondguess.analysis.importers.scores import Found, found_scores
+from secondguess.analysis.importers.scores import Found, add_up, found_scores
 from secondguess.analysis.importers.shapes import Column, Threshold
 from secondguess.analysis.importers.source import TableRows
-from secondguess.analysis.importers.words import recognised, words
+from secondguess.analysis.importers.words import guessed_of, recognised, words
 
 _COMPARISON = re.compile(r"(.+?)\s*(>=|<=|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
 _HALF = 0.5
@@ -105,8 +105,9 @@ class _Survey(Looked):
         given = [self.given.guess, self.given.truth, self.given.confidence, self.given.scores, *self._id_parts()]
         cells = {*may, *(name for name in given if name is not None)}
         compared = self._comparison()
-        looked = {*self.fields} if self.written or self.commands.strict else {*cells, *(compared or ())[:1]}
-        self.facts = facts_of(self.versions, {str(name) for name in looked}, cells)
+        looked = {*cells, *(str(name) for name in (compared or ())[:1])}
+        looked |= {name for name in self.fields if self.written or (self.commands.strict and self._may_tell(name))}
+        self.facts = facts_of(self.versions, looked, cells)
         labels = {name for role in ("guess", "truth", "label") for name in self.names.columns(role)}
         for name in {*labels, self.given.guess, self.given.truth}:
             facts = self.facts.get(name or "")
@@ -114,6 +115,12 @@ class _Survey(Looked):
                 self.make(shapes.single(name))
                 self.facts[name] = facts.inside
                 self.notes.append(f"{name} has lists of one, and is taken for what is in them")
+
+    def _may_tell(self, name: str) -> bool:
+        """Whether a column of no known name may be a class's scores, name image files, or be what a guess is about."""
+        said = set(words(name))
+        about = {" ".join(guessed_of(guess)) for guess in self.names.columns("guess")}
+        return kind_of(self.fields[name]) == "number" or bool(said & images.FILES) or " ".join(words(name)) in about
 
     # The roles.
 
@@ -141,7 +148,18 @@ class _Survey(Looked):
         if best:
             return best[0]
         labels = [name for name in self.names.columns("label") if name not in given and self._is_label(name)]
-        return labels[0] if labels else None
+        return labels[0] if labels else self._truth_beside(given)
+
+    def _truth_beside(self, given: set[str]) -> str | None:
+        """The column that is called as a guess is, but for the word that says guess: sentiment, predicted_sentiment."""
+        by_words: dict[tuple[str, ...], str] = {tuple(words(name)): name for name in self.fields if name not in given}
+        for guess in self.names.columns("guess"):
+            about = tuple(guessed_of(guess))
+            name = by_words.get(about) if about else None
+            if name is not None and self._is_label(name) and readings.meet(self.facts[guess], self.facts[name]):
+                self.notes.append(f"{name} is taken for the truth, as {guess} is a guess of it")
+                return name
+        return None
 
     def _is_label(self, name: str) -> bool:
         facts = self.facts.get(name)
@@ -158,6 +176,9 @@ class _Survey(Looked):
                 self._label_checked("guess", self.given.guess)
             return self.given.guess
         names = [name for name in self.names.columns("guess") if name != truth and self._is_label(name)]
+        shares = [name for name in names if self.facts[name].is_share]
+        if len(shares) > 1 and add_up(self, shares):  # a probability of each class: the guess follows from them
+            names = [name for name in names if name not in shares]
         names = [name for name in names if name != self.given.confidence]
         if not names or truth is None:
             return self._one_guess(names)

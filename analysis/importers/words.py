@@ -34,6 +34,7 @@ _RUN = _set("model classifier method algorithm run system experiment filter")
 _ABOUT = _set("""time times timestamp ms us latency date at count num number total len length loss error errors
     absolute std var variance entropy rank threshold margin version prompt needs human second tokens
     bytes url dir type status strategy question value kind count source weight day month year""")
+_SPLIT = _set("test val valid validation dev eval oof")
 _FILLING = _set("y class label labels max scored model top final raw best the of is")
 _NAMING = _set("name names text str string value id ids idx index orig original code")
 _MOST_CLASSES = 20_000
@@ -87,6 +88,11 @@ def words(name: str) -> list[str]:
     """The words of a name in small letters, digits apart: `trueLabel_2` is true, label, 2."""
     pieces = _PIECES.findall(_CAMEL.sub(" ", name))
     return [word for piece in pieces for word in _split(piece.lower())]
+
+
+def guessed_of(name: str) -> list[str]:
+    """What a guess is about: the words of its name without those that say that it is a guess."""
+    return [word for word in words(name) if word not in _GUESS]
 
 
 @cache
@@ -179,6 +185,8 @@ def _label(said: list[str]) -> Meaning | None:
     if guessed and not true and not is_id:
         others = mine - _GUESS - _LABEL
         return Meaning("guess", 2 if not others else 1.5 if others <= _NAMING else 1)
+    if mine <= {"y"} | _SPLIT and "y" in mine and len(mine) > 1:
+        return Meaning("truth", 1.5)
     if true and not guessed and not is_id:
         others = mine - _TRUTH - _LABEL - {"ground", "correct"}
         return Meaning("truth", 2 if not others else 1.5 if others <= _NAMING else 1)

@@ -204,6 +204,23 @@ def test_a_confidence_that_is_low_where_one_class_is_guessed_is_the_other_s_prob
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "pairs"),
+    [
+        ("id,sentiment,predicted_sentiment|a,good,good|b,bad,good", [("good", "good"), ("good", "bad")]),
+        ("id,species,species_pred|a,x,y|b,y,y", [("y", "x"), ("y", "y")]),
+        ("id,target,0,1,2|a,0,.7,.2,.1|b,2,.1,.5,.4", [(0, 0), (1, 2)]),
+        ("id,target,pred_A,pred_B|a,A,.7,.3|b,A,.1,.9", [("A", "A"), ("B", "A")]),
+        ("id,label,emotion,joy,anger|a,joy,u,.7,.3|b,joy,v,.1,.9", [("joy", "joy"), ("anger", "joy")]),
+        ("id,y_test,y_pred|a,1,1|b,0,1", [(1, 1), (1, 0)]),
+        ("id,truth,score_cat,score_dog|a,0,.9,.1|b,0,.2,.8", [("cat", "cat"), ("dog", "cat")]),
+    ],
+)
+def test_names_that_only_make_sense_together_do(tmp_path: Path, capsys, text: str, pairs: list[Any]) -> None:
+    taken(csv(tmp_path, text), capsys)
+    assert rows(tmp_path, "guess, truth") == pairs
+
+
 def test_percentages_are_no_confidence_unless_named(tmp_path: Path, capsys) -> None:
     path = csv(tmp_path, "id,label,pred,confidence|a,x,x,91.5|b,y,x,60.5")
     assert "confidence goes from 60.5 to 91.5 and is no probability" in taken(path, capsys)
