@@ -45,6 +45,7 @@ class Facts:
     is_nested: bool = True
     sample: list[str] = field(default_factory=list)
     inside: "Facts | None" = None
+    are_numbers: bool = True
 
     @property
     def some(self) -> bool:
@@ -80,7 +81,8 @@ class Facts:
             return
         if self.kind == "number":
             self._add_numbers(there)
-            texts = as_text(pc.unique(there), kind)
+            plain = there.cast(pa.float32()) if pa.types.is_float16(there.type) else there
+            texts = as_text(pc.unique(plain), kind)
         else:
             texts = as_text(there, kind)
             self._add_texts(texts, decimal_comma)
@@ -104,7 +106,7 @@ class Facts:
     def _add_numbers(self, there: pa.Array) -> None:
         plain = there.cast(pa.float64(), safe=False)
         self._bounds(plain)
-        self.is_integer = self.is_integer and not pa.types.is_floating(there.type)
+        self.is_integer = self.is_integer and pa.types.is_integer(there.type)
 
     def _bounds(self, read: pa.Array) -> None:
         read = read.filter(pc.is_finite(read))
@@ -127,9 +129,12 @@ class Facts:
                 self.keys.update(dict.fromkeys(pairs))
                 self.is_nested = len(self.keys) <= _MOST_KEYS
             else:
+                numeric = all(one is None or _is_number(one) for one in pairs)
+                self.is_nested = numeric or len(pairs) == 1
+                self.are_numbers = self.are_numbers and numeric
                 self.lengths.add(len(pairs))
                 alone += [None if one is None else str(one) for one in pairs[:1]]
-                self.is_nested = len(self.lengths) < 100
+                self.is_nested = self.is_nested and len(self.lengths) < _FEW
             if not self.is_nested:
                 return
         if self.is_single:
@@ -163,7 +168,11 @@ def parts_of(value: Any) -> list[Any] | dict[str, float] | None:
 
 def _numbers(value: dict[Any, Any]) -> dict[str, float] | None:
     there = {str(key): one for key, one in value.items() if one is not None}
-    return there if all(isinstance(one, int | float) and not isinstance(one, bool) for one in there.values()) else None
+    return there if all(map(_is_number, there.values())) else None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def kind_of(column: pa.Field) -> str:
@@ -177,9 +186,14 @@ def kind_of(column: pa.Field) -> str:
         return "image"
     if pa.types.is_nested(kind):
         return "nested"
-    if pa.types.is_boolean(kind) or pa.types.is_string(kind) or pa.types.is_large_string(kind):
+    if (
+        pa.types.is_null(kind)
+        or pa.types.is_boolean(kind)
+        or pa.types.is_string(kind)
+        or pa.types.is_large_string(kind)
+    ):
         return "text"
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return "number"
     return "bytes" if pa.types.is_binary(kind) or pa.types.is_large_binary(kind) else "other"
 

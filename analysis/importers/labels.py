@@ -34,6 +34,9 @@ def met(looked: Looked, guess: str | None, truth: str | None) -> tuple[str | Non
         looked.drop(guess, truth)
         return None, None
     if readings.meet(one, other) or not (one.some and other.some):
+        if (meant := readings.respelled(one, other)) is not None and guess not in looked.made:
+            looked.make(shapes.relabelled(guess, meant.labels, pa.string()))
+            looked.notes.append(meant.said)
         return guess, truth
     if one.is_number and one.fractions and readings.is_binary(other) and not explicit:
         raise BadInput(

@@ -102,6 +102,22 @@ def _spelled(values: set[str], others: set[str]) -> dict[str, str | int] | None:
     return labels if any(_plain(value) in plain for value in values) else None
 
 
+def respelled(guess: Facts, truth: Facts) -> Reading | None:
+    """The guesses that are no truth but for their case and spaces, where others are; None where there are none."""
+    if guess.values is None or truth.values is None:
+        return None
+    plain = {_plain(one): one for one in truth.values}
+    if len(plain) < len(truth.values) or guess.is_number:
+        return None
+    labels: dict[str, str | int] = {
+        value: plain[_plain(value)] for value in guess.values - truth.values if _plain(value) in plain
+    }
+    if not labels:
+        return None
+    shown = ", ".join(f"{old!r} as {new!r}" for old, new in sorted(labels.items())[:3])
+    return Reading("guess", labels, f"guesses are read as the truths are spelled: {shown}")
+
+
 def _plain(value: str) -> str:
     return re.sub(r"[\s_-]+", " ", value.strip()).casefold()
 

@@ -52,9 +52,15 @@ def found_scores(looked: Looked, guess: str | None, truth: str | None) -> Found 
         return None
     if looked.given.scores is not None:
         return _told(looked, looked.given.scores, guess, truth)
-    for name in looked.names.columns("scores"):
-        if name in looked.facts and name not in (guess, truth) and looked.facts[name].is_scores:
+    for name in [one for role in ("scores", "confidence", "guess") for one in looked.names.columns(role)]:
+        facts = looked.facts.get(name)
+        if facts is None or name in (guess, truth):
+            continue
+        if facts.is_scores and (name in looked.names.columns("scores") or _is_probable(looked, name)):
             return _of_cells(looked, name)
+        if facts.kind == "nested" and facts.is_nested and len(facts.lengths) > 1:
+            shown = listing(sorted(facts.lengths), 4)
+            looked.notes.append(f"{name} has lists of {shown} numbers, and scores are as many as classes: it stays")
     shares = [name for name in looked.names.columns("guess") if name in looked.facts and looked.facts[name].is_share]
     for members in [*([name for name, _ in group] for group in looked.names.groups), shares]:
         names = [name for name in members if _is_numbers(looked, name) and name not in (guess, truth)]
@@ -91,6 +97,15 @@ def _is_numbers(looked: Looked, name: str) -> bool:
 
 def _wide(looked: Looked, names: Sequence[str]) -> Scores:
     return Scores(tuple(names), len(names), softmax=looked.given.softmax, decimal_comma=looked.decimal_comma)
+
+
+def _is_probable(looked: Looked, name: str) -> bool:
+    """Whether the cells of a column that is not called scores have probabilities."""
+    facts = looked.facts[name]
+    keys = list(facts.keys)
+    scores = Scores((name,), len(keys) or min(facts.lengths), keys or None)
+    sums = _sums(looked, scores, keys or [], None)
+    return sums.rows > 0 and sums.share(sums.probable) >= _NEARLY_ALL
 
 
 def _of_cells(looked: Looked, name: str) -> Found:

@@ -37,7 +37,7 @@ class Column:
     as_is: bool = False
 
 
-def reshaped(rows: TableRows, made: Sequence[Column], notes: Sequence[str]) -> TableRows:
+def reshaped(rows: TableRows, made: Sequence[Column], notes: Sequence[str], written: bool = False) -> TableRows:
     """The rows with these columns in the place of their own; of a version that lacks the sources, those without."""
     mine = [column for column in made if any(source in rows.schema.names for source in column.sources)]
     media = MediaCount() if any(isinstance(column.make, Images) for column in mine) else rows.media
@@ -62,7 +62,7 @@ def reshaped(rows: TableRows, made: Sequence[Column], notes: Sequence[str]) -> T
         batches=batches,
         media=media,
         notes=(*rows.notes, *notes),
-        written=False,
+        written=written,
     )
 
 
@@ -98,7 +98,7 @@ def _numbers_of(batch: pa.RecordBatch, column: str, decimal_comma: bool) -> pa.A
     if column not in batch.schema.names:
         return pa.nulls(batch.num_rows, pa.float64())
     field_, values = batch.schema.field(column), batch.column(column)
-    if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
+    if pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
         return values.cast(pa.float64(), safe=False)
     read = numbers(as_text(values, field_), decimal_comma)
     if read is None:
@@ -125,18 +125,27 @@ def relabelled(column: str, labels: Mapping[str, str | int], kind: pa.DataType) 
     return Column(pa.field(column, kind), (column,), make)
 
 
-def single(column: str) -> Column:
-    """The only member of each list, as text."""
+def single(column: str, kind: pa.DataType) -> Column:
+    """The only member of each list."""
 
     def make(batch: pa.RecordBatch) -> pa.Array:
         parts = [parts_of(value) for value in batch.column(column).to_pylist()]
-        return pa.array([None if not part or part[0] is None else str(part[0]) for part in map(_listed, parts)])
+        alone = [part[0] if isinstance(part, list) and part else None for part in parts]
+        return pa.array(alone if not pa.types.is_string(kind) else [one if one is None else str(one) for one in alone])
 
-    return Column(pa.field(column, pa.string()), (column,), make)
+    return Column(pa.field(column, kind), (column,), make)
 
 
-def _listed(part: object) -> list[object] | None:
-    return part if isinstance(part, list) else None
+def member(column: str, name: str, of: pa.Field) -> Column:
+    """One field of a column of structs, under a name of its own."""
+    return Column(pa.field(name, of.type), (column,), lambda batch: pc.struct_field(batch.column(column), of.name))
+
+
+def label_and_score(column: pa.Field) -> tuple[pa.Field, pa.Field] | None:
+    """The fields of a struct that is a label and how sure that is, as a pipeline returns it."""
+    if not pa.types.is_struct(column.type) or {one.name for one in column.type} != {"label", "score"}:
+        return None
+    return column.type.field("label"), column.type.field("score")
 
 
 def joined(columns: Sequence[str]) -> Column:

@@ -108,13 +108,30 @@ class _Survey(Looked):
         looked = {*cells, *(str(name) for name in (compared or ())[:1])}
         looked |= {name for name in self.fields if self.written or (self.commands.strict and self._may_tell(name))}
         self.facts = facts_of(self.versions, looked, cells)
-        labels = {name for role in ("guess", "truth", "label") for name in self.names.columns(role)}
-        for name in {*labels, self.given.guess, self.given.truth}:
-            facts = self.facts.get(name or "")
-            if name is not None and facts is not None and facts.is_single and facts.inside is not None:
-                self.make(shapes.single(name))
-                self.facts[name] = facts.inside
+        self._unwrap()
+
+    def _unwrap(self) -> None:
+        """Take lists of one for what is in them, and a guess that is {label, score} apart; then look at these."""
+        roles = ("guess", "truth", "label", "confidence", "scores")
+        named = [name for role in roles for name in self.names.columns(role)]
+        columns: dict[str, Column] = {}
+        for name in dict.fromkeys([*named, *self._roles_given()]):
+            facts = self.facts.get(name)
+            if facts is not None and facts.is_single and facts.inside is not None:
+                whole = pa.int64() if facts.inside.is_integer else pa.float64()
+                columns[name] = shapes.single(name, whole if facts.are_numbers else pa.string())
                 self.notes.append(f"{name} has lists of one, and is taken for what is in them")
+            elif name in self.fields and (parts := shapes.label_and_score(self.fields[name])) is not None:
+                score = f"{name}_score"
+                columns |= {name: shapes.member(name, name, parts[0]), score: shapes.member(name, score, parts[1])}
+                self.notes.append(f"{name} has a label and a score in each cell, which become {name} and {score}")
+        if not columns:
+            return
+        kept = {name: columns.get(name) or shapes.kept(one) for name, one in self.fields.items()} | columns
+        self.versions = [shapes.reshaped(rows, list(kept.values()), (), rows.written) for rows in self.versions]
+        self.__post_init__()
+        self.names = recognised(self.fields)
+        self.facts |= facts_of(self.versions, columns, ())
 
     def _may_tell(self, name: str) -> bool:
         """Whether a column of no known name may be a class's scores, name image files, or be what a guess is about."""
@@ -148,6 +165,12 @@ class _Survey(Looked):
         if best:
             return best[0]
         labels = [name for name in self.names.columns("label") if name not in given and self._is_label(name)]
+        lists = [name for role in ("truth", "label") for name in self.names.columns(role) if self._has_lists(name)]
+        if lists and not labels and self.commands.strict:
+            raise BadInput(
+                f"{lists[0]!r} has lists in its cells: rows with several labels cannot be asked about yet; --truth names "
+                "a column with one label a row"
+            )
         return labels[0] if labels else self._truth_beside(given)
 
     def _truth_beside(self, given: set[str]) -> str | None:
@@ -160,6 +183,10 @@ class _Survey(Looked):
                 self.notes.append(f"{name} is taken for the truth, as {guess} is a guess of it")
                 return name
         return None
+
+    def _has_lists(self, name: str) -> bool:
+        facts = self.facts.get(name)
+        return facts is not None and facts.some and facts.is_nested and bool(facts.lengths - {1})
 
     def _is_label(self, name: str) -> bool:
         facts = self.facts.get(name)

@@ -148,7 +148,8 @@ def _score(said: list[str]) -> Meaning | None:
         return None
     if mine & (_TRUTH | _ABOUT | {"threshold"}):
         return _NOTHING
-    rest = [word for word in said if word not in scored | _GUESS | _FILLING]
+    # `y_prob` is how likely, `prob_y` how likely y is.
+    rest = [word for at, word in enumerate(said) if word not in scored | _GUESS | _FILLING or (at and word == "y")]
     if not rest:
         exact = scored & {"confidence", "conf"} and len(said) == 1
         return Meaning("scores" if scored & _SCORES else "confidence", 2 if exact else 1.5 if len(said) < 3 else 1)

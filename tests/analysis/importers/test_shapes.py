@@ -163,3 +163,46 @@ def test_hugging_face_s_images_are_images_whatever_the_column_is_called(tmp_path
     columns = {"id": ["a"], "scan": cells, "label": ["x"], "pred": ["x"]}
     assert "image = scan" in taken(parquet(tmp_path, columns, features(scan={"_type": "Image"})), capsys)
     assert sg.connect(tmp_path / "s").sql("SELECT count(*) FROM examples").fetchall() == [(1,)]
+
+
+def test_a_guess_that_is_a_label_and_a_score_is_both(tmp_path: Path, capsys) -> None:
+    cells = [{"label": "x", "score": 0.9}, {"label": "x", "score": 0.6}]
+    said = taken(parquet(tmp_path, {"id": ["a", "b"], "label": ["x", "y"], "prediction": cells}), capsys)
+    assert "prediction has a label and a score in each cell" in said
+    assert rows(tmp_path, "guess, truth, round(confidence, 2)") == [
+        ("x", "x", pytest.approx(0.9)),
+        ("x", "y", pytest.approx(0.6)),
+    ]
+
+
+@pytest.mark.parametrize("cells", [[[0.2], [0.9]], ["[0.2]", "[0.9]"]])
+def test_one_sigmoid_in_a_list_is_the_probability(tmp_path: Path, capsys, cells: list[Any]) -> None:
+    taken(parquet(tmp_path, {"id": ["a", "b"], "label": [1, 1], "probs": cells}), capsys)
+    assert rows(tmp_path, "guess, truth, round(score_1, 2)") == [
+        (0, 1, pytest.approx(0.2)),
+        (1, 1, pytest.approx(0.9)),
+    ]
+
+
+def test_a_guess_that_is_a_list_of_probabilities_is_the_highest(tmp_path: Path, capsys) -> None:
+    taken(parquet(tmp_path, {"id": ["a", "b", "c"], "label": LABELS, "pred": SCORES}), capsys)
+    assert rows(tmp_path, "guess, truth") == [(0, 0), (1, 2), (1, 1)]
+
+
+def test_lists_of_other_lengths_stay_and_are_said(tmp_path: Path, capsys) -> None:
+    columns = {"id": ["a", "b"], "label": ["x", "y"], "pred": ["x", "x"], "probs": [[0.5, 0.5], [0.5, 0.2, 0.3]]}
+    assert "probs has lists of 2, 3 numbers" in taken(parquet(tmp_path, columns), capsys)
+    assert rows(tmp_path, "confidence, probs") == [(None, [0.5, 0.5]), (None, [0.5, 0.2, 0.3])]
+
+
+def test_rows_with_several_labels_are_refused_by_name(tmp_path: Path, capsys) -> None:
+    path = parquet(tmp_path, {"id": ["a", "b"], "labels": [[0, 1], [1, 1]], "preds": [[0, 1], [0, 1]]})
+    with pytest.raises(SystemExit):
+        taken(path, capsys)
+    assert "'labels' has lists in its cells: rows with several labels" in capsys.readouterr().err
+
+
+def test_nested_columns_and_decimals_without_a_role_stay(tmp_path: Path, capsys) -> None:
+    columns = {"id": ["a"], "label": ["x"], "pred": ["x"], "vector": [[0.5, 0.25]], "about": [{"by": "me"}]}
+    taken(parquet(tmp_path, columns), capsys)
+    assert rows(tmp_path, "vector, about") == [([0.5, 0.25], {"by": "me"})]

@@ -90,6 +90,7 @@ def test_a_guess_follows_from_the_scores(tmp_path: Path, capsys) -> None:
         ("a,1,LABEL_1|b,0,LABEL_0|c,0,LABEL_1", [(1, 1), (0, 0), (1, 0)], "such as 'LABEL_0' is read as 0"),
         ("a,class 1,1|b,class 0,0|c,class 0,1", [(1, 1), (0, 0), (1, 0)], "such as 'class 0' is read as 0"),
         ("a,cat,Cat|b,dog,dog |c,cat,dog ", [("cat", "cat"), ("dog", "dog"), ("dog", "cat")], "'Cat' as 'cat'"),
+        ("a,x,X|b,y,y|c,y,x", [("x", "x"), ("y", "y"), ("x", "y")], "'X' as 'x'"),
         ("a,1,True|b,0,False|c,0,True", [(1, 1), (0, 0), (1, 0)], "False and True of the guess are read as 0 and 1"),
         ("a,1.0,1|b,0.0,0|c,,1", [(1, 1), (0, 0), (1, None)], "labels such as 1.0"),
     ],
