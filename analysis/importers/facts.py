@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from secondguess.analysis.importers.classes import as_text, is_json
+from secondguess.analysis.importers.classes import as_text, is_json, is_text
 from secondguess.analysis.importers.source import TableRows
 from secondguess.analysis.importers.written import is_canonical_integer, is_exact, is_whole, numbers
 
@@ -186,12 +186,7 @@ def kind_of(column: pa.Field) -> str:
         return "image"
     if pa.types.is_nested(kind):
         return "nested"
-    if (
-        pa.types.is_null(kind)
-        or pa.types.is_boolean(kind)
-        or pa.types.is_string(kind)
-        or pa.types.is_large_string(kind)
-    ):
+    if is_text(column) or pa.types.is_null(kind) or pa.types.is_boolean(kind):
         return "text"
     if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return "number"

@@ -168,8 +168,8 @@ class _Survey(Looked):
         lists = [name for role in ("truth", "label") for name in self.names.columns(role) if self._has_lists(name)]
         if lists and not labels and self.commands.strict:
             raise BadInput(
-                f"{lists[0]!r} has lists in its cells: rows with several labels cannot be asked about yet; --truth names "
-                "a column with one label a row"
+                f"{lists[0]!r} has lists in its cells: rows with several labels cannot be asked about yet; "
+                "name a column with one label a row: --truth COLUMN"
             )
         return labels[0] if labels else self._truth_beside(given)
 
@@ -179,7 +179,10 @@ class _Survey(Looked):
         for guess in self.names.columns("guess"):
             about = tuple(guessed_of(guess))
             name = by_words.get(about) if about else None
-            if name is not None and self._is_label(name) and readings.meet(self.facts[guess], self.facts[name]):
+            if name is None or not self._is_label(name):
+                continue
+            one, other = self.facts[guess], self.facts[name]
+            if readings.meet(one, other) or readings.is_regression(one, other):
                 self.notes.append(f"{name} is taken for the truth, as {guess} is a guess of it")
                 return name
         return None
@@ -323,6 +326,16 @@ class _Survey(Looked):
             )
         )
 
+    def _ask_whose(self, confidence: str, truth: str | None) -> None:
+        """Stop where a label and a number of at least 0.5 may be a guess with its confidence as well as a truth."""
+        is_told = self.given.truth is not None or truth in self.names.columns("truth")
+        if truth is None or is_told or not self.commands.strict or self.facts[confidence].low < _HALF:
+            return
+        raise BadInput(
+            f"{truth!r} may be the guess that {confidence} is the confidence of, or the truth; say which: "
+            + self.commands.offer({"guess": truth, "confidence": confidence}, {"truth": truth})
+        )
+
     def _from_scores(self, scores: Found, truth: str | None) -> str:
         labels: Sequence[str | int] = scores.labels
         numbers = [str(place) for place in range(len(labels))]
@@ -360,6 +373,7 @@ class _Survey(Looked):
     ) -> tuple[str | None, str | None, Roles | None]:
         """What may stand for the guess where no name says it: a probability, or a label that is a submission's."""
         if confidence is not None and self.given.confidence is None:
+            self._ask_whose(confidence, truth)
             self.made.pop(confidence, None)
             if truth is None or readings.is_binary(self.facts[truth]) or self._two(self.facts[truth]):
                 return None, None, self._threshold(id_, confidence, truth, Threshold(confidence, ">=", _HALF), False)

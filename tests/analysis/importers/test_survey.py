@@ -123,6 +123,11 @@ def test_numbers_on_a_line_stay_columns(tmp_path: Path, capsys) -> None:
     assert rows(tmp_path, "guess, target, pred") == [(None, 2.5, 2.4), (None, 1.0, 1.1), (None, 3.0, 2.0)]
 
 
+def test_a_predicted_price_and_its_price_are_on_a_line(tmp_path: Path, capsys) -> None:
+    said = taken(csv(tmp_path, "id,price,predicted_price|a,100.5,99.25|b,50,52.25"), capsys)
+    assert "predicted_price and price are numbers on a line" in said
+
+
 def test_a_margin_beside_0_and_1_asks_from_where_on_it_means_1(tmp_path: Path, capsys) -> None:
     path = csv(tmp_path, "id,target,pred|a,1,2.4|b,0,-1.1|c,0,0.3")
     assert "--guess 'pred >= 0' --truth target" in refused(path, capsys)
@@ -167,6 +172,18 @@ def test_a_submission_s_label_is_asked_or_told_by_the_file_s_name(tmp_path: Path
     assert "--truth Label" in said
     taken(csv(tmp_path, "ImageId,Label|1,9|2,2", "my_submission.csv"), capsys)
     assert rows(tmp_path, "id, guess") == [("1", 9), ("2", 2)]
+
+
+def test_a_label_with_a_number_that_is_always_high_may_be_a_guess_with_its_confidence(tmp_path: Path, capsys) -> None:
+    path = csv(tmp_path, "id,text,label,score|a,hi,POSITIVE,0.99|b,bye,NEGATIVE,0.87")
+    said = refused(path, capsys)
+    assert "--guess label --confidence score --run r; or " in said
+    assert "--truth label" in said
+    taken(path, capsys, "--guess", "label", "--confidence", "score")
+    assert rows(tmp_path, "guess, round(confidence, 2)") == [
+        ("POSITIVE", pytest.approx(0.99)),
+        ("NEGATIVE", pytest.approx(0.87)),
+    ]
 
 
 def test_nothing_recognised_is_no_success_and_shows_the_command(tmp_path: Path, capsys) -> None:
