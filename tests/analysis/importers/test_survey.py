@@ -325,3 +325,10 @@ def test_a_number_that_is_called_score_1_and_is_alone_keeps_type_and_digits(tmp_
     said = taken(csv(tmp_path, "id,target,pred,score_1|a,x,x,12.25|b,y,x,-3.0625"), capsys)
     assert "column 'score_1' is called 'source_score_1'" in said
     assert rows(tmp_path, "source_score_1, typeof(source_score_1)") == [(12.25, "DOUBLE"), (-3.0625, "DOUBLE")]
+
+
+def test_questions_say_where_every_row_is_an_error(tmp_path: Path, capsys) -> None:
+    text = "id,label,pred|" + "|".join(f"{at},{at % 2},{('cat', 'dog')[at % 2]}" for at in range(20))
+    taken(csv(tmp_path, text), capsys, "--guess", "pred", "--truth", "label")
+    main(["ask", "errors-over-time", "r", "--store", str(tmp_path / "s")])
+    assert "every labelled row is an error" in capsys.readouterr().err
