@@ -10,6 +10,7 @@ from secondguess.analysis.importers.looked import Looked
 from secondguess.analysis.importers.scores import bounds_by
 
 _HALF = 0.5
+_TWO = 2
 
 
 def met(looked: Looked, guess: str | None, truth: str | None) -> tuple[str | None, str | None]:
@@ -110,9 +111,15 @@ def _typed(looked: Looked, guess: str | None, truth: str | None) -> None:
         looked.notes.append(f"labels such as 1.0 in {listing([name for name in there if name])} are read as 1")
 
 
-def sure_of_one(looked: Looked, guess: str, confidence: str) -> tuple[str | int, str | int] | None:
-    """The two guesses where the confidence is always that of the second: low where the first is guessed."""
-    if guess not in looked.facts or looked.facts[confidence].low >= _HALF:
+def sure_of_one(looked: Looked, guess: str, truth: str | None, confidence: str) -> tuple[str | int, str | int] | None:
+    """The two guesses where the confidence is always that of the second: low where the first is guessed.
+
+    With a third class among the truths, or where a person says that it is the guess's, it is the guess's.
+    """
+    if guess not in looked.facts or looked.facts[confidence].low >= _HALF or looked.given.confidence is not None:
+        return None
+    true, guessed = looked.facts.get(truth or ""), looked.facts[guess]
+    if true is not None and (true.values is None or len(true.values | (guessed.values or set())) > _TWO):
         return None
     bounds = bounds_by(looked.versions, guess, confidence, looked.decimal_comma)
     if bounds is None or len(bounds) != 2:

@@ -256,7 +256,7 @@ class _Survey(Looked):
                 return roles
         guess, truth = met(self, guess, truth)
         if guess is not None and confidence is not None and scores is None:
-            both = sure_of_one(self, guess, confidence)
+            both = sure_of_one(self, guess, truth, confidence)
             if both is not None:
                 pair = self._pair(Threshold(confidence, ">=", _HALF), both)
                 return Roles(id_, guess, truth, None, pair)

@@ -214,7 +214,15 @@ def _surveyed(
     """The versions with their columns as they are meant, and what was decided about each table."""
     place = str(source.origin.get("place") or "")
     strict = source.origin.get("kind") in FILES
-    commands = Commands(_shown(place) or source.name, source.name, options.run, options.given, strict)
+    commands = Commands(
+        source=_shown(place) or source.name,
+        stem=source.name,
+        run=options.run,
+        given=options.given,
+        strict=strict,
+        epoch_column=options.epoch_column,
+        epoch=options.epoch,
+    )
     folder = Path(place).parent if place and strict else None
     surveys: dict[str, Surveyed] = {}
     meant: dict[int, TableRows] = {}

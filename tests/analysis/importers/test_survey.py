@@ -332,3 +332,22 @@ def test_questions_say_where_every_row_is_an_error(tmp_path: Path, capsys) -> No
     taken(csv(tmp_path, text), capsys, "--guess", "pred", "--truth", "label")
     main(["ask", "errors-over-time", "r", "--store", str(tmp_path / "s")])
     assert "every labelled row is an error" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("id,label,pred,prob|a,cat,cat,.9|b,dog,cat,.8|c,cow,dog,.4", ()),
+        ("id,label,pred,prob|a,0,0,.1|b,1,1,.9|c,1,0,.3", ("--confidence", "prob")),
+    ],
+)
+def test_a_confidence_stays_the_guess_s_with_a_third_class_or_where_a_person_says_so(
+    tmp_path: Path, capsys, text: str, words: tuple[str, ...]
+) -> None:
+    assert "confidence = prob" in taken(csv(tmp_path, text), capsys, *words)
+
+
+def test_an_offer_keeps_what_was_asked_for(tmp_path: Path, capsys) -> None:
+    text = "id,model,epoch,target,pred|a,m,1,x,y|a,m,2,x,x|a,n,1,y,y|a,n,2,y,y"
+    said = taken(csv(tmp_path, text), capsys, "--epoch-column", "epoch")
+    assert "--epoch-column epoch --run-column model" in said

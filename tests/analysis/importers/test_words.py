@@ -1,9 +1,9 @@
 """Roles by the words of columns' names, measured on headers that people published.
 
-Names alone, before any value is looked at; of the half that was set aside before the words were chosen: id 37 of 37, guess
-48 of 48, truth 43 of 43, verdict 8 of 8, run 3 of 3, fold 2 of 2, confidence 20 of 21, scores 12 of 14. The confusions are
-`Scored Probabilities`, by its plural scores and by its values a probability, and `CLASS_0, CLASS_1`, which by hand are
-columns and by words scores; both are decided by the values, and what is taken for what is shown before it is written.
+Names alone, before any value is looked at. Of the half that was set aside before the words were chosen: id 37 of 37,
+guess 48 of 48, truth 43 of 43, verdict 8 of 8, run 3 of 3, fold 2 of 2, confidence 20 of 21, scores 12 of 14. The
+confusions are `Scored Probabilities`, by its plural scores and by its values a probability, and `CLASS_0, CLASS_1`, by
+hand columns and by words scores. Both are decided by values, and what is taken for what is shown before it is written.
 """
 
 import json
