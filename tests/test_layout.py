@@ -27,7 +27,7 @@ REACHED_BY = {
     "analysis/importers/files": "analysis/importers/importing",
     "analysis/importers/hugging_face": "analysis/importers/shapes",
     "analysis/importers/images": "analysis/importers/shapes",
-    "analysis/importers/labels": "analysis/importers/survey",
+    "analysis/importers/vocabulary": "analysis/importers/survey",
     "analysis/importers/looked": "analysis/importers/survey",
     "analysis/importers/names": "analysis/importers/importing",
     "analysis/importers/progress": "analysis/importers/importing",

@@ -16,7 +16,7 @@ from secondguess.analysis.importers import images, readings, shapes
 from secondguess.analysis.importers.classes import Classes
 from secondguess.analysis.importers.commands import Commands
 from secondguess.analysis.importers.facts import Facts, facts_of, kind_of
-from secondguess.analysis.importers.labels import met, sure_of_one
+from secondguess.analysis.importers.vocabulary import met, sure_of_one
 from secondguess.analysis.importers.looked import Looked
 from secondguess.analysis.importers.repeats import axis_offer
 from secondguess.analysis.importers.roles import Given, Roles
