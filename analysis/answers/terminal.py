@@ -13,6 +13,8 @@ from secondguess.analysis.answers.grid import Grid, GridColumn
 from secondguess.analysis.schema import at_epoch, is_score, own_name, score_index
 
 _FEW_SCORES = 4  # so many are still shown as numbers
+_MOST_BARS = 60
+_FEW_HIGHEST = 3
 _WIDEST_MATRIX = 20
 _LABEL = str | int | float | None
 
@@ -162,10 +164,25 @@ def _shown(answer: Answer, rows: Sequence[Row], without: Iterable[int] = ()) -> 
             first, last = (
                 score_index(own_name(answer.columns[end], answer.sides)[0]) for end in (indexes[0], indexes[-1])
             )
-            cells = [bars([row[score] for score in indexes], 1) for row in rows]
+            cells = [_scores_cell(answer, indexes, row) for row in rows]
             yield _Shown(f"scores{side}", f"scores{side} {first}…{last}", cells, False)
         elif index not in skipped:
             yield _Shown(cell(name), cell(name), [brief(row[index]) for row in rows], answer.numeric[index])
+
+
+def _scores_cell(answer: Answer, indexes: Sequence[int], row: Row) -> str:
+    """The scores of a row as bars; of more classes than a line has room for, the highest few with their classes."""
+    scores = [row[at] for at in indexes]
+    if len(indexes) <= _MOST_BARS:
+        return bars(scores, 1)
+    there = [place for place, score in enumerate(scores) if score is not None and score == score]
+    highest = sorted(there, key=lambda place: -scores[place])[:_FEW_HIGHEST]
+    return ", ".join(f"{_class_of(answer, indexes[place])}: {cell(scores[place])}" for place in highest)
+
+
+def _class_of(answer: Answer, at: int) -> str:
+    index = score_index(own_name(answer.columns[at], answer.sides)[0]) or 0
+    return cell(answer.classes[index]) if index < len(answer.classes) else str(index)
 
 
 _ORIGIN = {"run", "epoch", "examples"}  # what many rows have in common

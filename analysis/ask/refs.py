@@ -14,6 +14,7 @@ from secondguess.analysis.store.runs import Run, list_runs
 
 _WORDS = ("last", "best", "all")
 _EPOCH = re.compile(r"[0-9]{1,9}")
+_NEVER_BY_CHANCE = 20  # labelled rows of which no model gets all wrong
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,8 @@ def _best(name: str, epochs: Mapping[int, Epoch]) -> Epoch:
     """The epoch with the fewest errors, the earliest of equals."""
     counted = [(epoch.errors, epoch.epoch) for epoch in epochs.values() if epoch.errors is not None]
     if not counted:
-        raise BadInput(f"{name} has no truth, so no epoch of it is best; name an epoch, or last")
+        lacks = next((epoch.lacks for epoch in epochs.values()), "truth")
+        raise BadInput(f"{name} has no {lacks}, so no epoch of it is best; name an epoch, or last")
     return epochs[min(counted)[1]]
 
 
@@ -231,6 +233,11 @@ def row_notes(chosen: Iterable[Selection]) -> list[str]:
     for epoch in (epoch for selection in chosen for epoch in selection.epochs):
         if epoch.nan_scores:
             notes.append(f"{epoch.name}: {epoch.nan_scores:,} of {epoch.rows:,} rows have NaN scores, so no confidence")
+        if epoch.errors is not None and epoch.errors == epoch.labelled >= _NEVER_BY_CHANCE:
+            notes.append(
+                f"{epoch.name}: every labelled row is an error; if guesses and truths name the classes in two ways, "
+                "import it again with --classes"
+            )
         if epoch.unlabelled and epoch.errors is not None:
             notes.append(
                 f"{epoch.name}: {epoch.unlabelled:,} of {epoch.rows:,} rows are unlabelled, so neither right nor wrong"

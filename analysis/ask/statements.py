@@ -135,14 +135,23 @@ def _tables_asked(
     runs, selections = listed(store, lambda runs: [resolve(runs, ref, asked.epochs) for ref in refs], known)
     chosen = [present(selection) for selection in selections]
     for selection in chosen:
-        if asked.truth and all(epoch.errors is None for epoch in selection.epochs):
-            raise BadInput(f"{selection.name} has no truth, so nothing in it is right or wrong; {asked.name} needs it")
+        lacks = [epoch.lacks for epoch in selection.epochs if epoch.lacks is not None]
+        if asked.truth and len(lacks) == len(selection.epochs):
+            raise BadInput(
+                f"{selection.name} has no {lacks[0]}, so nothing in it is right or wrong; {asked.name} needs it"
+                f"{_named(lacks[0])}"
+            )
         if given := [epoch for epoch in selection.epochs if epoch.right is not None and not asked.verdicts]:
             raise BadInput(
                 f"the column {given[0].right!r} says which rows of {given[0].name} are right, not guess against truth, "
                 f"which {asked.name} compares; ask errors or errors-over-time, or import it without --right"
             )
     return runs, chosen
+
+
+def _named(role: str) -> str:
+    """How to name a role that a table lacks, where it was imported from one that has the column."""
+    return "; import it with " + " and ".join(f"--{one} COLUMN" for one in role.split(" and "))
 
 
 def _inspected(con: duckdb.DuckDBPyConnection, asked: Question) -> guard.Inspected:

@@ -18,11 +18,20 @@ FORMATS = ("csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx")
 @click.option("--table", metavar="KEY", help="Import this table only.")
 @click.option("--epoch", type=click.IntRange(min=1), help="The epoch of a table that says none.")
 @click.option("--epoch-key", default="epoch", show_default=True, help="The history key that counts epochs.")
-@click.option("--id", "id_", metavar="COLUMN", help="The column with the examples' ids.")
-@click.option("--guess", metavar="COLUMN", help="The column with the model's guesses.")
+@click.option("--id", "id_", metavar="COLUMN", help="The column with the examples' ids; several with commas: 'a,b'.")
+@click.option("--guess", metavar="COLUMN", help="The column with the model's guesses, or 'COLUMN >= NUMBER'.")
 @click.option("--truth", metavar="COLUMN", help="The column with the labels.")
 @click.option("--image", metavar="COLUMN", help="The column with the images.")
-@click.option("--scores", metavar="PATTERN", help="The scores' columns, in the order of the classes: 'prob_*'.")
+@click.option(
+    "--scores",
+    metavar="PATTERN",
+    help="The scores' columns, in the order of the classes: 'prob_*'; or the one that has them all.",
+)
+@click.option("--confidence", metavar="COLUMN", help="The column with how sure the model is of its guess.")
+@click.option("--no-scores", is_flag=True, help="Take no column for scores.")
+@click.option("--softmax", is_flag=True, help="Make probabilities of scores that are logits or their logarithms.")
+@click.option("--epoch-column", metavar="COLUMN", help="Make an epoch of the rows of each number in it.")
+@click.option("--run-column", metavar="COLUMN", help="Make a run of the rows of each value in it.")
 @click.option("--classes", metavar="NAMES", help="The classes' names, in the order of the scores: 'cat,dog'.")
 @click.option("--right", metavar="COLUMN", help="The column that says which rows are right: true, 1 or yes.")
 @click.option("--labels", metavar="FILE", help="Labels in a file of their own, joined on the ids or on --on.")
@@ -43,8 +52,8 @@ def import_(sources: tuple[str, ...], store: Path, dry_run: bool, epoch_key: str
     SOURCE is a W&B run folder (offline or online) or a folder full of them, ENTITY/PROJECT[/RUN] on W&B's server, a
     downloaded artifact, a .table.json, or prediction files: .csv, .tsv, .txt, .jsonl, .json, .parquet, .arrow,
     .feather, .xlsx, packed as .gz, .zst or .zip too, a folder or a quoted pattern of them, or - for standard input;
-    several are one table. Columns are recognised by their usual names (guess, pred, prediction, …) unless named. A run
-    appears whole or not at all.
+    several are one table. Columns are recognised by the words of their names and by all their values unless named. A
+    run appears whole or not at all.
     """
     go_apart(", ".join(sources))
     gc.set_threshold(100_000)  # cells come by the million, and none is in a cycle that would have to be found

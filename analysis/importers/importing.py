@@ -11,6 +11,7 @@ from typing import Any
 from secondguess.analysis.console import say
 from secondguess.analysis.content import FileDigests
 from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotFound
+from secondguess.analysis.importers.axes import by_epoch, by_run
 from secondguess.analysis.importers.classes import given_classes
 from secondguess.analysis.importers.dataframe import read_frame
 from secondguess.analysis.importers.files.predictions import FileOptions, prediction_run
@@ -61,14 +62,24 @@ def how(
     labels: str | None = None,
     on: str | None = None,
     replace: bool = False,
-    **roles: str | None,
+    **roles: Any,
 ) -> ImportOptions:
     """The options of the command as one value."""
     if on is not None and labels is None:
         raise BadInput(f"--on {on} says what --labels are joined on; name their file with --labels")
+    axes = {name: roles.pop(name, None) for name in ("epoch_column", "run_column")}
     given = Given(**roles, classes=given_classes(classes))
     told = labels_file(labels, LabelsOptions(on)) if labels is not None else None
-    return ImportOptions(run, table, epoch, given, overwrite, told, on, replace)
+    return ImportOptions(run, table, epoch, given, overwrite, told, on, replace, **axes)
+
+
+def apart(runs: Sequence[SourceRun], options: ImportOptions) -> Sequence[SourceRun]:
+    """The runs, taken apart by the columns that name models and count epochs."""
+    if options.run_column is not None:
+        runs = [part for run in runs for part in by_run(run, options.run_column)]
+    if options.epoch_column is not None:
+        runs = [by_epoch(run, options.epoch_column) for run in runs]
+    return runs
 
 
 def bring_labels(store: Path, run: str, table: str, epochs: Sequence[int], labels: str, options: LabelsOptions) -> None:
@@ -117,7 +128,7 @@ def bring(
             plain += [source] if found is None else []
         if plain:
             runs.append(prediction_run(plain, Path(folder), options.epoch, files))
-        _bring(runs, ", ".join(sources), store, options, dry_run)
+        _bring(apart(runs, options), ", ".join(sources), store, options, dry_run)
 
 
 def _bring(runs: Sequence[SourceRun], source: str, store: Path, options: ImportOptions, dry_run: bool) -> None:

@@ -8,8 +8,8 @@ import pyarrow.compute as pc
 
 from secondguess.analysis.errors import BadInput, listing
 from secondguess.analysis.importers.classes import as_text
-from secondguess.analysis.importers.roles import Given, recognise
 from secondguess.analysis.importers.source import SourceTable
+from secondguess.analysis.importers.words import recognised
 from secondguess.analysis.schema import at_epoch, reference
 from secondguess.analysis.store.labels import KeyedLabels, LabelledTable, Matched
 from secondguess.analysis.store.runs import Run
@@ -66,10 +66,11 @@ def _columns(schema: pa.Schema, place: str, options: LabelsOptions) -> tuple[str
     for option, told in (("on", options.on), ("truth", options.truth)):
         if told is not None and told not in names and (option == "truth" or "id" not in names):
             raise BadInput(f"{place} has no column {told!r} for --{option}; it has: {listing(names)}")
-    roles = recognise(schema, Given())
-    key = options.on if options.on in names else "id" if "id" in names else roles.id
+    meant = recognised(names)
+    key = options.on if options.on in names else next(iter(["id"] if "id" in names else meant.columns("id")), None)
     rest = [name for name in names if name != key]
-    truth = options.truth or (roles.truth if roles.truth != key else None) or (rest[0] if len(rest) == 1 else None)
+    labels = [name for role in ("truth", "label") for name in meant.columns(role) if name != key]
+    truth = options.truth or next(iter(labels), None) or (rest[0] if len(rest) == 1 else None)
     if key is None:
         raise BadInput(f"{place}: which column is the key? name it with --on; it has: {listing(names)}")
     if truth is None:

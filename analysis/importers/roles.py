@@ -1,21 +1,9 @@
 """Which column of a foreign table is the id, the guess, the truth, the image, and which are the scores."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 
-import pyarrow as pa
-
-from secondguess.analysis.errors import BadInput, listing
-
-_NAMES = {
-    "id": ("id", "example_id", "index", "idx"),
-    "guess": ("guess", "pred", "prediction", "predicted", "y_pred", "output"),
-    "truth": ("truth", "label", "target", "y_true", "ground_truth"),
-    "image": ("image", "img", "picture"),
-}
-_SCORES = re.compile(r"(score|prob|p)_(.+)", re.IGNORECASE)
+_ROLES = ("id", "guess", "truth", "confidence", "image")
 
 
 @dataclass(frozen=True)
@@ -27,11 +15,12 @@ class Roles:
     truth: str | None = None
     image: str | None = None
     scores: tuple[str, ...] = ()
+    confidence: str | None = None
 
     @property
     def line(self) -> str:
         """The roles as one line of text."""
-        columns = {name: getattr(self, name) for name in _NAMES}
+        columns = {name: getattr(self, name) for name in _ROLES}
         parts = [f"{role} = {column}" for role, column in columns.items() if column is not None]
         if self.scores:
             parts.append(f"scores = {self.scores[0]} … {self.scores[-1]} ({len(self.scores)})")
@@ -46,9 +35,11 @@ class Roles:
 
 @dataclass(frozen=True)
 class Given:
-    """The roles that a person named; scores is a pattern such as `prob_*`, classes are names in the scores' order.
+    """The roles that a person named.
 
-    right is the column that says which rows are right.
+    id may be several columns with commas, guess may compare a column with a number (`pred >= 0.5`); scores is a pattern
+    such as `prob_*` or the one column that has them all; classes are names in the scores' order; right is the column
+    that says which rows are right.
     """
 
     id: str | None = None
@@ -58,48 +49,14 @@ class Given:
     scores: str | None = None
     classes: tuple[str, ...] | None = None
     right: str | None = None
+    confidence: str | None = None
+    no_scores: bool = False
+    softmax: bool = False
 
-
-def recognise(schema: pa.Schema, given: Given) -> Roles:
-    """The roles of a table's columns: as given, else by their usual names, whatever the case.
-
-    Raises BadInput for a column that is given and not there, naming those that are.
-    """
-    names = schema.names
-    by_name = {name.casefold(): name for name in reversed(names)}
-    roles: dict[str, str | None] = {}
-    for role, usual in _NAMES.items():
-        told = getattr(given, role)
-        if told is not None and told not in names:
-            raise BadInput(f"no column named {told!r} for --{role}; the table has: {listing(names)}")
-        column = told or next((by_name[name] for name in usual if name in by_name), None)
-        if role == "image" and told is None:
-            column = _image(schema, column)
-        roles[role] = column
-    return Roles(**roles, scores=_scores(schema, given.scores))
-
-
-def _image(schema: pa.Schema, named: str | None) -> str | None:
-    """The image column: the one with the usual name if it holds images, else the only one that does."""
-    images = [field.name for field in schema if (field.metadata or {}).get(b"media") == b"image"]
-    if named in images:
-        return named
-    return images[0] if len(images) == 1 else None
-
-
-def _scores(schema: pa.Schema, pattern: str | None) -> tuple[str, ...]:
-    numeric = [field.name for field in schema if pa.types.is_floating(field.type) or pa.types.is_integer(field.type)]
-    if pattern is not None:
-        columns = [name for name in numeric if fnmatchcase(name, pattern)]
-        if not columns:
-            raise BadInput(f"no numeric column matches --scores {pattern!r}; the table has: {listing(schema.names)}")
-        return tuple(columns)
-    kinds: dict[str, list[str]] = {}
-    for name in numeric:
-        if match := _SCORES.fullmatch(name):
-            kinds.setdefault(match[1].casefold(), []).append(name)
-    most: list[str] = max(kinds.values(), key=lambda names: len(names), default=[])
-    return tuple(most) if len(most) > 1 else ()
+    @property
+    def names_any(self) -> bool:
+        """Whether a person named any column."""
+        return any((self.id, self.guess, self.truth, self.image, self.scores, self.confidence))
 
 
 def _shared(given: Iterable[str]) -> int:

@@ -57,7 +57,7 @@ def layout(schemas: Sequence[pa.Schema], roles: Roles, classes: Classes) -> Layo
     label = pa.string() if classes.by_number else label
     taken = {"step"}
     others: dict[str, str] = {}
-    used = {roles.id, roles.guess, roles.truth, roles.image, *roles.scores}
+    used = {roles.id, roles.guess, roles.truth, roles.image, roles.confidence, *roles.scores}
     for name in dict.fromkeys(name for schema in schemas for name in schema.names if name not in used):
         new = name
         while folded(new) in taken or folded(new) in RESERVED_COLUMNS or is_score(folded(new)):
@@ -104,6 +104,8 @@ def rows(batch: pa.RecordBatch, how: Layout, seen: BatchImages, place: tuple[str
         if name is not None and name in batch.schema.names:
             columns[role] = _label(batch, name, how)
     columns.update(_scores(batch, how, columns))
+    if roles.confidence is not None:
+        columns["confidence"] = score(batch, roles.confidence)
     columns["step"] = pa.repeat(pa.scalar(step, pa.int64()), count)
     own = dict(zip(batch.schema.names, batch.columns, strict=True))
     for name, new in how.others.items():

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import pyarrow as pa
 
@@ -10,9 +10,6 @@ from secondguess.analysis.store.commits import Metric
 
 # A file of W&B's as a cell: its content, and the name it had. NULL where the file is gone or was refused.
 MEDIA = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-
-Spelling = Literal["nothing", "integer", "number", "numeric"]
-"""How a column of text spells numbers: none are there; whole ones; any; in ways that numbers are not written back."""
 
 _REASONS_KEPT = 5
 
@@ -47,7 +44,7 @@ class TableRows:
     (`true`: the cells are JSON text, since no one type holds them). `batches` may be called again; each call counts in
     `media`, which is whole once the batches are read. `media_cells` is the number of media cells that are not NULL in
     the source. `written` says that every column is text as it is written in the file, numbers too, with a decimal comma
-    where `decimal_comma` says so; `spelled` are those of them that are numbers in every row, and how they are written.
+    where `decimal_comma` says so.
     """
 
     schema: pa.Schema
@@ -58,7 +55,6 @@ class TableRows:
     notes: tuple[str, ...] = ()
     written: bool = False
     decimal_comma: bool = False
-    spelled: Mapping[str, Spelling] = field(default_factory=dict)
 
     @property
     def nothing(self) -> pa.RecordBatch:

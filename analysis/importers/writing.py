@@ -1,9 +1,8 @@
 """Foreign runs into the store: whole or not at all."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -12,16 +11,17 @@ import pyarrow.compute as pc
 
 from secondguess.analysis.content import FileDigests
 from secondguess.analysis.errors import AlreadyThere, BadInput, listing
-from secondguess.analysis.importers import written
-from secondguess.analysis.importers.adding import Asked, added_to, is_run, is_same, like, unlike
-from secondguess.analysis.importers.classes import classes_of, mirrored_classes, without_classes
+from secondguess.analysis.importers.adding import Asked, added_to, is_run, is_same, unlike
+from secondguess.analysis.importers.classes import mirrored_classes, without_classes
+from secondguess.analysis.importers.commands import Commands
 from secondguess.analysis.importers.labels import LabelsFile, key_of, label
+from secondguess.analysis.importers.layouts import Version, layouts_of, surveyed
 from secondguess.analysis.importers.names import free_name, table_names
 from secondguess.analysis.importers.oddities import Oddities
 from secondguess.analysis.importers.progress import Progress, unseen
-from secondguess.analysis.importers.roles import Given, recognise
-from secondguess.analysis.importers.rows import BatchImages, Layout, layout, pictures, rows
-from secondguess.analysis.importers.source import MediaCount, SourceRun, SourceTable, TableRows
+from secondguess.analysis.importers.roles import Given
+from secondguess.analysis.importers.rows import BatchImages, Layout, pictures, rows
+from secondguess.analysis.importers.source import MediaCount, SourceRun
 from secondguess.analysis.schema import at_epoch
 from secondguess.analysis.store.additions import add_epochs, check_free, recorded_as
 from secondguess.analysis.store.adoption import adopt, staging
@@ -32,12 +32,16 @@ from secondguess.analysis.store.runs import Run, list_runs
 from secondguess.analysis.store.upkeep import sweep
 from secondguess.analysis.store.writer import RunWriter
 
+FILES = frozenset({"parquet", "csv", "tsv", "txt", "jsonl", "ndjson", "json", "arrow", "feather", "xlsx"})
+"""The kinds of sources that are files of predictions and nothing else."""
+
 
 @dataclass(frozen=True)
 class ImportOptions:
     """How to import: run names the result, table keeps one key only, epoch is for tables that say none.
 
     labels are given to the rows, joined on a column of the source, or on the ids, and replace those there if so asked.
+    epoch_column and run_column take the rows of one table apart.
     """
 
     run: str | None = None
@@ -48,6 +52,8 @@ class ImportOptions:
     labels: LabelsFile | None = None
     on: str | None = None
     replace: bool = False
+    epoch_column: str | None = None
+    run_column: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,14 +80,6 @@ class ImportedRun:
 
 
 @dataclass(frozen=True)
-class _Version:
-    source: SourceTable
-    table: str
-    epoch: int
-    contents: TableRows
-
-
-@dataclass(frozen=True)
 class Plan:
     """A run that has been looked through and is ready to be imported."""
 
@@ -89,7 +87,7 @@ class Plan:
     source: SourceRun
     name: str
     replaces: bool
-    versions: Sequence[_Version]
+    versions: Sequence[Version]
     layouts: Mapping[str, Layout]
     notes: tuple[str, ...]
     adds_to: Run | None = None
@@ -130,8 +128,9 @@ def plan(
     """
     old = added_to(store, source, Asked(options.run, options.table, options.epoch, options.overwrite))
     name, replaces, notes = _named(store, source, options, promised) if old is None else (old.name, False, [])
-    versions = _typed(_versions(source, options, progress), options.given)
-    layouts = _layouts(versions, options.given, mirrored_classes(source.config), old)
+    commands = _commands(source, options)
+    versions, surveys = surveyed(_versions(source, options, progress), commands, _folder(source, commands))
+    layouts = layouts_of(versions, surveys, options.given, mirrored_classes(source.config), old)
     if old is not None:
         epochs: dict[str, set[int]] = {}
         for version in versions:
@@ -226,7 +225,7 @@ def _has_mirror(run: Run, wandb_id: str) -> bool:
     return any(path.name == f"wandb-{wandb_id}.json" for path in (run.folder / "commits").glob("wandb-*.json"))
 
 
-def _versions(source: SourceRun, options: ImportOptions, progress: Progress) -> list[_Version]:
+def _versions(source: SourceRun, options: ImportOptions, progress: Progress) -> list[Version]:
     """Every version to be imported; raises BadInput where there is none of the table asked for."""
     wanted = {table.key for table in source.tables} - source.charts if options.table is None else {options.table}
     chosen = [table for table in source.tables if table.key in wanted]
@@ -236,30 +235,13 @@ def _versions(source: SourceRun, options: ImportOptions, progress: Progress) -> 
             raise BadInput(f"{source.name}: its tables are those of charts only ({keys}); name one with --table")
         raise BadInput(f"{source.name}: no table {options.table or ''} to import; it has: {keys}")
     names = table_names(table.key for table in source.tables)
-    versions: list[_Version] = []
+    versions: list[Version] = []
     for table in chosen:
         taken = {version.epoch for version in versions if version.source.key == table.key}
         epoch = table.epoch or options.epoch or max(taken, default=0) + 1
         progress(at_epoch(names[table.key], epoch), 0)
-        versions.append(_Version(table, names[table.key], epoch, table.read()))
+        versions.append(Version(table, names[table.key], epoch, table.read()))
     return versions
-
-
-def _typed(versions: Sequence[_Version], given: Given) -> list[_Version]:
-    """The versions, of which those that came as text have numbers where they are used as numbers."""
-    by_table: dict[str, list[TableRows]] = {}
-    for version in versions:
-        by_table.setdefault(version.table, []).append(version.contents)
-    found = []
-    for version in versions:
-        contents = by_table[version.table]
-        if version.contents.written:
-            spelled = written.together([rows.spelled for rows in contents])
-            seen = written.seen_as_numbers(contents[-1].schema, spelled)
-            used = written.uses(recognise(seen, given), spelled)
-            version = replace(version, contents=written.typed(version.contents, spelled, used))
-        found.append(version)
-    return found
 
 
 def _left_out(source: SourceRun, options: ImportOptions) -> Iterator[str]:
@@ -270,45 +252,29 @@ def _left_out(source: SourceRun, options: ImportOptions) -> Iterator[str]:
         yield f"left out {one} (wandb.plot): {listing(keys, 6)}; --table brings one"
 
 
-def _layouts(
-    versions: Sequence[_Version], given: Given, mirrored: Sequence[str] | None, old: Run | None = None
-) -> Mapping[str, Layout]:
-    """The layout of each table; raises BadInput where the classes that were given are those of none.
-
-    What is added to an old run has the classes and the type of labels that its table has.
-    """
-    tables: dict[str, list[TableRows]] = {}
-    for version in versions:
-        tables.setdefault(version.table, []).append(version.contents)
-    layouts: dict[str, Layout] = {}
-    for table, contents in tables.items():
-        epochs = old.tables.get(table, {}) if old is not None else {}
-        last = epochs[max(epochs)] if epochs else None
-        roles = recognise(contents[-1].schema, given)
-        told = [roles.guess or "", *roles.scores]
-        # The types often say enough: they come before the first batch is read.
-        batches = (batch for rows in contents for batch in chain([rows.nothing], rows.batches(told)))
-        numbered = roles.suffixes == tuple(map(str, range(len(roles.scores))))  # else they say whose scores they are
-        known = last.classes if last is not None and numbered else mirrored
-        classes = classes_of(roles, batches, given.classes, known)
-        layouts[table] = layout([rows.schema for rows in contents], roles, classes)
-        if given.right is not None:
-            layouts[table] = _judged(layouts[table], given.right)
-        if last is not None:
-            layouts[table] = like(layouts[table], last)
-    if given.classes is not None and all(how.classes.names != given.classes for how in layouts.values()):
-        scores = ", ".join(f"{table} has {len(how.roles.scores)} scores" for table, how in layouts.items())
-        raise BadInput(f"--classes names {len(given.classes)} classes, but {scores}")
-    return layouts
+def _commands(source: SourceRun, options: ImportOptions) -> Commands:
+    """How the import was asked for, so that it can be asked for again with what would settle it."""
+    return Commands(
+        source=_shown(str(source.origin.get("place") or "")) or source.name,
+        stem=source.name,
+        run=options.run,
+        given=options.given,
+        strict=source.origin.get("kind") in FILES,
+        epoch_column=options.epoch_column,
+        epoch=options.epoch,
+    )
 
 
-def _judged(how: Layout, right: str) -> Layout:
-    """The layout with the column that says which rows are right; raises BadInput where there is no such one."""
-    if right not in how.others:
-        used = {how.roles.id, how.roles.guess, how.roles.truth, how.roles.image, *how.roles.scores}
-        why = "it is taken for something else" if right in used else f"the table has: {listing(how.others)} besides"
-        raise BadInput(f"no column {right!r} for --right: {why}")
-    return replace(how, right=right)
+def _folder(source: SourceRun, commands: Commands) -> Path | None:
+    """Where the files lie that cells name."""
+    place = source.origin.get("place")
+    return Path(str(place)).parent if place and commands.strict else None
+
+
+def _shown(place: str) -> str:
+    """A path as short as it can be from where the command was given."""
+    path = Path(place)
+    return str(path.relative_to(Path.cwd())) if place and path.is_relative_to(Path.cwd()) else place
 
 
 def _about(source: SourceRun, layouts: Mapping[str, Layout]) -> dict[str, Any]:
@@ -324,7 +290,7 @@ def _about(source: SourceRun, layouts: Mapping[str, Layout]) -> dict[str, Any]:
 def _commit(
     writer: RunWriter,
     folder: Path,
-    version: _Version,
+    version: Version,
     how: Layout,
     known: FileDigests,
     progress: Callable[[int], None],
@@ -374,11 +340,11 @@ def _keep_examples(writer: ExamplesWriter, table: pa.Table, seen: BatchImages) -
     writer.add(Batch(pc.coalesce(table["id"].combine_chunks(), digests), texts, truth, new))
 
 
-def _nothing(version: _Version, how: Layout, run: str) -> pa.Table:
+def _nothing(version: Version, how: Layout, run: str) -> pa.Table:
     return rows(version.contents.nothing, how, BatchImages([], {}, 0), (run, version.epoch, version.source.step))
 
 
-def _table_notes(version: _Version, how: Layout) -> tuple[str, ...]:
+def _table_notes(version: Version, how: Layout) -> tuple[str, ...]:
     return (*version.source.notes, *version.contents.notes, *how.renamed)
 
 

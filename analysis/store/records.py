@@ -107,6 +107,17 @@ class Epoch:
         return self.errors / self.labelled if self.errors is not None and self.labelled else None
 
     @property
+    def lacks(self) -> str | None:
+        """Which of guess and truth it has not, so that nothing in it is right or wrong; None where errors are counted.
+
+        A truth that no row has is none.
+        """
+        if self.errors is not None:
+            return None
+        there = {name for name, _ in self.columns}
+        return " and ".join(role for role in ("guess", "truth") if role not in there) or "truth"
+
+    @property
     def scores(self) -> int:
         """The number of score columns."""
         return sum(is_score(name) for name, _ in self.columns)

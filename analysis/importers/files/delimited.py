@@ -19,7 +19,6 @@ import pyarrow.csv as arrow_csv
 
 from secondguess.analysis.errors import BadInput, Damaged
 from secondguess.analysis.importers.source import TableRows
-from secondguess.analysis.importers.written import Spellings
 from secondguess.analysis.schema import folded
 
 DELIMITERS = {"comma": ",", "tab": "\t", "semicolon": ";", "pipe": "|"}
@@ -70,10 +69,10 @@ def read_delimited(path: Path, name: str, options: TextOptions, notes: Sequence[
     """
     dialect = _dialect(path, name, options)
     try:
-        spellings, rows, again = _looked_through(path, name, dialect, options)
+        rows, again = _looked_through(path, name, dialect, options)
     except _TooLong:
         dialect.block = _BLOCKS[-1]
-        spellings, rows, again = _looked_through(path, name, dialect, options)
+        rows, again = _looked_through(path, name, dialect, options)
     if again:
         dialect.notes.append(f"the header comes {again:,} more times among the rows; left out there")
     return TableRows(
@@ -83,7 +82,6 @@ def read_delimited(path: Path, name: str, options: TextOptions, notes: Sequence[
         notes=(*notes, *dialect.notes),
         written=True,
         decimal_comma=dialect.delimiter != ",",
-        spelled=spellings.kinds(),
     )
 
 
@@ -91,15 +89,13 @@ class _TooLong(Damaged):
     """A row is longer than what is read at once."""
 
 
-def _looked_through(path: Path, name: str, dialect: _Dialect, options: TextOptions) -> tuple[Spellings, int, int]:
-    """What the columns spell, how many rows there are, and how many headers among them."""
-    spellings = Spellings(dialect.names, dialect.delimiter != ",")
+def _looked_through(path: Path, name: str, dialect: _Dialect, options: TextOptions) -> tuple[int, int]:
+    """How many rows there are, and how many headers among them."""
     rows = again = 0
     for batch, headers in _read(path, name, dialect, options, None):
         _refuse_swallowed(name, dialect, batch)
         rows, again = rows + batch.num_rows, again + headers
-        spellings.add(batch)
-    return spellings, rows, again
+    return rows, again
 
 
 def _dialect(path: Path, name: str, options: TextOptions) -> _Dialect:

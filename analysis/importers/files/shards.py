@@ -7,7 +7,6 @@ import pyarrow as pa
 
 from secondguess.analysis.errors import BadInput, listing
 from secondguess.analysis.importers.source import TableRows
-from secondguess.analysis.importers.written import together
 
 
 def stacked(names: Sequence[str], parts: Sequence[TableRows]) -> TableRows:
@@ -43,7 +42,6 @@ def stacked(names: Sequence[str], parts: Sequence[TableRows]) -> TableRows:
         notes=(f"{len(parts):,} files are read as one table: {listing(names, 4)}", *said, *own),
         written=first.written,
         decimal_comma=any(part.decimal_comma for part in parts),
-        spelled=together([part.spelled for part in parts]),
     )
 
 

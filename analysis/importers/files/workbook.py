@@ -12,7 +12,6 @@ import pyarrow as pa
 from secondguess.analysis.errors import BadInput, Damaged, MissingExtra
 from secondguess.analysis.importers.files.delimited import named_columns
 from secondguess.analysis.importers.source import TableRows
-from secondguess.analysis.importers.written import Spellings
 
 _ROWS = 10_000
 _MOST_BYTES = 2 << 30  # of XML, which takes what a sheet has at most
@@ -94,12 +93,10 @@ def _rows(
     told = [""] * width if header is False else [*first, *[""] * (width - len(first))]
     names, said = named_columns(told, numbered=header is False)
     batches: list[pa.RecordBatch] = []
-    spellings = Spellings(names, decimal_comma=False)
     for number, chunk in enumerate(chunks):
         columns = [*chunk[:width], *[pa.nulls(len(chunk[0]), pa.string())] * (width - len(chunk))]
         batch = pa.RecordBatch.from_arrays([_without(column, missing) for column in columns], names=names)
         batches.append(batch.slice(1) if number == 0 and header is not False else batch)
-        spellings.add(batches[-1])
 
     def again(columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
         for batch in batches:
@@ -111,7 +108,6 @@ def _rows(
         batches=again,
         notes=(*notes, *said),
         written=True,
-        spelled=spellings.kinds(),
     )
 
 

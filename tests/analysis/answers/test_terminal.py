@@ -386,3 +386,13 @@ def test_named_classes_are_listed_where_only_their_scores_numbers_are_shown(stor
     assert said + "Bag, Ankle boot" in capsys.readouterr().err.splitlines()
     main(["ask", "errors-over-time", "double", "--store", str(store)])
     assert "scores of" not in capsys.readouterr().err
+
+
+def test_of_a_thousand_classes_the_three_highest_scores_are_shown_with_their_classes() -> None:
+    scores = [0.0] * 1000
+    scores[686], scores[3], scores[999], scores[5] = 0.5, 0.25, 0.125, 0.0625
+    columns = ["id", *(f"score_{at}" for at in range(1000))]
+    lines, _ = drawn(table(columns, [("a", *scores)]))
+    assert lines[-1].split(maxsplit=1) == ["a", "686: 0.5000, 3: 0.2500, 999: 0.1250"]
+    lines, _ = drawn(table(columns, [("a", *scores)], classes=[f"n{at}" for at in range(1000)]))
+    assert lines[-1].split(maxsplit=1) == ["a", "n686: 0.5000, n3: 0.2500, n999: 0.1250"]

@@ -26,7 +26,6 @@ from secondguess.analysis.errors import AlreadyThere, BadInput
 from secondguess.analysis.importers.files.predictions import prediction_run
 from secondguess.analysis.importers.importing import surveyed
 from secondguess.analysis.importers.names import free_name, table_names
-from secondguess.analysis.importers.roles import Given, Roles, recognise
 from secondguess.analysis.importers.writing import ImportedRun, ImportedTable, ImportOptions, described, plan, write
 from secondguess.analysis.store.adoption import staging
 from secondguess.trainer.mirror.mirror import WandbOptions
@@ -172,13 +171,13 @@ def test_plain_files_import_with_the_roles_that_are_given(tmp_path: Path, kind: 
     assert sg.connect(tmp_path / "store").ask("errors", "mine").project("id").fetchall() == [("x",)]
 
 
-def test_a_table_without_guess_or_truth_imports_as_it_is(tmp_path: Path) -> None:
-    (tmp_path / "words.csv").write_text("word,n\na,1\nb,2\n")
-    main(["import", str(tmp_path / "words.csv"), "--store", str(tmp_path / "store")])
+def test_a_table_without_guess_or_truth_imports_as_it_is_where_a_person_names_a_column(tmp_path: Path) -> None:
+    (tmp_path / "words.csv").write_text("word,n,key\na,1,x\nb,2,y\n")
+    main(["import", str(tmp_path / "words.csv"), "--id", "key", "--store", str(tmp_path / "store")])
     store = sg.connect(tmp_path / "store")
     assert store.sql('SELECT word, n, id, guess FROM "words" ORDER BY n').fetchall() == [
-        ("a", 1, None, None),
-        ("b", 2, None, None),
+        ("a", 1, "x", None),
+        ("b", 2, "y", None),
     ]
 
 
@@ -210,24 +209,6 @@ def test_images_that_cannot_be_decoded_are_missing_and_the_rest_is_taken(tmp_pat
     store = sg.connect(tmp_path / "store")
     assert store.sql("SELECT id FROM examples").fetchall() == [("a",)]
     assert store.sql("SELECT count(*) FROM t").fetchall() == [(5,)]
-
-
-@pytest.mark.parametrize(
-    ("names", "roles"),
-    [
-        (["id", "guess", "truth", "score_0", "score_1"], Roles("id", "guess", "truth", None, ("score_0", "score_1"))),
-        (["Index", "y_pred", "y_true", "p_a", "p_b"], Roles("Index", "y_pred", "y_true", None, ("p_a", "p_b"))),
-        (["prediction", "label", "prob_x"], Roles(None, "prediction", "label", None, ())),
-        (["a", "b"], Roles()),
-    ],
-)
-def test_roles_are_recognised_by_the_usual_names(names: list[str], roles: Roles) -> None:
-    assert recognise(pa.schema([(name, pa.float64()) for name in names]), Given()) == roles
-
-
-def test_a_role_that_is_not_there_is_refused_by_name() -> None:
-    with pytest.raises(BadInput, match="no column named 'q' for --guess; the table has: a"):
-        recognise(pa.schema([("a", pa.int64())]), Given(guess="q"))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,34 @@
+"""What Hugging Face's `datasets` writes into a Parquet file's metadata about its columns."""
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from secondguess.analysis.importers.source import TableRows
+
+
+def class_labels(versions: Sequence[TableRows]) -> dict[str, list[str]]:
+    """The names of the classes of each column that is a ClassLabel, in the order of their numbers."""
+    return {
+        column: about["names"]
+        for column, about in _features(versions).items()
+        if about.get("_type") == "ClassLabel"
+        and isinstance(about.get("names"), list)
+        and all(isinstance(name, str) for name in about["names"])
+        and len(set(about["names"])) == len(about["names"]) > 0
+    }
+
+
+def image_columns(versions: Sequence[TableRows]) -> list[str]:
+    """The columns that are images."""
+    return [column for column, about in _features(versions).items() if about.get("_type") == "Image"]
+
+
+def _features(versions: Sequence[TableRows]) -> dict[str, Mapping[str, Any]]:
+    features: dict[str, Mapping[str, Any]] = {}
+    for rows in versions:
+        with suppress(ValueError, KeyError, TypeError, RecursionError):
+            told = json.loads((rows.schema.metadata or {})[b"huggingface"])["info"]["features"]
+            features |= {str(name): about for name, about in dict(told).items() if isinstance(about, Mapping)}
+    return features
