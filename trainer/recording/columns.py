@@ -61,6 +61,8 @@ def probabilities(scores: Any, classes: Sequence[str] | None) -> NDArray[np.floa
     except ValueError as error:  # rows of unlike length
         raise BadInput(f"scores are no table of numbers: {error}") from None
     if scores_BxC.ndim == 1 or (scores_BxC.ndim == 2 and scores_BxC.shape[1] == 1):
+        if classes is not None and len(classes) == 1:
+            return _in_range(scores_BxC.reshape(-1, 1))
         return _of_two(_in_range(scores_BxC.reshape(-1, 1)), classes)
     if scores_BxC.ndim != 2 or scores_BxC.shape[1] == 0:
         raise BadInput(f"scores have shape {scores_BxC.shape}; expected one row per example and one column per class")

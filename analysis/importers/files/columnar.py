@@ -116,7 +116,8 @@ def _checked(name: str, told: pa.Schema, rows: int, read: Read) -> TableRows:
     for field in told:
         _decode_names(field)
     names, notes = named_columns(told.names)
-    schema = pa.schema([field.with_name(own) for field, own in zip(told, names, strict=True)])
+    fields = [field.with_name(own) for field, own in zip(told, names, strict=True)]
+    schema = pa.schema(fields, metadata=told.metadata)  # in which Hugging Face names classes
 
     def batches(columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
         places = [place for place, own in enumerate(names) if columns is None or own in columns]

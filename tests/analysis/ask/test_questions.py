@@ -41,7 +41,7 @@ def store(tmp_path_factory):
     record(path, "cnn", {1: FIRST, 2: SECOND})
     record(path, "perfect", {1: [("a", 0, [1.0, 0.0]), ("b", 1, [0.25, 0.75])]})
     record(path, "one row", {1: [("a", 1, [1.0, 0.0])]})
-    record(path, "one class", {1: [("a", 0, [1.0]), ("b", 0, [1.0])]})
+    record(path, "one class", {1: [("a", "x", [1.0]), ("b", "x", [1.0])]}, classes=["x"])
     record(path, "named", {1: [("a", "cat", [0.75, 0.25]), ("b", "dog", [0.75, 0.25])]}, classes=["cat", "dog"])
     record(path, "no truth", {1: [("a", None, [1.0, 0.0])]}, labelled=False)
     unlabelled = [("a", None, [1.0, 0.0]), ("b", None, [0.0, 1.0])]
@@ -145,7 +145,7 @@ def test_one_row_and_one_class_are_answered(store):
     assert asked(store, "errors-by-guess", "one row", columns="guess, errors, truths, ids") == [(0, 1, {1: 1}, ["a"])]
     assert asked(store, "confusion", "one row", columns="truth, guess, rows") == [(1, 0, 1)]
     assert asked(store, "errors-over-time", "one row", columns="errors, accuracy, rows") == [(1, 0.0, 1)]
-    assert asked(store, "confusion", "one class", columns="truth, guess, rows") == [(0, 0, 2)]
+    assert asked(store, "confusion", "one class", columns="truth, guess, rows") == [("x", "x", 2)]
     assert asked(store, "errors-over-time", "one class", columns="errors, accuracy, rows") == [(0, 1.0, 2)]
     assert asked(store, "disagreements", "one row", "perfect", columns="id") == []
 
@@ -164,7 +164,7 @@ def test_a_question_about_errors_refuses_a_table_without_truth_by_name(store, na
 
 def test_disagreements_need_no_truth(store):
     assert asked(store, "disagreements", "no truth", "no label@1", columns="id, truth_a, truth_b") == []
-    assert asked(store, "disagreements", "no truth", "one class", columns="id, truth_a, truth_b") == []
+    assert asked(store, "disagreements", "no truth", "no truth", columns="id, truth_a, truth_b") == []
 
 
 def test_rows_without_a_score_or_label_are_counted_aloud(store, caplog):

@@ -160,7 +160,7 @@ def test_an_epoch_may_come_with_its_labels(run, store) -> None:
         ("id,label\nq,cat\nr,dog\n", (), "0 matched, 3 only in preds@1, 2 only in"),
         ("id,label\na,cat\n", ("--on", "image"), "Keys of"),
         ("key,label\na,cat\n", ("--on", "id"), "has no column 'id' for --on; it has: key, label"),
-        ("id,x,y\na,cat,dog\n", (), "which column is the label? name it with --truth; it has: id, x, y"),
+        ("id,x,z\na,cat,dog\n", (), "which column is the label? name it with --truth; it has: id, x, z"),
         ("id,label\na,cat\n", ("--truth", "t"), "has no column 't' for --truth; it has: id, label"),
     ],
 )

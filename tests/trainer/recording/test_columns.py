@@ -99,7 +99,6 @@ def test_integers_and_bools_may_be_scores() -> None:
     ("scores", "classes", "message"),
     [
         ([0.1, 0.9], ["a", "b", "c"], "one number per row, .* but there are 3 classes; give one column per class"),
-        ([[0.1], [0.9]], ["a"], "but there are 1 classes"),
         ([0.1, 1.9], None, "score 1.9 in row 1 of the batch is not a probability"),
         (0.5, None, r"scores have shape \(\)"),
         (np.zeros((2, 0)), None, r"scores have shape \(2, 0\)"),

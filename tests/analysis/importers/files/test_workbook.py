@@ -37,7 +37,6 @@ def test_cells_come_as_they_would_be_written(tmp_path: Path) -> None:
         }
     ]
     assert contents.rows == 2 and contents.written
-    assert contents.spelled == {"pred": "integer", "p": "number"}
     assert contents.notes[0] == "only its first sheet, 'Sheet', is read; it also has Sheet1"
 
 
