@@ -56,3 +56,4 @@ def within(seconds: float | None, build: Build) -> Iterator[Build]:
     finally:
         for timer in timers:
             timer.cancel()
+            timer.join()  # a thread that still ends while Python does can take it down
