@@ -11,7 +11,7 @@ def _set(text: str) -> frozenset[str]:
 
 
 _PIECES = re.compile(r"[^\W\d_]+|\d+")
-_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_CAMEL = re.compile(r"(?<=[A-Z])(?=[A-Z][a-z])|(?<=[a-z])(?=[A-Z])")
 
 _GUESS = _set("""guess guesses guessed pred preds predict predicts predicted prediction predictions hat hypothesis
     hypotheses hyp inferred classified argmax scored""")

@@ -29,7 +29,7 @@ def store(tmp_path_factory):
     path = tmp_path_factory.mktemp("store") / "predictions"
     record(path, "cnn", ROWS)
     record(path, 'it\'s "run" 😀 2', {1: ROWS[1]})
-    record(path, "many", {1: [(f"{index:04}", 0, 1) for index in range(1234)]})
+    record(path, "many", {1: [(f"{index:04}", 0, 1) for index in range(1234)] + [("right", 1, 1)]})
     return path
 
 
@@ -312,7 +312,7 @@ def test_the_runs_are_listed_with_their_errors_per_epoch(run):
     assert [(row["run"], row["state"], row["table"], row["epochs"], row["rows"], row["errors"]) for row in found] == [
         ("cnn", "finished", "test_predictions", [1, 2], 6, [2, 1]),
         ('it\'s "run" 😀 2', "finished", "test_predictions", [1], 3, [2]),
-        ("many", "finished", "test_predictions", [1], 1234, [1234]),
+        ("many", "finished", "test_predictions", [1], 1235, [1234]),
     ]
 
 
