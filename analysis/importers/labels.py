@@ -102,7 +102,8 @@ def label(
         raise BadInput(
             f"{lines[0]}; {others:,} rows of {name} have another label already; --replace takes those of {file.place}"
         )
-    there.write(labels)
+    if others or any(each.gained for each in found):
+        there.write(labels)
     return [*lines, *notes]
 
 

@@ -82,6 +82,15 @@ def test_labels_come_after_the_predictions_and_every_question_works(run, store) 
     assert run("check")[0] == 0
 
 
+def test_labels_that_are_there_already_write_nothing(run, store) -> None:
+    run("import", "preds.csv")
+    run("label", "preds", "labels.csv")
+    before = sorted(path.name for path in store.rglob("*.json"))
+    code, _, err = run("label", "preds", "labels.csv")
+    assert (code, "0 rows labelled" in err) == (0, True)
+    assert sorted(path.name for path in store.rglob("*.json")) == before
+
+
 def test_labels_at_import_leave_the_same_rows_and_record_as_labels_afterwards(run, store) -> None:
     assert run("import", "preds.csv", "--labels", "labels.csv", "--run", "one")[0] == 0
     run("import", "preds.csv", "--run", "two")
