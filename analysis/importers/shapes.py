@@ -189,7 +189,8 @@ class Scores:
 
     def _columns(self, batch: pa.RecordBatch) -> NDArray[np.float32]:
         columns = [_numbers_of(batch, name, self.decimal_comma).fill_null(np.nan) for name in self.sources]
-        return np.stack([column.to_numpy(zero_copy_only=False).astype(np.float32) for column in columns], axis=1)
+        with np.errstate(over="ignore"):  # what is beyond a float32 is infinite there, and no probability
+            return np.stack([column.to_numpy(zero_copy_only=False).astype(np.float32) for column in columns], axis=1)
 
     def _cells(self, batch: pa.RecordBatch) -> NDArray[np.float32]:
         scores_BxC = np.full((batch.num_rows, self.width), np.nan, np.float32)
@@ -202,7 +203,8 @@ class Scores:
                 for key, one in parts.items():
                     scores_BxC[row, places[key]] = one
             elif parts is not None:
-                scores_BxC[row] = [np.nan if one is None else one for one in parts]
+                with np.errstate(over="ignore"):
+                    scores_BxC[row] = [np.nan if one is None else one for one in parts]
         return scores_BxC
 
     def column(self, place: int, name: str) -> Column:

@@ -206,3 +206,20 @@ def test_nested_columns_and_decimals_without_a_role_stay(tmp_path: Path, capsys)
     columns = {"id": ["a"], "label": ["x"], "pred": ["x"], "vector": [[0.5, 0.25]], "about": [{"by": "me"}]}
     taken(parquet(tmp_path, columns), capsys)
     assert rows(tmp_path, "vector, about") == [([0.5, 0.25], {"by": "me"})]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("t.csv", "id,pred,label,score_0,score_1\na,0,0,1e300,0.5\nb,1,1,-1e300,0.5\nc,1,0,0.5,0.5\n"),
+        (
+            "t.jsonl",
+            '{"id":"a","pred":0,"label":0,"scores":[1e300,0.5]}\n{"id":"b","pred":1,"label":1,"scores":[0.5,0.5]}\n',
+        ),
+    ],
+)
+def test_a_score_beyond_a_float32_warns_nobody(tmp_path: Path, name: str, text: str) -> None:
+    """NumPy warns where it overflows, and warnings are errors here."""
+    (tmp_path / name).write_text(text)
+    for more in ([], ["--scores", "score_*" if name == "t.csv" else "scores"]):
+        main(["import", str(tmp_path / name), *more, "--run", f"r{len(more)}", "--store", str(tmp_path / "s")])

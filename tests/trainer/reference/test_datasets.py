@@ -27,7 +27,7 @@ def raw_files(folder: Path, zipped: bool = False, **replaced: bytes) -> Path:
     for name, content in FILES.items():
         content = replaced.get(name.split("-idx")[0].replace("-", "_"), content)
         if zipped:
-            (folder / f"{name}.gz").write_bytes(gzip.compress(content))
+            (folder / f"{name}.gz").write_bytes(gzip.compress(content, mtime=0))
         else:
             (folder / name).write_bytes(content)
     return folder

@@ -319,7 +319,7 @@ def long_manifest(folder: Path, lines: bytes) -> WandbLog:
     """A log of one artifact whose files are listed in a file of their own, as W&B does beyond 100,000."""
     folder.mkdir(parents=True)
     listed = folder / "1.manifest_contents.jl.gz"
-    listed.write_bytes(gzip.compress(lines))
+    listed.write_bytes(gzip.compress(lines, mtime=0))
     record = pb.Record()
     record.artifact.client_id = "c"
     record.artifact.manifest.manifest_file_path = str(listed)
