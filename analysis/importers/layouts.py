@@ -9,6 +9,7 @@ from secondguess.analysis.errors import BadInput, listing
 from secondguess.analysis.importers.adding import like
 from secondguess.analysis.importers.classes import classes_of
 from secondguess.analysis.importers.commands import Commands
+from secondguess.analysis.importers.held import held
 from secondguess.analysis.importers.roles import Given
 from secondguess.analysis.importers.rows import Layout, layout
 from secondguess.analysis.importers.source import SourceTable, TableRows
@@ -34,7 +35,10 @@ def surveyed(
     meant: dict[int, TableRows] = {}
     for table in dict.fromkeys(version.table for version in versions):
         places = [at for at, version in enumerate(versions) if version.table == table]
-        surveys[table] = survey([versions[at].contents for at in places], commands.given, commands, folder)
+        contents = [versions[at].contents for at in places]
+        if commands.strict and len(contents) == 1:
+            contents = [held(contents[0])]
+        surveys[table] = survey(contents, commands.given, commands, folder)
         meant |= dict(zip(places, surveys[table].versions, strict=True))
     return [replace(version, contents=meant[at]) for at, version in enumerate(versions)], surveys
 
