@@ -40,6 +40,12 @@ class _Listening:
         while not self.whole:
             time.sleep(60)
 
+    def undo_all(self) -> None:
+        """Undo what was promised, the latest first."""
+        for undo in reversed([*self.undo]):
+            with suppress(Exception):
+                undo()
+
     def watch(self, pipe: int) -> None:
         """Wait for a signal, then for what is to be finished, and end the process."""
         number = 0
@@ -49,9 +55,7 @@ class _Listening:
         until = time.monotonic() + self.patience_s
         while self.whole and time.monotonic() < until:
             time.sleep(0.01)
-        for undo in reversed([*self.undo]):
-            with suppress(Exception):
-                undo()
+        self.undo_all()
         with suppress(OSError):
             if self.says and select.select([], [2], [], _MOMENT_S)[1]:  # a pipe that nobody reads keeps nobody
                 os.write(2, b"secondguess: interrupted\n")
@@ -113,6 +117,12 @@ def promise(undo: Callable[[], object]) -> Callable[[], None]:
                 known.remove(undo)
 
     return withdraw
+
+
+def undo_promises() -> None:
+    """Undo what was promised, for whoever ends the process without its own end, as a time limit does."""
+    for here in _here:
+        here.undo_all()
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from threading import Event, Timer
 
 import duckdb
 
+from secondguess.analysis import signals
 from secondguess.analysis.engine.duck import Build
 from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import SecondguessError
@@ -40,6 +41,7 @@ def within(seconds: float | None, build: Build) -> Iterator[Build]:
             con.interrupt()
 
     def end() -> None:
+        signals.undo_promises()
         print(f"secondguess: {said}", file=sys.stderr, flush=True)
         os._exit(1)
 

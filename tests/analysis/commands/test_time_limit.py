@@ -43,6 +43,25 @@ def test_a_file_that_would_take_longer_is_not_there(store: Path, tmp_path: Path,
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_hears_nothing_is_ended_and_what_it_began_is_undone_before(tmp_path: Path) -> None:
+    """As a call of DuckDB's that no interrupt reaches, with a file beside it that is half written."""
+    part = tmp_path / "part"
+    code = f"""
+import time
+from pathlib import Path
+from secondguess.analysis import signals
+from secondguess.analysis.commands.time_limit import within
+signals.listen()
+part = Path({str(part)!r})
+part.touch()
+with within(0.1, lambda con: None), signals.undone(part.unlink):
+    time.sleep(600)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_S)
+    assert (done.returncode, done.stderr.split(";")[0]) == (1, "secondguess: stopped after 0.1 seconds")
+    assert not part.exists()
+
+
 def test_tables_and_questions_take_it_too(store: Path) -> None:
     slow = f"({ENDLESS.replace('= 3', '= epoch')}) = 0"
     assert said(store, "table", "cnn@3", "--where", slow, "--seconds", "0.5")[0] == 1
