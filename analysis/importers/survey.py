@@ -179,7 +179,7 @@ class _Survey(Looked):
         for guess in self.names.columns("guess"):
             about = tuple(guessed_of(guess))
             name = by_words.get(about) if about else None
-            if name is None or not self._is_label(name):
+            if name is None or name == guess or not self._is_label(name):
                 continue
             one, other = self.facts[guess], self.facts[name]
             if readings.meet(one, other) or readings.is_regression(one, other):
