@@ -29,9 +29,10 @@ _EXTRAS = {
     "table": "",
     "save": "",
     "view": "view",
+    "compare": "",
     "check": "",
 }
-_ORDER = ("train", "import", "label", "publish", "runs", "ask", "table", "save", "sql", "view", "check")
+_ORDER = ("train", "import", "label", "publish", "runs", "ask", "compare", "table", "save", "sql", "view", "check")
 
 
 class Commands(click.Group):
@@ -73,6 +74,10 @@ def _elsewhere(name: str) -> click.Command:
         from secondguess.analysis.commands.view import view
 
         return view
+    if name == "compare":
+        from secondguess.analysis.commands.compare import compare
+
+        return compare
     if name == "check":
         from secondguess.analysis.commands.check import check
 

@@ -4,7 +4,7 @@ import logging
 import os
 import shutil
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -16,8 +16,8 @@ from secondguess.analysis.ask import questions, statements
 from secondguess.analysis.engine.duck import Build, explained, spill_folder, starting_over
 from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import BadInput, MissingExtra
-from secondguess.analysis.notebook import Table, remember
-from secondguess.analysis.schema import DEFAULT_STORE
+from secondguess.analysis.notebook import Compared, Table, remember
+from secondguess.analysis.schema import DEFAULT_STORE, LEVEL
 from secondguess.analysis.signals import heard
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.store.verified import every_file
@@ -92,6 +92,27 @@ class Connection:
         return Table(
             *self._asked_for(build), view, lambda usual: self._answer(partial(build, usual=usual)), self._interrupt
         )
+
+    def compare(
+        self, *tables: str, by: str | None = None, level: float = LEVEL, floor: str | Sequence[str] = ()
+    ) -> Any:
+        """Whether tables differ: `compare("cnn@1", "cnn@5")` is a `notebook.Compared`; of several tables one per pair.
+
+        by splits the examples by a column; level is that of intervals and verdicts; floor names runs that differ by
+        seed only, as "cnn-*@5". What is left out is logged. Raises SecondguessError.
+        """
+        from secondguess.analysis.evidence import several
+
+        asked = [floor] if isinstance(floor, str) else list(floor)
+        made = several.compared(self._ran, self.store, tables, by=by, level=level, floor=asked)
+        for note in dict.fromkeys(note for one in made for note in one.notes):
+            _log.warning(note)
+        shown = [Compared(one, partial(self.ask, "ledger", one.a, one.b)) for one in made]
+        return shown[0] if len(shown) == 1 else shown
+
+    def _ran(self, build: Build) -> tuple[Statement, list[tuple[Any, ...]]]:
+        statement, relation = self._answer(build)
+        return statement, heard(relation.fetchall, self._interrupt)
 
     def sql(self, text: str) -> duckdb.DuckDBPyRelation:
         """One SELECT over the tables, references such as "cnn@5", examples, runs and metrics; raises Refused."""

@@ -7,7 +7,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -21,6 +21,9 @@ from secondguess.analysis.errors import MissingExtra
 from secondguess.analysis.signals import heard
 from secondguess.analysis.tables.select import Usual
 from secondguess.analysis.tables.view import TableView
+
+if TYPE_CHECKING:
+    from secondguess.analysis.evidence.ledger import Comparison
 
 AnswerWith = Callable[[Usual], tuple[Statement, duckdb.DuckDBPyRelation]]
 """From what chooses a view's columns to its answer with them."""
@@ -79,6 +82,43 @@ class Table:
             display(self)  # type: ignore[no-untyped-call]
         else:
             self.relation.show()
+
+
+class Compared:
+    """A comparison of two tables that draws itself; what it has is that of `evidence.ledger.Comparison`.
+
+    ledger is a lazy DuckDB relation with a row for each example that changed.
+    """
+
+    def __init__(self, comparison: "Comparison", ledger: Callable[[], duckdb.DuckDBPyRelation]) -> None:
+        self.comparison = comparison
+        self._ledger = ledger
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.comparison, name)
+
+    def __repr__(self) -> str:
+        from secondguess.analysis.answers.comparison import lines
+
+        return "\n".join(lines(self.comparison))
+
+    def _repr_html_(self) -> str:
+        from secondguess.analysis.answers.comparison import to_html
+
+        return to_html(self.comparison)
+
+    @property
+    def ledger(self) -> duckdb.DuckDBPyRelation:
+        """A row for each example that was fixed, broken, or is wrong in another way."""
+        return self._ledger()
+
+    def to_json(self) -> str:
+        """What `secondguess compare --format json` writes."""
+        from secondguess.analysis.answers.comparison import to_json
+
+        return to_json([self.comparison])
 
 
 def remember(statement: Statement, relation: duckdb.DuckDBPyRelation, con: duckdb.DuckDBPyConnection) -> None:

@@ -18,10 +18,16 @@ STORE_VARIABLE = "SECONDGUESS_STORE"
 # Where the config of a W&B run that mirrors one of ours has the names of its classes: {MIRROR: {CLASSES: [...]}}.
 MIRROR, CLASSES = "secondguess", "classes"
 
+# How sure an interval and a verdict are, where nobody says.
+LEVEL = 0.95
+
 RESERVED_NAMES = frozenset({"examples", "questions", "views", "commits", "metrics", "wandb", "runs"})
 ROW_COLUMNS = ("run", "epoch", "id", "guess", "truth", "confidence", "truth_score")
 # Whether a row is an error, NULL where it is unlabelled. No file has the column; a relation does where it is named.
 WRONG = "wrong"
+# What became of an example from one table to another of two that stand side by side, where a relation is asked for it.
+OUTCOME = "outcome"
+OUTCOMES = ("both_right", "fixed", "broken", "both_wrong_same", "both_wrong_other")
 # `examples` is added to a table when it is read: the stem of the file that describes its rows' examples.
 RESERVED_COLUMNS = frozenset({*ROW_COLUMNS, WRONG, "examples", "digest", "image", "images", "content", "scores"})
 
@@ -85,6 +91,21 @@ def wrong(guess: str, truth: str) -> str:
 def wrong_by(right: str) -> str:
     """The same of a table whose record names a column of booleans that says which rows are right; NULL where it is."""
     return f"NOT {right}"
+
+
+def outcome(a: str, b: str) -> str:
+    """Which of OUTCOMES a row of two tables side by side is, as SQL over the names of the tables.
+
+    NULL where one of the rows is unlabelled, or their truths differ. Two missing guesses are one guess.
+    """
+    return f"""CASE
+  WHEN {a}.{WRONG} IS NULL OR {b}.{WRONG} IS NULL OR {a}.truth <> {b}.truth THEN NULL
+  WHEN {a}.{WRONG} AND {b}.{WRONG} AND {a}.guess IS NOT DISTINCT FROM {b}.guess THEN 'both_wrong_same'
+  WHEN {a}.{WRONG} AND {b}.{WRONG} THEN 'both_wrong_other'
+  WHEN {a}.{WRONG} THEN 'fixed'
+  WHEN {b}.{WRONG} THEN 'broken'
+  ELSE 'both_right'
+END"""
 
 
 def is_wrong(guess: object, truth: object) -> bool | None:

@@ -50,13 +50,21 @@ ARROWS: dict[str, set[str]] = {
         "analysis.schema",
         "analysis.errors",
     },
+    "analysis.evidence": {
+        "analysis.ask",
+        "analysis.engine",
+        "analysis.store",
+        "analysis.schema",
+        "analysis.errors",
+    },
     "analysis.answers": {
+        "analysis.evidence",
+        "analysis.console",
         "analysis.signals",
         "analysis.tables",
         "analysis.engine",
         "analysis.content",
         "analysis.schema",
-        "analysis.console",
         "analysis.errors",
     },
     "analysis.importers": {
@@ -71,6 +79,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "analysis.notebook": {
+        "analysis.evidence",
         "analysis.signals",
         "analysis.answers",
         "analysis.tables",
@@ -78,6 +87,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "analysis.connection": {
+        "analysis.evidence",
         "analysis.signals",
         "analysis.importers",
         "analysis.notebook",
@@ -101,6 +111,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "analysis.commands": {
+        "analysis.evidence",
         "analysis.signals",
         "analysis.page",
         "analysis.importers",

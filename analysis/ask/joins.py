@@ -13,7 +13,7 @@ from secondguess.analysis.engine.kinds import Kind
 from secondguess.analysis.engine.sqltext import as_text, identifier
 from secondguess.analysis.engine.statement import JoinReport
 from secondguess.analysis.errors import BadInput, listing
-from secondguess.analysis.schema import LETTERS, WRONG, folded, reference
+from secondguess.analysis.schema import LETTERS, OUTCOME, WRONG, folded, outcome, reference
 from secondguess.analysis.store.records import Epoch
 
 _REAL = ("float", "double", "halffloat", "decimal")
@@ -58,15 +58,16 @@ def joined(
     *,
     place: bool = False,
     judged: bool = False,
+    compared: bool = False,
     run_names: RunNames | None = None,
 ) -> Joined:
     """Join tables of one epoch each, their runs called as run_names says.
 
-    Where it is judged, WRONG of each side says whether its row is an error; with place, PLACE says where it stands in
-    its file. Tables whose records say that their ids are
-    unique and the same in the same order are joined by position: nothing is looked up. Keys of unlike types are
-    compared as text. Raises BadInput for several epochs of a table, a key that not all have, repeated keys that are not
-    allowed, or ids that mean other content on the other side.
+    Where it is judged, WRONG of each side says whether its row is an error; where the two tables are compared, OUTCOME
+    says what became of an example from the first to the second; with place, PLACE says where it stands in its file.
+    Tables whose records say that their ids are unique and the same in the same order are joined by position: nothing is
+    looked up. Keys of unlike types are compared as text. Raises BadInput for several epochs of a table, a key that
+    not all have, repeated keys that are not allowed, or ids that mean other content on the other side.
     """
     epochs = [_single(selection) for selection in selections]
     letter = letters(len(epochs))
@@ -74,7 +75,7 @@ def joined(
     classes = class_order(epochs)
     names = [epoch.name for epoch in epochs]
     tables = [
-        stacked(name, [side], classes, place=place, judged=judged, names=run_names)
+        stacked(name, [side], classes, place=place, judged=judged or compared, names=run_names)
         for name, side in zip(names, selections, strict=True)
     ]
     relations: dict[str, Relation] = dict(zip(names, tables, strict=True))
@@ -89,6 +90,11 @@ def joined(
     reports = matching.reports(con, relations, sides, ", ".join(join.key))
     _refuse_duplicates(join, reports)
     columns = _columns(join, (keys, kind), tables, letter)
+    if compared and not judged:
+        for side in letter:
+            del columns[f"{WRONG}_{side}"]
+    if compared:
+        columns = _with_outcome(columns, letter)
     items = [f"{sql} AS {identifier(name)}" for name, (sql, _) in columns.items()]
     files = frozenset(file for relation in relations.values() for file in relation.files)
     relations["joined"] = Relation(
@@ -173,6 +179,15 @@ def _columns(
                     raise BadInput(f"two columns would be called {key!r}; join on another key")
                 columns[f"{name}_{side}"] = (f"{side}.{identifier(name)}", table.columns[name])
     return columns
+
+
+def _with_outcome(columns: Mapping[str, tuple[str, Kind]], letter: str) -> dict[str, tuple[str, Kind]]:
+    """The columns with OUTCOME at the end; raises BadInput for more than two tables, or a key of that name."""
+    if len(letter) != 2:
+        raise BadInput(f"{OUTCOME} is what became of an example from one table to another; name two, not {len(letter)}")
+    if any(_is(name, OUTCOME) for name in columns):
+        raise BadInput(f"two columns would be called {OUTCOME!r}; join on another key")
+    return {**columns, OUTCOME: (outcome(*letter), "text")}
 
 
 def _is(name: str, other: str) -> bool:

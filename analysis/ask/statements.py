@@ -14,7 +14,7 @@ from secondguess.analysis.engine import guard
 from secondguess.analysis.engine.passages import FREE_SQL, Passage
 from secondguess.analysis.engine.statement import JoinReport, Statement
 from secondguess.analysis.errors import BadInput, NotFound, Refused, SecondguessError
-from secondguess.analysis.schema import WRONG, folded
+from secondguess.analysis.schema import OUTCOME, WRONG, folded
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.store.verified import MISSING
 
@@ -51,7 +51,8 @@ def question(
             from secondguess.analysis.ask import joins
 
             judged = any(select.names(f"{WRONG}_{side}") for side in joins.letters(len(chosen)))
-            side_by_side = joins.joined(con, chosen, joins.Join(), judged=judged, run_names=names)
+            compared = select.names(OUTCOME)
+            side_by_side = joins.joined(con, chosen, joins.Join(), judged=judged, compared=compared, run_names=names)
             relations.update(side_by_side.relations)
             reports, sides = side_by_side.reports, len(side_by_side.tables)
         else:

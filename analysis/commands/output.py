@@ -8,9 +8,9 @@ from itertools import chain, islice
 from pathlib import Path
 
 from secondguess.analysis.answers import files
-from secondguess.analysis.answers.answer import Answer
+from secondguess.analysis.answers.answer import Answer, Row
 from secondguess.analysis.console import readable, say
-from secondguess.analysis.engine.duck import Build, Rows, answered, batches, bind, page
+from secondguess.analysis.engine.duck import Build, Rows, answered, batches, bind, page, rows
 from secondguess.analysis.engine.kinds import kind_of_sql
 from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import BadInput, MissingExtra, listing
@@ -106,6 +106,12 @@ def _charted(answer: Answer, path: Path) -> Answer:
         charts.write(made, part, path.suffix)
     _say(f"drew {path}")
     return replace(answer, rows=chain(first, rows))
+
+
+def ran(build: Build) -> tuple[Statement, list[Row]]:
+    """Run a statement that `build` makes and give all its rows; raises SecondguessError."""
+    with answered(build, rows) as (statement, result):
+        return statement, list(result.rows)
 
 
 def check(build: Build) -> None:

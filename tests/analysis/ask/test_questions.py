@@ -433,7 +433,8 @@ def test_an_unknown_question_is_refused_with_those_there_are(store):
     with pytest.raises(NotFound) as caught:
         store.ask("error", "cnn")
     assert str(caught.value) == (
-        "no question named 'error'; there are: confusion, disagreements, errors, errors-by-guess, errors-over-time"
+        "no question named 'error'; there are: confusion, disagreements, errors, errors-by-guess, errors-over-time, "
+        "flips, ledger"
     )
 
 
@@ -443,7 +444,7 @@ def test_what_is_no_sql_file_is_no_question(own, tmp_path):
     (tmp_path / "questions" / ".hidden.sql").write_text("-- H\nSELECT 1")
     (tmp_path / "questions" / "folder.sql").mkdir()
     assert questions.names(store.store) == [
-        *("confusion", "disagreements", "errors", "errors-by-guess", "errors-over-time"),
+        *("confusion", "disagreements", "errors", "errors-by-guess", "errors-over-time", "flips", "ledger"),
         *("folder", "mine"),
     ]
     with pytest.raises(BadInput, match="question 'folder' cannot be read"):

@@ -1,0 +1,243 @@
+"""A comparison of tables for people and for programs: text, Markdown, HTML, JSON, CSV."""
+
+import csv
+import io
+import json
+from collections.abc import Iterable, Sequence
+from html import escape
+from typing import Any
+
+from secondguess.analysis.answers.grid import Grid, GridColumn
+from secondguess.analysis.console import spelled_out
+from secondguess.analysis.evidence import paired
+from secondguess.analysis.evidence.ledger import Comparison, Floor, Group, alike, points
+
+_MOST = 12  # classes and pairs that a person is shown
+_OUTCOMES = (
+    ("both right", "both_right"),
+    ("fixed", "fixed"),
+    ("broken", "broken"),
+    ("wrong both times, one guess", "both_wrong_same"),
+    ("wrong both times, two guesses", "both_wrong_other"),
+)
+_VERDICTS = {"a_better": "a errs less", "b_better": "b errs less", "cannot_tell": "cannot tell"}
+Cells = Sequence[Sequence[str]]
+
+
+def percent(share: float) -> str:
+    """A share as a person reads it."""
+    return f"{100 * share:.2f} %"
+
+
+def signed(comparison: Comparison | Group, level: float) -> str:
+    """The difference in percentage points with its interval: `+1.3 points (95 %: +1.0 to +1.6)`."""
+    low, high = (f"{100 * bound:+.{_digits(comparison)}f}" for bound in comparison.interval)
+    difference = f"{100 * comparison.counts.difference:+.{_digits(comparison)}f}"
+    return f"{difference} points ({100 * level:g} %: {low} to {high})"
+
+
+def _digits(comparison: Comparison | Group) -> int:
+    """So many decimals that the interval is wider than ten of the last one."""
+    low, high = comparison.interval
+    return 1 if high - low > 0.01 else 2 if high - low > 0.001 else 3
+
+
+def lines(comparison: Comparison) -> list[str]:
+    """What there is to say of a comparison, a sentence each, the verdict first."""
+    counts, level = comparison.counts, comparison.level
+    accuracies = []
+    for name, accuracy, bounds in zip(
+        (comparison.a, comparison.b),
+        (counts.accuracy_a, counts.accuracy_b),
+        comparison.accuracy_intervals,
+        strict=True,
+    ):
+        accuracies.append(f"{name} {percent(accuracy)} ({100 * bounds[0]:.2f} to {100 * bounds[1]:.2f})")
+    approximate = f", approximate: {counts.discordant} discordant examples" if counts.discordant < paired.FEW else ""
+    holm = "" if comparison.p_holm is None else f", {_p(comparison.p_holm)} by Holm for several comparisons"
+    told = comparison.detectable
+    said = [
+        comparison.in_words,
+        f"accuracy on {counts.n:,} examples: {', '.join(accuracies)}",
+        f"difference: {signed(comparison, level)}{approximate}",
+        f"McNemar: p {_p(comparison.p_mid)} (mid-p), {_p(comparison.p_exact)} (exact){holm}",
+        f"guesses that differ {percent(counts.churn)}, broken {percent(counts.negative_flip_rate)}",
+    ]
+    if told is not None:
+        said.append(f"with {counts.discordant:,} discordant examples a difference of {points(told)} could be told")
+    if comparison.floor is not None:
+        said.append(floor_line(comparison.floor, comparison))
+    if out := [f"{count:,} {name.replace('_', ' ')}" for name, count in comparison.excluded.items() if count]:
+        said.append(f"left out: {', '.join(out)} (a is {comparison.a}, b {comparison.b})")
+    return [spelled_out(line) for line in said]
+
+
+def floor_line(floor: Floor, comparison: Comparison) -> str:
+    """What seeds alone change, beside what this pair changes."""
+    return (
+        f"seeds alone change {percent(floor.churn)} of the guesses and break {percent(floor.negative_flip_rate)} "
+        f"({len(floor.runs)} runs); this pair changes {percent(comparison.counts.churn)} and breaks "
+        f"{percent(comparison.counts.negative_flip_rate)}"
+    )
+
+
+def _p(p: float) -> str:
+    return f"{p:.3f}" if p >= 0.0005 else f"{p:.1e}"
+
+
+def outcomes(comparison: Comparison) -> Cells:
+    """How many examples became what."""
+    counts = vars(comparison.counts)
+    head = ["from a to b", "examples", "share"]
+    rows = [[said, f"{counts[name]:,}", percent(counts[name] / comparison.counts.n)] for said, name in _OUTCOMES]
+    return [head, *rows]
+
+
+def groups(comparison: Comparison, made: Sequence[Group], name: str) -> Cells:
+    """What became of the examples of each value, the largest differences first."""
+    ordered = sorted(made, key=lambda group: -abs(group.counts.difference))[:_MOST]
+    head = [name, "examples", "fixed", "broken", "difference", "verdict"]
+    rows = [
+        [
+            "none" if group.value is None else spelled_out(str(group.value)),
+            f"{group.counts.n:,}",
+            f"{group.counts.fixed:,}",
+            f"{group.counts.broken:,}",
+            signed(group, comparison.level),
+            _VERDICTS[group.verdict],
+        ]
+        for group in ordered
+    ]
+    return [head, *rows]
+
+
+def pairs(comparison: Comparison) -> Cells:
+    """What was taken for what, the largest changes first."""
+    changed = [pair for pair in comparison.pairs if pair.errors_a != pair.errors_b][:_MOST]
+    head = ["truth → guess", "in a", "in b", "fixed", "broken"]
+    rows = [
+        [
+            spelled_out(f"{pair.truth} → {'none' if pair.guess is None else pair.guess}"),
+            *(f"{number:,}" for number in (pair.errors_a, pair.errors_b, pair.fixed, pair.broken)),
+        ]
+        for pair in changed
+    ]
+    return [head, *rows]
+
+
+def tables(comparison: Comparison) -> list[Cells]:
+    """The tables of a comparison, each with its head, without those that have no rows."""
+    made = [outcomes(comparison)]
+    if comparison.by:
+        made.append(groups(comparison, comparison.by, spelled_out(comparison.by_column or "")))
+    elif len(comparison.classes) > 1:
+        made.append(groups(comparison, comparison.classes, "truth"))
+    made.append(pairs(comparison))
+    return [table for table in made if len(table) > 1]
+
+
+def several(comparisons: Sequence[Comparison]) -> Cells:
+    """One row for each comparison."""
+    head = ["a", "b", "difference", "fixed", "broken", "p (Holm)", "verdict"]
+    rows = [
+        [
+            spelled_out(one.a),
+            spelled_out(one.b),
+            signed(one, one.level),
+            f"{one.counts.fixed:,}",
+            f"{one.counts.broken:,}",
+            _p(one.p_mid if one.p_holm is None else one.p_holm),
+            _VERDICTS[one.verdict],
+        ]
+        for one in comparisons
+    ]
+    return [head, *rows]
+
+
+def sentences(comparisons: Sequence[Comparison]) -> list[str]:
+    """What is said of several comparisons together."""
+    apart = [spelled_out(one.in_words) for one in comparisons if one.verdict != "cannot_tell"]
+    same = [spelled_out(", ".join(group)) for group in alike(comparisons) if len(group) > 1]
+    return [
+        *(apart or ["no two of these tables can be told apart"]),
+        *(f"not told apart: {group}" for group in same),
+        "p values are Holm's for all of these comparisons; the intervals are each for one at a time",
+    ]
+
+
+def to_text(comparisons: Sequence[Comparison], out: Any, width: int) -> None:
+    """Write for a terminal of this width."""
+    if len(comparisons) > 1:
+        print(*sentences(comparisons), sep="\n", file=out)
+        _draw(several(comparisons), out, width)
+        return
+    print(*lines(comparisons[0]), sep="\n", file=out)
+    for table in tables(comparisons[0]):
+        print(file=out)
+        _draw(table, out, width)
+
+
+def _draw(cells: Cells, out: Any, width: int) -> None:
+    head, *rows = cells
+    texts = {0, *(place for place, name in enumerate(head) if name in ("b", "verdict"))}
+    columns = [GridColumn(name, [row[place] for row in rows], place not in texts) for place, name in enumerate(head)]
+    Grid(columns).print(out, width)
+
+
+def to_markdown(comparisons: Sequence[Comparison]) -> str:
+    """What goes into a pull request: the verdict, and tables."""
+    if len(comparisons) > 1:
+        said, drawn = sentences(comparisons), [several(comparisons)]
+    else:
+        said, drawn = lines(comparisons[0]), tables(comparisons[0])
+    first, *rest = (_escaped(line) for line in said)
+    parts = [f"**{first}**", "\n".join(f"- {line}" for line in rest)]
+    for head, *rows in drawn:
+        bar = "|".join(" --- " if place == 0 else " ---: " for place in range(len(head)))
+        body = [f"| {' | '.join(map(_escaped, row))} |" for row in (head, *rows)]
+        parts.append("\n".join([body[0], f"|{bar}|", *body[1:]]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _escaped(text: str) -> str:
+    """A text that Markdown shows as it is."""
+    return "".join(f"\\{character}" if character in "\\`*_[]<>|#~" else character for character in text)
+
+
+def to_html(comparison: Comparison) -> str:
+    """A fragment for a notebook."""
+    first, *rest = (escape(line) for line in lines(comparison))
+    parts = [f"<p><strong>{first}</strong></p>", "<ul>", *(f"<li>{line}</li>" for line in rest), "</ul>"]
+    for head, *rows in tables(comparison):
+        cells = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+        parts.append(f"<table><tr>{''.join(f'<th>{escape(name)}</th>' for name in head)}</tr>{cells}</table>")
+    return "\n".join(parts)
+
+
+def to_json(comparisons: Sequence[Comparison]) -> str:
+    """One comparison as one object; several as `tables`, `comparisons` and `groups`, those not told apart."""
+    if len(comparisons) == 1:
+        value: Any = comparisons[0].as_dict()
+    else:
+        names = dict.fromkeys(name for one in comparisons for name in (one.a, one.b))
+        value = {
+            "tables": list(names),
+            "comparisons": [one.as_dict() for one in comparisons],
+            "groups": alike(comparisons),
+        }
+    return json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n"
+
+
+def to_csv(comparisons: Iterable[Comparison]) -> str:
+    """A row for each comparison: what in its JSON is a number or a text; the interval as low and high."""
+    rows = []
+    for one in comparisons:
+        plain = {name: value for name, value in one.as_dict().items() if not isinstance(value, list | dict)}
+        plain |= {"low": one.interval[0], "high": one.interval[1], "p_holm": one.p_holm}
+        del plain["floor"]
+        rows.append(plain)
+    out = io.StringIO()
+    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()

@@ -1,0 +1,375 @@
+"""What changed from one table to another, example by example: the counts, and what can be said of them."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+from secondguess.analysis.ask import questions, refs, statements
+from secondguess.analysis.ask.scope import columns_of
+from secondguess.analysis.engine.duck import Build
+from secondguess.analysis.engine.sqltext import identifier
+from secondguess.analysis.engine.statement import JoinReport, Statement
+from secondguess.analysis.errors import BadInput, listing
+from secondguess.analysis.evidence import paired
+from secondguess.analysis.evidence.paired import Counts, Interval, Verdict
+from secondguess.analysis.schema import LEVEL, OUTCOME, at_epoch, folded
+from secondguess.analysis.store.records import Epoch
+
+Row = tuple[Any, ...]
+Run = Callable[[Build], tuple[Statement, Sequence[Row]]]
+"""How a door runs a statement: what builds it, to the statement and its rows."""
+
+_MOST_GROUPS = 1_000
+_OUTCOMES = f"""-- What became of the examples
+-- tables: 2
+SELECT {OUTCOME}, NULL AS truth, NULL AS guess_a, NULL AS guess_b, count(*) AS examples
+FROM joined
+GROUP BY {OUTCOME}
+ORDER BY {OUTCOME}"""
+_BY = """-- What became of the examples, by a column
+-- tables: 2
+SELECT {column} AS value, {outcome}, count(*) AS examples
+FROM joined{examples}
+WHERE {outcome} IS NOT NULL
+GROUP BY ALL
+ORDER BY ALL"""
+_OF_EXAMPLES = " JOIN examples ON examples.id = joined.id AND examples.examples = joined.examples_a"
+
+
+@dataclass(frozen=True)
+class Group:
+    """The examples with one value of a column: what became of them, the interval, and the verdict by Holm."""
+
+    value: Any
+    counts: Counts
+    interval: Interval
+    p_holm: float
+    verdict: Verdict
+
+    def as_dict(self) -> dict[str, Any]:
+        """The group as plain values, for JSON."""
+        return {
+            "value": self.value,
+            **self.counts.as_dict(),
+            "interval": list(self.interval),
+            "p_holm": self.p_holm,
+            "verdict": self.verdict,
+        }
+
+
+@dataclass(frozen=True)
+class Pair:
+    """The examples of one truth that were guessed as another class: how many in each table, what became of them."""
+
+    truth: Any
+    guess: Any
+    errors_a: int
+    errors_b: int
+    fixed: int
+    broken: int
+
+    def as_dict(self) -> dict[str, Any]:
+        """The pair as plain values, for JSON."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Two tables on the examples that both have, with one truth: what changed, and whether it can be told from chance.
+
+    difference is accuracy_b - accuracy_a, interval its bounds at this level, p_mid and p_exact McNemar's. p_holm is
+    p_mid corrected for the comparisons that were made with it, else None; the verdict goes by it. classes and by are
+    the examples by their truth and by a column; excluded counts the rows that are left out, by reason.
+    """
+
+    a: str
+    b: str
+    counts: Counts
+    level: float = LEVEL
+    p_holm: float | None = None
+    classes: tuple[Group, ...] = ()
+    pairs: tuple[Pair, ...] = ()
+    by: tuple[Group, ...] = ()
+    by_column: str | None = None
+    excluded: Mapping[str, int] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    floor: "Floor | None" = None
+    sql: str = ""
+
+    @property
+    def interval(self) -> Interval:
+        """The bounds of the difference."""
+        return paired.difference_interval(self.counts.fixed, self.counts.broken, self.counts.n, self.level)
+
+    @property
+    def p_exact(self) -> float:
+        """McNemar's exact p."""
+        return paired.p_exact(self.counts.fixed, self.counts.broken)
+
+    @property
+    def p_mid(self) -> float:
+        """McNemar's mid-p."""
+        return paired.p_mid(self.counts.fixed, self.counts.broken)
+
+    @property
+    def verdict(self) -> Verdict:
+        """Which of the two errs less, if that can be told."""
+        return paired.verdict(self.p_mid if self.p_holm is None else self.p_holm, self.interval, self.level)
+
+    @property
+    def detectable(self) -> float | None:
+        """The smallest difference that so many discordant examples could show in four of five cases; None: none."""
+        return paired.detectable(self.counts.discordant, self.counts.n, self.level)
+
+    @property
+    def accuracy_intervals(self) -> tuple[Interval, Interval]:
+        """Wilson's intervals of both accuracies."""
+        n = self.counts.n
+        right = (n - self.counts.errors_a, n - self.counts.errors_b)
+        return paired.wilson(right[0], n, self.level), paired.wilson(right[1], n, self.level)
+
+    @property
+    def in_words(self) -> str:
+        """The verdict as a sentence."""
+        if self.verdict != "cannot_tell":
+            return f"{self.b if self.verdict == 'b_better' else self.a} errs less"
+        same = f"these {self.counts.n:,} examples cannot tell {self.a} and {self.b} apart"
+        told = self.detectable
+        if told is None:
+            return f"{same}; with {self.counts.discordant} that only one of them has right no test could tell"
+        return f"{same}; a difference of {points(told)} could be told"
+
+    def as_dict(self) -> dict[str, Any]:
+        """The comparison as plain values: what `--format json` writes."""
+        holm = {} if self.p_holm is None else {"p_holm": self.p_holm}
+        low, high = self.accuracy_intervals
+        return {
+            "a": self.a,
+            "b": self.b,
+            **self.counts.as_dict(),
+            "accuracy_a_interval": list(low),
+            "accuracy_b_interval": list(high),
+            "interval": list(self.interval),
+            "approximate": self.counts.discordant < paired.FEW,
+            "level": self.level,
+            "p_exact": self.p_exact,
+            "p_mid": self.p_mid,
+            **holm,
+            "detectable": self.detectable,
+            "verdict": self.verdict,
+            "classes": [group.as_dict() for group in self.classes],
+            "pairs": [pair.as_dict() for pair in self.pairs],
+            "by": [group.as_dict() for group in self.by],
+            "excluded": dict(self.excluded),
+            "floor": None if self.floor is None else self.floor.as_dict(),
+            "notes": list(self.notes),
+        }
+
+
+@dataclass(frozen=True)
+class Floor:
+    """How much runs differ that differ by seed only: the mean over their pairs."""
+
+    runs: tuple[str, ...]
+    pairs: tuple[Counts, ...]
+
+    @property
+    def churn(self) -> float:
+        """The share of examples whose guesses differ between two of them."""
+        return sum(counts.churn for counts in self.pairs) / len(self.pairs)
+
+    @property
+    def negative_flip_rate(self) -> float:
+        """The share that one of two has right and the other wrong, by either side: half of the discordant ones."""
+        return sum(counts.discordant / 2 / counts.n for counts in self.pairs) / len(self.pairs)
+
+    def as_dict(self) -> dict[str, Any]:
+        """The floor as plain values, for JSON."""
+        return {
+            "runs": list(self.runs),
+            "pairs": len(self.pairs),
+            "churn": self.churn,
+            "negative_flip_rate": self.negative_flip_rate,
+        }
+
+
+def points(share: float) -> str:
+    """A difference of two shares as a person reads it: percentage points, to two figures."""
+    value = 100 * share
+    digits = 1 if abs(value) >= 1 else 2 if abs(value) >= 0.1 else 3
+    return f"{value:.{digits}f} points"
+
+
+def compare(run: Run, store: Path, a: str, b: str, *, by: str | None = None, level: float = LEVEL) -> Comparison:
+    """Compare two tables, named by references; raises BadInput where they share no labelled example."""
+    if not 0 < level < 1:
+        raise BadInput(f"the level is {level}, not a share between 0 and 1, as 0.95")
+    chosen = _epochs(store, (a, b))
+    judged = any(epoch.right is not None for epoch in chosen)
+    asked = questions.read("compare", _OUTCOMES) if judged else questions.find(store, "flips")
+    statement, rows = run(partial(statements.question, store=store, asked=asked, refs=(a, b), given={}))
+    names = [at_epoch(*order) for order in statement.order]
+    comparison = _counted(names[0], names[1], rows, statement.reports[0], level)
+    notes = (*statement.remarks, *comparison.notes, *_chosen_here((a, b), names))
+    comparison = replace(comparison, notes=tuple(dict.fromkeys(notes)), sql=statement.text)
+    return (
+        comparison if by is None else replace(comparison, by_column=by, by=_by(run, store, (a, b), chosen, by, level))
+    )
+
+
+def compare_all(
+    run: Run, store: Path, tables: Sequence[str], *, by: str | None = None, level: float = LEVEL
+) -> list[Comparison]:
+    """Compare each table with each that is named after it; p_holm of several is corrected for all of them."""
+    made = [compare(run, store, a, b, by=by, level=level) for a, b in combinations(tables, 2)]
+    if len(made) == 1:
+        return made
+    corrected = paired.holm([comparison.p_mid for comparison in made])
+    return [replace(comparison, p_holm=p) for comparison, p in zip(made, corrected, strict=True)]
+
+
+def alike(comparisons: Iterable[Comparison]) -> list[list[str]]:
+    """The largest groups of tables of which no two are told apart; a table may be in several.
+
+    "Not told apart" is not transitive, so no ranking follows from it.
+    """
+    apart: dict[str, set[str]] = {}
+    for comparison in comparisons:
+        for one, other in ((comparison.a, comparison.b), (comparison.b, comparison.a)):
+            apart.setdefault(one, set()).update({other} if comparison.verdict != "cannot_tell" else ())
+    groups: list[list[str]] = []
+
+    def grow(group: list[str], open_: list[str], done: list[str]) -> None:
+        """Every maximal group that has this one in it (Bron and Kerbosch 1973)."""
+        if not open_ and not done:
+            groups.append(group)
+        while open_:
+            one = open_.pop(0)
+            grow(
+                [*group, one],
+                [other for other in open_ if other not in apart[one]],
+                [other for other in done if other not in apart[one]],
+            )
+            done = [*done, one]
+
+    grow([], list(apart), [])
+    return groups
+
+
+def floor(run: Run, store: Path, tables: Sequence[str]) -> Floor:
+    """How much tables of runs that differ by seed only differ from each other; raises BadInput for one alone."""
+    if len(tables) < 2:
+        raise BadInput(f"a floor is what lies between runs; {listing(tables)} is one, so name more, as in 'cnn-*@5'")
+    return Floor(tuple(tables), tuple(compare(run, store, a, b).counts for a, b in combinations(tables, 2)))
+
+
+def _epochs(store: Path, tables: Sequence[str]) -> list[Epoch]:
+    """The epochs that the references name, as the question finds them."""
+    _, selections = refs.listed(store, lambda runs: [refs.resolve(runs, table, "last") for table in tables], used=False)
+    return [epoch for selection in selections for epoch in selection.epochs]
+
+
+def _chosen_here(tables: Sequence[str], names: Sequence[str]) -> list[str]:
+    return [
+        f"{name} is the best epoch by these very examples, so its accuracy is optimistic"
+        for table, name in zip(tables, names, strict=True)
+        if refs.parse(table).epoch == "best"
+    ]
+
+
+def _counted(a: str, b: str, rows: Sequence[Row], report: JoinReport, level: float) -> Comparison:
+    """The comparison of rows as `flips` gives them: outcome, truth, both guesses, examples."""
+    kept = [row for row in rows if row[0] is not None]
+    left_out = sum(row[-1] for row in rows if row[0] is None)
+    excluded = {
+        "only_a": report.only_left,
+        "only_b": report.only_right,
+        "without_id_a": report.nulls_left,
+        "without_id_b": report.nulls_right,
+        "truths_differ": min(report.truths_differ, left_out),
+        "unlabelled": left_out - min(report.truths_differ, left_out),
+    }
+    counts = _tallied((row[0], row[-1]) for row in kept)
+    if not counts.n:
+        reasons = ", ".join(f"{count:,} {name}" for name, count in excluded.items() if count) or "there are no rows"
+        raise BadInput(f"{a} and {b} have no labelled example in common ({reasons}), so there is nothing to compare")
+    by_class = [row for row in kept if row[1] is not None]
+    missing = [(name, sum(row[-1] for row in by_class if row[place] is None)) for name, place in ((a, 2), (b, 3))]
+    notes = [f"{name}: {count:,} labelled rows without a guess count as wrong" for name, count in missing if count]
+    groups = _grouped(((row[1], row[0], row[-1]) for row in by_class), level)
+    return Comparison(
+        a, b, counts, level, classes=tuple(groups), pairs=_pairs(by_class), excluded=excluded, notes=tuple(notes)
+    )
+
+
+def _tallied(outcomes: Iterable[tuple[str, int]]) -> Counts:
+    totals: dict[str, int] = {}
+    for outcome, count in outcomes:
+        totals[outcome] = totals.get(outcome, 0) + count
+    return Counts(**totals)
+
+
+def _grouped(rows: Iterable[tuple[Any, str, int]], level: float) -> list[Group]:
+    """Rows of value, outcome and examples by their value, in the order that the values come in."""
+    outcomes: dict[Any, list[tuple[str, int]]] = {}
+    for value, outcome, count in rows:
+        outcomes.setdefault(value, []).append((outcome, count))
+    tallies = {value: _tallied(parts) for value, parts in outcomes.items()}
+    ordered = sorted(tallies, key=_place)
+    corrected = paired.holm([paired.p_mid(tallies[value].fixed, tallies[value].broken) for value in ordered])
+    groups = []
+    for value, p in zip(ordered, corrected, strict=True):
+        counts = tallies[value]
+        interval = paired.difference_interval(counts.fixed, counts.broken, counts.n, level)
+        groups.append(Group(value, counts, interval, p, paired.verdict(p, interval, level)))
+    return groups
+
+
+def _place(value: Any) -> tuple[bool, bool, Any]:
+    """Where a value stands among others: numbers in order, then texts, then the one that is missing."""
+    return value is None, isinstance(value, str), 0 if value is None else value
+
+
+def _pairs(rows: Iterable[Row]) -> tuple[Pair, ...]:
+    """Each truth with each class that it was taken for, most changed first."""
+    found: dict[tuple[Any, Any], list[int]] = {}
+    for outcome, truth, guess_a, guess_b, count in rows:
+        for guess, errors, changed in ((guess_a, 0, "fixed"), (guess_b, 1, "broken")):
+            if guess == truth or (outcome in ("fixed", "broken") and outcome != changed):
+                continue
+            numbers = found.setdefault((truth, guess), [0, 0, 0, 0])
+            numbers[errors] += count
+            if outcome == changed:
+                numbers[2 + errors] += count
+    made = [Pair(truth, guess, *numbers) for (truth, guess), numbers in found.items()]
+    return tuple(sorted(made, key=lambda pair: (-abs(pair.errors_a - pair.errors_b), str(pair.truth), str(pair.guess))))
+
+
+def _by(
+    run: Run, store: Path, tables: tuple[str, str], chosen: Sequence[Epoch], by: str, level: float
+) -> tuple[Group, ...]:
+    column, of_examples = _column(chosen, by)
+    sql = _BY.format(column=column, outcome=OUTCOME, examples=_OF_EXAMPLES if of_examples else "")
+    asked = questions.read("compare", sql)
+    _, rows = run(partial(statements.question, store=store, asked=asked, refs=tables, given={}))
+    groups = _grouped(rows, level)
+    if len(groups) > _MOST_GROUPS:
+        raise BadInput(f"{by} has {len(groups):,} values, more than {_MOST_GROUPS:,}; name a column with fewer")
+    return tuple(groups)
+
+
+def _column(chosen: Sequence[Epoch], by: str) -> tuple[str, bool]:
+    """A column by name as SQL, of the tables or else of their examples; raises BadInput naming those there are."""
+    sides = [{folded(name): name for name, _ in columns_of(epoch)} for epoch in chosen]
+    suffixed = {f"{name}_{letter}" for side, letter in zip(sides, "ab", strict=True) for name in side if name != "id"}
+    if folded(by) in suffixed or folded(by) == "id":
+        return f"joined.{identifier(by)}", False
+    for side, letter in zip(sides, "ab", strict=True):
+        if folded(by) in side:
+            return f"joined.{identifier(f'{side[folded(by)]}_{letter}')}", False
+    if any(epoch.examples is not None for epoch in chosen):
+        return f"examples.{identifier(by)}", True
+    raise BadInput(f"neither table has a column {by!r}; there are: {listing(dict.fromkeys(sides[0].values()), 30)}")

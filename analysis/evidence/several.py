@@ -1,0 +1,35 @@
+"""Comparisons as people ask for them: tables by reference or pattern, in pairs, with the floor of their seeds."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from secondguess.analysis.ask.patterns import expanded
+from secondguess.analysis.errors import BadInput, listing
+from secondguess.analysis.evidence import ledger
+from secondguess.analysis.evidence.ledger import Comparison, Run
+from secondguess.analysis.schema import LETTERS, LEVEL
+from secondguess.analysis.store.runs import list_runs
+
+
+def compared(
+    run: Run,
+    store: Path,
+    tables: Sequence[str],
+    *,
+    by: str | None = None,
+    level: float = LEVEL,
+    floor: Sequence[str] = (),
+) -> list[Comparison]:
+    """Each pair of the tables compared, in the order named; raises BadInput for fewer than two, or more than 25."""
+    runs = list_runs(store)
+    named = expanded(runs, tables)
+    if len(named) == 1 and len(tables) == 2:
+        raise BadInput(f"{tables[0]} and {tables[1]} are one table; name another to compare it with")
+    if not 2 <= len(named) <= len(LETTERS):
+        raise BadInput(f"two tables or more are compared, {len(LETTERS)} at most, not {len(named)}: {listing(named)}")
+    made = ledger.compare_all(run, store, named, by=by, level=level)
+    if not floor:
+        return made
+    between = ledger.floor(run, store, expanded(runs, floor))
+    return [replace(one, floor=between) for one in made]
