@@ -12,7 +12,7 @@ from secondguess.analysis.ask.scope import columns_of
 from secondguess.analysis.engine.duck import Build
 from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.engine.statement import JoinReport, Statement
-from secondguess.analysis.errors import BadInput, listing
+from secondguess.analysis.errors import BadInput, Refused, listing
 from secondguess.analysis.evidence import paired
 from secondguess.analysis.evidence.paired import Counts, Interval, Verdict
 from secondguess.analysis.schema import LEVEL, OUTCOME, at_epoch, folded
@@ -354,7 +354,12 @@ def _by(
     column, of_examples = _column(chosen, by)
     sql = _BY.format(column=column, outcome=OUTCOME, examples=_OF_EXAMPLES if of_examples else "")
     asked = questions.read("compare", sql)
-    _, rows = run(partial(statements.question, store=store, asked=asked, refs=tables, given={}))
+    try:
+        _, rows = run(partial(statements.question, store=store, asked=asked, refs=tables, given={}))
+    except Refused:
+        if of_examples:  # whose columns only their file knows
+            raise BadInput(f"{_no_column(chosen, by)}, nor have their examples one") from None
+        raise
     groups = _grouped(rows, level)
     if len(groups) > _MOST_GROUPS:
         raise BadInput(f"{by} has {len(groups):,} values, more than {_MOST_GROUPS:,}; name a column with fewer")
@@ -372,4 +377,9 @@ def _column(chosen: Sequence[Epoch], by: str) -> tuple[str, bool]:
             return f"joined.{identifier(f'{side[folded(by)]}_{letter}')}", False
     if any(epoch.examples is not None for epoch in chosen):
         return f"examples.{identifier(by)}", True
-    raise BadInput(f"neither table has a column {by!r}; there are: {listing(dict.fromkeys(sides[0].values()), 30)}")
+    raise BadInput(_no_column(chosen, by))
+
+
+def _no_column(chosen: Sequence[Epoch], by: str) -> str:
+    names = dict.fromkeys(name for epoch in chosen for name, _ in columns_of(epoch))
+    return f"neither table has a column {by!r}; there are: {listing(names, 30)}"

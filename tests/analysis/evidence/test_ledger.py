@@ -33,6 +33,9 @@ def store(tmp_path_factory):
     record(path, "nan", {1: [("p", 0, [NAN, NAN]), ("q", 1, [NAN, 1])]})
     record(path, "nan again", {1: [("p", 0, [NAN, NAN]), ("q", 1, [0, 1])]})
     record(path, "elsewhere", {1: [("far", 0, 0)]})
+    content = {"p": "one", "q": "two"}
+    record(path, "seen", {1: [("p", 0, 0), ("q", 1, 1)]}, content=content)
+    record(path, "seen again", {1: [("p", 0, 0), ("q", 1, 0)]}, content=content)
     record(path, "no truth", {1: [("p", None, 0)]}, labelled=False)
     return sg.connect(path)
 
@@ -106,6 +109,10 @@ def test_a_column_splits_the_examples(store):
     ]
     with pytest.raises(BadInput, match="neither table has a column 'colour'; there are: run, epoch, id"):
         store.compare("worse", "even@1", by="colour")
+    with pytest.raises(BadInput, match=r"neither table has a column 'a\" b'; .*, nor have their examples one"):
+        store.compare("seen", "seen again", by='a" b')
+    groups = store.compare("seen", "seen again", by="content").by
+    assert [(group.value, group.counts.n, group.counts.broken) for group in groups] == [("one", 1, 0), ("two", 1, 1)]
 
 
 def test_a_verdict_that_was_given_is_what_is_compared(tmp_path, capsys):
