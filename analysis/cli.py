@@ -30,9 +30,24 @@ _EXTRAS = {
     "save": "",
     "view": "view",
     "compare": "",
+    "gate": "",
     "check": "",
 }
-_ORDER = ("train", "import", "label", "publish", "runs", "ask", "compare", "table", "save", "sql", "view", "check")
+_ORDER = (
+    "train",
+    "import",
+    "label",
+    "publish",
+    "runs",
+    "ask",
+    "compare",
+    "gate",
+    "table",
+    "save",
+    "sql",
+    "view",
+    "check",
+)
 
 
 class Commands(click.Group):
@@ -78,6 +93,10 @@ def _elsewhere(name: str) -> click.Command:
         from secondguess.analysis.commands.compare import compare
 
         return compare
+    if name == "gate":
+        from secondguess.analysis.commands.gate import gate
+
+        return gate
     if name == "check":
         from secondguess.analysis.commands.check import check
 

@@ -111,6 +111,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "analysis.commands": {
+        "analysis.opening",
         "analysis.evidence",
         "analysis.signals",
         "analysis.page",

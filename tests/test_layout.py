@@ -18,6 +18,7 @@ REACHED_BY = {
     "analysis/commands/check": "analysis/store/check",
     "analysis/commands/compare": "analysis/evidence/ledger",
     "analysis/evidence/several": "analysis/evidence/ledger",
+    "analysis/commands/gate": "analysis/evidence/gate",
     "analysis/commands/import_": "analysis/importers/importing",
     "analysis/commands/label": "analysis/importers/labels",
     "analysis/commands/options": "analysis/cli",
