@@ -27,7 +27,6 @@ ROW_COLUMNS = ("run", "epoch", "id", "guess", "truth", "confidence", "truth_scor
 WRONG = "wrong"
 # What became of an example from one table to another of two that stand side by side, where a relation is asked for it.
 OUTCOME = "outcome"
-OUTCOMES = ("both_right", "fixed", "broken", "both_wrong_same", "both_wrong_other")
 # `examples` is added to a table when it is read: the stem of the file that describes its rows' examples.
 RESERVED_COLUMNS = frozenset({*ROW_COLUMNS, WRONG, "examples", "digest", "image", "images", "content", "scores"})
 
@@ -94,7 +93,7 @@ def wrong_by(right: str) -> str:
 
 
 def outcome(a: str, b: str) -> str:
-    """Which of OUTCOMES a row of two tables side by side is, as SQL over the names of the tables.
+    """What became of the example of a row, as SQL over the names of two tables side by side.
 
     NULL where one of the rows is unlabelled, or their truths differ. Two missing guesses are one guess.
     """

@@ -1,14 +1,18 @@
 """A comparison of tables for people and for programs: text, Markdown, HTML, JSON, CSV."""
 
-import csv
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import IO, Any
 
+from secondguess.analysis.answers.answer import Answer
+from secondguess.analysis.answers.files import jsonable, write_text
 from secondguess.analysis.answers.grid import Grid, GridColumn
+from secondguess.analysis.answers.terminal import escaped, markdown
 from secondguess.analysis.console import spelled_out
+from secondguess.analysis.errors import listing
 from secondguess.analysis.evidence import paired
 from secondguess.analysis.evidence.ledger import Comparison, Floor, Group, alike, points
 
@@ -21,7 +25,26 @@ _OUTCOMES = (
     ("wrong both times, two guesses", "both_wrong_other"),
 )
 _VERDICTS = {"a_better": "a errs less", "b_better": "b errs less", "cannot_tell": "cannot tell"}
-Cells = Sequence[Sequence[str]]
+_TEXTS = {"a", "b", "verdict"}  # columns that hold no number, as the first of each table
+
+
+@dataclass(frozen=True)
+class Cells:
+    """A table of texts; left_out counts the rows that there are besides, which only JSON has."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    left_out: int = 0
+
+    @property
+    def numeric(self) -> list[bool]:
+        """Which columns hold numbers."""
+        return [place > 0 and name not in _TEXTS for place, name in enumerate(self.head)]
+
+    @property
+    def rest(self) -> str:
+        """What is said below the table of the rows that it does not show, if anything."""
+        return f"{self.left_out:,} more; --format json has all" if self.left_out else ""
 
 
 def percent(share: float) -> str:
@@ -88,14 +111,13 @@ def _p(p: float) -> str:
 def outcomes(comparison: Comparison) -> Cells:
     """How many examples became what."""
     counts = vars(comparison.counts)
-    head = ["from a to b", "examples", "share"]
     rows = [[said, f"{counts[name]:,}", percent(counts[name] / comparison.counts.n)] for said, name in _OUTCOMES]
-    return [head, *rows]
+    return Cells(["from a to b", "examples", "share"], rows)
 
 
 def groups(comparison: Comparison, made: Sequence[Group], name: str) -> Cells:
     """What became of the examples of each value, the largest differences first."""
-    ordered = sorted(made, key=lambda group: -abs(group.counts.difference))[:_MOST]
+    ordered = sorted(made, key=lambda group: -abs(group.counts.difference))
     head = [name, "examples", "fixed", "broken", "difference", "verdict"]
     rows = [
         [
@@ -106,34 +128,39 @@ def groups(comparison: Comparison, made: Sequence[Group], name: str) -> Cells:
             signed(group, comparison.level),
             _VERDICTS[group.verdict],
         ]
-        for group in ordered
+        for group in ordered[:_MOST]
     ]
-    return [head, *rows]
+    return Cells(head, rows, len(ordered) - len(rows))
 
 
 def pairs(comparison: Comparison) -> Cells:
     """What was taken for what, the largest changes first."""
-    changed = [pair for pair in comparison.pairs if pair.errors_a != pair.errors_b][:_MOST]
+    changed = [pair for pair in comparison.pairs if pair.errors_a != pair.errors_b]
     head = ["truth → guess", "in a", "in b", "fixed", "broken"]
     rows = [
         [
             spelled_out(f"{pair.truth} → {'none' if pair.guess is None else pair.guess}"),
             *(f"{number:,}" for number in (pair.errors_a, pair.errors_b, pair.fixed, pair.broken)),
         ]
-        for pair in changed
+        for pair in changed[:_MOST]
     ]
-    return [head, *rows]
+    return Cells(head, rows, len(changed) - len(rows))
 
 
 def tables(comparison: Comparison) -> list[Cells]:
     """The tables of a comparison, each with its head, without those that have no rows."""
     made = [outcomes(comparison)]
     if comparison.by:
-        made.append(groups(comparison, comparison.by, spelled_out(comparison.by_column or "")))
+        made.append(by(comparison))
     elif len(comparison.classes) > 1:
         made.append(groups(comparison, comparison.classes, "truth"))
     made.append(pairs(comparison))
-    return [table for table in made if len(table) > 1]
+    return [table for table in made if table.rows]
+
+
+def by(comparison: Comparison) -> Cells:
+    """What became of the examples by the column that was asked for."""
+    return groups(comparison, comparison.by, spelled_out(comparison.by_column or ""))
 
 
 def several(comparisons: Sequence[Comparison]) -> Cells:
@@ -151,66 +178,68 @@ def several(comparisons: Sequence[Comparison]) -> Cells:
         ]
         for one in comparisons
     ]
-    return [head, *rows]
+    return Cells(head, rows)
 
 
 def sentences(comparisons: Sequence[Comparison]) -> list[str]:
     """What is said of several comparisons together."""
-    apart = [spelled_out(one.in_words) for one in comparisons if one.verdict != "cannot_tell"]
+    apart = [
+        spelled_out(f"{one.in_words} than {one.a if one.verdict == 'b_better' else one.b}")
+        for one in comparisons
+        if one.verdict != "cannot_tell"
+    ]
     same = [spelled_out(", ".join(group)) for group in alike(comparisons) if len(group) > 1]
     return [
         *(apart or ["no two of these tables can be told apart"]),
         *(f"not told apart: {group}" for group in same),
+        *(f"{one.a} → {one.b}: {floor_line(one.floor, one)}" for one in comparisons if one.floor is not None),
         "p values are Holm's for all of these comparisons; the intervals are each for one at a time",
     ]
 
 
-def to_text(comparisons: Sequence[Comparison], out: Any, width: int) -> None:
+def _told(comparisons: Sequence[Comparison]) -> tuple[list[str], list[tuple[str, Cells]]]:
+    """What is said of comparisons, and the tables below it, each with its title, which may be empty."""
+    if len(comparisons) == 1:
+        return lines(comparisons[0]), [("", table) for table in tables(comparisons[0])]
+    split = [(f"{spelled_out(one.a)} → {spelled_out(one.b)}", by(one)) for one in comparisons if one.by]
+    return sentences(comparisons), [("", several(comparisons)), *split]
+
+
+def to_text(comparisons: Sequence[Comparison], out: IO[str], width: int) -> None:
     """Write for a terminal of this width."""
-    if len(comparisons) > 1:
-        print(*sentences(comparisons), sep="\n", file=out)
-        _draw(several(comparisons), out, width)
-        return
-    print(*lines(comparisons[0]), sep="\n", file=out)
-    for table in tables(comparisons[0]):
+    said, drawn = _told(comparisons)
+    print(*said, sep="\n", file=out)
+    for title, table in drawn:
         print(file=out)
-        _draw(table, out, width)
-
-
-def _draw(cells: Cells, out: Any, width: int) -> None:
-    head, *rows = cells
-    texts = {0, *(place for place, name in enumerate(head) if name in ("b", "verdict"))}
-    columns = [GridColumn(name, [row[place] for row in rows], place not in texts) for place, name in enumerate(head)]
-    Grid(columns).print(out, width)
+        cells = zip(*table.rows, strict=True)
+        columns = [GridColumn(*column) for column in zip(table.head, map(list, cells), table.numeric, strict=True)]
+        hidden = Grid(columns, title).print(out, width)
+        too_wide = f"too wide for {width} characters: {listing(hidden)}; --format json has all" if hidden else ""
+        for rest in filter(None, (table.rest, too_wide)):
+            print(rest, file=out)
 
 
 def to_markdown(comparisons: Sequence[Comparison]) -> str:
     """What goes into a pull request: the verdict, and tables."""
-    if len(comparisons) > 1:
-        said, drawn = sentences(comparisons), [several(comparisons)]
-    else:
-        said, drawn = lines(comparisons[0]), tables(comparisons[0])
-    first, *rest = (_escaped(line) for line in said)
+    said, drawn = _told(comparisons)
+    first, *rest = (escaped(line) for line in said)
     parts = [f"**{first}**", "\n".join(f"- {line}" for line in rest)]
-    for head, *rows in drawn:
-        bar = "|".join(" --- " if place == 0 else " ---: " for place in range(len(head)))
-        body = [f"| {' | '.join(map(_escaped, row))} |" for row in (head, *rows)]
-        parts.append("\n".join([body[0], f"|{bar}|", *body[1:]]))
+    for title, table in drawn:
+        body = "\n".join(markdown(Answer(table.head, table.numeric, [tuple(row) for row in table.rows])))
+        parts += [part for part in (escaped(title), body, table.rest) if part]
     return "\n\n".join(parts) + "\n"
-
-
-def _escaped(text: str) -> str:
-    """A text that Markdown shows as it is."""
-    return "".join(f"\\{character}" if character in "\\`*_[]<>|#~" else character for character in text)
 
 
 def to_html(comparison: Comparison) -> str:
     """A fragment for a notebook."""
     first, *rest = (escape(line) for line in lines(comparison))
     parts = [f"<p><strong>{first}</strong></p>", "<ul>", *(f"<li>{line}</li>" for line in rest), "</ul>"]
-    for head, *rows in tables(comparison):
-        cells = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
-        parts.append(f"<table><tr>{''.join(f'<th>{escape(name)}</th>' for name in head)}</tr>{cells}</table>")
+    for table in tables(comparison):
+        cells = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
+        head = "".join(f"<th>{escape(name)}</th>" for name in table.head)
+        parts.append(f"<table><tr>{head}</tr>{cells}</table>")
+        if table.rest:
+            parts.append(f"<p>{escape(table.rest)}</p>")
     return "\n".join(parts)
 
 
@@ -225,19 +254,17 @@ def to_json(comparisons: Sequence[Comparison]) -> str:
             "comparisons": [one.as_dict() for one in comparisons],
             "groups": alike(comparisons),
         }
-    return json.dumps(value, ensure_ascii=False, indent=1, default=str) + "\n"
+    return json.dumps(jsonable(value), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
-def to_csv(comparisons: Iterable[Comparison]) -> str:
+def to_csv(comparisons: Sequence[Comparison]) -> str:
     """A row for each comparison: what in its JSON is a number or a text; the interval as low and high."""
     rows = []
     for one in comparisons:
         plain = {name: value for name, value in one.as_dict().items() if not isinstance(value, list | dict)}
         plain |= {"low": one.interval[0], "high": one.interval[1], "p_holm": one.p_holm}
-        del plain["floor"]
+        plain.pop("floor", None)
         rows.append(plain)
     out = io.StringIO()
-    writer = csv.DictWriter(out, list(rows[0]), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(rows)
+    write_text(Answer(list(rows[0]), (), [tuple(row.values()) for row in rows]), "csv", out)
     return out.getvalue()

@@ -203,13 +203,14 @@ class Extent:
 
 def markdown(answer: Answer) -> Iterable[str]:
     """The lines of a Markdown table."""
-    yield "| " + " | ".join(_escaped(name) for name in answer.columns) + " |"
+    yield "| " + " | ".join(escaped(name) for name in answer.columns) + " |"
     yield "|" + "|".join("--:" if number else "---" for number in answer.numeric) + "|"
     for row in answer.rows:
-        yield "| " + " | ".join(_escaped(value) for value in row) + " |"
+        yield "| " + " | ".join(escaped(value) for value in row) + " |"
 
 
-def _escaped(value: object) -> str:
+def escaped(value: object) -> str:
+    """A value as Markdown shows it as it is, in one line."""
     lines = value.splitlines() if isinstance(value, str) else [value]
     return "<br>".join(re.sub(_MARKS, r"\\\1", cell(line)) for line in lines)
 

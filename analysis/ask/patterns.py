@@ -23,7 +23,8 @@ def expanded(runs: Iterable[str], texts: Iterable[str]) -> list[str]:
             references.append(text)
             continue
         rest = min((place for place in (text.find("/"), text.find("@")) if place >= 0), default=len(text))
-        fitting = [name + text[rest:] for name in names if fnmatchcase(name, text[:rest])]
+        pattern = text[:rest].replace("[", "[[]")  # a bracket is part of a name
+        fitting = [name + text[rest:] for name in names if fnmatchcase(name, pattern)]
         if not fitting:
             raise NotFound(f"no run fits {text[:rest]!r}; the store has {listing(names) or 'no runs yet'}")
         references += fitting

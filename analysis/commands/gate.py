@@ -3,7 +3,7 @@
 import json
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,6 +13,10 @@ from secondguess.analysis.console import readable, say, spelled_out
 from secondguess.analysis.errors import BadInput, SecondguessError
 from secondguess.analysis.opening import read_regular
 from secondguess.analysis.schema import LEVEL
+
+if TYPE_CHECKING:
+    from secondguess.analysis.evidence.gate import Rule
+    from secondguess.analysis.evidence.ledger import Comparison
 
 _LONGEST = 1 << 20  # bytes of a SELECT
 
@@ -44,22 +48,24 @@ def gate(a: str, b: str, store: Path, form: str, **how: Any) -> None:
     """
     try:
         comparison, rules = _judged(store.absolute(), (a, b), how)
-    except SecondguessError as error:
+    except (SecondguessError, OSError) as error:
         say(f"secondguess: not judged: {' '.join(str(error).splitlines())}", err=True)
         sys.exit(2)
     passed = all(rule.passed for rule in rules)
     for note in comparison.notes:
         say(" ".join(note.splitlines()), err=True)
+    from secondguess.analysis.answers.files import jsonable
+
     out = readable(sys.stdout)
     if form == "json":
         told = {"passed": passed, "rules": [rule.as_dict() for rule in rules], "comparison": comparison.as_dict()}
-        out.write(json.dumps(told, ensure_ascii=False, indent=1, default=str) + "\n")
+        out.write(json.dumps(jsonable(told), ensure_ascii=False, indent=1, allow_nan=False) + "\n")
     else:
         out.write(_text(comparison, rules, passed, markdown=form == "markdown"))
     sys.exit(0 if passed else 1)
 
 
-def _judged(store: Path, tables: tuple[str, str], how: dict[str, Any]) -> tuple[Any, list[Any]]:
+def _judged(store: Path, tables: tuple[str, str], how: dict[str, Any]) -> tuple["Comparison", list["Rule"]]:
     from secondguess.analysis.evidence import gate as evidence
     from secondguess.analysis.evidence.ledger import compare
 
@@ -77,8 +83,9 @@ def _judged(store: Path, tables: tuple[str, str], how: dict[str, Any]) -> tuple[
     return comparison, rules
 
 
-def _text(comparison: Any, rules: list[Any], passed: bool, *, markdown: bool) -> str:
+def _text(comparison: "Comparison", rules: list["Rule"], passed: bool, *, markdown: bool) -> str:
     from secondguess.analysis.answers.comparison import lines
+    from secondguess.analysis.answers.terminal import escaped
 
     verdict = f"{'passed' if passed else 'failed'}: {comparison.a} → {comparison.b}"
     said = [
@@ -86,6 +93,6 @@ def _text(comparison: Any, rules: list[Any], passed: bool, *, markdown: bool) ->
         for rule in rules
     ]
     if markdown:
-        verdict = f"**{verdict}**\n"
-        said = [f"- {line}" for line in [*said, *lines(comparison)]]
+        verdict = f"**{escaped(verdict)}**\n"
+        said = [f"- {escaped(line)}" for line in [*said, *lines(comparison)]]
     return "\n".join(map(spelled_out, verdict.split("\n"))) + "\n" + "\n".join(map(spelled_out, said)) + "\n"

@@ -203,28 +203,49 @@ def points(share: float) -> str:
     return f"{value:.{digits}f} points"
 
 
-def compare(run: Run, store: Path, a: str, b: str, *, by: str | None = None, level: float = LEVEL) -> Comparison:
-    """Compare two tables, named by references; raises BadInput where they share no labelled example."""
+def compare(
+    run: Run,
+    store: Path,
+    a: str,
+    b: str,
+    *,
+    by: str | None = None,
+    level: float = LEVEL,
+    known: refs.Runs | None = None,
+) -> Comparison:
+    """Compare two tables, named by references; known are the store's runs where they are listed already.
+
+    Raises BadInput where both are one table, or share no labelled example.
+    """
     if not 0 < level < 1:
         raise BadInput(f"the level is {level}, not a share between 0 and 1, as 0.95")
-    chosen = _epochs(store, (a, b))
+    runs, chosen = _epochs(store, (a, b), known)
+    if chosen[0] == chosen[1]:
+        raise BadInput(f"{a} and {b} are one table; name another to compare it with")
     judged = any(epoch.right is not None for epoch in chosen)
     asked = questions.read("compare", _OUTCOMES) if judged else questions.find(store, "flips")
-    statement, rows = run(partial(statements.question, store=store, asked=asked, refs=(a, b), given={}))
+    statement, rows = run(partial(statements.question, store=store, asked=asked, refs=(a, b), given={}, known=runs))
     names = [at_epoch(*order) for order in statement.order]
     comparison = _counted(names[0], names[1], rows, statement.reports[0], level)
     notes = (*statement.remarks, *comparison.notes, *_chosen_here((a, b), names))
     comparison = replace(comparison, notes=tuple(dict.fromkeys(notes)), sql=statement.text)
-    return (
-        comparison if by is None else replace(comparison, by_column=by, by=_by(run, store, (a, b), chosen, by, level))
-    )
+    if by is None:
+        return comparison
+    groups = _by(partial(_again, run, store, (a, b), runs), chosen, by, level)
+    return replace(comparison, by_column=by, by=groups)
 
 
 def compare_all(
-    run: Run, store: Path, tables: Sequence[str], *, by: str | None = None, level: float = LEVEL
+    run: Run,
+    store: Path,
+    tables: Sequence[str],
+    known: refs.Runs,
+    *,
+    by: str | None = None,
+    level: float = LEVEL,
 ) -> list[Comparison]:
     """Compare each table with each that is named after it; p_holm of several is corrected for all of them."""
-    made = [compare(run, store, a, b, by=by, level=level) for a, b in combinations(tables, 2)]
+    made = [compare(run, store, a, b, by=by, level=level, known=known) for a, b in combinations(tables, 2)]
     if len(made) == 1:
         return made
     corrected = paired.holm([comparison.p_mid for comparison in made])
@@ -259,17 +280,20 @@ def alike(comparisons: Iterable[Comparison]) -> list[list[str]]:
     return groups
 
 
-def floor(run: Run, store: Path, tables: Sequence[str]) -> Floor:
+def floor(run: Run, store: Path, tables: Sequence[str], known: refs.Runs) -> Floor:
     """How much tables of runs that differ by seed only differ from each other; raises BadInput for one alone."""
     if len(tables) < 2:
         raise BadInput(f"a floor is what lies between runs; {listing(tables)} is one, so name more, as in 'cnn-*@5'")
-    return Floor(tuple(tables), tuple(compare(run, store, a, b).counts for a, b in combinations(tables, 2)))
+    pairs = (compare(run, store, a, b, known=known).counts for a, b in combinations(tables, 2))
+    return Floor(tuple(tables), tuple(pairs))
 
 
-def _epochs(store: Path, tables: Sequence[str]) -> list[Epoch]:
-    """The epochs that the references name, as the question finds them."""
-    _, selections = refs.listed(store, lambda runs: [refs.resolve(runs, table, "last") for table in tables], used=False)
-    return [epoch for selection in selections for epoch in selection.epochs]
+def _epochs(store: Path, tables: Sequence[str], known: refs.Runs | None) -> tuple[refs.Runs, list[Epoch]]:
+    """The store's runs, and the epochs that the references name, as the question finds them."""
+    runs, selections = refs.listed(
+        store, lambda runs: [refs.resolve(runs, table, "last") for table in tables], known, used=False
+    )
+    return runs, [epoch for selection in selections for epoch in selection.epochs]
 
 
 def _chosen_here(tables: Sequence[str], names: Sequence[str]) -> list[str]:
@@ -348,18 +372,25 @@ def _pairs(rows: Iterable[Row]) -> tuple[Pair, ...]:
     return tuple(sorted(made, key=lambda pair: (-abs(pair.errors_a - pair.errors_b), str(pair.truth), str(pair.guess))))
 
 
-def _by(
-    run: Run, store: Path, tables: tuple[str, str], chosen: Sequence[Epoch], by: str, level: float
-) -> tuple[Group, ...]:
+def _again(run: Run, store: Path, tables: tuple[str, str], known: refs.Runs, sql: str) -> Sequence[Row]:
+    """The rows of another question about the same tables."""
+    asked = questions.read("compare", sql)
+    _, rows = run(partial(statements.question, store=store, asked=asked, refs=tables, given={}, known=known))
+    return rows
+
+
+def _by(ask: Callable[[str], Sequence[Row]], chosen: Sequence[Epoch], by: str, level: float) -> tuple[Group, ...]:
+    """The examples by a column, whose counts a question gives."""
     column, of_examples = _column(chosen, by)
     sql = _BY.format(column=column, outcome=OUTCOME, examples=_OF_EXAMPLES if of_examples else "")
-    asked = questions.read("compare", sql)
     try:
-        _, rows = run(partial(statements.question, store=store, asked=asked, refs=tables, given={}))
+        rows = ask(sql)
     except Refused:
         if of_examples:  # whose columns only their file knows
             raise BadInput(f"{_no_column(chosen, by)}, nor have their examples one") from None
         raise
+    if any(isinstance(row[0], list | dict) for row in rows):
+        raise BadInput(f"{by} has lists or pictures in its cells; name a column of plain values")
     groups = _grouped(rows, level)
     if len(groups) > _MOST_GROUPS:
         raise BadInput(f"{by} has {len(groups):,} values, more than {_MOST_GROUPS:,}; name a column with fewer")

@@ -204,6 +204,8 @@ def detectable(discordant: int, n: int, level: float = LEVEL, power: float = POW
         told = bdtr(most, discordant, share) + bdtr(most, discordant, 1 - share)
         return float(power - told)
 
+    if short(0.5) <= 0:  # at a low level chance alone tells them apart so often
+        return 0.0
     share = brentq(short, 0.5, 1.0, xtol=1e-12)
     return float(2 * share - 1) * discordant / n
 

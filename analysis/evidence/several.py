@@ -24,12 +24,10 @@ def compared(
     """Each pair of the tables compared, in the order named; raises BadInput for fewer than two, or more than 25."""
     runs = list_runs(store)
     named = expanded(runs, tables)
-    if len(named) == 1 and len(tables) == 2:
-        raise BadInput(f"{tables[0]} and {tables[1]} are one table; name another to compare it with")
     if not 2 <= len(named) <= len(LETTERS):
         raise BadInput(f"two tables or more are compared, {len(LETTERS)} at most, not {len(named)}: {listing(named)}")
-    made = ledger.compare_all(run, store, named, by=by, level=level)
+    made = ledger.compare_all(run, store, named, runs, by=by, level=level)
     if not floor:
         return made
-    between = ledger.floor(run, store, expanded(runs, floor))
+    between = ledger.floor(run, store, expanded(runs, floor), runs)
     return [replace(one, floor=between) for one in made]

@@ -97,6 +97,13 @@ def test_markdown_begins_with_the_verdict(store, capsys):
     assert out.startswith("**failed: old@1 → new@1**\n\n- FAIL max-broken: 10, bound 9 (counted)\n- new@1 errs less\n")
 
 
+def test_markdown_shows_a_name_as_it_is(store, capsys):
+    record(store, "a|b`c", {1: [("0000", 1, 1)]})
+    record(store, "plain", {1: [("0000", 1, 1)]})
+    _, out, _ = ran(capsys, store, "a|b`c", "plain", "--max-broken", "0", "--format", "markdown")
+    assert out.startswith("**passed: a\\|b\\`c@1 → plain@1**\n")
+
+
 def test_the_worse_end_of_a_rate_is_wilsons():
     assert wilson(10, 1000)[1] == pytest.approx(0.0183, abs=5e-5)
 

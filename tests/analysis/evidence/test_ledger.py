@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -11,7 +12,8 @@ from stores import told
 
 import secondguess as sg
 from secondguess.analysis.errors import BadInput, NotFound
-from secondguess.analysis.evidence import ledger
+from secondguess.analysis.evidence import ledger, paired
+from secondguess.trainer.recorder import Recorder
 
 # id, truth, guess. By hand, from first to second: p right twice, q fixed, r broken, s wrong as the same, t as another;
 # u is unlabelled, v has no guess in either, w another truth, x and y stand in one table only.
@@ -32,6 +34,16 @@ def store(tmp_path_factory):
     record(path, "bad", {1: [(name, 1, 0 if 20 <= number < 65 else 1) for number, name in enumerate(ids)]})
     record(path, "nan", {1: [("p", 0, [NAN, NAN]), ("q", 1, [NAN, 1])]})
     record(path, "nan again", {1: [("p", 0, [NAN, NAN]), ("q", 1, [0, 1])]})
+    for run in ("drawn", "drawn again"):
+        with Recorder(path, run=run, wandb="off") as recorder, recorder.table("test_predictions", epoch=1) as rows:
+            rows.add(ids=["p"], truth=[0], guess=[0], images=[np.zeros((2, 2), np.uint8)])
+    record(path, "a[1]-x", {1: [("p", 0, 0)]})
+    record(path, "a[1]-y", {1: [("p", 0, 1)]})
+    many = [f"class {number:02d}" for number in range(30)]
+    record(path, "right", {1: [(name, name, name) for name in many]})
+    record(path, "shifted", {1: [(name, name, many[number - 1]) for number, name in enumerate(many)]})
+    record(path, "unsure", {1: [("p", 0, [1, 0]), ("q", 1, [NAN, NAN])]})
+    record(path, "sure", {1: [("p", 0, [1, 0]), ("q", 1, [0, 1])]})
     record(path, "elsewhere", {1: [("far", 0, 0)]})
     content = {"p": "one", "q": "two"}
     record(path, "seen", {1: [("p", 0, 0), ("q", 1, 1)]}, content=content)
@@ -150,6 +162,10 @@ def test_what_cannot_be_compared_says_why(store):
         store.compare("first", "no truth")
     with pytest.raises(BadInput, match="two tables or more"):
         store.compare("first")
+    with pytest.raises(BadInput, match="even@2 and even are one table"):
+        store.compare("even@2", "even")
+    with pytest.raises(BadInput, match="image has lists or pictures"):
+        store.compare("drawn", "drawn again", by="image")
     with pytest.raises(BadInput, match="level is 95"):
         store.compare("first", "second", level=95)
     with pytest.raises(NotFound, match=r"no run fits 'cnn-\*'"):
@@ -222,6 +238,38 @@ def test_the_command_answers_for_programs_and_for_people(store, capsys, tmp_path
     assert "+4.0 points (95 %: +2.9 to +5.4)" in said
     sg_main("compare", "worse", "even@1", "--by", "size", "--format", "markdown", "--store", str(store.store))
     assert "| small |" in capsys.readouterr().out
+
+
+def test_nothing_is_cut_in_silence(store, capsys):
+    """Thirty classes of which twelve are drawn; the groups of each pair of several tables; columns too wide."""
+    sg_main("compare", "right", "shifted", "--store", str(store.store))
+    assert capsys.readouterr().out.count("18 more; --format json has all") == 2
+    sg_main("compare", "right", "shifted", "--format", "markdown", "--store", str(store.store))
+    assert capsys.readouterr().out.count("18 more; --format json has all") == 2
+    assert store.compare("right", "shifted")._repr_html_().count("18 more; --format json has all") == 2
+    several = ("compare", "even@1", "worse", "bad", "--store", str(store.store))
+    sg_main(*several, "--by", "truth")
+    said = capsys.readouterr().out
+    assert said.startswith("even@1 errs less than worse@1\neven@1 errs less than bad@1\n")
+    assert all(f"{pair}\n" in said for pair in ("even@1 → worse@1", "even@1 → bad@1", "worse@1 → bad@1"))
+
+
+def test_json_is_strict_and_csv_is_ours(store, capsys):
+    told_, _, _ = told(capsys, "compare", "unsure", "sure", "--by", "confidence", "--store", str(store.store))
+    assert [group["value"] for group in told_["by"]] == [1.0, None]
+    sg_main("compare", "unsure", "sure", "--format", "csv", "--store", str(store.store))
+    head, row = capsys.readouterr().out.splitlines()
+    assert dict(zip(head.split(","), row.split(","), strict=True))["fixed"] == "1"
+
+
+def test_a_pattern_takes_a_bracket_as_it_stands(store):
+    assert store.compare("a[1]-*@1").counts.broken == 1
+
+
+def test_the_help_states_the_tests_worst_rate(capsys):
+    sg_main("compare", "--help")
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"of {paired.WORST_MID_AT} discordant examples in {paired.WORST_MID:.1f}" in said
 
 
 def sg_main(*command: str) -> None:

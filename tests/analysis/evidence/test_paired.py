@@ -211,6 +211,11 @@ def test_so_few_discordant_examples_tell_nothing(discordant, level):
     assert paired.detectable(discordant, 1000, level) is None
 
 
+def test_at_a_low_level_every_difference_could_be_told():
+    """Twenty discordant examples at 0.05: mid-p tells nearly all results, so the power is above 0.8 from 0 on."""
+    assert paired.detectable(20, 100, 0.05) == 0
+
+
 @given(st.integers(0, 300), st.integers(1, 300), st.sampled_from([0.8, 0.95, 0.99]))
 def test_wilsons_interval_is_scipys(count, more, level):
     n = count + more
