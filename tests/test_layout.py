@@ -32,7 +32,6 @@ REACHED_BY = {
     "analysis/importers/adding": "analysis/store/additions",
     "analysis/importers/axes": "analysis/importers/survey",
     "analysis/importers/commands": "analysis/importers/survey",
-    "analysis/importers/facts": "analysis/importers/survey",
     "analysis/importers/hugging_face": "analysis/importers/shapes",
     "analysis/importers/images": "analysis/importers/shapes",
     "analysis/importers/vocabulary": "analysis/importers/survey",

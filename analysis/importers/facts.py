@@ -19,6 +19,8 @@ MOST = 5_000
 _MOST_KEYS = 20_000
 _LONGEST = 1_000  # characters of a value that is kept
 _FEW = 20
+_AT_ONCE = 4 * MOST
+_SAME_TEXT = 2  # numbers that are other values and the same text: 0 and -0; NaN is none
 
 
 @dataclass
@@ -81,17 +83,27 @@ class Facts:
             return
         if self.kind == "number":
             self._add_numbers(there)
-            plain = there.cast(pa.float32()) if pa.types.is_float16(there.type) else there
-            texts = as_text(pc.unique(plain), kind)
+            self._keep(there.cast(pa.float32()) if pa.types.is_float16(there.type) else there, kind)
         else:
             texts = as_text(there, kind)
             self._add_texts(texts, decimal_comma)
+            self._keep(texts, pa.field("", pa.string()))
+
+    def _keep(self, there: pa.Array, kind: pa.Field) -> None:
+        """Take the different values while they are few, as text."""
         if len(self.sample) < _FEW:
-            self.sample += [text for text in texts[:_FEW].to_pylist() if text]
-        if self.values is not None:
-            new = pc.unique(texts)
-            self.values.update(text[:_LONGEST] for text in new.to_pylist() if text is not None)
-            self.values = self.values if len(self.values) <= MOST else None
+            self.sample += [text for text in as_text(there[:_FEW], kind).to_pylist() if text]
+        if self.values is None:
+            return
+        for start in range(0, len(there), _AT_ONCE):
+            new = pc.unique(there[start : start + _AT_ONCE])
+            if len(new) > MOST + _SAME_TEXT:
+                self.values = None
+                return
+            self.values.update(text[:_LONGEST] for text in as_text(new, kind).to_pylist() if text is not None)
+            if len(self.values) > MOST:
+                self.values = None
+                return
 
     def _add_texts(self, texts: pa.Array, decimal_comma: bool) -> None:
         if self.is_number:

@@ -34,7 +34,7 @@ def read_parquet(path: Path, name: str) -> TableRows:
             given = [place for column in wanted for place, own in enumerate(told) if own == column]
             chosen = [given.index(place) for place in sorted(places)]
             expanded = 0
-            for batch in file.iter_batches(_at_once(path, wanted), columns=wanted):
+            for batch in file.iter_batches(_at_once(path, wanted), columns=wanted, use_threads=False):
                 expanded += batch.nbytes
                 _check_expanded(path, name, expanded)
                 yield batch.select(chosen)
@@ -55,7 +55,7 @@ def read_parquet(path: Path, name: str) -> TableRows:
 def _at_once(path: Path, columns: list[str]) -> int:
     """How many rows of a Parquet file are read together: as many as fit into few megabytes, judged by the first."""
     with pq.ParquetFile(path) as file:
-        first = next(file.iter_batches(_FIRST_ROWS, columns=columns), None)
+        first = next(file.iter_batches(_FIRST_ROWS, columns=columns, use_threads=False), None)
     bytes_a_row = first.nbytes // first.num_rows if first is not None and first.num_rows else 0
     return max(1, min(_ROWS, _BATCH_BYTES // max(1, bytes_a_row)))
 
