@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 TABLE = '{"columns": ["id", "guess", "when"], "data": [["a", 1, null], ["b", 2, null]]}'
 IMPORT = """
 import sys
@@ -20,6 +22,16 @@ import pandas
 print(pa.array(pandas.Series([1.5, None])).to_pylist())
 """
 
+THREADS = """
+import os
+from secondguess.analysis.importers.unseen_pandas import keep_pandas_unseen
+keep_pandas_unseen()
+import numpy
+names = [open(f"/proc/self/task/{thread}/comm").read() for thread in os.listdir("/proc/self/task")]
+own = open("/proc/self/comm").read()  # as the threads of OpenBLAS are called too, and that of Arrow's allocator is not
+print(names.count(own), os.environ.get("OPENBLAS_NUM_THREADS"))
+"""
+
 
 def said(code: str, *arguments: str) -> list[str]:
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, check=True)
@@ -33,3 +45,8 @@ def test_an_import_loads_neither_pandas_nor_anything_else_that_it_does_not_need(
 
 def test_whoever_asks_arrow_for_pandas_still_gets_it() -> None:
     assert said(LATER) == ["[1, 2]", "[1.5, None]"]
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="only Linux says how many threads a process has")
+def test_numpy_comes_without_threads_that_turn_in_circles_and_what_is_started_later_may_have_them() -> None:
+    assert said(THREADS) == ["1 None"]
