@@ -84,14 +84,40 @@ def test_a_key_that_a_record_lacks_is_null(tmp_path: Path) -> None:
     assert rows(tmp_path, '{"a": 1}\n{"b": "x"}\n') == [{"a": 1, "b": None}, {"a": None, "b": "x"}]
 
 
-def test_types_that_only_later_pieces_have_hold_for_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("most_bytes", [0, 1 << 20])
+def test_types_that_only_later_pieces_have_hold_for_all(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, most_bytes: int
+) -> None:
     monkeypatch.setattr(json_lines, "_PIECE", 16)
+    monkeypatch.setattr(json_lines, "MOST_BYTES", most_bytes)
+    text = '{"a": null, "t": "2024-01-02"}\n{"a": 1}\n{"a": 0.5, "b": true}\n{"t": "x", "a": 2}\n'
+    assert rows(tmp_path, text) == [
+        {"a": None, "t": "2024-01-02", "b": None},
+        {"a": 1.0, "t": None, "b": None},
+        {"a": 0.5, "t": None, "b": True},
+        {"a": 2.0, "t": "x", "b": None},
+    ]
     text = "".join(
         json.dumps(record) + "\n"
         for record in ({"a": None}, {"a": 1}, {"a": 0.5}, {"b": "2024-01-02"}, {"c": [{"x": 1}]}, {"c": [{"y": "z"}]})
     )
     assert [row["a"] for row in rows(tmp_path, text)] == [None, 1.0, 0.5, None, None, None]
     assert [row["c"] for row in rows(tmp_path, text)][-2:] == [[{"x": 1, "y": None}], [{"x": None, "y": "z"}]]
+
+
+def test_a_file_that_fits_into_memory_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(json_lines, "_PIECE", 16)
+    contents = opened(tmp_path, '{"a": null}\n{"a": 1}\n{"a": 2, "b": "x"}\n')
+    (tmp_path / "t0.jsonl").unlink()
+    assert [row for batch in contents.batches({"a"}) for row in batch.to_pylist()] == [{"a": None}, {"a": 1}, {"a": 2}]
+    assert sum(batch.num_rows for batch in contents.batches(())) == 3
+
+
+def test_lists_are_as_they_are_written_whether_nulls_come_first_or_not(tmp_path: Path) -> None:
+    lists = [[0.5, 0.25], [None, None, 0.5], [], None, [1, None]]
+    text = "".join(json.dumps({"x": one}) + "\n" for one in lists)
+    assert [row["x"] for row in rows(tmp_path, text)] == lists
+    assert [row["x"] for row in rows(tmp_path, '{"x": [null, false]}\n')] == [[None, False]]
 
 
 def test_rows_of_megabytes_are_read_and_those_beyond_the_bound_refused_by_line(tmp_path: Path) -> None:
@@ -155,13 +181,18 @@ CELLS = st.recursive(
 
 
 @settings(max_examples=300, deadline=None)
-@given(st.lists(st.dictionaries(st.sampled_from(["x", "y", "z"]), CELLS, min_size=1), min_size=1, max_size=4))
+@given(
+    st.lists(st.dictionaries(st.sampled_from(["x", "y", "z"]), CELLS, min_size=1), min_size=1, max_size=4),
+    st.sampled_from([16, 4 << 20]),
+)
 def test_whatever_json_says_comes_back_the_same_as_from_the_careful_reader(
-    tmp_path_factory: pytest.TempPathFactory, records: list[dict[str, Any]]
+    tmp_path_factory: pytest.TempPathFactory, records: list[dict[str, Any]], piece: int
 ) -> None:
     records = [{"id": "a", **record} for record in records]
     lines = "".join(json.dumps(record) + "\n" for record in records)
-    fast = opened(tmp_path_factory.mktemp("lines"), lines)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(json_lines, "_PIECE", piece)
+        fast = opened(tmp_path_factory.mktemp("lines"), lines)
     careful = opened(tmp_path_factory.mktemp("array"), json.dumps(records))
     names = sorted(careful.schema.names)
     for name in names:
