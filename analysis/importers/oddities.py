@@ -1,6 +1,5 @@
 """What is odd about the rows of a foreign table: kept as they are, and counted for whoever is to trust them."""
 
-from array import array
 from collections import Counter
 from collections.abc import Iterator
 
@@ -11,20 +10,22 @@ from numpy.typing import NDArray
 
 from secondguess.analysis.errors import listing
 from secondguess.analysis.importers.classes import EXACT, is_json, is_text, scores_of
+from secondguess.analysis.importers.hashes import Hashes
 from secondguess.analysis.importers.rows import Layout, places
+from secondguess.analysis.store.id_sets import SEEDS, id_hashes
 
 _SLACK = 0.05  # scores of ten classes, rounded to two digits, still add up to 1 within that
 
 
 class Oddities:
-    """The counts for one version of a table, gathered batch by batch; eight bytes a row are kept."""
+    """The counts for one version of a table, gathered batch by batch in bounded memory."""
 
     def __init__(self, how: Layout) -> None:
         self._how = how
         self._rows = 0
         self._counts: Counter[str] = Counter()
         self._kinds: set[str] = set()
-        self._ids = array("q")
+        self._ids = Hashes()
 
     def add(self, batch: pa.RecordBatch, rows: pa.Table) -> None:
         """Take note of a batch, as it came and as the rows that it became."""
@@ -32,7 +33,7 @@ class Oddities:
         ids = rows["id"]
         self._counts["no id"] += ids.null_count
         # Two ids of one 64-bit hash: 3 chances in a million among ten million of them.
-        self._ids.extend(map(hash, ids.drop_null().to_pylist()))
+        self._ids.add(id_hashes(ids.drop_null().combine_chunks(), SEEDS[:1])[0])
         name = self._how.roles.id
         if name is not None and name in batch.schema.names:
             self._add_kinds(batch, name, len(ids) - ids.null_count)
@@ -42,7 +43,7 @@ class Oddities:
 
     def notes(self) -> list[str]:
         """One line for each oddity, as in `3 of 10,000 rows have the id of an earlier row (…)`."""
-        self._counts["repeated"] = self._repeated()
+        self._counts["repeated"] = self._ids.again()
         return [
             f"{count:,} of {self._rows:,} rows {'has' if count == 1 else 'have'} {what}"
             for key, what in self._texts()
@@ -63,14 +64,6 @@ class Oddities:
         yield "no chance", "a score below 0, above 1 or infinite"
         yield "no sum", "scores that do not add up to 1"
         yield "not highest", "a guess that has not the highest score"
-
-    def _repeated(self) -> int:
-        """The number of rows whose id an earlier row has."""
-        if not self._ids:
-            return 0
-        hashes = np.frombuffer(self._ids, np.int64)
-        hashes.sort()  # in place
-        return _count(hashes[1:] == hashes[:-1])
 
     def _add_kinds(self, batch: pa.RecordBatch, name: str, count: int) -> None:
         values, field = batch.column(name), batch.schema.field(name)

@@ -31,9 +31,9 @@ _NO_BYTES = np.uint64(2**64 - 1)
 _LOWEST = np.array([(1 << 8 * count) - 1 for count in range(9)], np.uint64)  # masks of the lowest `count` bytes
 
 
-def id_hashes(ids: pa.Array) -> list[Hashes]:
-    """The hash of each text id, under each of SEEDS."""
-    return _of_texts(ids, SEEDS)
+def id_hashes(ids: pa.Array, seeds: Sequence[int] = SEEDS) -> list[Hashes]:
+    """The hash of each text id, under each of the seeds."""
+    return _of_texts(ids, seeds)
 
 
 def with_truth(ids: Sequence[Hashes], truth: pa.Array) -> list[Hashes] | None:
@@ -44,6 +44,11 @@ def with_truth(ids: Sequence[Hashes], truth: pa.Array) -> list[Hashes] | None:
     """
     of_truths = _of_truths(truth)
     return of_truths and [_step(of_id, of_truth) for of_id, of_truth in zip(ids, of_truths, strict=True)]
+
+
+def paired(hashes: Hashes, others: Hashes) -> Hashes:
+    """The hash of each two hashes."""
+    return _step(hashes, others)
 
 
 def repeated(hashes: Hashes) -> Hashes:
