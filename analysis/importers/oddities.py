@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from secondguess.analysis.errors import listing
 from secondguess.analysis.importers.classes import EXACT, is_json, is_text, scores_of
-from secondguess.analysis.importers.hashes import Hashes
 from secondguess.analysis.importers.rows import Layout, places
 from secondguess.analysis.store.id_sets import SEEDS, id_hashes
+from secondguess.analysis.store.recurrence import Recurrence
 
 _SLACK = 0.05  # scores of ten classes, rounded to two digits, still add up to 1 within that
 
@@ -25,7 +25,7 @@ class Oddities:
         self._rows = 0
         self._counts: Counter[str] = Counter()
         self._kinds: set[str] = set()
-        self._ids = Hashes()
+        self._ids = Recurrence()
 
     def add(self, batch: pa.RecordBatch, rows: pa.Table) -> None:
         """Take note of a batch, as it came and as the rows that it became."""

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from secondguess.analysis.importers.classes import as_text
 from secondguess.analysis.importers.commands import Commands
-from secondguess.analysis.importers.hashes import Hashes
 from secondguess.analysis.importers.source import TableRows
 from secondguess.analysis.importers.words import Recognised
 from secondguess.analysis.store.id_sets import SEEDS, id_hashes, paired
+from secondguess.analysis.store.recurrence import Recurrence
 
 _AXES = (("epoch", "epoch_column"), ("run", "run_column"), ("fold", "run_column"))
 _MOST = 4
@@ -30,9 +30,9 @@ def axis_offer(versions: Sequence[TableRows], id_: str, names: Recognised, comma
     return None
 
 
-def _hashes(rows: TableRows, id_: str, columns: Sequence[str]) -> tuple[Hashes, list[Hashes]]:
+def _hashes(rows: TableRows, id_: str, columns: Sequence[str]) -> tuple[Recurrence, list[Recurrence]]:
     """Those of the ids, and of the ids with each of the columns."""
-    ids, pairs = Hashes(), [Hashes() for _ in columns]
+    ids, pairs = Recurrence(), [Recurrence() for _ in columns]
     for batch in rows.batches({id_, *columns}):
         texts = as_text(batch.column(id_), batch.schema.field(id_))
         (own,) = id_hashes(texts, SEEDS[:1])

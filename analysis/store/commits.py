@@ -108,7 +108,7 @@ def now() -> str:
 def write_epoch(epoch: EpochRows, about: Mapping[str, Any], incoming: Path, folder: Path) -> WrittenRows:
     """Write an epoch's rows into a new file of the folder.
 
-    about goes into the footer besides. No more is held than one row group, and 8 bytes of each row.
+    about goes into the footer besides. No more is held than one row group, and 100 MB.
     """
     about = {**about, "classes": list(epoch.classes) if epoch.classes is not None else None, **verdicts(epoch.right)}
     schema, stem, tally = parquet.widened(epoch.rows.schema), f"epoch-{epoch.epoch:05d}", Tally(epoch.right)
@@ -117,13 +117,13 @@ def write_epoch(epoch: EpochRows, about: Mapping[str, Any], incoming: Path, fold
             for group in parquet.grouped(epoch.batches, schema):
                 tally.add(group)
                 file.write_table(group)
-            repeated = tally.repeated()
+            repeats = any(True for _ in tally.repeated())
             examples = epoch.examples()
             name = examples.name if examples is not None else None
-            said = tally.entry(epoch.epoch, name, unique=tally.has_all_ids and not repeated.size)
+            said = tally.entry(epoch.epoch, name, unique=tally.has_all_ids and not repeats)
             file.add_key_value_metadata(parquet.footer({**about, "epochs": [said]}))
         ids = partial(parquet.row_groups, part.path, ["id"])
-        if not (tally.has_all_ids and repeated.size and all_differ(ids, repeated)):
+        if not (tally.has_all_ids and repeats and all_differ(ids, tally.repeated())):
             return WrittenRows(said, parquet.publish(part, folder, stem, said["rows"]), examples)
         # Different ids with one hash: that can be seen only in the file, whose footer says by then that ids repeat.
         said["unique"] = True

@@ -1,7 +1,7 @@
 """What a record says of one epoch's rows, counted as they pass."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -9,13 +9,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from secondguess.analysis.schema import is_score
-from secondguess.analysis.store.id_sets import Hashes, id_hashes, repeated, with_truth
+from secondguess.analysis.store.id_sets import Hashes, id_hashes, with_truth
+from secondguess.analysis.store.recurrence import Recurrence
 
 _CHECKED_AT_ONCE = 10_000
 
 
 class Tally:
-    """Counts, digests and sums of the rows so far; of each row it keeps 8 bytes.
+    """Counts, digests and sums of the rows so far, in bounded memory.
 
     ids, in the record, is the sha256, in hex, of two: the sha256 of the ids' lengths in bytes (int32, little-endian,
     NULL is -1), and that of their bytes, in the order of the rows. id_set and id_truth_set are the sums of the hashes
@@ -29,7 +30,7 @@ class Tally:
         self._rows = self._unlabelled = self._same = self._nan_scores = self._null_ids = 0
         self._has_truth = self._has_guess = False
         self._lengths, self._bytes = hashlib.sha256(), hashlib.sha256()
-        self._hashes = bytearray()
+        self._recurrence = Recurrence()
         self._ids = [0, 0]
         self._truths: list[int] | None = [0, 0]
 
@@ -41,7 +42,7 @@ class Tally:
         self._null_ids += ids.null_count
         self._add_order(ids)
         hashes = id_hashes(ids)
-        self._hashes += hashes[0].data
+        self._recurrence.add(hashes[0])
         self._ids = _summed(self._ids, hashes)
         if self._right is not None:
             right = _whole(rows[self._right])
@@ -85,9 +86,9 @@ class Tally:
         """Whether no id is NULL."""
         return not self._null_ids
 
-    def repeated(self) -> Hashes:
-        """The hashes that more than one id has, in order; where there are none, the ids differ."""
-        return repeated(np.frombuffer(self._hashes, np.uint64))
+    def repeated(self) -> Iterator[Hashes]:
+        """The hashes that more than one id has, in pieces, in order; where there are none, the ids differ."""
+        return self._recurrence.repeated()
 
     def _add_order(self, ids: pa.Array) -> None:
         lengths = pc.fill_null(pc.binary_length(ids), -1).cast(pa.int32())
@@ -100,13 +101,13 @@ class Tally:
             self._bytes.update(memoryview(data)[starts[0] : starts[-1]])
 
 
-def all_differ(groups: Callable[[], Iterable[pa.Table]], hashes: Hashes) -> bool:
+def all_differ(groups: Callable[[], Iterable[pa.Table]], hashes: Iterable[Hashes]) -> bool:
     """Whether the ids with these hashes, which more than one id has, are different nevertheless.
 
     groups gives all rows anew, in pieces; each call looks at some of the hashes, so that only their ids are held.
     """
-    for start in range(0, len(hashes), _CHECKED_AT_ONCE):
-        some = hashes[start : start + _CHECKED_AT_ONCE]
+    few = _CHECKED_AT_ONCE
+    for some in (piece[start : start + few] for piece in hashes for start in range(0, len(piece), few)):
         known = pa.chunked_array([], pa.large_string())
         for group in groups():
             ids = _whole(group["id"], pa.large_string())

@@ -23,7 +23,7 @@ def said(*pieces: pa.Table) -> dict:
     found = Tally()
     for piece in pieces:
         found.add(piece)
-    return found.entry(1, None, found.has_all_ids and not found.repeated().size)
+    return found.entry(1, None, found.has_all_ids and not list(found.repeated()))
 
 
 def of_ids(*pieces: pa.Array) -> dict:

@@ -14,10 +14,10 @@ from secondguess.analysis.importers.source import MediaCount, TableRows
 from secondguess.analysis.importers.wandb.media import MediaCells, MediaFiles
 from secondguess.analysis.importers.wandb.table.cells import PlainSeen, seen
 from secondguess.analysis.importers.wandb.table.columns import Output, Reading, Seen, outputs_of, plain_array
-from secondguess.analysis.importers.wandb.table.kept import KeptColumns
 from secondguess.analysis.importers.wandb.table.ndarrays import load_arrays
 from secondguess.analysis.importers.wandb.table.text import Meter, open_table
 from secondguess.analysis.importers.wandb.table.types import ANY, LOST, MEDIA_WORDS, WandbType, from_artifact, merged
+from secondguess.analysis.store.kept import KeptColumns
 
 _BATCH_ROWS = 10_000
 _BATCH_TEXT = 8 << 20

@@ -27,9 +27,9 @@ class KeptColumns:
             written = os.pwrite(self._handle, data, self._end)
             self._end, data = self._end + written, data[written:]
 
-    def read(self) -> Iterator[pa.RecordBatch]:
-        """Yield the batches, each with the types that it came with."""
-        for schema, start, size in self._batches:
+    def read(self, which: slice = slice(None)) -> Iterator[pa.RecordBatch]:
+        """Yield the batches, or which of them, each with the types that it came with."""
+        for schema, start, size in self._batches[which]:
             yield pa.ipc.read_record_batch(pa.py_buffer(os.pread(self._handle, size, start)), schema)
 
     def close(self) -> None:
