@@ -46,8 +46,8 @@ def as_text(values: pa.Array, field: pa.Field) -> pa.Array:
 
 def _of_floats(values: pa.Array) -> pa.Array:
     values = pc.if_else(pc.is_nan(values), None, values)
-    numbers = values.fill_null(0).to_numpy(zero_copy_only=False)
-    whole = pa.array((np.abs(numbers) < EXACT) & (numbers == np.trunc(numbers)))
+    numbers = values.cast(pa.float32()) if pa.types.is_float16(values.type) else values  # which have no absolute values
+    whole = pc.and_(pc.less(pc.abs(numbers), EXACT), pc.equal(numbers, pc.trunc(numbers)))
     texts = pc.if_else(whole, values, None).cast(pa.int64()).cast(pa.string())
     return pc.coalesce(texts, values.cast(pa.string()))
 
@@ -164,8 +164,7 @@ def _of_guesses(roles: Roles, batches: Iterable[pa.RecordBatch], numbers: tuple[
 
 def scores_of(batch: pa.RecordBatch, names: Sequence[str]) -> NDArray[np.float32]:
     """The scores as B x C; a NULL is NaN (W&B's artifact tables keep NaN as NULL), and so is a column not there."""
-    columns = [score(batch, name).fill_null(np.nan).to_numpy(zero_copy_only=False) for name in names]
-    return np.stack(columns, axis=1)
+    return np.stack([score(batch, name).to_numpy(zero_copy_only=False) for name in names]).T
 
 
 def score(batch: pa.RecordBatch, name: str) -> pa.Array:

@@ -123,14 +123,15 @@ def _ids(batch: pa.RecordBatch, name: str) -> pa.Array:
 def _scores(batch: pa.RecordBatch, how: Layout, labels: Mapping[str, Any]) -> dict[str, pa.Array]:
     if not how.roles.scores:
         return {}
-    filled = [score(batch, name).fill_null(np.nan) for name in how.roles.scores]
+    scores = [score(batch, name) for name in how.roles.scores]
+    filled = [one.fill_null(np.nan) if one.null_count else one for one in scores]
     broken = reduce(pc.or_, map(pc.is_nan, filled))
     picked = {}
     for role, name in (("guess", "confidence"), ("truth", "truth_score")):
         if role in labels:
             own = pc.choose(places(labels[role], how.classes.labels), *filled)
             picked[name] = pc.if_else(broken if role == "guess" else pc.is_nan(own), None, own)
-    return {**picked, **{score_column(at): score(batch, name) for at, name in enumerate(how.roles.scores)}}
+    return {**picked, **{score_column(at): one for at, one in enumerate(scores)}}
 
 
 def places(labels: pa.Array | pa.ChunkedArray, classes: Sequence[str]) -> pa.Array | pa.ChunkedArray:

@@ -8,6 +8,7 @@ from fnmatch import fnmatchcase
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from secondguess.analysis.errors import BadInput, listing
 from secondguess.analysis.importers.classes import Classes, as_text
@@ -207,26 +208,33 @@ def _sums(looked: Looked, scores: Scores, labels: Sequence[str], guess: str | No
         for batch in rows.batches({*scores.sources, *([guess] if guess else [])}):
             if not set(scores.sources) <= set(batch.schema.names):
                 continue
-            scores_BxC = plain.of(batch).astype(np.float64)
-            whole = np.isfinite(scores_BxC).all(axis=1)
-            _add(sums, scores_BxC[whole])
+            scores_BxC = plain.of(batch)
+            with np.errstate(invalid="ignore"):  # infinities of both signs have no sum
+                total = scores_BxC.sum(axis=1, dtype=np.float64)
+            whole = np.isfinite(total)  # of float32s no sum is too large
+            if not whole.all():
+                scores_BxC, total = scores_BxC[whole], total[whole]
+            _add(sums, scores_BxC, total)
             if guess is not None and guess in batch.schema.names:
                 texts = as_text(batch.column(guess), batch.schema.field(guess))
                 places = pc.index_in(texts, pa.array(list(labels), pa.string())).fill_null(-1).to_numpy()[whole]
                 sums.guessed += int((places >= 0).sum())
-                sums.agreeing += int(((places >= 0) & (scores_BxC[whole].argmax(axis=1) == places)).sum())
+                sums.agreeing += int(((places >= 0) & (scores_BxC.argmax(axis=1) == places)).sum())
     return sums
 
 
-def _add(sums: _Sums, scores_BxC: np.ndarray[tuple[int, int], np.dtype[np.float64]]) -> None:
+def _add(sums: _Sums, scores_BxC: NDArray[np.float32], total: NDArray[np.float64]) -> None:
+    """Take the next rows, whose scores add up to total."""
     if not len(scores_BxC):
         return
-    share = ((scores_BxC >= 0) & (scores_BxC <= 1)).all(axis=1)
+    highest = scores_BxC.max(axis=1)
     sums.rows += len(scores_BxC)
-    sums.probable += int((share & (abs(scores_BxC.sum(axis=1) - 1) <= _SLACK)).sum())
-    negative = (scores_BxC <= 0).all(axis=1)
-    with np.errstate(over="ignore"):
-        sums.logs += int((negative & (abs(np.exp(scores_BxC).sum(axis=1) - 1) <= _SLACK)).sum())
+    share = (scores_BxC.min(axis=1) >= 0) & (highest <= 1)
+    sums.probable += int((share & (abs(total - 1) <= _SLACK)).sum())
+    negative = highest <= 0
+    if negative.any():
+        raised = np.exp(scores_BxC[negative].astype(np.float64))
+        sums.logs += int((abs(raised.sum(axis=1) - 1) <= _SLACK).sum())
 
 
 def _say_logs(looked: Looked, name: str, sums: _Sums) -> None:

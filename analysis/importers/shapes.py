@@ -188,9 +188,12 @@ class Scores:
         return len(self.sources) == 1 and self.width > 1
 
     def _columns(self, batch: pa.RecordBatch) -> NDArray[np.float32]:
-        columns = [_numbers_of(batch, name, self.decimal_comma).fill_null(np.nan) for name in self.sources]
+        scores_CxB = np.empty((len(self.sources), batch.num_rows), np.float32)
         with np.errstate(over="ignore"):  # what is beyond a float32 is infinite there, and no probability
-            return np.stack([column.to_numpy(zero_copy_only=False).astype(np.float32) for column in columns], axis=1)
+            for place, name in enumerate(self.sources):
+                # As NumPy has no NULL, it is given NaN for it.
+                scores_CxB[place] = _numbers_of(batch, name, self.decimal_comma).to_numpy(zero_copy_only=False)
+        return scores_CxB.T
 
     def _cells(self, batch: pa.RecordBatch) -> NDArray[np.float32]:
         scores_BxC = np.full((batch.num_rows, self.width), np.nan, np.float32)

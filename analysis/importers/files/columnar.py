@@ -55,8 +55,12 @@ def read_parquet(path: Path, name: str) -> TableRows:
 def _at_once(path: Path, columns: list[str]) -> int:
     """How many rows of a Parquet file are read together: as many as fit into few megabytes, judged by the first."""
     with pq.ParquetFile(path) as file:
-        first = next(file.iter_batches(_FIRST_ROWS, columns=columns, use_threads=False), None)
-    bytes_a_row = first.nbytes // first.num_rows if first is not None and first.num_rows else 0
+        kinds = {field.name: field.type for field in file.schema_arrow if field.name in columns}
+        plain = [name for name, kind in kinds.items() if pa.types.is_primitive(kind)]
+        others = [name for name in columns if name not in plain]
+        first = next(file.iter_batches(_FIRST_ROWS, columns=others, use_threads=False), None) if others else None
+    bytes_a_row: int = sum(kinds[name].bit_width for name in plain) // 8
+    bytes_a_row += first.nbytes // first.num_rows if first is not None and first.num_rows else 0
     return max(1, min(_ROWS, _BATCH_BYTES // max(1, bytes_a_row)))
 
 
