@@ -11,12 +11,15 @@ import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from secondguess.analysis.errors import BadInput
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Pixels = NDArray[np.uint8]
 
@@ -35,7 +38,6 @@ _WEBP = ("image/webp", ".webp")
 _MODES = {"L", "LA", "RGB", "RGBA"}
 _COLOUR_TYPE = {1: 0, 2: 4, 3: 2, 4: 6}  # PNG's numbers for grey, grey+alpha, RGB, RGBA
 _MOST_KNOWN = 200_000  # files whose pixels' digest is kept, about 50 MB
-_BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
 
 
 def sniffed(data: bytes) -> str | None:
@@ -71,10 +73,12 @@ def claimed(data: bytes) -> tuple[int, int] | None:
     if width >= 0 and height >= 0 and not data.startswith(_BITMAP):
         return width, height
     # Sizes beyond 32,767 of a GIF and those of OS/2's bitmaps are read wrong there. Pillow takes ten times as long.
+    from PIL import Image
+
     try:
         with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             return image.size
-    except _BOMBS:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning):
         return PIXEL_LIMIT + 1, 1
     except MemoryError:
         raise
@@ -107,6 +111,8 @@ def decoded(data: bytes) -> Pixels:
 
     Raises Undecodable where it is none, or claims too many, BadInput for more than 8 bits a channel.
     """
+    from PIL import Image
+
     _is_known(data)
     with _decoding():
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
@@ -135,7 +141,7 @@ def _is_known(data: bytes) -> None:
         raise Undecodable("an image's bytes cannot be decoded: they are no PNG, JPEG, GIF, WebP or BMP image")
 
 
-def eight_bit(image: Image.Image) -> Pixels:
+def eight_bit(image: "Image") -> Pixels:
     """A PIL image's pixels, H x W x C; raises as `decoded`, for an image that waits in its file too."""
     with _decoding():
         image.load()

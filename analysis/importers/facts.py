@@ -106,6 +106,7 @@ class Facts:
                 return
 
     def _add_texts(self, texts: pa.Array, decimal_comma: bool) -> None:
+        self.is_number = self.is_number and numbers(texts[:_FEW], decimal_comma) is not None  # few tell at once
         if self.is_number:
             read = numbers(texts, decimal_comma)
             self.is_number = read is not None
@@ -121,14 +122,15 @@ class Facts:
         self.is_integer = self.is_integer and pa.types.is_integer(there.type)
 
     def _bounds(self, read: pa.Array) -> None:
-        read = read.filter(pc.is_finite(read))
-        if not len(read.drop_null()):
+        finite = pc.is_finite(read)
+        if not pc.all(finite).as_py():
+            read = read.filter(finite)
+        if read.null_count == len(read):
             return
         least = pc.min_max(read).as_py()
         self.low, self.high = min(self.low, least["min"]), max(self.high, least["max"])
-        fractions = pc.any(pc.not_equal(pc.floor(read), read)).as_py()
-        self.fractions = self.fractions or bool(fractions)
-        self.is_whole = self.is_whole and not fractions
+        self.fractions = self.fractions or bool(pc.any(pc.not_equal(pc.floor(read), read)).as_py())
+        self.is_whole = self.is_whole and not self.fractions
 
     def _add_nested(self, there: pa.Array) -> None:
         alone: list[str | None] = []

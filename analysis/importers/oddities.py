@@ -85,10 +85,11 @@ class Oddities:
         for role in ("guess", "truth"):
             if role not in rows.column_names:
                 continue
-            place = places(rows[role], self._how.classes.labels)
             self._counts[f"no {role}"] += rows[role].null_count
-            if self._how.classes.labels:
-                self._counts[f"odd {role}"] += place.null_count - rows[role].null_count
+            if not self._how.classes.labels:
+                continue
+            place = places(rows[role], self._how.classes.labels)
+            self._counts[f"odd {role}"] += place.null_count - rows[role].null_count
             guess = place.fill_null(-1).to_numpy() if role == "guess" else guess
         return guess
 

@@ -40,6 +40,8 @@ def compact(run: Run) -> None:
     if run.damage():
         return
     for table, live in run.commits.items():
+        if len(live) < 2:
+            continue  # one epoch has none to be merged with
         for group in _groups([item for item in live if _is_sound(run, item[1])]):
             if len(group) > 1:
                 try:
