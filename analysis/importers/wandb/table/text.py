@@ -1,5 +1,6 @@
 """Reading a JSON file of any size value by value, so that no more than one value is ever held.
 
+Many rows at once are read by orjson, in half the time of Python's json, unless they have what it does not read alike.
 Weighed against ijson, which streams JSON too, but refuses NaN and Infinity, which Python's json writes and W&B's files
 have. Nor is a table read by `wandb.Table`, which holds all of it, or by Arrow's JSON reader, which takes lines.
 """
@@ -8,10 +9,12 @@ import codecs
 import json
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import orjson
 
 from secondguess.analysis.errors import BadInput, Damaged
 from secondguess.analysis.importers.wandb.table.types import column_types
@@ -23,6 +26,11 @@ _NEAR_THE_END = 64
 _SPACE = re.compile(r"[ \t\n\r]*")
 _STRING = re.compile(r'"(?:[^"\\]+|\\.)*+"', re.DOTALL)
 _decode = json.JSONDecoder().raw_decode
+# Digits, the points before them and the quotes around them stay apart from all else.
+_OUTLINE = bytes(
+    ord("0") if letter in b"0123456789" else letter if letter in b'."' else ord(",") for letter in range(256)
+)
+_LONG = b"," + b"0" * 19
 
 
 @dataclass
@@ -156,14 +164,14 @@ class JsonText:
             return []
         text = f"[{self._text[self._at : cut]}]"
         try:
-            lists, end = _decode(text)
+            lists = _whole(text)
         except (ValueError, RecursionError):
-            end = 0
-        if end != len(text) or set(map(type, lists)) != {list}:
+            lists = []
+        if set(map(type, lists)) != {list}:
             self._tries -= 1
             return []
         self._at = cut + 1
-        return lists  # type: ignore[no-any-return]  # what JSON has in brackets is a list
+        return lists
 
     def end(self) -> None:
         """Make sure that nothing follows."""
@@ -193,6 +201,18 @@ class JsonText:
         self._meter.read += len(more)
         self._text = self._text[self._at :] + more
         self._at = 0
+
+
+def _whole(text: str) -> list[Any]:
+    """The list that all of a text is, as Python's json reads it; raises ValueError or RecursionError for another."""
+    data = text.encode()
+    if _LONG not in data.translate(_OUTLINE):  # orjson reads whole numbers beyond 64 bits as floats
+        with suppress(orjson.JSONDecodeError):  # of NaN, Infinity and 1e999, half a surrogate pair, or a fault
+            return orjson.loads(data)  # type: ignore[no-any-return]
+    value, end = _decode(text)
+    if end != len(text):
+        raise ValueError("something follows")
+    return value  # type: ignore[no-any-return]  # what JSON has in brackets is a list
 
 
 _MOST_COLUMNS = 10_000

@@ -218,6 +218,48 @@ values = st.recursive(
 )
 
 
+ODD = [
+    "18446744073709551615",
+    "18446744073709551616",
+    "-9223372036854775809",
+    "123456789012345678901234567890",
+    "1e999",
+    "NaN",
+    "-Infinity",
+    "-0",
+    "-0.0",
+    "1E5",
+    "0.0001234567890123456789",
+    "2.2250738585072011e-308",
+    '"12345678901234567890"',
+    '"a 12345678901234567890"',
+    r'"\"12345678901234567890"',
+    r'"\ud83d\ude00"',
+    r'"\ud800"',
+    '{"a": 1, "a": [2]}',
+    '"é😀"',
+]
+
+
+@pytest.mark.parametrize("cell", ODD)
+def test_many_rows_at_once_are_what_python_s_json_reads(put: Callable[..., Path], cell: str) -> None:
+    text = "[" + ", ".join([f"[{cell}, 1]", f"[-1, {cell}]", f"[{cell}]"]) + "]"
+    with put(text).open("rb") as file:
+        rows = list(JsonText(file, "x").lists("row"))
+    assert repr(rows) == repr(json.loads(text))
+
+
+@pytest.mark.parametrize(
+    "cell", ["01", "nan", "1.", "'a'", "tru", '"\x01"', "1 2", pytest.param("1" * 5_000, id="5,000 digits")]
+)
+def test_a_fault_among_many_rows_is_named_by_its_row(put: Callable[..., Path], cell: str) -> None:
+    with (
+        put(f"[[0], [1], [{cell}], [3]]").open("rb") as file,
+        pytest.raises(Damaged, match="x cannot be read at row 2: "),
+    ):
+        list(JsonText(file, "x").lists("row"))
+
+
 @settings(deadline=None, max_examples=80)
 @given(
     st.lists(st.lists(values, min_size=2, max_size=2), max_size=12),
