@@ -1,7 +1,7 @@
 """What all values of a column are, gathered batch by batch in bounded memory."""
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -134,7 +134,7 @@ class Facts:
 
     def _add_nested(self, there: pa.Array) -> None:
         alone: list[str | None] = []
-        for value in there.to_pylist():
+        for value in _values(there):
             pairs = parts_of(value)
             if pairs is None:
                 self.is_nested = False
@@ -154,6 +154,12 @@ class Facts:
         if self.is_single:
             self.inside = self.inside or Facts("text", is_nested=False)
             self.inside.add(pa.array(alone, pa.string()), pa.field("", pa.string()), False)
+
+
+def _values(there: pa.Array) -> Iterator[Any]:
+    """The values one by one, few of them in memory: the first often tells."""
+    for start in range(0, len(there), _FEW):
+        yield from there[start : start + _FEW].to_pylist()
 
 
 def parts_of(value: Any) -> list[Any] | dict[str, float] | None:

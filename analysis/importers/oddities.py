@@ -9,8 +9,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from secondguess.analysis.errors import listing
-from secondguess.analysis.importers.classes import EXACT, is_json, is_text, scores_of
+from secondguess.analysis.importers.classes import EXACT, is_json, is_text
 from secondguess.analysis.importers.rows import Layout, places
+from secondguess.analysis.schema import score_column
 from secondguess.analysis.store.id_sets import SEEDS, id_hashes
 from secondguess.analysis.store.recurrence import Recurrence
 
@@ -39,7 +40,8 @@ class Oddities:
             self._add_kinds(batch, name, len(ids) - ids.null_count)
         guess = self._add_labels(rows)
         if self._how.roles.scores:
-            self._add_scores(scores_of(batch, self._how.roles.scores), guess)
+            columns = [rows[score_column(at)].to_numpy() for at in range(len(self._how.roles.scores))]
+            self._add_scores(np.stack(columns).T, guess)
 
     def notes(self) -> list[str]:
         """One line for each oddity, as in `3 of 10,000 rows have the id of an earlier row (…)`."""
