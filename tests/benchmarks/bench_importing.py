@@ -8,8 +8,8 @@ in turn, timed from its start to its end; of each also the time without loading 
 the processor time, which the disk does not change. Python keeps what it compiles, as for packages that pip installed:
 the first round, in which it does, is not counted. Then a `.table.json` of 1 GB without images. Then 400,000 rows in the
 formats that people have, each beside a peer in the same run: DuckDB, which writes the same as Parquet (CSV read as all
-text), and orjson (or json where that is not installed), whose values become columns of Arrow. Of these the processor
-time counts, of whole processes.
+text), and orjson, whose values become columns of Arrow; once with any numbers as scores, once with probabilities. Of
+these the processor time counts, of whole processes.
 """
 
 import argparse
@@ -90,7 +90,8 @@ def main() -> None:
         middle = [statistics.median(times) for times in (theirs, ours)]
         print(f"| {part} | {middle[0]:.2f} | {middle[1]:.2f} | {ratio(theirs, ours)} |")
     _large(chosen.megabytes)
-    _formats(chosen.rounds)
+    _formats(chosen.rounds, probable=False)
+    _formats(chosen.rounds, probable=True)
 
 
 def _large(megabytes: int) -> None:
@@ -109,11 +110,8 @@ read = f"read_csv('{sys.argv[1]}', all_varchar=true)" if sys.argv[1].endswith("c
 duckdb.sql(f"COPY (FROM {read}) TO '{sys.argv[1]}.copy' (FORMAT parquet, COMPRESSION zstd)")
 """
 COLUMNS = """
-import gc, json, sys, pyarrow as pa
-try:
-    from orjson import loads
-except ImportError:
-    from json import loads
+import gc, sys, pyarrow as pa
+from orjson import loads
 gc.set_threshold(100_000)
 with open(sys.argv[1], "rb") as file:
     if sys.argv[1].endswith("table.json"):
@@ -126,11 +124,13 @@ with open(sys.argv[1], "rb") as file:
 PEERS = {"csv": COPY, "parquet": COPY, "jsonl": COLUMNS, "table.json": COLUMNS}
 
 
-def _formats(rounds: int) -> None:
-    print("\n| 400,000 rows as | peer, s of processor | secondguess import, s | ratio |\n|---|--:|--:|--:|")
+def _formats(rounds: int, probable: bool = False) -> None:
+    """The formats beside their peers; the scores are any numbers from 0 to 1, or probable ones that add up to 1."""
+    what = "400,000 rows of probabilities" if probable else "400,000 rows"
+    print(f"\n| {what} as | peer, s of processor | secondguess import, s | ratio |\n|---|--:|--:|--:|")
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        _write_formats(folder)
+        _write_formats(folder, probable)
         for kind, peer in PEERS.items():
             path = folder / f"large.{kind}"
             peers: dict[str, Callable[[], float]] = {
@@ -152,10 +152,16 @@ def _processor(code: str, arguments: Sequence[str], folder: Path) -> float:
     return _timed(f"{code}\nprint(0)", arguments, folder)[0][2]
 
 
-def _write_formats(folder: Path) -> None:
+def _write_formats(folder: Path, probable: bool = False) -> None:
     """The rows of the large table, 400,000 of them, in each format."""
     chance = random.Random(0)
-    rests = [[row % 10, row % 7, *(chance.random() for _ in range(10))] for row in range(50_000)]
+    rests = []
+    for row in range(50_000):
+        scores, guess = [chance.random() for _ in range(10)], row % 10
+        if probable:
+            scores = [score**6 for score in scores]
+            scores, guess = [score / sum(scores) for score in scores], scores.index(max(scores))
+        rests.append([guess, row % 7, *scores])
     names = ["id", "guess", "truth", *(f"score_{i}" for i in range(10))]
     rows = [[f"test-{at:07d}", *rests[at % 50_000]] for at in range(400_000)]
     with (folder / "large.csv").open("w") as file:
