@@ -1,6 +1,7 @@
 """Roles are checked against all values before they are believed: one reading is taken and said, several are asked."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 
 import secondguess as sg
 from secondguess.analysis.cli import main
+from secondguess.analysis.importers.axes import by_epoch, by_run
+from secondguess.analysis.importers.source import SourceRun, SourceTable, TableRows
 
 
 def taken(path: Path, capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -351,3 +354,23 @@ def test_an_offer_keeps_what_was_asked_for(tmp_path: Path, capsys) -> None:
     text = "id,model,epoch,target,pred|a,m,1,x,y|a,m,2,x,x|a,n,1,y,y|a,n,2,y,y"
     said = taken(csv(tmp_path, text), capsys, "--epoch-column", "epoch")
     assert "--epoch-column epoch --run-column model" in said
+
+
+@pytest.mark.parametrize("apart", [lambda *told: [by_epoch(*told)], by_run], ids=["epochs", "runs"])
+def test_a_source_is_read_once_however_many_epochs_or_runs_it_becomes(apart: Any) -> None:
+    batch = pa.record_batch({"id": ["a", "b", "a"], "epoch": ["1", "1", "2"]})
+    read = []
+
+    def batches(columns: Any = None) -> Iterator[pa.RecordBatch]:
+        read.append(columns)
+        yield batch
+
+    table = SourceTable("t", None, None, lambda: TableRows(batch.schema, 3, batches))
+    runs = apart(SourceRun("r", {}, tables=[table]), "epoch")
+    parts = [one.read() for run in runs for one in run.tables]
+    assert [part.rows for part in parts] == [2, 1]
+    assert [[row for one in part.batches() for row in one.to_pylist()] for part in parts] == [
+        [{"id": "a"}, {"id": "b"}],
+        [{"id": "a"}],
+    ]
+    assert len(read) == 1
