@@ -25,6 +25,7 @@ ARROWS: dict[str, set[str]] = {
     "analysis.errors": set(),
     "analysis.schema": {"analysis.errors"},
     "analysis.signals": set(),
+    "analysis.memory": set(),
     "analysis.content": {"analysis.errors"},
     "analysis.child": {"analysis.errors"},
     "analysis.frames": {"analysis.errors"},
@@ -100,6 +101,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "analysis.page": {
+        "analysis.memory",
         "analysis.content",
         "analysis.signals",
         "analysis.answers",
@@ -111,6 +113,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "analysis.commands": {
+        "analysis.memory",
         "analysis.opening",
         "analysis.evidence",
         "analysis.signals",

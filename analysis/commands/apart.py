@@ -13,10 +13,10 @@ import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 from secondguess.analysis import signals
 from secondguess.analysis.errors import Damaged
+from secondguess.analysis.memory import resident_bytes
 
 MOST_BYTES = 4 << 30
 _LOOK_S, _MOMENTS = 0.1, 6
@@ -66,7 +66,7 @@ def _waited(copy: int, what: str, most_bytes: int) -> int:
         done, status = os.waitpid(copy, os.WNOHANG)
         if done:
             return status
-        if (taken := resident_bytes(copy)) > most_bytes:
+        if (taken := resident_bytes(copy) or 0) > most_bytes:
             raise Damaged(
                 f"{what} takes more than {most_bytes / (1 << 30):.2g} GB of memory to read ({taken:,} bytes); split it"
             )
@@ -93,14 +93,6 @@ def _moment_or_end(copy: int) -> Callable[[], object]:
     poll = select.poll()
     poll.register(handle, select.POLLIN)
     return lambda: poll.poll(_LOOK_S * 1000)
-
-
-def resident_bytes(process: int) -> int:
-    """How much memory a process has, 0 where the system does not say."""
-    try:
-        return int(Path(f"/proc/{process}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, IndexError):
-        return 0
 
 
 def _die_with_parent() -> None:

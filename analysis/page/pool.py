@@ -6,7 +6,6 @@ Weighed against `concurrent.futures.ProcessPoolExecutor`, which cannot end the o
 import asyncio
 import bisect
 import multiprocessing
-import resource
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -14,11 +13,11 @@ from itertools import count
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 from typing import Self
 
 from secondguess.analysis import signals
 from secondguess.analysis.errors import SecondguessError
+from secondguess.analysis.memory import resident_bytes
 from secondguess.analysis.page.worker import Asked, Reply, serve, too_much
 
 _AT_ONCE = 2
@@ -74,11 +73,7 @@ class _Worker:
     @property
     def too_large(self) -> bool:
         """Whether it has more in memory than it may, as far as the system says it."""
-        try:
-            resident = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1]) * resource.getpagesize()
-        except (OSError, IndexError):
-            return False
-        return resident > self.most
+        return (resident_bytes(self.process.pid) or 0) > self.most
 
     def kill(self) -> None:
         """End the process, whatever it does."""

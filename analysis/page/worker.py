@@ -22,6 +22,7 @@ from secondguess.analysis.engine.duck import Build, answered
 from secondguess.analysis.engine.kinds import kind_of_sql
 from secondguess.analysis.engine.statement import JoinReport, Statement
 from secondguess.analysis.errors import BadInput, OutOfMemory, SecondguessError
+from secondguess.analysis.memory import mapped_bytes, resident_bytes
 from secondguess.analysis.page import bounds
 from secondguess.analysis.page.bounds import Taken
 from secondguess.analysis.tables import select
@@ -29,6 +30,7 @@ from secondguess.analysis.tables.usual import usual
 from secondguess.analysis.tables.view import TableView
 
 _EXPORTED = 1 << 30  # bytes of a file
+_UNSAID = 1 << 30  # what this process is taken to have where the system does not say it
 _ROOM = 1 << 30  # address space for what is mapped and not used: arenas, stacks, pyarrow's pool
 
 
@@ -119,19 +121,12 @@ def limited(memory: int) -> int:
     DuckDB's own limit knows nothing of what functions such as repeat make. Returns the most bytes that it has in memory
     when it keeps to its limits: those of before, of the question, and a quarter more for the rows it gives.
     """
-    for kind, most in ((resource.RLIMIT_FSIZE, _EXPORTED), (resource.RLIMIT_AS, _mapped(0) + memory * 5 // 4 + _ROOM)):
+    space = (mapped_bytes() or _UNSAID) + memory * 5 // 4 + _ROOM
+    for kind, most in ((resource.RLIMIT_FSIZE, _EXPORTED), (resource.RLIMIT_AS, space)):
         hard = resource.getrlimit(kind)[1]
         with suppress(OSError, ValueError):  # a system that does not know it, or has less
             resource.setrlimit(kind, (most if hard == resource.RLIM_INFINITY else min(most, hard), hard))
-    return _mapped(1) + memory * 5 // 4 + (_ROOM >> 2)
-
-
-def _mapped(which: int) -> int:
-    """The bytes of this process: 0 its address space, 1 what of it is in memory; 1 GB where nothing says it."""
-    try:
-        return int(Path("/proc/self/statm").read_text().split()[which]) * resource.getpagesize()
-    except OSError:
-        return 1 << 30
+    return (resident_bytes() or _UNSAID) + memory * 5 // 4 + (_ROOM >> 2)
 
 
 def _answer(asked: Asked, memory: str, con: duckdb.DuckDBPyConnection) -> Reply:
