@@ -9,8 +9,12 @@ from string import ascii_lowercase, ascii_uppercase
 from typing import Any
 
 from secondguess.analysis.errors import BadInput
+from secondguess.analysis.moments import Moment
 
 FORMAT_VERSION = 1
+# A record with steps: who does not know them would take two validations of an epoch for one.
+STEPS_FORMAT = 2
+NEWEST_FORMAT = STEPS_FORMAT
 DEFAULT_STORE = "predictions"
 DEFAULT_TABLE = "test_predictions"
 STORE_VARIABLE = "SECONDGUESS_STORE"
@@ -22,13 +26,20 @@ MIRROR, CLASSES = "secondguess", "classes"
 LEVEL = 0.95
 
 RESERVED_NAMES = frozenset({"examples", "questions", "views", "commits", "metrics", "wandb", "runs"})
+# The step of a validation within its epoch, where a table has such; else it may be a column of the user's.
+STEP = "step"
 ROW_COLUMNS = ("run", "epoch", "id", "guess", "truth", "confidence", "truth_score")
 # Whether a row is an error, NULL where it is unlabelled. No file has the column; a relation does where it is named.
 WRONG = "wrong"
+# The step of a row's validation within its epoch, NULL for the end of one. No file has the column; a relation does
+# where it is named: `step` is there only where a table has steps, and may be a column of the user's in another.
+AT_STEP = "at_step"
 # What became of an example from one table to another of two that stand side by side, where a relation is asked for it.
 OUTCOME = "outcome"
 # `examples` is added to a table when it is read: the stem of the file that describes its rows' examples.
-RESERVED_COLUMNS = frozenset({*ROW_COLUMNS, WRONG, "examples", "digest", "image", "images", "content", "scores"})
+RESERVED_COLUMNS = frozenset(
+    {*ROW_COLUMNS, WRONG, AT_STEP, "examples", "digest", "image", "images", "content", "scores"}
+)
 
 _FORBIDDEN = re.compile(r"[/@*?\x00-\x1f\x7f-\x9f]")
 _SCORE = re.compile(r"score_(\d+)")
@@ -114,21 +125,23 @@ def is_wrong(guess: object, truth: object) -> bool | None:
     return guess != truth and not (guess != guess and truth != truth)
 
 
-def read_as(columns: Sequence[str]) -> list[str]:
+def read_as(columns: Sequence[str], ours: Sequence[str] = (WRONG, AT_STEP)) -> list[str]:
     """What relations call the columns of a file: by their names, but for one called `wrong`, which is `source_wrong`.
 
-    Files that were written before the name was reserved may have one.
+    Files that were written before a name was reserved may have one. ours are the names that relations have for
+    themselves.
     """
-    taken = {folded(name) for name in columns}
-    if WRONG not in taken:
-        return list(columns)
-    new = f"source_{WRONG}"
-    while new in taken:
-        new = f"source_{new}"
-    return [new if folded(name) == WRONG else name for name in columns]
+    names = list(columns)
+    for own in ours:
+        taken = {folded(name) for name in names}
+        new = f"source_{own}"
+        while new in taken:
+            new = f"source_{new}"
+        names = [new if folded(name) == own else name for name in names]
+    return names
 
 
-def reference(run: str, table: str = DEFAULT_TABLE, epoch: int | str | None = None) -> str:
+def reference(run: str, table: str = DEFAULT_TABLE, epoch: Moment | int | str | None = None) -> str:
     """RUN[/TABLE][@EPOCH], the shortest that means this table whatever else the run has: the default one is left out.
 
     Answers call a table by such a name in the place of a run, so run may be one.
@@ -137,14 +150,14 @@ def reference(run: str, table: str = DEFAULT_TABLE, epoch: int | str | None = No
     return name if epoch is None else at_epoch(name, epoch)
 
 
-def whole_name(run: str, table: str, epoch: int | str | None = None) -> str:
+def whole_name(run: str, table: str, epoch: Moment | int | str | None = None) -> str:
     """RUN/TABLE[@EPOCH], as messages name what is meant: nothing is left out."""
     name = f"{run}/{table}"
     return name if epoch is None else at_epoch(name, epoch)
 
 
-def at_epoch(name: str, epoch: int | str) -> str:
-    """The name of a run or table at an epoch, or at the last, the best or all."""
+def at_epoch(name: str, epoch: Moment | int | str) -> str:
+    """The name of a run or table at an epoch or a step of it, or at the last, the best or all."""
     return f"{name}@{epoch}"
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from secondguess.analysis import signals
 from secondguess.analysis.errors import BadInput
+from secondguess.analysis.moments import LAST_EPOCH, LAST_STEP, Moment
 from secondguess.analysis.schema import DEFAULT_STORE, checked_name
 from secondguess.analysis.store.commits import Metric
 from secondguess.analysis.store.runs import list_runs
@@ -24,7 +25,6 @@ from secondguess.trainer.recording.table import EpochOptions, TableRecorder, Wri
 _log = logging.getLogger("secondguess")
 
 _PATIENCE_S = 4.0  # for what a signal meets to be committed whole, else it is not committed
-_LAST_EPOCH = 2**31 - 1  # epochs are int32 in the files
 
 
 class Recorder:
@@ -94,8 +94,17 @@ class Recorder:
 
     @property
     def last_epoch(self) -> int:
-        """The last epoch committed for any table, 0 before the first."""
-        return max((epoch for epochs in self._writer.committed().values() for epoch in epochs), default=0)
+        """The last epoch with anything committed for any table, 0 before the first; `last_step` says how much of it."""
+        return self._last.epoch
+
+    @property
+    def last_step(self) -> int | None:
+        """The step of the last validation of that epoch; None where its end is committed, or it has no steps."""
+        return self._last.step
+
+    @property
+    def _last(self) -> Moment:
+        return max((moment for epochs in self._writer.committed().values() for moment in epochs), default=Moment(0))
 
     def log(self, *, step: int | None = None, epoch: int | None = None, **metrics: object) -> None:
         """Keep metrics of a training step; step counts on by itself when left out.
@@ -104,8 +113,8 @@ class Recorder:
         """
         if self._closed:
             raise BadInput(f"the recorder of run {self.run!r} is closed; log before its block ends")
-        step = self._step + 1 if step is None else _whole("step", step, 0, 2**63 - 1)
-        epoch = epoch if epoch is None else _whole("epoch", epoch, 0, _LAST_EPOCH) - self._before_first
+        step = self._step + 1 if step is None else _whole("step", step, 0, LAST_STEP)
+        epoch = epoch if epoch is None else _whole("epoch", epoch, 0, LAST_EPOCH) - self._before_first
         values = {name: _number(name, value) for name, value in metrics.items()}
         self._step = step
         self._metrics.extend((step, epoch, name, value) for name, value in values.items())
@@ -117,6 +126,7 @@ class Recorder:
         name: str,
         *,
         epoch: int,
+        step: int | None = None,
         dataset: str | None = None,
         unlabelled: object = (),
         duplicates: str = "refuse",
@@ -124,13 +134,16 @@ class Recorder:
     ) -> TableRecorder:
         """A table of this epoch, committed with its metrics when its `with` block ends.
 
+        step is for loops that validate several times within an epoch: each of its validations has one, a whole number
+        from 0, as the loop counts it; the last one may go without, which is the end of the epoch. Of an epoch that has
+        ended so no step is taken any more, else epochs and steps come in any order, and are read in theirs.
         dataset names the examples file (default: the table's name). unlabelled is the label, or a list of them, that
         stands for none: -100. duplicates="first" leaves out the rows of an id that was there in this epoch, as samplers
         of several processes repeat some to fill their batches, and says how many. Raises BadInput for a name or epoch
-        that cannot be, AlreadyThere for an epoch that is committed.
+        that cannot be, AlreadyThere for an epoch, or a step of it, that is committed.
         """
         name = checked_name("table", name)
-        epoch = self._counted_from_1(epoch)
+        moment = Moment(self._counted_from_1(epoch), None if step is None else _whole("step", step, 0, LAST_STEP))
         if duplicates not in ("refuse", "first"):
             raise BadInput(f"duplicates is {duplicates!r}; it is 'refuse', or 'first' to keep the first row of an id")
         none = tuple(unlabelled) if isinstance(unlabelled, list | tuple | set | frozenset) else (unlabelled,)
@@ -141,7 +154,7 @@ class Recorder:
             raise BadInput(f"table {name!r} differs from {twins[0]!r} only in case; choose another name")
         if name not in self._tables:
             self._tables[name] = TableRecorder(self._writer, name, self.classes, self._commit)
-        return self._tables[name].begin(epoch, EpochOptions(dataset, none, duplicates == "first"), values)
+        return self._tables[name].begin(moment, EpochOptions(dataset, none, duplicates == "first"), values)
 
     def _say_first_epoch(self) -> None:
         if self._before_first and not self._tables:
@@ -150,7 +163,7 @@ class Recorder:
     def _counted_from_1(self, epoch: int) -> int:
         """The number of an epoch in the store, from what the loop calls it."""
         try:
-            return _whole("epoch", epoch, 1 + self._before_first, _LAST_EPOCH) - self._before_first
+            return _whole("epoch", epoch, 1 + self._before_first, LAST_EPOCH) - self._before_first
         except BadInput as error:
             if epoch != 0:
                 raise
@@ -179,12 +192,13 @@ class Recorder:
                 self._writer.close()
 
     def _commit(self, table: TableRecorder, rows: pa.Table, examples: WriteExamples) -> None:
-        values = [(self._step, table.epoch, name, value) for name, value in table.metrics.items()]
+        step = self._step if table.step is None else table.step
+        values = [(step, table.epoch, name, value) for name, value in table.metrics.items()]
         with signals.finished_first(_PATIENCE_S):
             self._writer.commit(table.committable(rows, examples, [*self._metrics, *values]))
         self._metrics.clear()
         if self._mirror is not None:
-            self._mirror.table(table.name, table.epoch, table.metrics)
+            self._mirror.table(table.name, table.moment, table.metrics)
 
     def _same_classes(self, classes: Sequence[str] | None) -> list[str] | None:
         known = self._writer.run.about.get("classes")

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from secondguess.analysis.console import spelled_out
+from secondguess.analysis.moments import Moment
+from secondguess.analysis.schema import STEP
 
 _BARS = "▁▂▃▄▅▆▇█"
 _LONGEST_TEXT, _LONGEST_CELL, _LONGEST_LIST = 400, 200, 12
@@ -14,6 +16,8 @@ _LONGEST_TEXT, _LONGEST_CELL, _LONGEST_LIST = 400, 200, 12
 LEFT_OUT = "left out"
 
 Row = tuple[Any, ...]
+TableAt = tuple[str, Moment]
+"""A table as answers call it, and when it was predicted."""
 
 
 class Cut:
@@ -58,7 +62,7 @@ class Answer:
     numeric: Sequence[bool]
     rows: Iterable[Row]
     drawn: tuple[str, tuple[str, ...]] | None = None
-    order: Sequence[tuple[str, int]] = ()
+    order: Sequence[TableAt] = ()
     classes: Sequence[str] = ()
     sides: int = 1
 
@@ -66,6 +70,17 @@ class Answer:
 def records(columns: Sequence[str], rows: Iterable[Row]) -> list[dict[str, Any]]:
     """Rows as objects, by the columns' names."""
     return [dict(zip(columns, row, strict=True)) for row in rows]
+
+
+def tables_in(columns: Sequence[str], rows: Iterable[Row], order: Sequence[TableAt]) -> list[TableAt]:
+    """The table that each row is of, from its run and epoch, and its step where a table asked about has one.
+
+    Elsewhere `step` may be any column.
+    """
+    run, epoch = columns.index("run"), columns.index("epoch")
+    told = STEP in columns and any(moment.step is not None for _, moment in order)
+    step = columns.index(STEP) if told else None
+    return [(row[run], Moment(row[epoch], None if step is None else row[step])) for row in rows]
 
 
 def cell(value: object) -> str:

@@ -8,18 +8,20 @@ from typing import Any
 
 import altair as alt
 
-from secondguess.analysis.answers.answer import Answer
+from secondguess.analysis.answers.answer import Answer, TableAt, tables_in
 from secondguess.analysis.answers.classes import ordered
 from secondguess.analysis.answers.html import chart_page
 from secondguess.analysis.answers.sides import colours
 from secondguess.analysis.console import spelled_out
 from secondguess.analysis.engine.sqltext import is_value
 from secondguess.analysis.errors import BadInput, MissingExtra
+from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import WRONG, at_epoch
 from secondguess.analysis.tables.view import TableView
 
 _VEGA = "https://vega.github.io/vega-datasets/"
 MOST_MARKS = 2_000
+_TABLE = "\0table"  # beside a record's columns, of which none can be called so: its run and moment
 Link = Callable[[TableView], str]
 """From the rows behind a mark to their address."""
 
@@ -31,14 +33,16 @@ def chart(answer: Answer, link: Link | None = None) -> Any:
     MOST_MARKS + 1 are read: an answer of more has no chart. With a link each mark leads to the rows behind it.
     """
     columns, how = answer.columns, answer.drawn[0] if answer.drawn is not None else None
-    records = [dict(zip(columns, row, strict=True)) for row in islice(answer.rows, MOST_MARKS + 1)]
-    if not records or len(records) > MOST_MARKS or not {"run", "epoch"} <= set(columns):
+    rows = list(islice(answer.rows, MOST_MARKS + 1))
+    if not rows or len(rows) > MOST_MARKS or not {"run", "epoch"} <= set(columns):
         return None
+    of_tables = zip(rows, tables_in(columns, rows, answer.order), strict=True)
+    records = [{**dict(zip(columns, row, strict=True)), _TABLE: table} for row, table in of_tables]
     if how == "matrix":
         return _matrix(answer, records, link)
     if how == "beside" and "errors" in columns:
         return _bars(answer, records, link)
-    if how is None and "errors" in columns and len({record["epoch"] for record in records}) > 1:
+    if how is None and "errors" in columns and len({record[_TABLE][1] for record in records}) > 1:
         return _lines(records, answer.order, link)
     return None
 
@@ -138,7 +142,7 @@ def _page(made: Any) -> str:
 
 
 def _named(record: Mapping[str, Any]) -> str:
-    return at_epoch(record["run"], record["epoch"])
+    return at_epoch(*record[_TABLE])
 
 
 def _scale(names: Sequence[str]) -> alt.Scale:
@@ -244,18 +248,38 @@ def _few(epochs: Sequence[int]) -> list[int]:
     return list(epochs[::every])
 
 
-def _lines(records: Sequence[Mapping[str, Any]], order: Sequence[tuple[str, int]], link: Link | None) -> Any:
+def _across(records: Sequence[Mapping[str, Any]]) -> dict[TableAt, float]:
+    """Where a validation stands on the axis of epochs: the last of each at its number, those before evenly up to it."""
+    by_epoch: dict[tuple[str, int], list[Moment]] = {}
+    for run, moment in sorted(dict.fromkeys(record[_TABLE] for record in records), key=lambda table: table[1]):
+        by_epoch.setdefault((run, moment.epoch), []).append(moment)
+    return {
+        (run, moment): epoch - 1 + place / len(moments)
+        for (run, epoch), moments in by_epoch.items()
+        for place, moment in enumerate(moments, start=1)
+    }
+
+
+def _lines(records: Sequence[Mapping[str, Any]], order: Sequence[TableAt], link: Link | None) -> Any:
     there = dict.fromkeys(record["run"] for record in records)
     names = list(dict.fromkeys(_text(name) for name in (*(run for run, _ in order), *there) if name in there))
-    data = [{"run": _text(record["run"]), "epoch": record["epoch"], "errors": record["errors"]} for record in records]
+    steps = any(record[_TABLE][1].step is not None for record in records)
+    across = _across(records)
+    data = [
+        {"run": _text(record["run"]), "epoch": record["epoch"], "errors": record["errors"]}
+        | ({"across": across[record[_TABLE]], "at": str(record[_TABLE][1])} if steps else {})
+        for record in records
+    ]
     linked = _linked(data, records, link, lambda record: TableView((_named(record),), where=(WRONG,)))
+    axis = alt.Axis(values=_few(sorted({record["epoch"] for record in records})), format="d")
     encoding = {
-        "x": alt.X("epoch:Q", axis=alt.Axis(values=_few(sorted({record["epoch"] for record in records})), format="d")),
+        "x": alt.X("across:Q", title="epoch", axis=axis) if steps else alt.X("epoch:Q", axis=axis),
         "y": alt.Y("errors:Q", scale=alt.Scale(zero=True)),
         "color": alt.Color("run:N", scale=_scale(names), sort=names, title=None),
     }
     line = alt.Chart().mark_line().encode(**encoding)
 
-    dots = {**encoding, "tooltip": ["run:N", "epoch:Q", "errors:Q"], **({"href": alt.Href("href:N")} if linked else {})}
+    said = alt.Tooltip("at:N", title="epoch:step") if steps else "epoch:Q"
+    dots = {**encoding, "tooltip": ["run:N", said, "errors:Q"], **({"href": alt.Href("href:N")} if linked else {})}
     points = alt.Chart().mark_point(filled=True, size=60).encode(**dots)
     return _plain(alt.layer(line, points, data=alt.InlineData(values=data)).properties(width=520, height=180))

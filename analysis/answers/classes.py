@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from secondguess.analysis.answers.answer import Answer, Row, text
+from secondguess.analysis.answers.answer import Answer, Row, tables_in, text
 
 COUNTED_ROWS = 2_000  # the most that is put into order: a row per class, or per pair of them
 _Key = tuple[bool, int, float, str]
@@ -24,14 +24,15 @@ def whole(answer: Answer) -> bool:
 def by_class(answer: Answer, rows: Sequence[Row]) -> list[Row]:
     """The rows of a `whole` answer: tables as they were asked about, in each the classes in their order."""
     how, named = answer.drawn or ("", ())
-    run, epoch = answer.columns.index("run"), answer.columns.index("epoch")
     labels = [answer.columns.index(name) for name in named[: _WHOLE[how]]]
     place = {table: number for number, table in enumerate(dict.fromkeys(answer.order))}
     key = _key(answer.classes)
-    return sorted(
-        rows,
-        key=lambda row: (place.get((row[run], row[epoch]), len(place)), *(key(row[label]) for label in labels)),
+    of_tables = zip(tables_in(answer.columns, rows, answer.order), rows, strict=True)
+    in_order = sorted(
+        of_tables,
+        key=lambda each: (place.get(each[0], len(place)), *(key(each[1][label]) for label in labels)),
     )
+    return [row for _, row in in_order]
 
 
 def _key(classes: Sequence[str]) -> Callable[[Any], _Key]:

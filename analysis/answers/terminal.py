@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Any
 
-from secondguess.analysis.answers.answer import Answer, Row, bars, brief, cell
+from secondguess.analysis.answers.answer import Answer, Row, TableAt, bars, brief, cell, tables_in
 from secondguess.analysis.answers.classes import COUNTED_ROWS, ordered, whole
 from secondguess.analysis.answers.grid import Grid, GridColumn
-from secondguess.analysis.schema import at_epoch, is_score, own_name, score_index
+from secondguess.analysis.schema import STEP, at_epoch, is_score, own_name, score_index
 
 _FEW_SCORES = 4  # so many are still shown as numbers
 _MOST_BARS = 60
@@ -55,7 +55,7 @@ def under(answer: Answer, rows: Sequence[Row], same: Mapping[int, object]) -> Gr
             columns.append(
                 GridColumn(shown.head, [line for text in shown.cells for line in (text, *below)], shown.right)
             )
-        elif base not in {"run", "epoch"}:
+        elif base not in _said(answer):
             sides.setdefault(shown.head.replace(shown.name, base, 1), {})[place] = shown
     examples = {str(value) for index, value in same.items() if answer.columns[index].startswith("examples_")}
     if len(examples) == 1:
@@ -77,10 +77,10 @@ def beside(answer: Answer, rows: Sequence[Row], width: int) -> list[Grid]:
     Where they are too wide for that, below each other; none for a single table.
     """
     at = answer.columns.index(answer.drawn[1][0] if answer.drawn else "")
-    run, epoch = answer.columns.index("run"), answer.columns.index("epoch")
     if len(answer.order) < 2 or not rows or not all(isinstance(row[at], _LABEL) for row in rows):
         return []
-    by_key = {(row[run], row[epoch], row[at]): row for row in rows}
+    of_tables = zip(tables_in(answer.columns, rows, answer.order), rows, strict=True)
+    by_key = {(*table, row[at]): row for table, row in of_tables}
     keys = ordered((row[at] for row in rows), answer.classes)
     for apart in ([GridColumn("", [""] * len(keys), False)], []):
         columns = [_key(answer, at, keys, "\n")]
@@ -95,15 +95,20 @@ def beside(answer: Answer, rows: Sequence[Row], width: int) -> list[Grid]:
     ]
 
 
+def _said(answer: Answer) -> set[str]:
+    """The columns that a table's name says."""
+    return {"run", "epoch", *([STEP] if any(moment.step is not None for _, moment in answer.order) else [])}
+
+
 def _key(answer: Answer, at: int, keys: Sequence[Any], above: str = "") -> GridColumn:
     return GridColumn(above + cell(answer.columns[at]), [brief(key) or "none" for key in keys], answer.numeric[at])
 
 
 def _side(
-    answer: Answer, by_key: Mapping[Any, Row], order: tuple[str, int], keys: Sequence[Any], title: str = ""
+    answer: Answer, by_key: Mapping[Any, Row], order: TableAt, keys: Sequence[Any], title: str = ""
 ) -> Iterator[GridColumn]:
     """The columns of one table, but its key; a dot where it has no row of that key."""
-    said = {"run", "epoch", answer.drawn[1][0] if answer.drawn else ""}
+    said = {*_said(answer), answer.drawn[1][0] if answer.drawn else ""}
     others = [index for index, name in enumerate(answer.columns) if name not in said]
     for place, index in enumerate(others):
         rows = [by_key.get((*order, key)) for key in keys]
@@ -122,14 +127,15 @@ def matrices(answer: Answer, rows: Sequence[Row], width: int) -> list[Grid]:
     Names that are too wide for heads are numbered, and said with their rows.
     """
     names = answer.drawn[1] if answer.drawn else ()
-    run, epoch, down, across, count = (answer.columns.index(name) for name in ("run", "epoch", *names))
+    down, across, count = (answer.columns.index(name) for name in names)
     if not all(isinstance(label, _LABEL) for row in rows for label in (row[down], row[across])):
         return []
+    of_tables = list(zip(tables_in(answer.columns, rows, answer.order), rows, strict=True))
     corner = f"{names[0]} ↓  {names[1]} →"
     for numbered in (False, True):
         grids: list[Grid] = []
         for order in answer.order:
-            counts = {(row[down], row[across]): row[count] for row in rows if (row[run], row[epoch]) == order}
+            counts = {(row[down], row[across]): row[count] for table, row in of_tables if table == order}
             labels = ordered((label for pair in counts for label in pair), answer.classes)
             grids.append(_matrix(f"{at_epoch(*order)}\n{corner}", counts, labels, numbered))
         if not any(grid.too_wide(width) or len(grid.columns) > _WIDEST_MATRIX + 1 for grid in grids):

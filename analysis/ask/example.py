@@ -4,7 +4,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from secondguess.analysis.engine.sqltext import identifier, literal
-from secondguess.analysis.schema import WRONG
+from secondguess.analysis.moments import Moment
+from secondguess.analysis.schema import AT_STEP, STEP, WRONG
+
+_WHEN = f"epoch, {AT_STEP} NULLS LAST"
 
 
 @dataclass(frozen=True)
@@ -25,20 +28,27 @@ class Example:
 
 
 def said(example: Example, first: Sequence[str] = ()) -> str:
-    """Every row about the example, without its scores: those of the runs that are named first, in their order."""
-    columns = f"run, epoch, id, guess, truth, confidence, truth_score, {WRONG}"
+    """Every row about the example, without its scores: those of the runs that are named first, in their order.
+
+    step is that of the validation, NULL at the end of an epoch.
+    """
+    columns = f"run, epoch, {AT_STEP} AS {STEP}, id, guess, truth, confidence, truth_score, {WRONG}"
     cases = " ".join(f"WHEN {literal(run)} THEN {place}" for place, run in enumerate(first))
-    order = f"CASE run {cases} ELSE {len(first)} END, run, epoch" if first else "run, epoch"
+    order = f"CASE run {cases} ELSE {len(first)} END, run, {_WHEN}" if first else f"run, {_WHEN}"
     return f"SELECT {columns} FROM {identifier(example.table)} WHERE {example.where} ORDER BY {order}"
 
 
-def whole(example: Example, tables: Iterable[tuple[str, int]]) -> str:
-    """The whole rows about the example of some (run, epoch), and last whether each is an error."""
-    here = " OR ".join(f"(run = {literal(run)} AND epoch = {literal(epoch)})" for run, epoch in tables)
+def whole(example: Example, tables: Iterable[tuple[str, Moment]]) -> str:
+    """The whole rows about the example at some moments of runs; last its step, and whether each is an error."""
+    here = " OR ".join(f"(run = {literal(run)} AND {_is_at(moment)})" for run, moment in tables)
     return (
-        f"SELECT * EXCLUDE ({WRONG}), {WRONG} FROM {identifier(example.table)} "
-        f"WHERE {example.where} AND ({here}) ORDER BY run, epoch"
+        f"SELECT * EXCLUDE ({AT_STEP}, {WRONG}), {AT_STEP}, {WRONG} FROM {identifier(example.table)} "
+        f"WHERE {example.where} AND ({here}) ORDER BY run, {_WHEN}"
     )
+
+
+def _is_at(moment: Moment) -> str:
+    return f"epoch = {literal(moment.epoch)} AND {AT_STEP} IS NOT DISTINCT FROM {literal(moment.step)}"
 
 
 def described(example: Example) -> str:

@@ -8,16 +8,25 @@ import duckdb
 from secondguess.analysis.ask import matching
 from secondguess.analysis.ask.matching import Side
 from secondguess.analysis.ask.refs import Selection
-from secondguess.analysis.ask.scope import PLACE, Relation, RunNames, class_order, columns_of, same_labels, stacked
+from secondguess.analysis.ask.scope import (
+    PLACE,
+    Relation,
+    RunNames,
+    class_order,
+    columns_of,
+    has_steps,
+    same_labels,
+    stacked,
+)
 from secondguess.analysis.engine.kinds import Kind
 from secondguess.analysis.engine.sqltext import as_text, identifier
 from secondguess.analysis.engine.statement import JoinReport
 from secondguess.analysis.errors import BadInput, listing
-from secondguess.analysis.schema import LETTERS, OUTCOME, WRONG, folded, outcome, reference
+from secondguess.analysis.schema import LETTERS, OUTCOME, STEP, WRONG, folded, outcome, reference
 from secondguess.analysis.store.records import Epoch
 
 _REAL = ("float", "double", "halffloat", "decimal")
-_LAST = ("run", "epoch", "examples", WRONG, PLACE)
+_LAST = ("run", "epoch", STEP, "examples", WRONG, PLACE)
 
 
 @dataclass(frozen=True)
@@ -72,10 +81,10 @@ def joined(
     epochs = [_single(selection) for selection in selections]
     letter = letters(len(epochs))
     same_labels(epochs)
-    classes = class_order(epochs)
+    classes, steps = class_order(epochs), has_steps(epochs)
     names = [epoch.name for epoch in epochs]
     tables = [
-        stacked(name, [side], classes, place=place, judged=judged or compared, names=run_names)
+        stacked(name, [side], classes, place=place, judged=judged or compared, steps=steps, names=run_names)
         for name, side in zip(names, selections, strict=True)
     ]
     relations: dict[str, Relation] = dict(zip(names, tables, strict=True))
@@ -89,7 +98,7 @@ def joined(
     sides = [Side(*side) for side in zip(called, epochs, names, letter, keys, strict=True)]
     reports = matching.reports(con, relations, sides, ", ".join(join.key))
     _refuse_duplicates(join, reports)
-    columns = _columns(join, (keys, kind), tables, letter)
+    columns = _columns(join, (keys, kind), tables, letter, steps=steps)
     if compared and not judged:
         for side in letter:
             del columns[f"{WRONG}_{side}"]
@@ -109,7 +118,7 @@ def joined(
 def _single(selection: Selection) -> Epoch:
     """The one epoch of a selection that can be joined; raises BadInput for several."""
     if len(selection.epochs) != 1:
-        numbers = listing(epoch.epoch for epoch in selection.epochs)
+        numbers = listing(epoch.moment for epoch in selection.epochs)
         one = reference(selection.run, selection.table, "last")
         raise BadInput(f"{selection.name} is several epochs ({numbers}); a join takes one, as in {one}")
     return selection.epochs[0]
@@ -160,7 +169,7 @@ def _keys(join: Join, epochs: Sequence[Epoch], tables: Sequence[Relation], lette
 
 
 def _columns(
-    join: Join, made: tuple[Sequence[str], Kind], tables: Sequence[Relation], letter: str
+    join: Join, made: tuple[Sequence[str], Kind], tables: Sequence[Relation], letter: str, *, steps: bool
 ) -> dict[str, tuple[str, Kind]]:
     """Each column with its SQL and kind: the key, what the answer is about, last where it comes from.
 
@@ -170,7 +179,8 @@ def _columns(
     value = keys[0] if join.how == "inner" else f"coalesce({', '.join(keys)})"
     columns: dict[str, tuple[str, Kind]] = {key: (value, kind)}
     names = dict.fromkeys(name for table in tables for name in table.columns)
-    for name in [*(name for name in names if name not in _LAST), *(name for name in _LAST if name in names)]:
+    last = [name for name in _LAST if name in names and (steps or name != STEP)]  # else it is a column of the user's
+    for name in [*(name for name in names if name not in last), *last]:
         if len(join.key) == 1 and _is(name, key):
             continue
         for side, table in zip(letter, tables, strict=True):

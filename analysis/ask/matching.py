@@ -131,7 +131,7 @@ def _side_keys(side: Side, key: str) -> str:
 
 
 def _other(count: int, epoch: Epoch) -> str:
-    name = reference(epoch.run, epoch.table, epoch.epoch)
+    name = reference(epoch.run, epoch.table, epoch.moment)
     return f"1 id of {name} means another example" if count == 1 else f"{count:,} ids of {name} mean other examples"
 
 
@@ -150,7 +150,7 @@ def _same_content(con: duckdb.DuckDBPyConnection, a: Epoch, b: Epoch, matched: i
     other = _first(con, f"WITH {ctes(sides)} {_OTHER_CONTENT}")[0]
     if other:
         raise BadInput(
-            f"{_other(other, a)} in {reference(b.run, b.table, b.epoch)} (their content differs); "
+            f"{_other(other, a)} in {reference(b.run, b.table, b.moment)} (their content differs); "
             "a join on id would pair different things; were the ids made from positions? the key digest pairs equal "
             "content, as in `secondguess table … --join inner --key digest`"
         )

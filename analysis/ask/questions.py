@@ -24,7 +24,7 @@ _OPTION = re.compile(
 )
 _TYPES: dict[str, Any] = {"int": int, "float": float, "text": str, "date": datetime.date.fromisoformat}
 _PLAIN: dict[str, Any] = {"int": int, "float": (int, float), "text": str, "date": datetime.date}
-_KEYS = ("epochs", "tables", "drawn", "truth", "verdicts")
+_KEYS = ("epochs", "tables", "drawn", "truth", "verdicts", "steps")
 _DRAWN = {"beside": 1, "under": 1, "matrix": 3}  # how, and how many columns it names
 # What every command has.
 _TAKEN = {"help", "store", "format", "output", "show_sql", "rows", "chart", "spreadsheet", "verify"}
@@ -65,6 +65,7 @@ class Question:
     least, at most or None). drawn says how a terminal may lay the answer out, as (how, columns): `beside KEY`, the
     tables next to each other; `under KEY`, one below the other per row of `joined`; `matrix DOWN ACROSS COUNT`.
     verdicts says that it may be asked of tables whose rows are right by a column of theirs, not by guess against truth.
+    Where steps are told, it has a column `step` that is left out where no table asked about has steps.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Question:
     drawn: tuple[str, tuple[str, ...]] | None
     truth: bool
     verdicts: bool = True
+    steps: bool = False
 
     def values(self, given: Mapping[str, object]) -> dict[str, Any]:
         """A value for each option, given or default; raises BadInput for one it does not have."""
@@ -138,6 +140,7 @@ def read(name: str, text: str) -> Question:
         drawn=_drawn(name, header["drawn"]) if "drawn" in header else None,
         truth=_one_of(name, "truth", header.get("truth", "needed"), ("needed", "optional")) == "needed",
         verdicts=_one_of(name, "verdicts", header.get("verdicts", "taken"), ("taken", "refused")) == "taken",
+        steps=_one_of(name, "steps", header.get("steps", "untold"), ("told", "untold")) == "told",
     )
 
 

@@ -1,19 +1,18 @@
 """Table references, `RUN[/TABLE][@EPOCH]`, the committed epochs that they name, and what their reader should know."""
 
-import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from secondguess.analysis.errors import BadInput, Damaged, NotFound, SecondguessError, listing
+from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import DEFAULT_TABLE, read_as, reference, whole_name
 from secondguess.analysis.store import verified
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import Run, list_runs
 
 _WORDS = ("last", "best", "all")
-_EPOCH = re.compile(r"[0-9]{1,9}")
 _NEVER_BY_CHANCE = 20  # labelled rows of which no model gets all wrong
 
 
@@ -23,7 +22,7 @@ class TableRef:
 
     run: str
     table: str | None
-    epoch: int | str | None
+    epoch: Moment | str | None
 
 
 @dataclass(frozen=True)
@@ -37,7 +36,7 @@ class Selection:
     @property
     def name(self) -> str:
         """The reference that names the same."""
-        return reference(self.run, self.table, self.epochs[0].epoch if len(self.epochs) == 1 else None)
+        return reference(self.run, self.table, self.epochs[0].moment if len(self.epochs) == 1 else None)
 
 
 def parse(text: str) -> TableRef:
@@ -48,11 +47,14 @@ def parse(text: str) -> TableRef:
         raise BadInput(f"{text!r} is not a table reference; write RUN, RUN@EPOCH or RUN/TABLE@EPOCH")
     if not at:
         return TableRef(run, table or None, None)
-    if _EPOCH.fullmatch(epoch):
-        return TableRef(run, table or None, int(epoch))
+    if (moment := Moment.parse(epoch)) is not None:
+        return TableRef(run, table or None, moment)
     if epoch in _WORDS:
         return TableRef(run, table or None, epoch)
-    raise BadInput(f"{text!r}: epoch {epoch!r} is neither a number nor one of {', '.join(_WORDS)}")
+    raise BadInput(
+        f"{text!r}: epoch {epoch!r} is neither a number nor one of {', '.join(_WORDS)}; a step of an epoch is spelled "
+        "2:1500"
+    )
 
 
 @dataclass(frozen=True)
@@ -77,9 +79,9 @@ def named(runs: Mapping[str, Run], text: str, epochs: str) -> Referent:
         table = None
     if table is None:
         return Referent(text, ref, None)
-    by_number = {epoch.epoch: epoch for epoch in table.epochs}
+    by_moment = {epoch.moment: epoch for epoch in table.epochs}
     try:
-        chosen = _chosen(text, by_number, epochs if ref.epoch is None else ref.epoch)
+        chosen = _chosen(text, by_moment, epochs if ref.epoch is None else ref.epoch)
     except SecondguessError:
         return Referent(text, ref, None, table.epochs)
     return Referent(text, ref, Selection(table.run, table.table, chosen), table.epochs)
@@ -102,8 +104,8 @@ def select(run: Run, ref: TableRef, epochs: str) -> Selection:
         name = ref.table or _default_table(run.name, run.tables)
         if name not in run.tables:
             raise NotFound(f"run {run.name!r} has no table {name!r}; it has: {listing(run.tables) or 'none yet'}")
-        by_number = dict(sorted(run.tables[name].items()))
-        chosen = _chosen(whole_name(run.name, name), by_number, epochs if ref.epoch is None else ref.epoch)
+        by_moment = dict(sorted(run.tables[name].items()))
+        chosen = _chosen(whole_name(run.name, name), by_moment, epochs if ref.epoch is None else ref.epoch)
     except NotFound as error:
         if faults := [*run.faults, *run.lost()]:
             raise Damaged(f"{error}; {faults[0]}") from None
@@ -125,21 +127,25 @@ def _default_table(run: str, tables: Mapping[str, object]) -> str:
     return next(iter(tables), DEFAULT_TABLE)
 
 
-def _chosen(name: str, epochs: Mapping[int, Epoch], epoch: int | str) -> tuple[Epoch, ...]:
+def _chosen(name: str, epochs: Mapping[Moment, Epoch], epoch: Moment | str) -> tuple[Epoch, ...]:
+    """The epochs that are named; an epoch without a step is the last of its validations."""
     if epoch == "all":
         return tuple(epochs.values())
     if epoch == "last":
         return (epochs[max(epochs)],)
     if epoch == "best":
         return (_best(name, epochs),)
-    if epoch not in epochs:
+    moment = epoch if isinstance(epoch, Moment) else Moment.parse(epoch)
+    if moment is not None and moment.step is None:
+        moment = max((one for one in epochs if one.epoch == moment.epoch), default=moment)
+    if moment is None or moment not in epochs:
         raise NotFound(f"{name} has no epoch {epoch}; it has: {listing(epochs)}")
-    return (epochs[int(epoch)],)
+    return (epochs[moment],)
 
 
-def _best(name: str, epochs: Mapping[int, Epoch]) -> Epoch:
-    """The epoch with the fewest errors, the earliest of equals."""
-    counted = [(epoch.errors, epoch.epoch) for epoch in epochs.values() if epoch.errors is not None]
+def _best(name: str, epochs: Mapping[Moment, Epoch]) -> Epoch:
+    """The validation with the fewest errors, the earliest of equals."""
+    counted = [(epoch.errors, epoch.moment) for epoch in epochs.values() if epoch.errors is not None]
     if not counted:
         lacks = next((epoch.lacks for epoch in epochs.values()), "truth")
         raise BadInput(f"{name} has no {lacks}, so no epoch of it is best; name an epoch, or last")
@@ -204,7 +210,7 @@ def run_notes(runs: Iterable[Run]) -> list[str]:
         notes += [*run.lost(), *run.faults, *_renamed(run)]
         for file, said in verified.plain_faults(epoch.rows_file for epoch in epochs).items():
             there = [epoch for epoch in epochs if epoch.file == file]
-            name = whole_name(there[0].run, there[0].table, listing(epoch.epoch for epoch in there))
+            name = whole_name(there[0].run, there[0].table, listing(epoch.moment for epoch in there))
             notes.append(f"left out {name}: {file} {said}")
         notes += metrics_notes(run, verified.plain_faults(run.metrics_files))
     return list(dict.fromkeys(notes))

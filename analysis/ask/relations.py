@@ -17,6 +17,7 @@ _COLUMNS = {
     "state": "VARCHAR",
     "table_name": "VARCHAR",
     "epochs": "INTEGER[]",
+    "validations": "VARCHAR[]",
     "rows": "BIGINT[]",
     "errors": "BIGINT[]",
     "nan_scores": "BIGINT",
@@ -29,6 +30,8 @@ _COLUMNS = {
 
 def runs_relation(known: Iterable[Run]) -> Relation:
     """One row per run and table, with the columns above; rows and errors are lists, in the order of epochs.
+
+    validations are as references have them: an epoch, or a step of one.
 
     A run without a table has one row with no table_name.
     """
@@ -46,20 +49,23 @@ def _rows(run: Run) -> list[list[object]]:
     config = json.dumps(about.get("config", {}), ensure_ascii=False)
     tables = [
         [
-            *(table, list(epochs), [epoch.rows for epoch in epochs.values()]),
+            *(table, [moment.epoch for moment in epochs], list(map(str, epochs))),
+            [epoch.rows for epoch in epochs.values()],
             [epoch.errors for epoch in epochs.values()],
             sum(epoch.nan_scores for epoch in epochs.values()),
             sum(epoch.unlabelled for epoch in epochs.values()),
         ]
         for table, epochs in run.tables.items()
     ]
-    return [[run.name, run.state, *table, origin, created, config] for table in tables or [[None, [], [], [], 0, 0]]]
+    return [
+        [run.name, run.state, *table, origin, created, config] for table in tables or [[None, [], [], [], [], 0, 0]]
+    ]
 
 
-def free_relation(name: str, runs: Mapping[str, Run], *, judged: bool = False) -> Relation:
+def free_relation(name: str, runs: Mapping[str, Run], *, judged: bool = False, told: bool = False) -> Relation:
     """A relation of free SQL: a table's name over all runs, a reference, or one of the store's own.
 
-    Where it is judged, a table has the column that says which rows are errors.
+    Where it is judged, a table has the column that says which rows are errors; where told, that of validations' steps.
     """
     folded = unicodedata.normalize("NFC", name).casefold()
     if folded == "runs":
@@ -71,14 +77,14 @@ def free_relation(name: str, runs: Mapping[str, Run], *, judged: bool = False) -
         return scope.examples(epoch for selection in selections for epoch in selection.epochs)
     if named := [selection for selection in selections if selection.table.casefold() == folded]:
         there = [selection for selection in map(whole, named) if selection.epochs]
-        return scope.stacked(name, there or map(present, named), judged=judged)
+        return scope.stacked(name, there or map(present, named), judged=judged, told=told)
     known = {run.casefold(): run for run in runs}
     if folded.partition("@")[0].partition("/")[0] in known:
         ref = parse(name)
         run = runs[ref.run if ref.run in runs else known[ref.run.casefold()]]
         table = next((table for table in run.tables if table.casefold() == (ref.table or "").casefold()), ref.table)
         selection = present(select(run, replace(ref, table=table), "all"))
-        return scope.stacked(name, [selection], judged=judged)
+        return scope.stacked(name, [selection], judged=judged, told=told)
     raise NotFound(_no_relation(name, runs, sorted({selection.table for selection in selections})))
 
 

@@ -8,7 +8,19 @@ from secondguess.analysis.ask.refs import Selection, called, metrics_notes
 from secondguess.analysis.engine.kinds import Kind, kind_of
 from secondguess.analysis.engine.sqltext import as_text, identifier, literal, read_parquet
 from secondguess.analysis.errors import BadInput, Damaged, listing
-from secondguess.analysis.schema import WRONG, folded, is_score, read_as, score_column, wrong, wrong_by
+from secondguess.analysis.moments import Moment
+from secondguess.analysis.schema import (
+    AT_STEP,
+    STEP,
+    WRONG,
+    folded,
+    is_score,
+    read_as,
+    score_column,
+    whole_name,
+    wrong,
+    wrong_by,
+)
 from secondguess.analysis.store import verified
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import Run
@@ -89,6 +101,8 @@ def stacked(
     *,
     place: bool = False,
     judged: bool = False,
+    told: bool = False,
+    steps: bool = False,
     names: RunNames | None = None,
 ) -> Relation:
     """The selections' rows under each other, their scores aligned by class; `what` names the relation in errors.
@@ -96,31 +110,34 @@ def stacked(
     The columns are the schema's own (NULL where a table lacks one), score_0 …, the users' columns, and `examples`, the
     stem of the file that describes a row's example. run is what names says, else the run's own name. classes come first
     in the order of the scores, and have a column even where no table knows them. Where it is judged, a further column
-    WRONG says which rows are errors. With place, a last column PLACE says where the row stands in its file.
+    WRONG says which rows are errors, where it is told, AT_STEP the step of their validation. Where a table has steps,
+    or some that is shown beside these, STEP follows the epoch, and a column of the user's of that name is called
+    source_step. With place, a last column PLACE says where the row stands in its file.
     A column that is text in one table and not in another is text; where it is guess or truth, a note says so.
     """
-    epochs = list({(e.run, e.table, e.epoch): e for selection in selections for e in selection.epochs}.values())
+    epochs = list({(e.run, e.table, e.moment): e for selection in selections for e in selection.epochs}.values())
     if not epochs:
         raise BadInput(f"{what} has no epochs yet; record one, or name another table")
     classes = class_order(epochs, classes)
-    types = columns(epochs, len(classes))
+    steps = steps or has_steps(epochs)
+    types = columns(epochs, len(classes), steps=steps)
     names = {(epoch.run, epoch.table): epoch.run for epoch in epochs} if names is None else names
-    kept: dict[Path, list[int]] = {}
+    kept: dict[Path, list[Moment]] = {}
     for epoch in epochs:
-        kept.setdefault(epoch.file, []).append(epoch.epoch)
+        kept.setdefault(epoch.file, []).append(epoch.moment)
     branches: dict[tuple[object, ...], list[Epoch]] = {}
     for epoch in epochs:
         name = names[epoch.run, epoch.table]
-        some = () if len(kept[epoch.file]) == len(epoch.file_epochs) else tuple(sorted(kept[epoch.file]))
-        layout = (epoch.columns, epoch.classes, epoch.right)
+        some = () if len(kept[epoch.file]) == len(epoch.in_file) else tuple(sorted(kept[epoch.file]))
+        layout = (epoch.columns, epoch.classes, epoch.right, epoch.has_steps)
         key = (layout, name if name != epoch.recorded_as else None, epoch.examples, some)
         branches.setdefault(key, []).append(epoch)
-    more = (*([WRONG] if judged else []), *([PLACE] if place else []))
-    selects = [_select(group, names, classes, types, more) for group in branches.values()]
+    more = (*([WRONG] if judged else []), *([AT_STEP] if told else []), *([PLACE] if place else []))
+    selects = [_select(group, names, (classes, steps), types, more) for group in branches.values()]
     files = frozenset(epoch.file for epoch in epochs)
-    added: dict[str, Kind] = {WRONG: "boolean", PLACE: "number"}
-    kinds = _kinds(epochs, types) | {name: added[name] for name in more}
-    notes = (*_unlike_labels(epochs), *_without_classes(epochs, classes))
+    added: dict[str, Kind] = {WRONG: "boolean", AT_STEP: "number", PLACE: "number"}
+    kinds = _kinds(epochs, types, steps=steps) | {name: added[name] for name in more}
+    notes = (*_unlike_labels(epochs), *_without_classes(epochs, classes), *(_own_steps(epochs) if steps else ()))
     verdicts = any(epoch.right is not None for epoch in epochs)
     return Relation("\nUNION ALL\n".join(selects), files, tuple(classes), kinds, notes=notes, verdicts=verdicts)
 
@@ -148,20 +165,40 @@ def _without_classes(epochs: Iterable[Epoch], classes: Sequence[str]) -> tuple[s
     )
 
 
-def columns_of(epoch: Epoch) -> list[tuple[str, str]]:
-    """The columns that an epoch's file gives a relation, by the names they have there, each with its Arrow type."""
-    names = read_as([name for name, _ in epoch.columns])
+def has_steps(epochs: Iterable[Epoch]) -> bool:
+    """Whether some of these are validations at a step within an epoch."""
+    return any(epoch.step is not None for epoch in epochs)
+
+
+def _own_steps(epochs: Iterable[Epoch]) -> tuple[str, ...]:
+    """Which tables have a column `step` that is not the step of their validations."""
+    own = [epoch for epoch in epochs if not epoch.has_steps and any(folded(name) == STEP for name, _ in epoch.columns)]
+    tables = dict.fromkeys(whole_name(epoch.run, epoch.table) for epoch in own)
+    new = dict.fromkeys(name for epoch in own for name, _ in columns_of(epoch, steps=True) if name.endswith(STEP))
+    return tuple(
+        f"{table}: its column {STEP!r} is called {listing(new)!r} beside validations' steps" for table in tables
+    )
+
+
+def columns_of(epoch: Epoch, *, steps: bool = False) -> list[tuple[str, str]]:
+    """The columns that an epoch's file gives a relation, by the names they have there, each with its Arrow type.
+
+    steps says that the relation has the steps of validations.
+    """
+    ours = (WRONG, AT_STEP, STEP) if steps and not epoch.has_steps else (WRONG, AT_STEP)
+    names = read_as([name for name, _ in epoch.columns], ours)
     return [(name, kind) for name, (_, kind) in zip(names, epoch.columns, strict=True)]
 
 
-def columns(epochs: Iterable[Epoch], scores: int) -> dict[str, str]:
+def columns(epochs: Iterable[Epoch], scores: int, *, steps: bool = False) -> dict[str, str]:
     """Each column of the stack, its SQL type, "" where only the file knows it; names that differ in case are one."""
     kinds_by_name: dict[str, tuple[str, set[str]]] = {}
-    for name, kind in (column for epoch in epochs for column in columns_of(epoch)):
+    for name, kind in (column for epoch in epochs for column in columns_of(epoch, steps=steps)):
         kinds_by_name.setdefault(folded(name), (name, set()))[1].add(kind)
     labels = {kind for name in ("guess", "truth") if name in kinds_by_name for kind in kinds_by_name[name][1]}
     label = _common(labels) if labels else "VARCHAR"
-    types = {**_STANDARD, "guess": label, "truth": label}
+    before, after = (dict(list(_STANDARD.items())[part]) for part in (slice(2), slice(2, None)))
+    types = {**before, **({STEP: "BIGINT"} if steps else {}), **after, "guess": label, "truth": label}
     types.update({score_column(index): "FLOAT" for index in range(scores)})
     for low, (name, kinds) in kinds_by_name.items():
         if low not in types and not is_score(low):
@@ -183,10 +220,10 @@ def _common(arrow_types: set[str]) -> str:
     return _SQL_TYPES.get(min(arrow_types), "") if len(arrow_types) == 1 else ""
 
 
-def _kinds(epochs: Iterable[Epoch], types: Mapping[str, str]) -> dict[str, Kind]:
+def _kinds(epochs: Iterable[Epoch], types: Mapping[str, str], *, steps: bool) -> dict[str, Kind]:
     """What each column of the stack holds."""
     arrow_types: dict[str, set[str]] = {}
-    for name, kind in (column for epoch in epochs for column in columns_of(epoch)):
+    for name, kind in (column for epoch in epochs for column in columns_of(epoch, steps=steps)):
         arrow_types.setdefault(folded(name), set()).add(kind)
     known = {"VARCHAR": "string", "BIGINT": "int64", "INTEGER": "int32", "FLOAT": "float", "DOUBLE": "double"}
     return {name: kind_of(known.get(sql) or min(arrow_types[folded(name)])) for name, sql in types.items()}
@@ -195,14 +232,17 @@ def _kinds(epochs: Iterable[Epoch], types: Mapping[str, str]) -> dict[str, Kind]
 def _select(
     group: Sequence[Epoch],
     names: RunNames,
-    classes: Sequence[str],
+    order: tuple[Sequence[str], bool],
     types: Mapping[str, str],
     more: Sequence[str],
 ) -> str:
-    """One branch: files of one layout, with one examples file and one choice of epochs."""
-    first = group[0]
+    """One branch: files of one layout, with one examples file and one choice of epochs.
+
+    order is the classes in the order of the scores, and whether the relation has steps.
+    """
+    first, (classes, steps) = group[0], order
     run = names[first.run, first.table]
-    read = zip(columns_of(first), first.columns, strict=True)
+    read = zip(columns_of(first, steps=steps), first.columns, strict=True)
     own = {folded(name): file_column for (name, _), file_column in read if not is_score(name)}
     judged = wrong("guess", "truth") if {"guess", "truth"} <= own.keys() else "CAST(NULL AS BOOLEAN)"
     if first.right is not None:
@@ -224,12 +264,35 @@ def _select(
         else:
             items.append(f"{f'CAST(NULL AS {kind})' if kind else 'NULL'} AS {identifier(name)}")
     files = sorted({epoch.file for epoch in group})
-    kept = sorted({epoch.epoch for epoch in group})
-    whole = {epoch for member in group for epoch in member.file_epochs} == set(kept)
-    where = "" if whole else f"\nWHERE epoch IN ({', '.join(map(str, kept))})"
+    kept = {epoch.moment for epoch in group}
+    whole = {moment for member in group for moment in member.in_file} == kept
+    where = "" if whole else f"\nWHERE {_rows_at(kept, steps=first.has_steps)}"
     options = ["file_row_number = true"] if PLACE in more else []
-    items += [f"{judged} AS {WRONG}" if name == WRONG else name for name in more]
+    added = {WRONG: judged, AT_STEP: STEP if first.has_steps else "CAST(NULL AS BIGINT)"}
+    items += [f"{added[name]} AS {name}" if name in added else name for name in more]
     return f"SELECT {', '.join(items)}\nFROM {read_parquet(files, *options)}{where}"
+
+
+def _rows_at(kept: Iterable[Moment], *, steps: bool) -> str:
+    """The condition that rows are of these moments; steps says that their files tell the steps of an epoch apart.
+
+    The epochs come first: row groups without them are not read.
+    """
+    by_epoch: dict[int, list[Moment]] = {}
+    for moment in sorted(kept):
+        by_epoch.setdefault(moment.epoch, []).append(moment)
+    epochs = f"epoch IN ({', '.join(map(str, by_epoch))})"
+    if not steps:
+        return epochs
+    parts = []
+    for epoch, moments in by_epoch.items():
+        numbers = ", ".join(str(moment.step) for moment in moments if moment.step is not None)
+        own = [f"{STEP} IN ({numbers})"] if numbers else []
+        own += [f"{STEP} IS NULL"] if moments[-1].step is None else []
+        parts.append((epoch, " OR ".join(own)))
+    if len(parts) == 1:
+        return f"{epochs} AND ({parts[0][1]})"
+    return f"{epochs} AND ({' OR '.join(f'(epoch = {epoch} AND ({own}))' for epoch, own in parts)})"
 
 
 def _own(name: str, sql: str, file_column: tuple[str, str]) -> str:

@@ -1,6 +1,7 @@
 """From what is asked (a question with references, or SQL) to the one statement that answers it."""
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
@@ -14,11 +15,11 @@ from secondguess.analysis.engine import guard
 from secondguess.analysis.engine.passages import FREE_SQL, Passage
 from secondguess.analysis.engine.statement import JoinReport, Statement
 from secondguess.analysis.errors import BadInput, NotFound, Refused, SecondguessError
-from secondguess.analysis.schema import OUTCOME, WRONG, folded
+from secondguess.analysis.schema import AT_STEP, OUTCOME, STEP, WRONG, folded, whole_name
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.store.verified import MISSING
 
-_RUNS = """SELECT run, state, table_name AS "table", epochs, list_sum(rows) AS rows, errors, origin, created, config
+_RUNS = """SELECT run, state, table_name AS "table", {epochs}, list_sum(rows) AS rows, errors, origin, created, config
 FROM runs"""
 
 
@@ -56,10 +57,14 @@ def question(
             relations.update(side_by_side.relations)
             reports, sides = side_by_side.reports, len(side_by_side.tables)
         else:
-            relations[name] = _question_relation(name, chosen, runs, select.names(WRONG))
+            relations[name] = _question_relation(name, chosen, runs, select)
     epochs = [epoch for selection in chosen for epoch in selection.epochs]
     notes = [*run_notes(runs[name] for name in dict.fromkeys(selection.run for selection in chosen))]
-    notes += [*row_notes(chosen), *(note for note in scope.all_notes(relations) if note not in notes)]
+    notes += [
+        *_merged(asked, select, chosen),
+        *row_notes(chosen),
+        *(note for note in scope.all_notes(relations) if note not in notes),
+    ]
     return Statement(
         scope=scope.ctes(relations),
         body=select.text,
@@ -69,7 +74,8 @@ def question(
         notes=tuple(notes),
         classes=scope.shared_classes(relations.values()),
         verdicts=scope.has_verdicts(relations),
-        order=tuple((names[epoch.run, epoch.table], epoch.epoch) for epoch in epochs),
+        left_out=STEP if asked.steps and not scope.has_steps(epochs) else None,
+        order=tuple((names[epoch.run, epoch.table], epoch.moment) for epoch in epochs),
         drawn=asked.drawn,
         reports=reports,
         sides=sides,
@@ -112,7 +118,7 @@ def sql(con: duckdb.DuckDBPyConnection, store: Path, text: str, known: Runs | No
 def _free(name: str, runs: Runs, text: str, select: guard.Inspected) -> Relation:
     """A relation that a person's SQL names."""
     try:
-        return free_relation(name, runs, judged=select.names(WRONG))
+        return free_relation(name, runs, judged=select.names(WRONG), told=select.names(AT_STEP))
     except SecondguessError as error:
         error.fault = Passage(FREE_SQL, text).fault(str(error), *select.places[name], name)
         raise
@@ -122,7 +128,9 @@ def runs_statement(store: Path) -> Statement:
     """The statement that lists the runs."""
     runs = list_runs(store)
     relation = {"runs": runs_relation(runs.values())}
-    return Statement(scope.ctes(relation), _RUNS, notes=tuple(run_notes(runs.values())))
+    every = (moment for run in runs.values() for epochs in run.tables.values() for moment in epochs)
+    epochs = "epochs" if all(moment.step is None for moment in every) else "validations AS epochs"
+    return Statement(scope.ctes(relation), _RUNS.format(epochs=epochs), notes=tuple(run_notes(runs.values())))
 
 
 def _tables_asked(
@@ -169,11 +177,27 @@ def _inspected(con: duckdb.DuckDBPyConnection, asked: Question) -> guard.Inspect
     return select
 
 
-def _question_relation(name: str, chosen: Sequence[Selection], runs: Runs, judged: bool) -> Relation:
+def _merged(asked: Question, select: guard.Inspected, chosen: Sequence[Selection]) -> Iterator[str]:
+    """What to say of a question that takes an epoch as a whole, where several validations of one are asked about."""
+    if select.names(AT_STEP) or select.names(STEP) or "predictions" not in map(folded, select.relations):
+        return
+    for selection in chosen:
+        several = [epoch for epoch in selection.epochs if epoch.step is not None]
+        counts = Counter((epoch.run, epoch.table, epoch.epoch) for epoch in selection.epochs)
+        if twice := next((epoch for epoch in several if counts[epoch.run, epoch.table, epoch.epoch] > 1), None):
+            yield (
+                f"{asked.name} tells epochs apart, not their steps, and epoch {twice.epoch} of "
+                f"{whole_name(twice.run, twice.table)} "
+                f"has several validations: name {AT_STEP} beside epoch in its SQL"
+            )
+
+
+def _question_relation(name: str, chosen: Sequence[Selection], runs: Runs, select: guard.Inspected) -> Relation:
     """The relation of that name, over the tables asked about or, where none are, the whole store."""
     kind = folded(name)
     if kind == "predictions":
-        return scope.stacked("predictions", chosen, judged=judged, names=scope.run_names(runs, chosen))
+        judged, told = select.names(WRONG), select.names(AT_STEP)
+        return scope.stacked("predictions", chosen, judged=judged, told=told, names=scope.run_names(runs, chosen))
     if kind == "examples":
         return scope.examples(epoch for selection in chosen for epoch in selection.epochs)
     if kind == "runs":

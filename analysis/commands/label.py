@@ -36,5 +36,5 @@ def label(table: str, labels: str, store: Path, on: str | None, truth: str | Non
     pa.enable_signal_handlers(False)  # Arrow would keep signals for itself while it reads
     store = store.absolute()
     chosen = refs.resolve(list_runs(store), table, "all")
-    numbers = [epoch.epoch for epoch in chosen.epochs]
+    numbers = [epoch.moment for epoch in chosen.epochs]
     importing.bring_labels(store, chosen.run, chosen.table, numbers, labels, LabelsOptions(on, truth, replace))

@@ -33,7 +33,7 @@ _OPTIONS = (
         help="Join on this column [default: id]; digest is the image's. Further ones stand in where it is NULL.",
     ),
     click.option("--allow-duplicates", is_flag=True, help="Let repeated keys multiply rows."),
-    _rows("--at", metavar="EPOCH", help="Each table at this epoch, or at its last one before."),
+    _text("--at", metavar="EPOCH", help="Each table at this epoch (3, or 2:1500), or at its last one before."),
     click.option("--exact", is_flag=True, help="With --at: only tables that have this very epoch."),
     _texts("--add", metavar="'NAME = SQL'", help="Compute a column of each row."),
     _texts("--where", metavar="SQL", help="Keep the rows for which this is true; of several, all."),

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from secondguess.analysis.engine.passages import Passage, moved
-from secondguess.analysis.engine.sqltext import literal
+from secondguess.analysis.engine.sqltext import identifier, literal
+from secondguess.analysis.moments import Moment
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,8 @@ class Statement:
     answer may be drawn, (how, columns). page says which part of the rows it gives, where that can be a part; reports
     what its joins did. sides is how many tables stand side by side in it, their columns suffixed _a, _b, …: 1 where
     nothing is joined, and then a suffix means nothing. passages are where the body has what a person wrote. verdicts
-    says that some of its rows are right or wrong by a column of theirs, not by guess against truth.
+    says that some of its rows are right or wrong by a column of theirs, not by guess against truth. left_out is a
+    column of the body that the answer does not have.
     """
 
     scope: str
@@ -100,13 +102,14 @@ class Statement:
     files: frozenset[Path] = frozenset()
     notes: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
-    order: tuple[tuple[str, int], ...] = ()
+    order: tuple[tuple[str, Moment], ...] = ()
     page: Page | None = None
     reports: tuple[JoinReport, ...] = ()
     drawn: tuple[str, tuple[str, ...]] | None = None
     sides: int = 1
     passages: tuple[Passage, ...] = ()
     verdicts: bool = False
+    left_out: str | None = None
 
     @property
     def sql(self) -> str:
@@ -156,7 +159,8 @@ class Statement:
 
     @property
     def _head(self) -> str:
-        return (f"WITH {self.scope}\n" if self.scope else "") + "SELECT * FROM (\n"
+        every = "*" if self.left_out is None else f"* EXCLUDE ({identifier(self.left_out)})"
+        return (f"WITH {self.scope}\n" if self.scope else "") + f"SELECT {every} FROM (\n"
 
     def _wrapped(self, body: str) -> str:
         # The line breaks keep a comment at the body's end from swallowing the bracket.

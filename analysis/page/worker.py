@@ -14,7 +14,7 @@ from typing import Any
 import duckdb
 
 from secondguess.analysis.answers import files
-from secondguess.analysis.answers.answer import Answer
+from secondguess.analysis.answers.answer import Answer, TableAt
 from secondguess.analysis.ask import questions, statements
 from secondguess.analysis.ask.refs import Runs
 from secondguess.analysis.engine import duck
@@ -68,7 +68,7 @@ class Reply:
     notes: tuple[str, ...]
     reports: tuple[JoinReport, ...]
     classes: tuple[str, ...]
-    order: tuple[tuple[str, int], ...]
+    order: tuple[TableAt, ...]
     seconds: float
     sides: int = 1
     own: str = ""

@@ -3,8 +3,9 @@
 -- tables: 1..n
 -- verdicts: refused
 -- drawn: matrix truth guess rows
-SELECT run, epoch, truth, guess, count(*) AS rows
+-- steps: told
+SELECT run, epoch, at_step AS step, truth, guess, count(*) AS rows
 FROM predictions
 WHERE truth IS NOT NULL
-GROUP BY run, epoch, truth, guess
-ORDER BY run, epoch, truth, guess NULLS LAST
+GROUP BY run, epoch, at_step, truth, guess
+ORDER BY run, epoch, at_step NULLS LAST, truth, guess NULLS LAST

@@ -1,16 +1,17 @@
 """Adding to a run that has ended: further epochs, whose files and records join those that are there and stay."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, listing
+from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import encoded, whole_name
 from secondguess.analysis.store import examples, parquet
 from secondguess.analysis.store.disk import give_name, make_folder, put_record, sync_folder
 from secondguess.analysis.store.lock import RunLock
-from secondguess.analysis.store.runs import Run, find_run
+from secondguess.analysis.store.runs import Run, check_open, find_run
 from secondguess.analysis.store.upkeep import compact
 from secondguess.analysis.store.verified import digest_of
 from secondguess.analysis.store.workplace import Workplace, clear
@@ -69,18 +70,23 @@ def check_ended(run: Run, *, ours: bool = False) -> None:
         )
 
 
-def check_free(run: Run, epochs: dict[str, set[int]]) -> None:
-    """Raise AlreadyThere where a run has one of these epochs of its tables, BadInput for a table called alike."""
+def check_free(run: Run, epochs: Mapping[str, Collection[Moment]]) -> None:
+    """Raise AlreadyThere where a run has one of these epochs of its tables, BadInput for a table called alike.
+
+    So, too, for a step of an epoch whose end is there.
+    """
     for table, numbers in epochs.items():
         if twins := [other for other in run.tables if other != table and other.casefold() == table.casefold()]:
             raise BadInput(f"table {table!r} differs from {twins[0]!r} of run {run.name!r} only in case")
-        if there := sorted(numbers & set(run.tables.get(table, {}))):
+        if there := sorted(set(numbers) & set(run.tables.get(table, {}))):
             every = listing(run.tables[table])
             raise AlreadyThere(
                 f"{whole_name(run.name, table, listing(there))} is there already (epochs: {every}); add another one "
                 "with --epoch, or name another run with --run; what is there is replaced with the whole run only, by "
                 "--overwrite without --epoch"
             )
+        for moment in numbers:
+            check_open(whole_name(run.name, table), moment, run.tables.get(table, {}))
 
 
 def add_epochs(place: Workplace, recorded_as: str, name: str) -> None:

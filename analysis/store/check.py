@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from secondguess.analysis.errors import NotFound, listing
-from secondguess.analysis.schema import FORMAT_VERSION, RESERVED_NAMES, encoded, whole_name
+from secondguess.analysis.moments import SPAN
+from secondguess.analysis.schema import NEWEST_FORMAT, RESERVED_NAMES, encoded, whole_name
 from secondguess.analysis.store import parquet, records, verified
 from secondguess.analysis.store.lock import is_held
 from secondguess.analysis.store.records import stored_file
@@ -24,7 +25,7 @@ GRAVE = ("missing", "altered", "unreadable", "newer", "outside", "unrecorded")
 NOTED = ("left over", "foreign", "no digest")
 
 _METRICS_FILE = re.compile(r"metrics-([0-9a-f]{12})\.parquet")
-_ROWS_FILE = re.compile(r"epochs?-[0-9-]+[0-9a-f]{12}\.parquet")
+_ROWS_FILE = re.compile(rf"epochs?-{SPAN}-[0-9a-f]{{12}}\.parquet")
 _LARGEST_TEXT = 1 << 20  # bytes of a view or a question
 
 
@@ -161,8 +162,8 @@ class _Look:
         self.read[path] = len(data)
         if not isinstance(content, dict):
             self.add("unreadable", path, "is none of ours", run)
-        elif isinstance(version := content.get("format"), int) and version > FORMAT_VERSION:
-            said = f"has format {version}, this secondguess reads up to {FORMAT_VERSION}: upgrade it"
+        elif isinstance(version := content.get("format"), int) and version > NEWEST_FORMAT:
+            said = f"has format {version}, this secondguess reads up to {NEWEST_FORMAT}: upgrade it"
             self.add("newer", path, said, run)
         elif is_whole(content) is False:
             self.add("altered", path, "is not as it was written (its sha256 differs): damaged, or edited by hand", run)
@@ -294,7 +295,7 @@ def _lost_by(file: StoredFile, run: Run | None) -> str:
     there = [epoch for epoch in epochs if epoch.file == file.path]
     if not there:
         return ""
-    return f"; it holds {whole_name(there[0].run, there[0].table, listing(epoch.epoch for epoch in there))}"
+    return f"; it holds {whole_name(there[0].run, there[0].table, listing(epoch.moment for epoch in there))}"
 
 
 def _page_fault(path: Path) -> str | None:

@@ -10,9 +10,11 @@ from typing import Any
 import pyarrow as pa
 
 from secondguess.analysis.errors import BadInput
-from secondguess.analysis.schema import FORMAT_VERSION
+from secondguess.analysis.moments import Moment
+from secondguess.analysis.schema import STEP
 from secondguess.analysis.store import parquet
 from secondguess.analysis.store.disk import Part
+from secondguess.analysis.store.records import format_of
 from secondguess.analysis.store.tally import Tally, all_differ
 
 Metric = tuple[int | None, int | None, str, float]
@@ -30,12 +32,13 @@ class ExamplesFile:
 
 @dataclass(frozen=True)
 class EpochRows:
-    """One epoch of one table, ready to be committed.
+    """One validation of one table, ready to be committed: of an epoch, or of a step within it.
 
     rows, a table or a stream that is read once, has the columns of `schema`, run and epoch among them.
     examples, called when all rows were read, says which file of the store's `examples` folder they are about. metrics
     are (step, epoch, name, value), to be committed with the rows. right names the column of booleans that says which
-    rows are right, where it is not guess against truth that does.
+    rows are right, where it is not guess against truth that does. Where it has_steps, as any with a step, the column
+    `step` is that of the validation, NULL for the end of an epoch, and no column of the user's.
     """
 
     table: str
@@ -45,6 +48,13 @@ class EpochRows:
     examples: Callable[[], ExamplesFile | None] = lambda: None
     metrics: Sequence[Metric] = field(default=())
     right: str | None = None
+    step: int | None = None
+    has_steps: bool = False
+
+    @property
+    def moment(self) -> Moment:
+        """When the rows were predicted."""
+        return Moment(self.epoch, self.step)
 
     @property
     def batches(self) -> Iterable[pa.RecordBatch]:
@@ -73,17 +83,35 @@ def check_types(epoch: EpochRows, known: Mapping[str, str]) -> None:
     for name in ("guess", "truth"):
         if name in types and types[name] != known.get(name, types[name]):
             raise BadInput(
-                f"{name} is {types[name]} in epoch {epoch.epoch}, but {known[name]} in {epoch.table!r} so far"
+                f"{name} is {types[name]} in epoch {epoch.moment}, but {known[name]} in {epoch.table!r} so far"
             )
     if {"guess", "truth"} <= set(types) and (types["guess"] == "string") != (types["truth"] == "string"):
         raise BadInput(f"guess is {types['guess']}, but truth {types['truth']}; give both alike")
+
+
+def check_steps(epoch: EpochRows, known: Mapping[bool, Moment]) -> None:
+    """Raise BadInput where the column `step` is that of validations in some epochs of a table, and not in others.
+
+    known has a moment of the table for each of the two that it has so far: True for the steps of validations.
+    """
+    own = STEP in epoch.types and not epoch.has_steps
+    if own and True in known:
+        raise BadInput(
+            f"the table {epoch.table!r} has steps, as in epoch {known[True]}, so no column {STEP!r} of one's own; "
+            "call it another name"
+        )
+    if epoch.step is not None and False in known:
+        raise BadInput(
+            f"the table {epoch.table!r} has a column {STEP!r} of its own, in epoch {known[False]}, so its validations "
+            "cannot have steps; record them in another table"
+        )
 
 
 def record(epoch: EpochRows, written: WrittenRows, metrics: dict[str, Any] | None) -> dict[str, Any]:
     """The commit of an epoch: what is said of its rows, the file with its rows and the one with its metrics."""
     examples = written.examples
     return {
-        "format": FORMAT_VERSION,
+        "format": format_of([epoch.moment]),
         "committed": now(),
         "file": written.file,
         "columns": parquet.columns(epoch.rows.schema),
@@ -110,8 +138,13 @@ def write_epoch(epoch: EpochRows, about: Mapping[str, Any], incoming: Path, fold
 
     about goes into the footer besides. No more is held than one row group, and 100 MB.
     """
-    about = {**about, "classes": list(epoch.classes) if epoch.classes is not None else None, **verdicts(epoch.right)}
-    schema, stem, tally = parquet.widened(epoch.rows.schema), f"epoch-{epoch.epoch:05d}", Tally(epoch.right)
+    about = {
+        "format": format_of([epoch.moment]),
+        **about,
+        "classes": list(epoch.classes) if epoch.classes is not None else None,
+        **verdicts(epoch.right),
+    }
+    schema, stem, tally = parquet.widened(epoch.rows.schema), f"epoch-{epoch.moment.stem}", Tally(epoch.right)
     with Part(incoming) as part:
         with parquet.open_writer(part, schema) as file:
             for group in parquet.grouped(epoch.batches, schema):
@@ -121,6 +154,7 @@ def write_epoch(epoch: EpochRows, about: Mapping[str, Any], incoming: Path, fold
             examples = epoch.examples()
             name = examples.name if examples is not None else None
             said = tally.entry(epoch.epoch, name, unique=tally.has_all_ids and not repeats)
+            said |= {STEP: epoch.step} if epoch.has_steps else {}
             file.add_key_value_metadata(parquet.footer({**about, "epochs": [said]}))
         ids = partial(parquet.row_groups, part.path, ["id"])
         if not (tally.has_all_ids and repeats and all_differ(ids, tally.repeated())):

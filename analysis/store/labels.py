@@ -16,11 +16,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from secondguess.analysis.errors import BadInput, Damaged, listing
-from secondguess.analysis.schema import FORMAT_VERSION, encoded, is_score, whole_name
+from secondguess.analysis.moments import Moment
+from secondguess.analysis.schema import STEP, encoded, is_score, whole_name
 from secondguess.analysis.store import examples, parquet, verified
 from secondguess.analysis.store.commits import ExamplesFile, now, verdicts
 from secondguess.analysis.store.disk import Part, put_record
-from secondguess.analysis.store.records import named, span, stored_file
+from secondguess.analysis.store.records import format_of, named, span, stored_file
 from secondguess.analysis.store.runs import Run
 from secondguess.analysis.store.tally import Tally
 from secondguess.analysis.store.upkeep import epoch_groups, merged_metrics
@@ -44,7 +45,7 @@ class Matched:
     gained rows had no label, contradicted ones another one.
     """
 
-    epoch: int
+    epoch: Moment
     matched: int
     only_rows: int
     only_labels: int
@@ -57,14 +58,14 @@ class Matched:
 class LabelledTable:
     """The epochs of one table of a run, whose lock is held, that are to be labelled on a column."""
 
-    def __init__(self, run: Run, table: str, epochs: Sequence[int], key: str) -> None:
+    def __init__(self, run: Run, table: str, epochs: Sequence[Moment], key: str) -> None:
         self._run, self._table, self._epochs, self._key = run, table, set(epochs), key
         live = run.commits[table]
         self._live: list[_Named] = [
-            (name, record) for name, record in live if {entry["epoch"] for entry in record["epochs"]} & self._epochs
+            (name, record) for name, record in live if set(map(Moment.of, record["epochs"])) & self._epochs
         ]
         self._records = [record for _, record in self._live]
-        self._places: dict[int, pa.Array] = {}
+        self._places: dict[Moment, pa.Array] = {}
         self._paths = [run.folder / record["file"]["name"] for record in self._records]
         self._check()
 
@@ -92,6 +93,10 @@ class LabelledTable:
         name = whole_name(self._run.name, self._table)
         if len(self._kinds()) > 1:
             raise BadInput(f"{name}: guess and truth are {listing(sorted(self._kinds()))}; label each epoch by its own")
+        if len({STEP in record["epochs"][0] for record in self._records if STEP in dict(record["columns"])}) > 1:
+            raise BadInput(
+                f"{name}: the column {STEP!r} is that of its validations in some epochs only; label one at a time"
+            )
         if any(record["classes"] != self.classes or record.get("right") != self._right for record in self._records):
             raise BadInput(f"{name}: its epochs have unlike classes or verdicts; label one at a time, as in {name}@1")
         for record in self._records:
@@ -109,13 +114,13 @@ class LabelledTable:
     def match(self, labels: KeyedLabels) -> list[Matched]:
         """How the labels would fit, nothing written; one for each epoch, in order."""
         found = {epoch: Matched(epoch, 0, 0, len(labels.keys), 0, 0, 0, 0) for epoch in sorted(self._epochs)}
-        groups = epoch_groups(self._paths, ["epoch", self._key, "truth"])
-        for epoch, those in itertools.groupby(groups, key=lambda group: group["epoch"][0].as_py()):
+        groups = epoch_groups(self._run.folder, self._records, [self._key, "truth"])
+        for epoch, those in itertools.groupby(groups, key=lambda group: group[0]):
             if epoch in found:
-                found[epoch] = self._matched(epoch, list(those), labels)
+                found[epoch] = self._matched(epoch, [group for _, group in those], labels)
         return list(found.values())
 
-    def _matched(self, epoch: int, groups: Sequence[pa.Table], labels: KeyedLabels) -> Matched:
+    def _matched(self, epoch: Moment, groups: Sequence[pa.Table], labels: KeyedLabels) -> Matched:
         keys = pa.concat_arrays([_texts(group[self._key]) for group in groups])
         # Each look-up builds a table of all labels first: it is done once for an epoch, and its outcome kept.
         places = self._places[epoch] = pc.index_in(keys, labels.keys)
@@ -141,7 +146,7 @@ class LabelledTable:
         with writing(f"the labels of {whole_name(run.name, self._table)} could not be recorded"):
             entries, file, schema, shown = self._written(labels)
             record: dict[str, Any] = {
-                "format": FORMAT_VERSION,
+                "format": format_of(map(Moment.of, entries)),
                 "committed": now(),
                 "file": file,
                 "columns": parquet.columns(schema),
@@ -164,15 +169,14 @@ class LabelledTable:
     ) -> tuple[list[dict[str, Any]], dict[str, Any], pa.Schema, dict[str, dict[str, Any]]]:
         """The entries of the epochs, the file with their rows and its schema, and what is said of new examples."""
         run = self._run
-        old = {entry["epoch"]: entry for record in self._records for entry in record["epochs"]}
+        old = {Moment.of(entry): entry for record in self._records for entry in record["epochs"]}
         schema = self._schema(labels.values.type)
         tallies = {epoch: Tally(self._right) for epoch in old}
         told: dict[str, list[pa.Table]] = {}
         with Part(run.folder / ".incoming") as part:
             with parquet.open_writer(part, schema) as writer:
-                for group in epoch_groups(self._paths):
-                    rows = self._labelled(group, labels, schema)
-                    epoch = rows["epoch"][0].as_py()
+                for epoch, group in epoch_groups(run.folder, self._records):
+                    rows = self._labelled(epoch, group, labels, schema)
                     tallies[epoch].add(rows)
                     writer.write_table(rows)
                     if epoch in self._epochs and (name := old[epoch]["examples"]) is not None:
@@ -181,7 +185,10 @@ class LabelledTable:
                 entries = [
                     _entry(old[epoch], tallies[epoch], shown if epoch in self._epochs else {}) for epoch in sorted(old)
                 ]
+                if any(STEP in entry for entry in entries):  # an epoch that came before the first step has it now
+                    entries = [{STEP: None, **entry} for entry in entries]
                 about = {"run": run.about.get("name", run.name), "table": self._table, "epochs": entries}
+                about["format"] = format_of(map(Moment.of, entries))
                 about |= {"about": dict(run.about), "classes": self.classes, **verdicts(self._right)}
                 writer.add_key_value_metadata(parquet.footer(about))
             stem = f"{'epoch' if len(entries) == 1 else 'epochs'}-{span(entries)}"
@@ -204,10 +211,9 @@ class LabelledTable:
             schema = schema.insert(after, pa.field("truth_score", pa.float32()))
         return schema
 
-    def _labelled(self, group: pa.Table, labels: KeyedLabels, schema: pa.Schema) -> pa.Table:
-        """The rows of one epoch, labelled if they are to be, with the columns of the schema."""
+    def _labelled(self, epoch: Moment, group: pa.Table, labels: KeyedLabels, schema: pa.Schema) -> pa.Table:
+        """Rows of one epoch, labelled if they are to be, with the columns of the schema."""
         truth = _truth_of(group, labels.values.type)
-        epoch = group["epoch"][0].as_py()
         if epoch in self._epochs:
             places = self._places[epoch]
             self._places[epoch] = places.slice(len(group))

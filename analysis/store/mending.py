@@ -19,12 +19,14 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from secondguess.analysis.errors import AlreadyThere
+from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import FORMAT_VERSION
 from secondguess.analysis.store import parquet
 from secondguess.analysis.store.check import Checked, Finding
 from secondguess.analysis.store.commits import now, verdicts
 from secondguess.analysis.store.disk import put_record
 from secondguess.analysis.store.lock import RunLock
+from secondguess.analysis.store.records import format_of, span
 from secondguess.analysis.store.runs import ASIDE, Run, is_named_by_its_bytes, list_runs, named_by, set_aside
 from secondguess.analysis.store.verified import digest_of
 
@@ -175,26 +177,25 @@ def _record_of(runs: Mapping[str, Run], run: Run, path: Path) -> tuple[Path, dic
     epochs, table = footer.get("epochs"), named_by(path.parent)
     if not epochs or "classes" not in footer or footer.get("table") != table:
         return None
-    numbers = [entry["epoch"] for entry in epochs]
-    if not set(numbers).isdisjoint(run.tables.get(table, {})):
+    moments = {Moment.of(entry) for entry in epochs}
+    if not moments.isdisjoint(run.tables.get(table, {})):
         return None
-    span = "-".join(f"{number:05d}" for number in dict.fromkeys((min(numbers), max(numbers))))
     with pq.ParquetFile(path) as file:
         schema, rows = file.schema_arrow, file.metadata.num_rows
     size = path.stat().st_size
     content = {
-        "format": FORMAT_VERSION,
+        "format": format_of(moments),
         "committed": now(),
         "file": {"name": f"{path.parent.name}/{path.name}", "rows": rows, "bytes": size, "sha256": digest_of(path)},
         "columns": parquet.columns(schema),
         "classes": footer["classes"],
         **verdicts(footer.get("right")),
         "epochs": epochs,
-        "metrics": _metrics_of(run, set(numbers)),
+        "metrics": _metrics_of(run, {moment.epoch for moment in moments}),
         "examples": _stated(runs, {entry["examples"] for entry in epochs}),
         "repaired": True,
     }
-    return run.folder / "commits" / path.parent.name / f"{span}.json", content
+    return run.folder / "commits" / path.parent.name / f"{span(epochs)}.json", content
 
 
 def _stated(runs: Mapping[str, Run], names: set[str | None]) -> dict[str, Any]:

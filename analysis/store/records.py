@@ -15,8 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from secondguess.analysis.errors import BadInput, Damaged, NotFound
+from secondguess.analysis.moments import LAST_STEP, Moment
 from secondguess.analysis.opening import read_regular
-from secondguess.analysis.schema import FORMAT_VERSION, is_score, whole_name
+from secondguess.analysis.schema import FORMAT_VERSION, NEWEST_FORMAT, STEPS_FORMAT, is_score, whole_name
 from secondguess.analysis.store.seal import is_whole
 from secondguess.analysis.store.verified import StoredFile, leads_out
 
@@ -51,15 +52,16 @@ _ABOUT: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Epoch:
-    """One committed epoch of one table.
+    """One committed validation of one table: of an epoch, or of a step within it.
 
     rows, errors and unlabelled count rows; errors is None for a table without truth. ids is the sha256 of the ordered
     ids, unique whether they are all there and all different. id_set and id_truth_set are alike for tables with the same
     ids, and the same truth for each, in any order; None where the record does not say, or truths are of an odd type.
     columns are (name, Arrow type) in file order; classes are the names behind score_0, score_1, …, or None for plain
-    integers. rows_file and examples_file are absolute; file_epochs are all that the file holds. recorded_as is the
-    run's name inside the file: another one once its folder is renamed. right is the column of booleans that says which
-    rows are right, where it is not guess against truth that does.
+    integers. rows_file and examples_file are absolute; in_file are the moments that the file holds. recorded_as is the
+    run's name inside the file: another one once its folder is renamed. has_steps says that the column `step` of the
+    file is the step of the validation, NULL for that at the end of an epoch, and no column of the user's. right is the
+    column of booleans that says which rows are right, where it is not guess against truth that does.
     """
 
     run: str
@@ -77,9 +79,11 @@ class Epoch:
     columns: tuple[tuple[str, str], ...]
     classes: tuple[str, ...] | None
     rows_file: StoredFile
-    file_epochs: tuple[int, ...]
+    in_file: tuple[Moment, ...]
     examples_file: StoredFile | None
     right: str | None = None
+    step: int | None = None
+    has_steps: bool = False
 
     @property
     def file(self) -> Path:
@@ -92,9 +96,14 @@ class Epoch:
         return self.examples_file.path if self.examples_file is not None else None
 
     @property
+    def moment(self) -> Moment:
+        """When its rows were predicted."""
+        return Moment(self.epoch, self.step)
+
+    @property
     def name(self) -> str:
         """RUN/TABLE@EPOCH."""
-        return whole_name(self.run, self.table, self.epoch)
+        return whole_name(self.run, self.table, self.moment)
 
     @property
     def labelled(self) -> int:
@@ -138,8 +147,8 @@ def read(path: Path) -> dict[str, Any]:
         raise Damaged(f"record {path} cannot be read ({error}); restore it from a copy or delete it") from None
     if not isinstance(record, dict) or not isinstance(version := record.get("format"), int):
         raise Damaged(f"record {path} is not one of secondguess; restore it from a copy or delete it")
-    if version > FORMAT_VERSION:
-        raise Damaged(f"{path} has format {version}, this secondguess reads up to {FORMAT_VERSION}: upgrade it")
+    if version > NEWEST_FORMAT:
+        raise Damaged(f"{path} has format {version}, this secondguess reads up to {NEWEST_FORMAT}: upgrade it")
     if is_whole(record) is False:
         raise Damaged(
             f"record {path} is not as it was written (its sha256 differs): it is damaged, or was edited; restore it "
@@ -174,7 +183,14 @@ def read_end(path: Path) -> dict[str, Any]:
 
 
 def _are_numbers(epochs: Any) -> bool:
-    return isinstance(epochs, list) and all(isinstance(epoch, int) for epoch in epochs)
+    return isinstance(epochs, list) and all(
+        isinstance(epoch, int) or (isinstance(epoch, str) and Moment.parse(epoch) is not None) for epoch in epochs
+    )
+
+
+def format_of(moments: Iterable[Moment]) -> int:
+    """The format of a record of these moments: versions that know no steps refuse one that has some."""
+    return FORMAT_VERSION if all(moment.step is None for moment in moments) else STEPS_FORMAT
 
 
 def table_records(store: Path, folder: Path) -> tuple[list[tuple[str, dict[str, Any]]], list[str]]:
@@ -185,7 +201,7 @@ def table_records(store: Path, folder: Path) -> tuple[list[tuple[str, dict[str, 
     commits, faults = all_records(store, folder)
     superseded = {name for record in commits.values() for name in record.get("supersedes", ())}
     live = [(name, record) for name, record in commits.items() if name not in superseded]
-    return sorted(live, key=lambda item: item[1]["epochs"][0]["epoch"]), faults
+    return sorted(live, key=lambda item: Moment.of(item[1]["epochs"][0])), faults
 
 
 def all_records(store: Path, folder: Path) -> tuple[dict[str, dict[str, Any]], list[str]]:
@@ -235,9 +251,9 @@ def _commit(path: Path) -> dict[str, Any]:
 
 
 def span(epochs: Iterable[Mapping[str, Any]]) -> str:
-    """What a record and its file are called for their epochs: the first and the last, in five digits, or the one."""
-    numbers = [entry["epoch"] for entry in epochs]
-    return "-".join(f"{number:05d}" for number in dict.fromkeys((min(numbers), max(numbers))))
+    """What a record and its file are called for their moments: the first and the last, or the one."""
+    moments = [Moment.of(entry) for entry in epochs]
+    return "-".join(dict.fromkeys((min(moments).stem, max(moments).stem)))
 
 
 def named(folder: Path, record: dict[str, Any]) -> tuple[Path, dict[str, Any]]:
@@ -259,7 +275,7 @@ def _name_of(record: dict[str, Any]) -> str:
 
 def _is_typed(record: dict[str, Any]) -> bool:
     entries, columns, classes = record["epochs"], record["columns"], record["classes"]
-    numbers = [entry["epoch"] for entry in entries]
+    moments = [Moment.of(entry) for entry in entries]
     texts = [
         *(classes or ()),
         *record.get("supersedes", ()),
@@ -271,7 +287,10 @@ def _is_typed(record: dict[str, Any]) -> bool:
         and (record.get("right") is None or [record["right"], "bool"] in [list(column) for column in columns])
         and all(isinstance(entry.get(key), str | None) for entry in entries for key in _SETS)
         and all(isinstance(text, str) for text in texts)
-        and numbers == sorted(set(numbers))
+        and all(isinstance(entry.get("step"), int | None) for entry in entries)
+        and all(0 <= (entry.get("step") or 0) <= LAST_STEP for entry in entries)
+        and len({"step" in entry for entry in entries}) == 1
+        and moments == sorted(set(moments))
         and all(map(_is_said, (record["file"], record["metrics"] or {}, *record.get("examples", {}).values())))
     )
 
@@ -304,7 +323,7 @@ def _is_inside(name: str) -> bool:
 
 def epochs_of(store: Path, folder: Path, names: tuple[str, str], table: str, record: dict[str, Any]) -> list[Epoch]:
     """The epochs that a record of a run's folder commits; names are the run's, now and when it was recorded."""
-    numbers = tuple(entry["epoch"] for entry in record["epochs"])
+    moments = tuple(Moment.of(entry) for entry in record["epochs"])
     rows_file = stored_file(folder, record["file"])
     return [
         Epoch(
@@ -323,9 +342,11 @@ def epochs_of(store: Path, folder: Path, names: tuple[str, str], table: str, rec
             columns=tuple((name, kind) for name, kind in record["columns"]),
             classes=tuple(record["classes"]) if record["classes"] is not None else None,
             rows_file=rows_file,
-            file_epochs=numbers,
+            in_file=moments,
             examples_file=_examples_file(store, entry["examples"], record) if entry["examples"] else None,
             right=record.get("right"),
+            step=entry.get("step"),
+            has_steps="step" in entry,
         )
         for entry in record["epochs"]
     ]

@@ -9,6 +9,8 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from secondguess.analysis.errors import Damaged
+from secondguess.analysis.moments import Moment
+from secondguess.analysis.schema import STEP
 from secondguess.analysis.store import verified
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import find_epoch
@@ -23,7 +25,7 @@ class CommittedRows:
     rows: int
 
 
-def read_epoch(store: Path, run: str, table: str, epoch: int, limit: int | None) -> CommittedRows:
+def read_epoch(store: Path, run: str, table: str, epoch: Moment | int, limit: int | None) -> CommittedRows:
     """Read the first `limit` rows of a committed epoch, all where None.
 
     Raises NotFound for one that is not there, Damaged where its file is not what was written. Images of a file that is
@@ -38,8 +40,16 @@ def read_epoch(store: Path, run: str, table: str, epoch: int, limit: int | None)
 
 def ids_of(epoch: Epoch) -> pa.Array:
     """The ids of a committed epoch, in the order of its rows; raises FileNotFoundError where its file is gone."""
-    rows = ds.dataset(epoch.file, format="parquet").to_table(["id"], filter=ds.field("epoch") == epoch.epoch)
+    rows = ds.dataset(epoch.file, format="parquet").to_table(["id"], filter=_rows_of(epoch))
     return rows["id"].cast(pa.string()).combine_chunks()
+
+
+def _rows_of(epoch: Epoch) -> ds.Expression:
+    """What tells the rows of an epoch, or of a step of it, from the others of its file."""
+    own = ds.field("epoch") == epoch.epoch
+    if not epoch.has_steps:
+        return own
+    return own & (ds.field(STEP).is_null() if epoch.step is None else ds.field(STEP) == epoch.step)
 
 
 def _read(epoch: Epoch, limit: int | None) -> CommittedRows:
@@ -48,7 +58,7 @@ def _read(epoch: Epoch, limit: int | None) -> CommittedRows:
         raise FileNotFoundError(epoch.file)
     if said is not None:
         raise Damaged(f"{epoch.name} is committed, but its file {epoch.file} {said}; restore it from a copy")
-    chosen = ds.dataset(epoch.file, format="parquet").scanner(filter=ds.field("epoch") == epoch.epoch)
+    chosen = ds.dataset(epoch.file, format="parquet").scanner(filter=_rows_of(epoch))
     rows = chosen.to_table() if limit is None else chosen.head(limit)
     return CommittedRows(rows, _images(epoch, rows["id"]), epoch.rows)
 

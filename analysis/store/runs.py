@@ -9,14 +9,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from secondguess.analysis.errors import Damaged, NotFound, listing
-from secondguess.analysis.schema import decoded, encoded, whole_name
+from secondguess.analysis.errors import BadInput, Damaged, NotFound, listing
+from secondguess.analysis.moments import SPAN, Moment
+from secondguess.analysis.schema import at_epoch, decoded, encoded, whole_name
 from secondguess.analysis.store import records
 from secondguess.analysis.store.lock import is_held
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.verified import StoredFile, digest_of, leads_out
 
-_ROWS_FILE = r"epochs?-\d{5,}(-\d{5,})?-([0-9a-f]{12})\.parquet"
+_ROWS_FILE = rf"epochs?-{SPAN}-([0-9a-f]{{12}})\.parquet"
 
 _LOOKS = 10
 _WORKPLACE = re.compile(r"\.(importing|replacing)-[0-9a-z]+")
@@ -113,8 +114,8 @@ class Run:
         return inside
 
     @cached_property
-    def tables(self) -> Mapping[str, Mapping[int, Epoch]]:
-        """The committed epochs per table, in epoch order."""
+    def tables(self) -> Mapping[str, Mapping[Moment, Epoch]]:
+        """The committed epochs per table, in order, each step of one by itself."""
         names = (self.name, str(self.about.get("name", self.name)))
         epochs_of_tables = {
             table: [
@@ -125,7 +126,7 @@ class Run:
             for table, live in self.commits.items()
         }
         return {
-            table: {epoch.epoch: epoch for epoch in sorted(epochs, key=lambda epoch: epoch.epoch)}
+            table: {epoch.moment: epoch for epoch in sorted(epochs, key=lambda epoch: epoch.moment)}
             for table, epochs in epochs_of_tables.items()
         }
 
@@ -163,14 +164,15 @@ class Run:
             ]
         return said
 
-    def gone(self) -> dict[str, list[int]]:
+    def gone(self) -> dict[str, list[Moment]]:
         """The epochs of each table that its end names and no record commits."""
         ended = {table: set(epochs) - set(self.tables.get(table, {})) for table, epochs in self._ended().items()}
         return {table: sorted(epochs) for table, epochs in ended.items() if epochs}
 
-    def _ended(self) -> Mapping[str, list[int]]:
-        tables: Mapping[str, list[int]] = (self.end or {}).get("tables", {})
-        return tables
+    def _ended(self) -> Mapping[str, list[Moment]]:
+        tables: Mapping[str, list[int | str]] = (self.end or {}).get("tables", {})
+        spelled = {table: [Moment.parse(str(one)) for one in moments] for table, moments in tables.items()}
+        return {table: [one for one in moments if one is not None] for table, moments in spelled.items()}
 
     def unnamed(self) -> list[Path]:
         """The files of rows that no record names, not even one that another supersedes."""
@@ -192,7 +194,7 @@ def is_named_by_its_bytes(path: Path) -> bool:
     """Whether a file of rows is one of ours and whole: its name has the beginning of its digest."""
     match = re.fullmatch(_ROWS_FILE, path.name)
     try:
-        return match is not None and path.is_file() and digest_of(path).startswith(match[2])
+        return match is not None and path.is_file() and digest_of(path).startswith(match[1])
     except OSError:
         return False
 
@@ -280,11 +282,21 @@ def find_run(store: Path, name: str) -> Run:
     raise NotFound(f"no run named {name!r} in {store}; {has}")
 
 
-def find_epoch(store: Path, run: str, table: str, epoch: int) -> Epoch:
+def check_open(name: str, moment: Moment, there: Iterable[Moment]) -> None:
+    """Raise BadInput for a step of an epoch whose end is there; name is that of the table."""
+    if moment.step is not None and Moment(moment.epoch) in there:
+        raise BadInput(
+            f"{at_epoch(name, moment.epoch)} is committed without a step, as the end of epoch {moment.epoch}, so no "
+            f"step of it can follow ({moment}); give each validation of an epoch its step, or the last one none"
+        )
+
+
+def find_epoch(store: Path, run: str, table: str, epoch: Moment | int) -> Epoch:
     """One committed epoch; raises NotFound naming what there is."""
     tables = find_run(store, run).tables
     if table not in tables:
         raise NotFound(f"run {run!r} has no table {table!r}; it has: {listing(tables) or 'none yet'}")
-    if epoch not in tables[table]:
+    moment = epoch if isinstance(epoch, Moment) else Moment(epoch)
+    if moment not in tables[table]:
         raise NotFound(f"{whole_name(run, table)} has no epoch {epoch}; it has: {listing(tables[table])}")
-    return tables[table][epoch]
+    return tables[table][moment]

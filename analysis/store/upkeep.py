@@ -5,7 +5,7 @@ import itertools
 import logging
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,20 +14,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from secondguess.analysis.errors import Damaged
-from secondguess.analysis.schema import FORMAT_VERSION, decoded, encoded
+from secondguess.analysis.moments import SPAN, Moment
+from secondguess.analysis.schema import STEP, decoded, encoded
 from secondguess.analysis.store import parquet
 from secondguess.analysis.store.commits import verdicts
 from secondguess.analysis.store.disk import Part, put_record, sync_folder
-from secondguess.analysis.store.records import named, span
+from secondguess.analysis.store.records import format_of, named, span
 from secondguess.analysis.store.runs import Run
 
 _log = logging.getLogger("secondguess")
 
 _LARGEST_FILE = 512 << 20  # bytes; an epoch that is larger stays alone
 
-_OURS = re.compile(
-    r"(epoch|epochs|metrics)-[0-9-]*[0-9a-f]{12}\.parquet|\d{5,}(-\d{5,})?(\.\d+)?\.json|[0-9a-f]{32}\.part"
-)
+_OURS = re.compile(rf"(epochs?-{SPAN}|metrics)-[0-9a-f]{{12}}\.parquet|{SPAN}(\.\d+)?\.json|[0-9a-f]{{32}}\.part")
 
 _Named = tuple[str, dict[str, Any]]
 
@@ -101,13 +100,18 @@ def _groups(live: list[_Named]) -> Iterator[list[_Named]]:
     for item in live:
         record = item[1]
         fits = sum(other["file"]["bytes"] for _, other in group) + record["file"]["bytes"] <= _LARGEST_FILE
-        alike = not group or all(record.get(key) == group[0][1].get(key) for key in ("columns", "classes", "right"))
+        alike = not group or _layout(record) == _layout(group[0][1])
         if group and not (fits and alike):
             yield group
             group = []
         group.append(item)
     if group:
         yield group
+
+
+def _layout(record: dict[str, Any]) -> list[Any]:
+    """What records of one file have in common, whether their column `step` is that of validations among it."""
+    return [*(record.get(key) for key in ("columns", "classes", "right")), STEP in record["epochs"][0]]
 
 
 def _merge(run: Run, table: str, group: list[_Named]) -> None:
@@ -119,15 +123,15 @@ def _merge(run: Run, table: str, group: list[_Named]) -> None:
 def merged_record(run: Run, table: str, group: Sequence[_Named]) -> dict[str, Any]:
     """The record of one file with the rows of these records, which it supersedes; the file is written, it is not."""
     records = [record for _, record in group]
-    entries = sorted((entry for record in records for entry in record["epochs"]), key=lambda entry: entry["epoch"])
+    entries = sorted((entry for record in records for entry in record["epochs"]), key=Moment.of)
     about = {"run": run.about.get("name", run.name), "table": table, "epochs": entries, "about": dict(run.about)}
     about["classes"] = records[0]["classes"]
-    about |= verdicts(records[0].get("right"))
+    about |= verdicts(records[0].get("right")) | {"format": format_of(map(Moment.of, entries))}
     stem = f"epochs-{span(entries)}"
     return {
-        "format": FORMAT_VERSION,
+        "format": format_of(map(Moment.of, entries)),
         "committed": datetime.now(UTC).isoformat(timespec="milliseconds"),
-        "file": _concatenate(run, [record["file"] for record in records], encoded(table), stem, about),
+        "file": _concatenate(run, records, "file", (encoded(table), stem), about),
         "columns": records[0]["columns"],
         "classes": records[0]["classes"],
         **verdicts(records[0].get("right")),
@@ -140,39 +144,59 @@ def merged_record(run: Run, table: str, group: Sequence[_Named]) -> dict[str, An
 
 def merged_metrics(run: Run, records: Sequence[dict[str, Any]]) -> dict[str, Any] | None:
     """One file with the metrics of these records."""
-    files = [record["metrics"] for record in records if record["metrics"]]
-    return files[0] if len(files) == 1 else _concatenate(run, files, "metrics", "metrics", {"run": run.name})
+    with_some = [record for record in records if record["metrics"]]
+    if len(with_some) < 2:
+        return with_some[0]["metrics"] if with_some else None
+    return _concatenate(run, with_some, "metrics", ("metrics", "metrics"), {"run": run.name})
 
 
-def epoch_groups(paths: Sequence[Path], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """The row groups of files of rows, those of an epoch together and the epochs in order: none spans two.
+def epoch_groups(
+    folder: Path, records: Sequence[dict[str, Any]], columns: Sequence[str] | None = None
+) -> Iterator[tuple[Moment, pa.Table]]:
+    """The row groups of records' files, those of a moment together and the moments in order: none spans two.
 
-    Of each file come those of the columns that it has.
+    Each comes with its moment; of each file come those of the columns that it has.
     """
-    places: list[tuple[int, int, int]] = []
-    for file, path in enumerate(paths):
-        with pq.ParquetFile(path) as opened:
-            column = opened.schema_arrow.names.index("epoch")
+    places: list[tuple[Moment, int, int]] = []
+    for file, record in enumerate(records):
+        steps = STEP in record["epochs"][0]
+        with pq.ParquetFile(_rows_of(folder, record)) as opened:
             for group in range(opened.num_row_groups):
-                places.append((opened.metadata.row_group(group).column(column).statistics.min, file, group))
+                places.append((_moment_of(opened, group, steps=steps), file, group))
     for file, groups in itertools.groupby(sorted(places), key=lambda place: place[1]):
-        with pq.ParquetFile(paths[file], page_checksum_verification=True) as opened:
-            for _, _, group in groups:
-                yield opened.read_row_group(group, columns)
+        with pq.ParquetFile(_rows_of(folder, records[file]), page_checksum_verification=True) as opened:
+            for moment, _, group in groups:
+                yield moment, opened.read_row_group(group, columns)
+
+
+def _rows_of(folder: Path, record: dict[str, Any]) -> Path:
+    return folder / str(record["file"]["name"])
+
+
+def _moment_of(file: pq.ParquetFile, group: int, *, steps: bool) -> Moment:
+    """The moment of a row group's rows, as its bounds say; a step's are none where it is NULL."""
+    names, about = file.schema_arrow.names, file.metadata.row_group(group)
+    epoch = about.column(names.index("epoch")).statistics.min
+    bounds = about.column(names.index(STEP)).statistics if steps else None
+    return Moment(epoch, bounds.min if bounds is not None and bounds.has_min_max else None)
 
 
 def _concatenate(
-    run: Run, files: list[dict[str, Any]], folder: str, stem: str, about: dict[str, Any]
-) -> dict[str, Any] | None:
-    """One file with the row groups of all: rows in the order of epochs, metrics in that of the files."""
-    if not files:
-        return None
+    run: Run, records: Sequence[dict[str, Any]], kind: str, place: tuple[str, str], about: dict[str, Any]
+) -> dict[str, Any]:
+    """One file with the row groups of all: rows in the order of moments, metrics in that of the records.
+
+    kind is what a record calls the file; place the folder, in the run's, and what the name begins with.
+    """
+    files = [record[kind] for record in records]
     paths = [run.folder / file["name"] for file in files]
     schema = parquet.widened(pq.read_schema(paths[0]))
-    every = (group for path in paths for group in parquet.row_groups(path))
+    every: Iterable[pa.Table] = (group for path in paths for group in parquet.row_groups(path))
+    if kind == "file":
+        every = (group for _, group in epoch_groups(run.folder, records))
     with Part(run.folder / ".incoming") as part:
         with parquet.open_writer(part, schema) as writer:
             writer.add_key_value_metadata(parquet.footer(about))
-            for group in every if folder == "metrics" else epoch_groups(paths):
+            for group in every:
                 writer.write_table(group.cast(schema))
-        return parquet.publish(part, run.folder / folder, stem, sum(file["rows"] for file in files))
+        return parquet.publish(part, run.folder / place[0], place[1], sum(file["rows"] for file in files))

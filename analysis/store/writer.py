@@ -14,13 +14,23 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotWritten, SecondguessError, listing
-from secondguess.analysis.schema import FORMAT_VERSION, checked_name, encoded, whole_name
+from secondguess.analysis.moments import Moment
+from secondguess.analysis.schema import FORMAT_VERSION, STEP, checked_name, encoded, whole_name
 from secondguess.analysis.store import parquet, verified
-from secondguess.analysis.store.commits import EpochRows, Metric, WrittenRows, check_types, now, record, write_epoch
+from secondguess.analysis.store.commits import (
+    EpochRows,
+    Metric,
+    WrittenRows,
+    check_steps,
+    check_types,
+    now,
+    record,
+    write_epoch,
+)
 from secondguess.analysis.store.disk import Part, make_folder, make_private, put_record, sync_folder
 from secondguess.analysis.store.lock import RunLock
-from secondguess.analysis.store.records import Epoch
-from secondguess.analysis.store.runs import Run, find_run, list_runs, run_folder
+from secondguess.analysis.store.records import Epoch, format_of
+from secondguess.analysis.store.runs import Run, check_open, find_run, list_runs, run_folder
 from secondguess.analysis.store.upkeep import compact, sweep
 from secondguess.analysis.store.workplace import REPLACING, Workplace, clear
 
@@ -52,7 +62,8 @@ class RunWriter:
         self._lock = lock
         self._replaced = replaced
         self._process = os.getpid()
-        self._epochs: dict[str, set[int]] = {}
+        self._moments: dict[str, set[Moment]] = {}
+        self._steps: dict[str, dict[bool, Moment]] = {}  # whether the column `step` is that of validations, and where
         self._types: dict[str, dict[str, str]] = {}
 
     @classmethod
@@ -111,8 +122,8 @@ class RunWriter:
                 _sync(store.parent, store, *(Path(inside) for inside, _, _ in os.walk(run.folder)))
         return cls(run, lock)
 
-    def committed(self) -> Mapping[str, Mapping[int, Epoch]]:
-        """The epochs committed so far, per table."""
+    def committed(self) -> Mapping[str, Mapping[Moment, Epoch]]:
+        """The epochs committed so far, per table, each step of one by itself."""
         return self._fresh().tables
 
     def last_step(self) -> int:
@@ -124,13 +135,18 @@ class RunWriter:
         return max((step for step in steps if step is not None), default=0)
 
     def commit(self, epoch: EpochRows) -> None:
-        """Make an epoch durable and visible as its rows come, or raise AlreadyThere: never half, never twice."""
+        """Make an epoch durable and visible as its rows come, or raise AlreadyThere: never half, never twice.
+
+        Raises BadInput for a step of an epoch whose end is committed.
+        """
         self.check_open()
-        commit = self.run.folder / "commits" / encoded(epoch.table) / f"{epoch.epoch:05d}.json"
-        name = whole_name(self.run.name, epoch.table, epoch.epoch)
-        if epoch.epoch in self._committed(epoch.table) or commit.exists():
-            raise AlreadyThere(f"{name} is already committed; an epoch is written once")
+        commit = self.run.folder / "commits" / encoded(epoch.table) / f"{epoch.moment.stem}.json"
+        name = whole_name(self.run.name, epoch.table, epoch.moment)
+        self.check_free(epoch.table, epoch.moment)
+        if commit.exists():
+            raise _written_once(name)
         check_types(epoch, self._types[epoch.table])
+        check_steps(epoch, self._steps[epoch.table])
         files: list[dict[str, Any] | None] = []
         with writing(f"{name} could not be recorded"):
             try:
@@ -147,8 +163,17 @@ class RunWriter:
                         f"{name} was just committed by another process; these rows are dropped"
                     ) from None
                 raise
-        self._epochs[epoch.table].add(epoch.epoch)
+        self._moments[epoch.table].add(epoch.moment)
         self._types[epoch.table].update(epoch.types)
+        if STEP in epoch.types:
+            self._steps[epoch.table].setdefault(epoch.has_steps, epoch.moment)
+
+    def check_free(self, table: str, moment: Moment) -> None:
+        """Raise AlreadyThere where it is committed, BadInput for a step of an epoch whose end is."""
+        there = self._committed(table)
+        if moment in there:
+            raise _written_once(whole_name(self.run.name, table, moment))
+        check_open(whole_name(self.run.name, table), moment, there)
 
     def end(self, metrics: Sequence[Metric] = (), **about: Any) -> None:
         """Merge each table's epochs into as few files as fit, then record that the run finished.
@@ -161,8 +186,10 @@ class RunWriter:
         with writing(f"the end of run {self.run.name!r} could not be recorded"):
             compact(self._fresh())
             entry = self._write_metrics(metrics)
-            tables = {table: list(epochs) for table, epochs in self.committed().items()}
-            how = {"format": FORMAT_VERSION, "ended": now(), "status": "finished", **about}
+            committed = self.committed()
+            tables = {table: [moment.plain for moment in moments] for table, moments in committed.items()}
+            version = format_of(moment for moments in committed.values() for moment in moments)
+            how = {"format": version, "ended": now(), "status": "finished", **about}
             how |= {"tables": tables, "metrics": entry}
             end = self.run.folder / "commits" / "end.json"
             try:
@@ -206,17 +233,22 @@ class RunWriter:
                 "nothing more is recorded there"
             )
 
-    def _committed(self, table: str) -> set[int]:
+    def has_steps(self, table: str) -> bool:
+        """Whether a column `step` of the table is that of its validations."""
+        return bool(self._committed(table)) and True in self._steps[table]
+
+    def _committed(self, table: str) -> set[Moment]:
         """The committed epochs of a table; read once, for this process is the only one to add to them."""
-        if table not in self._epochs:
+        if table not in self._moments:
             earlier = self.committed()
             if twins := [name for name in earlier if name != table and name.casefold() == table.casefold()]:
                 raise BadInput(f"table {table!r} differs from {twins[0]!r} only in case; choose another name")
-            self._epochs[table] = set(earlier.get(table, {}))
-            self._types[table] = {
-                name: kind for known in earlier.get(table, {}).values() for name, kind in known.columns
-            }
-        return self._epochs[table]
+            epochs = earlier.get(table, {})
+            self._moments[table] = set(epochs)
+            self._types[table] = {name: kind for known in epochs.values() for name, kind in known.columns}
+            with_step = [known for known in epochs.values() if STEP in dict(known.columns)]
+            self._steps[table] = {known.has_steps: known.moment for known in reversed(with_step)}
+        return self._moments[table]
 
     def _take_place(self) -> None:
         """Give the run its name, where another one had it until now."""
@@ -331,6 +363,10 @@ def locked(folder: Path, name: str) -> RunLock:
         return RunLock(folder)
     except (BlockingIOError, FileNotFoundError):  # gone: somebody replaces it at this moment
         raise AlreadyThere(f"run {name!r} is being recorded by another process; choose another name") from None
+
+
+def _written_once(name: str) -> AlreadyThere:
+    return AlreadyThere(f"{name} is already committed; an epoch is written once")
 
 
 def _taken(run: Run) -> AlreadyThere:

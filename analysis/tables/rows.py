@@ -14,7 +14,8 @@ from secondguess.analysis.engine.kinds import Kind
 from secondguess.analysis.engine.sqltext import identifier, literal
 from secondguess.analysis.engine.statement import JoinReport
 from secondguess.analysis.errors import BadInput, NotFound
-from secondguess.analysis.schema import WRONG, at_epoch, folded
+from secondguess.analysis.moments import Moment
+from secondguess.analysis.schema import STEP, WRONG, at_epoch, folded
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import Run
 from secondguess.analysis.tables.view import TableView
@@ -93,19 +94,24 @@ def _selected(runs: Mapping[str, Run], view: TableView, left_out: list[str]) -> 
         if refs.parse(table).epoch is not None:
             raise BadInput(f"{table} names its epoch, and so does --at {view.at}; leave one out")
         selection = refs.resolve(runs, table, "all")
-        epochs = [epoch for epoch in selection.epochs if epoch.epoch <= view.at]
+        epochs = [epoch for epoch in selection.epochs if epoch.moment <= view.at]
         if view.exact:
-            epochs = [epoch for epoch in epochs if epoch.epoch == view.at]
+            epochs = [epoch for epoch in epochs if _is_at(epoch.moment, view.at)]
         if epochs:
             selections.append(replace(selection, epochs=(epochs[-1],)))
         else:
-            has = ", ".join(str(epoch.epoch) for epoch in selection.epochs)
+            has = ", ".join(str(epoch.moment) for epoch in selection.epochs)
             left_out.append(
                 f"left out {selection.name}: no epoch {'' if view.exact else 'up to '}{view.at}; it has {has}"
             )
     if not selections:
         raise NotFound(f"nothing to show at epoch {view.at}; {'; '.join(left_out)}")
     return selections
+
+
+def _is_at(moment: Moment, at: Moment) -> bool:
+    """Whether it is that moment: of an epoch that is named without a step any of it."""
+    return moment == at if at.step is not None else moment.epoch == at.epoch
 
 
 def _judged(view: TableView, names: Sequence[str]) -> frozenset[str]:
@@ -129,9 +135,10 @@ def _stacked(runs: Mapping[str, Run], chosen: Sequence[Selection], view: TableVi
     relation = scope.stacked(f"{', '.join(names)}", chosen, place=place, judged=bool(judged), names=called)
     source = names[0] if len(names) == 1 else "predictions"
     order = []
-    places = [at_epoch(called[epoch.run, epoch.table], epoch.epoch) for epoch in epochs]
+    places = [at_epoch(called[epoch.run, epoch.table], epoch.moment) for epoch in epochs]
     if len(places) > 1:
-        order.append(f"list_position({literal(places)}, run || '@' || epoch)")
+        step = f" || coalesce(':' || {STEP}, '')" if scope.has_steps(epochs) else ""
+        order.append(f"list_position({literal(places)}, run || '@' || epoch{step})")
     return ViewRows(
         runs=runs,
         selections=chosen,

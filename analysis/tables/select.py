@@ -65,7 +65,7 @@ def statement(
         notes=(*rows.notes, *(note for note in scope.all_notes(relations) if note not in rows.notes)),
         classes=scope.shared_classes(rows.relations.values()),
         verdicts=scope.has_verdicts(rows.relations),
-        order=tuple((rows.names[epoch.run, epoch.table], epoch.epoch) for epoch in rows.epochs),
+        order=tuple((rows.names[epoch.run, epoch.table], epoch.moment) for epoch in rows.epochs),
         page=Page(total, view.limit, view.offset, counted),
         reports=rows.reports,
         drawn=("under", (view.key[0],)) if view.join is not None and not grouped else None,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from secondguess.analysis.schema import is_score, own_name
+from secondguess.analysis.schema import STEP, is_score, own_name
 from secondguess.analysis.tables.view import TableView
 
 _FIRST = ("id", "image", "content", "truth", "guess")
@@ -34,4 +34,5 @@ def usual(view: TableView, own: Sequence[str], pictures: Sequence[str], *, score
         names = [name for name in names if not is_score(base(name))]
     place = {name: number for number, name in enumerate(_FIRST)}
     names.sort(key=lambda name: place.get(base(name), len(place)))
-    return ["run", "epoch", *names] if several else names
+    when = [*own[:2], *([STEP] if own[2:3] == [STEP] else [])]  # there it is that of validations
+    return [*when, *names] if several else names

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 from secondguess.analysis.engine.sqltext import identifier, literal
 from secondguess.analysis.errors import BadInput, listing
+from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import folded
 
 NamedExpression = tuple[str, str]
@@ -19,20 +20,20 @@ _JOINS = ("inner", "outer")
 class TableView:
     """Tables stacked or joined, then filtered, grouped, sorted, cut down to columns and a page, in this order.
 
-    tables are references; without an epoch each is taken at its last one, or at epoch `at` or the last one before
-    (with exact: at that one or not at all). join is None (stacked), inner or outer; key, the column they are joined on,
-    and where it is NULL those after it. add computes columns of a row, which everything else may use. where are SQL
-    conditions, wandb_filter conditions in W&B's expression language; a row stays where all are true. group names
-    columns; aggregate computes columns of a group from its rows. wandb_add and wandb_aggregate do so in W&B's language.
-    sort are SQL expressions over the columns shown, with
-    `-` before them largest first; NULL is smallest. columns None means the usual ones, limit None all rows.
+    tables are references; without an epoch each is taken at its last one, or at epoch `at` or the last one before (with
+    exact: at that one or not at all). at may be given as a number, or spelled: `2:1500` is a step of an epoch. join is
+    None (stacked), inner or outer; key, the column they are joined on, and where it is NULL those after it. add
+    computes columns of a row, which everything else may use. where are SQL conditions, wandb_filter conditions in W&B's
+    expression language; a row stays where all are true. group names columns; aggregate computes columns of a group from
+    its rows. wandb_add and wandb_aggregate do so in W&B's language. sort are SQL expressions over the columns shown,
+    with `-` before them largest first; NULL is smallest. columns None means the usual ones, limit None all rows.
     """
 
     tables: tuple[str, ...]
     join: str | None = None
     key: tuple[str, ...] = ("id",)
     allow_duplicates: bool = False
-    at: int | None = None
+    at: Moment | None = None
     exact: bool = False
     add: tuple[NamedExpression, ...] = ()
     where: tuple[str, ...] = ()
@@ -57,13 +58,14 @@ class TableView:
             raise BadInput("a join needs a key; name a column, such as id or digest")
         if self.exact and self.at is None:
             raise BadInput("exact needs an epoch to be at; name it, as in --at 3")
-        for name in ("limit", "offset", "at"):
+        object.__setattr__(self, "at", _moment(self.at))
+        for name in ("limit", "offset"):
             value = getattr(self, name)
             whole = isinstance(value, int) and not isinstance(value, bool) and value < 2**62
             if not whole and (value is not None or name == "offset"):
                 raise BadInput(f"{name} is {value!r}, not a whole number")
-        if min(self.limit or 0, self.offset, self.at or 0) < 0:
-            raise BadInput("limit and offset are numbers of rows, so not below 0, nor is an epoch")
+        if min(self.limit or 0, self.offset) < 0:
+            raise BadInput("limit and offset are numbers of rows, so not below 0")
         if self.columns is not None and not self.columns:
             raise BadInput("columns are none; name at least one")
         _distinct("group", self.group)
@@ -108,12 +110,22 @@ def kept(how: str, column: str, value: object) -> str:
     return f"{identifier(column)} {same} {_literal(how, column, value)}"
 
 
+def _moment(at: object) -> Moment | None:
+    """The moment that a view is at, from a number or its spelling; raises BadInput for what is none."""
+    if at is None or isinstance(at, Moment):
+        return at
+    text = str(at).strip() if isinstance(at, int | str) and not isinstance(at, bool) else ""
+    if (moment := Moment.parse(text)) is None:
+        raise BadInput(f"at is {at!r}, neither a number of an epoch nor a step of one, as in 2:1500")
+    return moment
+
+
 _NAMED = ("add", "wandb_add", "aggregate", "wandb_aggregate")
 _TEXTS = ("tables", "key", "where", "wandb_filter", "group", "sort", "columns")
 _SINGLE: dict[str, tuple[type, ...]] = {
     "join": (str, type(None)),
     "allow_duplicates": (bool,),
-    "at": (int, type(None)),
+    "at": (int, str, type(None)),
     "exact": (bool,),
     "limit": (int, type(None)),
     "offset": (int,),
@@ -138,6 +150,8 @@ def _distinct(what: str, names: Any) -> None:
 def _plain(value: Any, name: str) -> Any:
     if name in _NAMED:
         return dict(value)
+    if isinstance(value, Moment):
+        return value.plain
     return list(value) if isinstance(value, tuple) else value
 
 

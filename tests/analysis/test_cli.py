@@ -291,7 +291,7 @@ def test_a_record_that_cannot_be_read_is_named_and_the_rest_is_answered(run, tmp
     assert (code, out, len(err.splitlines())) == (1, "", 1)
     assert "has no epoch 2; it has: 1; record " in err and str(damaged) in err
     damaged.write_text('{"format": 99}')
-    assert "has format 99, this secondguess reads up to 1: upgrade it" in run("runs", at=tmp_path)[2]
+    assert "has format 99, this secondguess reads up to 2: upgrade it" in run("runs", at=tmp_path)[2]
     (tmp_path / "cnn" / "run.json").write_text(
         '{"format": 1, "name": "cnn", "created": "yesterday", "origin": {"a": 1}}'
     )

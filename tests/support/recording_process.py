@@ -67,6 +67,28 @@ def killed_at(store: Path, epochs: int, call: int, pipe: Any) -> None:
         record_and_say(store, epochs, pipe.fileno())
 
 
+STEPS = ((1, 10), (1, 20), (2, 10), (2, None))  # of the validations of a run: two in each of two epochs
+
+
+def add_validation(recorder: Recorder, epoch: int, step: int | None) -> None:
+    """Two rows whose guess is the step, 0 at the end of an epoch."""
+    with recorder.table("test_predictions", epoch=epoch, step=step, acc=epoch) as table:
+        table.add(ids=["a", "b"], content=["first", "second"], truth=[10, 20], guess=[step or 0] * 2)
+
+
+def steps_killed_at(store: Path, call: int, pipe: Any) -> None:
+    """Record and end a run of several validations in an epoch, killed by itself just before its n-th call to a disk.
+
+    Writes a byte for each validation when it is committed, 255 when the run has ended.
+    """
+    with interrupted_at(call, lambda: os.kill(os.getpid(), signal.SIGKILL)):
+        with Recorder(store, run="cnn") as recorder:
+            for number, (epoch, step) in enumerate(STEPS, start=1):
+                add_validation(recorder, epoch, step)
+                os.write(pipe.fileno(), bytes([number]))
+        os.write(pipe.fileno(), b"\xff")
+
+
 CALLS = ("open", "write", "fsync", "link", "unlink", "mkdir", "rename", "rmdir")
 
 

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from secondguess.analysis.child import Events, private_pipes
+from secondguess.analysis.moments import Moment
 from secondguess.trainer.mirror.outbox import ALLOWANCE_S, EpochTable, RowCount, RunStart, TimedRow, describe
 
 _NICENESS = 10
@@ -51,10 +52,10 @@ class PipeAccount(Events):
         """Tells that W&B took `count` more history rows."""
         self.send("rows_sent", count)
 
-    def table_sent(self, table: str, epoch: int, count: RowCount) -> None:
+    def table_sent(self, table: str, moment: Moment, count: RowCount) -> None:
         """Tells that W&B took a table."""
         self.sign()
-        self.send("table_sent", table, epoch, count.sent, count.committed)
+        self.send("table_sent", table, moment.epoch, moment.step, count.sent, count.committed)
 
     def fault(self, kind: str, text: str) -> None:
         """Tells of a fault."""
@@ -166,7 +167,7 @@ def _messages(message: Mapping[str, Any]) -> list[TimedRow | EpochTable]:
     if "rows" in message:
         return [TimedRow({"_timestamp": row["time_s"], **row["values"]}, row["time_s"]) for row in message["rows"]]
     metrics = {"_timestamp": message["time_s"], **message["metrics"]}
-    return [EpochTable(message["table"], message["epoch"], metrics, message["time_s"])]
+    return [EpochTable(message["table"], message["epoch"], message["step"], metrics, message["time_s"])]
 
 
 if __name__ == "__main__":

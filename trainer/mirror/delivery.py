@@ -10,6 +10,7 @@ from typing import Protocol
 
 import wandb
 
+from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import at_epoch
 from secondguess.analysis.store.rows import read_epoch
 from secondguess.trainer.mirror.outbox import EpochTable, RowCount, TimedRow, describe
@@ -38,7 +39,7 @@ class Account(Protocol):
     def rows_sent(self, count: int) -> None:
         """Notes that W&B took `count` more history rows."""
 
-    def table_sent(self, table: str, epoch: int, count: RowCount) -> None:
+    def table_sent(self, table: str, moment: Moment, count: RowCount) -> None:
         """Notes that W&B took a table."""
 
     def fault(self, kind: str, text: str) -> None:
@@ -82,19 +83,20 @@ def _deliver_row(values: Mapping[str, object], live_run: LoggingRun, to: Account
 
 
 def _deliver_table(message: EpochTable, live_run: LoggingRun, committed: Committed, to: Account) -> None:
-    row: dict[str, object] = {"epoch": message.epoch, **message.metrics}
+    step = {} if message.step is None else {"step": message.step}
+    row: dict[str, object] = {"epoch": message.epoch, **step, **message.metrics}
     # A longer table W&B would cut, with no more than a line in its own log.
     most = wandb.Table.MAX_ARTIFACT_ROWS
     limit = most if committed.rows is None else min(committed.rows, most)
     try:
-        rows = read_epoch(committed.store, committed.run, message.table, message.epoch, limit)
+        rows = read_epoch(committed.store, committed.run, message.table, message.moment, limit)
         table = to_wandb_table(rows, to.sign)
         live_run.log({message.table: table, **row})
     except (KeyboardInterrupt, SystemExit):
         raise
     except BaseException as fault:
-        name = at_epoch(message.table, message.epoch)
+        name = at_epoch(message.table, message.moment)
         to.fault(f"table {message.table} {type(fault).__name__}", f"W&B did not take {name}: {describe(fault)}")
         _deliver_row(row, live_run, to)
     else:
-        to.table_sent(message.table, message.epoch, RowCount(len(table.data), rows.rows))
+        to.table_sent(message.table, message.moment, RowCount(len(table.data), rows.rows))

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from secondguess.analysis.child import require_wandb
+from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import CLASSES, MIRROR
 from secondguess.trainer.mirror.outbox import HISTORY_LIMIT, MirrorReport, Outbox, RunStart, describe
 from secondguess.trainer.mirror.process import ProcessFeed
@@ -88,9 +89,12 @@ class WandbMirror:
         """Hands over one history row."""
         self._outbox.put_row(values)
 
-    def table(self, table: str, epoch: int, metrics: Mapping[str, float]) -> None:
-        """Hands over a table that was committed: one history row with the table, `epoch` and the metrics."""
-        self._outbox.put_table(table, epoch, metrics)
+    def table(self, table: str, moment: Moment, metrics: Mapping[str, float]) -> None:
+        """Hands over a table that was committed: one history row with the table, `epoch` and the metrics.
+
+        That of a step within the epoch has `step`, too.
+        """
+        self._outbox.put_table(table, moment, metrics)
 
     def close(self, exit_code: int = 0) -> MirrorReport:
         """Waits for W&B as long as it makes progress, and says what it got; a second call says the same.

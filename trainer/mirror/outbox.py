@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import at_epoch
 
 
@@ -58,12 +59,18 @@ class TimedRow:
 
 @dataclass(frozen=True)
 class EpochTable:
-    """A committed table, to be one history row together with its epoch and metrics."""
+    """A committed table, to be one history row together with its epoch, its step within it if any, and metrics."""
 
     table: str
     epoch: int
+    step: int | None
     metrics: Mapping[str, object]
     time_s: float
+
+    @property
+    def moment(self) -> Moment:
+        """When the table was predicted."""
+        return Moment(self.epoch, self.step)
 
 
 @dataclass(frozen=True)
@@ -127,7 +134,7 @@ class Outbox:
         self._opened: tuple[Mode, str | None, Path | None] | None = None
         self._history_asked = 0
         self._history_sent = 0
-        self._tables: dict[tuple[str, int], RowCount | None] = {}
+        self._tables: dict[tuple[str, Moment], RowCount | None] = {}
         self._faults: dict[str, tuple[str, int]] = {}
         self.ended = threading.Event()
 
@@ -141,12 +148,14 @@ class Outbox:
         if not room and not self._stopped:
             self.fault("queue", f"more than {self._limit:,} history rows waited for W&B; newer ones were dropped")
 
-    def put_table(self, table: str, epoch: int, metrics: Mapping[str, object]) -> None:
+    def put_table(self, table: str, moment: Moment, metrics: Mapping[str, object]) -> None:
         """Queues one committed table."""
         with self._lock:
-            self._tables[table, epoch] = None
+            self._tables[table, moment] = None
             if not self._stopped:
-                self._waiting.append(EpochTable(table, epoch, _with_text_keys(metrics), time.time()))
+                self._waiting.append(
+                    EpochTable(table, moment.epoch, moment.step, _with_text_keys(metrics), time.time())
+                )
         self._wake.set()
 
     def close(self, exit_code: int) -> None:
@@ -211,10 +220,10 @@ class Outbox:
             self._history_sent += count
         self.sign()
 
-    def table_sent(self, table: str, epoch: int, count: RowCount) -> None:
+    def table_sent(self, table: str, moment: Moment, count: RowCount) -> None:
         """Notes that W&B took a table."""
         with self._lock:
-            self._tables[table, epoch] = count
+            self._tables[table, moment] = count
         self.sign()
 
     def fault(self, kind: str, text: str, level: int = logging.WARNING) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from secondguess.analysis import child, signals
+from secondguess.analysis.moments import Moment
 from secondguess.trainer.mirror.outbox import EpochTable, Outbox, RowCount, RunStart, TimedRow
 
 _JOIN_S = 5.0
@@ -180,8 +181,8 @@ class Child:
                 outbox.sign(rows_ahead, note)
             case "rows_sent", (count,):
                 outbox.rows_sent(count)
-            case "table_sent", (table, epoch, sent, committed):
-                outbox.table_sent(table, epoch, RowCount(sent, committed))
+            case "table_sent", (table, epoch, step, sent, committed):
+                outbox.table_sent(table, Moment(epoch, step), RowCount(sent, committed))
             case "fault", (kind, text) if not outbox.stopped:
                 outbox.fault(kind, text)
             case "finished", ():

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from secondguess.analysis.errors import NotFound, NotWritten
+from secondguess.analysis.moments import Moment
 from secondguess.analysis.store import verified
 from secondguess.analysis.store.commits import Metric
 from secondguess.analysis.store.lock import RunLock
@@ -21,11 +22,12 @@ _log = logging.getLogger("secondguess")
 
 @dataclass(frozen=True)
 class PlannedRow:
-    """One row of W&B's history; `table` is the table that goes with it, if one does."""
+    """One row of W&B's history; `table` is the table that goes with it, if one does, of that moment."""
 
     values: Mapping[str, float]
     epoch: int | None = None
     table: str | None = None
+    moment: Moment | None = None
 
 
 @dataclass(frozen=True)
@@ -54,8 +56,8 @@ def publish(store: Path, run: str, options: WandbOptions) -> Published:
         options, store=stored_run.store, run=stored_run.name, config=config, classes=_classes(stored_run)
     )
     for row in rows:
-        if row.table is not None and row.epoch is not None:
-            mirror.table(row.table, row.epoch, row.values)
+        if row.table is not None and row.moment is not None:
+            mirror.table(row.table, row.moment, row.values)
         else:
             mirror.log(row.values if row.epoch is None else {"epoch": row.epoch, **row.values})
     report = mirror.close(exit_code=0 if stored_run.state == "finished" else 1)
@@ -99,39 +101,47 @@ def metrics_of(run: Run) -> list[Metric]:
     return sorted(metrics, key=lambda metric: -1 if metric[0] is None else metric[0])  # stable: files are in order
 
 
-def history(metrics: Sequence[Metric], tables: Mapping[str, Sequence[int]]) -> Iterator[PlannedRow]:
+def history(metrics: Sequence[Metric], tables: Mapping[str, Sequence[Moment]]) -> Iterator[PlannedRow]:
     """Yield the rows of W&B's history: the metrics of one step and epoch together, and each table with its epoch.
 
     A second value of a metric, at the same step and epoch, begins a new row. The tables of an epoch go with its last
-    rows; one for which there is none comes before the rows of later epochs.
+    rows, those of a step within it with the rows of that step; one for which there is none comes before the rows of
+    later epochs.
     """
     rows = _rows(metrics)
-    of_epoch: dict[int | None, list[int]] = {}
-    for at, (epoch, _) in enumerate(rows):
-        of_epoch.setdefault(epoch, []).append(at)
-    placed: dict[int, str] = {}
-    alone: list[tuple[int, str]] = []
-    for number in sorted({epoch for epochs in tables.values() for epoch in epochs}):
-        names = [table for table, epochs in tables.items() if number in epochs]
-        own = of_epoch.get(number, [])[-len(names) :]
+    at_moment: dict[Moment, list[int]] = {}
+    for at, (step, epoch, _) in enumerate(rows):
+        if epoch is not None:
+            at_moment.setdefault(Moment(epoch), []).append(at)
+            if step is not None:
+                at_moment.setdefault(Moment(epoch, step), []).append(at)
+    placed: dict[int, tuple[str, Moment]] = {}
+    alone: list[tuple[Moment, str]] = []
+    for moment in sorted({moment for moments in tables.values() for moment in moments}):
+        names = [table for table, moments in tables.items() if moment in moments]
+        own = [at for at in at_moment.get(moment, []) if at not in placed][-len(names) :]
         without = len(names) - len(own)
-        alone.extend((number, name) for name in names[:without])
-        placed.update(zip(own, names[without:], strict=True))
-    for at, (epoch, values) in enumerate(rows):
-        while alone and epoch is not None and alone[0][0] < epoch:
-            yield PlannedRow({}, *alone.pop(0))
-        yield PlannedRow(values, epoch, placed.get(at))
-    for number, name in alone:
-        yield PlannedRow({}, number, name)
+        alone.extend((moment, name) for name in names[:without])
+        placed.update(zip(own, ((name, moment) for name in names[without:]), strict=True))
+    for at, (_, epoch, values) in enumerate(rows):
+        while alone and epoch is not None and alone[0][0].epoch < epoch:
+            yield _alone(*alone.pop(0))
+        yield PlannedRow(values, epoch, *placed.get(at, (None, None)))
+    for moment, name in alone:
+        yield _alone(moment, name)
 
 
-def _rows(metrics: Sequence[Metric]) -> list[tuple[int | None, dict[str, float]]]:
+def _alone(moment: Moment, table: str) -> PlannedRow:
+    return PlannedRow({}, moment.epoch, table, moment)
+
+
+def _rows(metrics: Sequence[Metric]) -> list[tuple[int | None, int | None, dict[str, float]]]:
     """The metrics of one step and epoch together, in order."""
-    rows: list[tuple[int | None, dict[str, float]]] = []
+    rows: list[tuple[int | None, int | None, dict[str, float]]] = []
     before: tuple[int | None, int | None] | None = None
     for step, epoch, name, value in metrics:
-        if (step, epoch) != before or step is None or name in rows[-1][1]:
-            rows.append((epoch, {}))
+        if (step, epoch) != before or step is None or name in rows[-1][2]:
+            rows.append((step, epoch, {}))
         before = (step, epoch)
-        rows[-1][1][name] = value
+        rows[-1][2][name] = value
     return rows

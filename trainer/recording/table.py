@@ -13,8 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from secondguess.analysis.content import Undecodable, number_digests, pixel_digests, png, text_digests
-from secondguess.analysis.errors import AlreadyThere, BadInput, NotWritten
-from secondguess.analysis.schema import whole_name
+from secondguess.analysis.errors import BadInput, NotWritten
+from secondguess.analysis.moments import Moment
+from secondguess.analysis.schema import STEP, folded, whole_name
 from secondguess.analysis.store import parquet, verified
 from secondguess.analysis.store.commits import EpochRows, ExamplesFile
 from secondguess.analysis.store.examples import Batch, ExamplesWriter
@@ -25,7 +26,7 @@ from secondguess.trainer.recording.images import file_of, pixels, sequence
 
 _log = logging.getLogger("secondguess")
 
-_ORDER = ("run", "epoch", "id", "guess", "truth", "confidence", "truth_score")
+_ORDER = ("run", "epoch", STEP, "id", "guess", "truth", "confidence", "truth_score")
 
 WriteExamples = Callable[[], ExamplesFile | None]
 Commit = Callable[["TableRecorder", pa.Table, WriteExamples], None]
@@ -58,33 +59,41 @@ class TableRecorder:
 
     def __init__(self, writer: RunWriter, name: str, classes: Sequence[str] | None, commit: Commit) -> None:
         self.name = name
-        self.epoch = 0
+        self.moment = Moment(0)
         self.metrics: Mapping[str, float] = {}
         self._writer = writer
         self._classes = classes
         self._commit = commit
         self._examples: ExamplesWriter | None = None
-        first = min(writer.committed().get(name, {}).values(), key=lambda epoch: epoch.epoch, default=None)
+        first = min(writer.committed().get(name, {}).values(), key=lambda epoch: epoch.moment, default=None)
         known = first is not None and verified.fault(first.rows_file, kept=False) is None
         self._order = ids_of(first) if first is not None and known else None
         self._types = dict(first.columns) if first is not None else {}  # of the first epoch's columns, as records say
         self._digests: dict[bytes, list[str]] = {}  # of the last epoch's batches, by their raw bytes
         self._open = False
-        self._known = set(writer.committed().get(name, {}))
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that is open, or was last."""
+        return self.moment.epoch
+
+    @property
+    def step(self) -> int | None:
+        """The step within that epoch, None for its end."""
+        return self.moment.step
 
     @property
     def _place(self) -> str:
-        return whole_name(self._writer.run.name, self.name, self.epoch)
+        return whole_name(self._writer.run.name, self.name, self.moment)
 
-    def begin(self, epoch: int, how: EpochOptions, metrics: Mapping[str, float]) -> Self:
-        """Start an epoch; raises AlreadyThere where it is committed, BadInput where another is open."""
+    def begin(self, moment: Moment, how: EpochOptions, metrics: Mapping[str, float]) -> Self:
+        """Start an epoch or a step of it; raises AlreadyThere where it is committed, BadInput where another is open."""
         self._writer.check_open()
         if self._open:
-            raise BadInput(f"table {self.name!r} of epoch {self.epoch} is still open; end its block first")
-        if epoch in self._known:
-            name = whole_name(self._writer.run.name, self.name, epoch)
-            raise AlreadyThere(f"{name} is already committed; an epoch is written once")
-        self.epoch, self.metrics, self._how = epoch, metrics, how
+            raise BadInput(f"table {self.name!r} of epoch {self.moment} is still open; end its block first")
+        self._writer.check_free(self.name, moment)
+        self.moment, self.metrics, self._how = moment, metrics, how
+        self._steps = moment.step is not None or self._writer.has_steps(self.name)
         self._repeated = Counter[bool]()  # rows of ids that were there, by whether their guess is the first one's
         self._guesses: dict[str, Any] = {}  # the first of each id, where repeated ones are left out
         self._batches: list[pa.Table] = []
@@ -149,6 +158,8 @@ class TableRecorder:
         self._same_length(rows, ids=names, **{key: value for key, value in batch.items() if key == "truth"})
         repeats = dict(self._repeats)
         names = names if names is not None else _ids_of(what.digests or [], repeats)
+        if self._steps and any(folded(key) == STEP for key in extra):
+            raise BadInput(f"table {self.name!r} has steps, so no column {STEP!r} of one's own; call it another name")
         table = pa.table({"id": pa.array(names, pa.string()), **batch, **columns.extras(extra, rows)})
         schema = self._fitting(table.schema, what.kind)
         kept: Sequence[int] = range(rows)
@@ -193,7 +204,16 @@ class TableRecorder:
 
     def committable(self, rows: pa.Table, examples: WriteExamples, metrics: Sequence[Any]) -> EpochRows:
         """The epoch as the store takes it."""
-        return EpochRows(self.name, self.epoch, rows, self._classes, examples, metrics)
+        return EpochRows(
+            self.name,
+            self.epoch,
+            rows,
+            self._classes,
+            examples,
+            metrics,
+            step=self.step,
+            has_steps=self._steps,
+        )
 
     def _labels(self, truth: Any, guess: Any, scores: Any, confidence: Any) -> dict[str, pa.Array]:
         if confidence is not None and (guess is None or scores is not None):
@@ -277,7 +297,7 @@ class TableRecorder:
         seen = set(self._ids)
         twice = [name for name in ids if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
         raise BadInput(
-            f"id {twice[0]!r} is there twice in {self.name!r} of epoch {self.epoch} ({len(twice):,} such rows); "
+            f"id {twice[0]!r} is there twice in {self.name!r} of epoch {self.moment} ({len(twice):,} such rows); "
             "an id names one example"
         )
 
@@ -309,7 +329,6 @@ class TableRecorder:
             others = f", {self._repeated[False]} of them with another guess" if self._repeated[False] else ""
             _log.warning("%s: %d rows of ids that were there already are left out%s", self._place, count, others)
         self._commit(self, rows, self._writer_of(self._kind).finish)
-        self._known.add(self.epoch)
         self._order = rows["id"].combine_chunks() if self._order is None else self._order
         self._types = self._types or dict(parquet.columns(rows.schema))
         self._digests = self._next_digests
@@ -318,10 +337,10 @@ class TableRecorder:
         """All batches as one table in the schema's order, with run and epoch."""
         if self._lost:
             raise BadInput(
-                f"a batch of {self.name!r} of epoch {self.epoch} could not be kept, so the epoch is given up"
+                f"a batch of {self.name!r} of epoch {self.moment} could not be kept, so the epoch is given up"
             )
         if not self._ids:
-            raise BadInput(f"table {self.name!r} of epoch {self.epoch} got no rows; add a batch before its block ends")
+            raise BadInput(f"table {self.name!r} of epoch {self.moment} got no rows; add a batch before its block ends")
         table = pa.concat_tables(self._batches, promote_options="permissive")
         for name in [column.name for column in table.schema if pa.types.is_null(column.type)]:
             # A column without any value has no type; what is no label waits for an epoch where it has one.
@@ -332,7 +351,10 @@ class TableRecorder:
         run = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(table), np.int32)), [self._writer.run.name])
         table = table.append_column("run", run)
         table = table.append_column("epoch", pa.array(np.full(len(table), self.epoch, np.int32)))
-        first = [name for name in _ORDER if name in table.column_names]
+        if self._steps:
+            table = table.append_column(STEP, pa.array([self.step], pa.int64()).take(np.zeros(len(table), np.int64)))
+        order = _ORDER if self._steps else [name for name in _ORDER if name != STEP]
+        first = [name for name in order if name in table.column_names]
         scores = [name for name in table.column_names if name.startswith("score_")]
         rest = [name for name in table.column_names if name not in {*first, *scores}]
         return table.select([*first, *scores, *rest]).combine_chunks()

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from secondguess.analysis.answers.answer import records
+from secondguess.analysis.answers.answer import TableAt, records, tables_in
 from secondguess.analysis.answers.classes import heads, label_text, ordered
 from secondguess.analysis.answers.sides import side
 from secondguess.analysis.ask.questions import Question
@@ -27,7 +27,8 @@ def butterfly(asked: Question, reply: Reply) -> dict[str, Any] | None:
     rows = records(reply.columns, reply.rows)
     order = list(dict.fromkeys(reply.order))
     key = asked.drawn[1][0]
-    by_guess = {((row["run"], row["epoch"]), row[key]): row for row in rows}
+    of_tables = zip(tables_in(reply.columns, reply.rows, reply.order), rows, strict=True)
+    by_guess = {(table, row[key]): row for table, row in of_tables}
     guesses = ordered((row[key] for row in rows), reply.classes)
     truths = ordered({*(truth for row in rows for truth in row["truths"] or {}), *guesses} - {None}, reply.classes)
     scale = {
@@ -55,7 +56,7 @@ def butterfly(asked: Question, reply: Reply) -> dict[str, Any] | None:
     }
 
 
-def _part(table: tuple[str, int], place: int, key: str, guess: Any, row: Mapping[str, Any] | None) -> dict[str, Any]:
+def _part(table: TableAt, place: int, key: str, guess: Any, row: Mapping[str, Any] | None) -> dict[str, Any]:
     """What one table has of one guess."""
     name = at_epoch(*table)
     view = TableView((name,), where=(is_value(key, guess), WRONG), sort=("-confidence", "id"))

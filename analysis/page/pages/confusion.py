@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from secondguess.analysis.answers.answer import records
+from secondguess.analysis.answers.answer import records, tables_in
 from secondguess.analysis.answers.classes import heads, label_text, ordered
 from secondguess.analysis.answers.sides import side
 from secondguess.analysis.ask import confusion
@@ -28,9 +28,8 @@ def matrices(asked: Question, reply: Reply) -> list[dict[str, Any]]:
     rows = records(reply.columns, reply.rows)
     order = list(dict.fromkeys(reply.order))
     labels = ordered((row[name] for row in rows for name in (down, across)), reply.classes)
-    counts = [
-        {(row[down], row[across]): row[count] for row in rows if (row["run"], row["epoch"]) == table} for table in order
-    ]
+    of_tables = list(zip(tables_in(reply.columns, reply.rows, reply.order), rows, strict=True))
+    counts = [{(row[down], row[across]): row[count] for of, row in of_tables if of == table} for table in order]
     kept = confusion.most_mistaken(counts, labels, MOST_CLASSES)
     drawn = []
     for place, (table, pairs) in enumerate(zip(order, counts, strict=True)):

@@ -1,7 +1,7 @@
 """The page of one example: its image, its truth, and what every run said of it at every epoch."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -21,7 +21,7 @@ from secondguess.analysis.page.pages import example_drawing
 from secondguess.analysis.page.pages.table import chosen
 from secondguess.analysis.page.site import Site, drawn, site, sql_of
 from secondguess.analysis.page.worker import Reply
-from secondguess.analysis.schema import DEFAULT_TABLE, WRONG, whole_name
+from secondguess.analysis.schema import AT_STEP, DEFAULT_TABLE, STEP, WRONG, whole_name
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.tables.view import TableView
 
@@ -88,6 +88,7 @@ def _around(view: TableView, row: int, near: Reply) -> dict[str, Any]:
 
 def _data(context: Mapping[str, Any], said: Reply, scored: Reply) -> dict[str, Any]:
     """What the page says, as JSON."""
+    said_rows = records(said.columns, said.rows)
     return {
         "id": context["id"],
         "row": context["row"],
@@ -96,17 +97,20 @@ def _data(context: Mapping[str, Any], said: Reply, scored: Reply) -> dict[str, A
         "content": context["text"],
         "facts": context["facts"],
         "examples": context["set"],
-        "said": _told(said),
+        "said": _told(said, {WRONG} if any(row["step"] is not None for row in said_rows) else {WRONG, STEP}),
         "more": said.more,
         "notes": context["notes"],
-        "scores": _told(scored),
+        "scores": _told(scored, {WRONG, AT_STEP}),
         "classes": list(scored.classes),
     }
 
 
-def _told(reply: Reply) -> list[dict[str, Any]]:
+def _told(reply: Reply, left_out: Collection[str]) -> list[dict[str, Any]]:
     """The rows as they were recorded."""
-    return [{name: value for name, value in row.items() if name != WRONG} for row in records(reply.columns, reply.rows)]
+    return [
+        {name: value for name, value in row.items() if name not in left_out}
+        for row in records(reply.columns, reply.rows)
+    ]
 
 
 async def _near(request: Request, page_site: Site, runs: Runs, view: TableView, row: int) -> Reply:

@@ -8,19 +8,20 @@ from typing import Any
 from PIL import Image
 
 from secondguess.analysis.answers import cells
-from secondguess.analysis.answers.answer import records, text
+from secondguess.analysis.answers.answer import TableAt, records, text
 from secondguess.analysis.answers.sides import side
 from secondguess.analysis.ask import refs
 from secondguess.analysis.engine.sqltext import literal
+from secondguess.analysis.moments import Moment
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.pages.controls import few
 from secondguess.analysis.page.worker import Reply
-from secondguess.analysis.schema import WRONG, at_epoch, is_score, reference
+from secondguess.analysis.schema import AT_STEP, STEP, WRONG, at_epoch, is_score, reference
 from secondguess.analysis.store.runs import Run
 from secondguess.analysis.tables.view import TableView
 
 MOST_RUNS, MOST_CLASSES, MOST_TABLES = 12, 12, 6
-_STANDARD = {"run", "epoch", "id", "guess", "truth", "confidence", "truth_score", "examples", WRONG}
+_STANDARD = {"run", "epoch", "id", "guess", "truth", "confidence", "truth_score", "examples", WRONG, AT_STEP}
 _LEFT, _RIGHT, _TOP, _BOTTOM = 28, 354, 10, 166  # pixels: the field of the curve
 _LABEL = 13  # pixels between the names at the lines
 _DOTS = 60  # epochs: with more, points would cover the line
@@ -32,9 +33,9 @@ _BAR = 120  # pixels of a full score
 class TableColours:
     """Which tables the person came from, and their colours: the first green, the second purple."""
 
-    tables: tuple[tuple[str, int], ...]  # (run, epoch)
+    tables: tuple[TableAt, ...]
 
-    def of_table(self, run: str, epoch: int) -> str:
+    def of_table(self, run: str, epoch: Moment) -> str:
         """The colour of a run's epoch: its table's, or else its run's."""
         place = self.tables.index((run, epoch)) if (run, epoch) in self.tables else -1
         return side(place) if place >= 0 and side(place) else self.of_run(run)
@@ -53,7 +54,7 @@ def sides(runs: Mapping[str, Run], view: TableView) -> TableColours:
         if table.selection is None:
             continue
         there = table.selection.epochs if view.at is None else table.epochs
-        epochs = [entry.epoch for entry in there if view.at is None or entry.epoch <= view.at]
+        epochs = [entry.moment for entry in there if view.at is None or entry.moment <= view.at]
         if epochs:
             tables.append((table.ref.run, epochs[-1]))
     return TableColours(tuple(dict.fromkeys(tables)))
@@ -71,9 +72,9 @@ def picture_facts(data: bytes) -> dict[str, Any]:
 
 def spoken(said: Reply, table: str, colours: TableColours, runs: Mapping[str, Run]) -> dict[str, Any]:
     """What each run said at each epoch, the view's first; of many runs or epochs some, and of how many."""
-    by_run: dict[str, dict[int, list[dict[str, Any]]]] = {}
+    by_run: dict[str, dict[Moment, list[dict[str, Any]]]] = {}
     for row in records(said.columns, said.rows):
-        by_run.setdefault(row["run"], {}).setdefault(row["epoch"], []).append(row)
+        by_run.setdefault(row["run"], {}).setdefault(Moment.of(row), []).append(row)
     names = list(by_run)[:MOST_RUNS]
     epochs = sorted({epoch for name in names for epoch in by_run[name]})
     shown = few(epochs, [epoch for _, epoch in colours.tables])
@@ -91,14 +92,14 @@ def spoken(said: Reply, table: str, colours: TableColours, runs: Mapping[str, Ru
     }
 
 
-def _rows(by_run: Mapping[str, Mapping[int, Sequence[dict[str, Any]]]]) -> list[dict[str, Any]]:
+def _rows(by_run: Mapping[str, Mapping[Moment, Sequence[dict[str, Any]]]]) -> list[dict[str, Any]]:
     return [row for by_epoch in by_run.values() for rows in by_epoch.values() for row in rows]
 
 
 def _line(
     name: str,
-    by_epoch: Mapping[int, Sequence[dict[str, Any]]],
-    epochs: Sequence[int],
+    by_epoch: Mapping[Moment, Sequence[dict[str, Any]]],
+    epochs: Sequence[Moment],
     table: str,
     colours: TableColours,
     run: Run | None,
@@ -139,44 +140,61 @@ def _three(value: float | None) -> str | None:
 
 
 def curve(
-    by_run: Mapping[str, Mapping[int, Sequence[dict[str, Any]]]],
-    epochs: Sequence[int],
-    ticks: Sequence[int],
+    by_run: Mapping[str, Mapping[Moment, Sequence[dict[str, Any]]]],
+    epochs: Sequence[Moment],
+    ticks: Sequence[Moment],
     colours: TableColours,
 ) -> dict[str, Any] | None:
     """The truth's score by epoch, a line per run with its name at its end; None where it is known at one epoch only."""
-    first, wide = epochs[0], (epochs[-1] - epochs[0]) or 1
+    field = _Across(epochs)
     lines = []
     for name, by_epoch in by_run.items():
         rows = [by_epoch[epoch][0] for epoch in sorted(by_epoch) if by_epoch[epoch][0]["truth_score"] is not None]
-        points = [_point(row, first, wide) for row in rows]
+        points = [_point(row, field) for row in rows]
         if points:
             side = colours.of_run(name)
             dots = points if len(points) <= _DOTS else []
             end = {"x": points[-1]["x"] + 9, "y": points[-1]["y"] + 4}
             lines.append({"name": name, "side": side, "points": points, "dots": dots, **end})
-    if len({point["epoch"] for line in lines for point in line["points"]}) < 2:
+    if len({point["x"] for line in lines for point in line["points"]}) < 2:
         return None
     if len(lines) > _NEAR:
         for line in lines:
             line["x"] = _RIGHT + 9
     _apart(lines)
     lines.sort(key=lambda line: bool(line["side"]))  # the coloured ones over the others
-    return {"lines": lines, "ticks": [(epoch, _across(epoch, first, wide)) for epoch in ticks]}
+    return {"lines": lines, "ticks": [(epoch, field.x(epoch)) for epoch in ticks]}
 
 
-def _across(epoch: int, first: int, wide: int) -> float:
-    return round(_LEFT + (epoch - first) / wide * (_RIGHT - _LEFT), 1)
+class _Across:
+    """Where moments stand across the field: epochs by their number, the validations of one evenly up to it."""
+
+    def __init__(self, epochs: Sequence[Moment]) -> None:
+        several = any(moment.step is not None for moment in epochs)
+        of_epoch: dict[int, list[Moment]] = {}
+        for moment in epochs:
+            of_epoch.setdefault(moment.epoch, []).append(moment)
+        self._places: dict[Moment, float] = {
+            moment: epoch - 1 + place / len(moments) if several else epoch
+            for epoch, moments in of_epoch.items()
+            for place, moment in enumerate(moments, start=1)
+        }
+        self._first = self._places[epochs[0]]
+        self._wide = (self._places[epochs[-1]] - self._first) or 1
+
+    def x(self, moment: Moment) -> float:
+        """The pixel of a moment."""
+        return round(_LEFT + (self._places[moment] - self._first) / self._wide * (_RIGHT - _LEFT), 1)
 
 
-def _point(row: Mapping[str, Any], first: int, wide: int) -> dict[str, Any]:
+def _point(row: Mapping[str, Any], field: "_Across") -> dict[str, Any]:
     score = min(1.0, max(0.0, row["truth_score"]))
     return {
-        "epoch": row["epoch"],
-        "x": _across(row["epoch"], first, wide),
+        "epoch": str(Moment.of(row)),
+        "x": field.x(Moment.of(row)),
         "y": round(_BOTTOM - score * (_BOTTOM - _TOP), 1),
         "wrong": row[WRONG],
-        "text": f"{at_epoch(row['run'], row['epoch'])}: {row['truth_score']:.3f}, guess {text(row['guess'])}",
+        "text": f"{at_epoch(row['run'], Moment.of(row))}: {row['truth_score']:.3f}, guess {text(row['guess'])}",
     }
 
 
@@ -194,7 +212,9 @@ def _apart(lines: Sequence[dict[str, Any]]) -> None:
 
 def scores(reply: Reply, colours: TableColours) -> dict[str, Any] | None:
     """The scores of the view's tables class by class; of many classes the truth and those with the largest scores."""
-    by_table = {(row["run"], row["epoch"]): row for row in reversed(records(reply.columns, reply.rows))}
+    by_table = {
+        (row["run"], Moment(row["epoch"], row[AT_STEP])): row for row in reversed(records(reply.columns, reply.rows))
+    }
     tables = [(by_table[table], table) for table in colours.tables if table in by_table][:MOST_TABLES]
     # Classes that other runs have and these have not are no classes of the example.
     names = [name for name in reply.columns if is_score(name) and any(row[name] is not None for row, _ in tables)]
@@ -225,7 +245,7 @@ def _class_line(
     name: str,
     label: str,
     truth: str | None,
-    known: Sequence[tuple[dict[str, Any], tuple[str, int]]],
+    known: Sequence[tuple[dict[str, Any], TableAt]],
     colours: TableColours,
 ) -> dict[str, Any]:
     parts = []
@@ -250,6 +270,8 @@ def extras(reply: Reply) -> list[tuple[str, str]]:
     if not reply.rows:
         return []
     row = records(reply.columns, reply.rows)[0]
+    if row[AT_STEP] is not None:  # which the heading says
+        row[STEP] = None
     return [
         (name, text(value))
         for name, value in row.items()

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from secondguess.analysis.moments import Moment
 from secondguess.analysis.page import urls
 from secondguess.analysis.schema import DEFAULT_TABLE, reference
 from secondguess.analysis.store.records import Epoch
@@ -32,10 +33,11 @@ def facts(run: Run) -> dict[str, Any]:
         "state": run.state,
         "planned": config.get("epochs") if isinstance(config.get("epochs"), int) else None,
         "table": name,
-        "epochs": [entry.epoch for entry in entries],
+        "epochs": [entry.moment.plain for entry in entries],
+        "passed": len({entry.epoch for entry in entries}),
         "errors": [entry.errors for entry in entries],
         "last": entries[-1] if entries else None,
-        "best": min(counted, key=lambda entry: (entry.errors or 0, entry.epoch)) if counted else None,
+        "best": min(counted, key=lambda entry: (entry.errors or 0, entry.moment)) if counted else None,
         "reference": reference(run.name, name or DEFAULT_TABLE),
         "rows": sum(entry.rows for epochs in run.tables.values() for entry in epochs.values()),
         "bytes": size,
@@ -48,7 +50,7 @@ def facts(run: Run) -> dict[str, Any]:
     }
 
 
-def _judged_table(run: Run) -> tuple[str, Mapping[int, Epoch]]:
+def _judged_table(run: Run) -> tuple[str, Mapping[Moment, Epoch]]:
     if DEFAULT_TABLE in run.tables:
         return DEFAULT_TABLE, run.tables[DEFAULT_TABLE]
     return next(iter(run.tables.items()), ("", {}))

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from secondguess.analysis.answers import cells, charts
-from secondguess.analysis.answers.answer import Answer, records
+from secondguess.analysis.answers.answer import Answer, records, tables_in
 from secondguess.analysis.answers.columns import shown
 from secondguess.analysis.answers.sides import side
 from secondguess.analysis.ask import questions, refs
@@ -120,7 +120,7 @@ def _entries(runs: Runs, chosen: Sequence[Referent | None]) -> dict[str, Epoch]:
     asked = [table.selection for table in chosen if table and table.selection]
     names = run_names(runs, asked)
     epochs = [epoch for selection in asked for epoch in selection.epochs]
-    return {at_epoch(names[epoch.run, epoch.table], epoch.epoch): epoch for epoch in epochs}
+    return {at_epoch(names[epoch.run, epoch.table], epoch.moment): epoch for epoch in epochs}
 
 
 def _steps(
@@ -131,8 +131,8 @@ def _steps(
     for place, (text, table) in enumerate(zip(names, chosen, strict=True)):
         if table is None or table.selection is None:
             continue
-        epochs = [epoch.epoch for epoch in table.epochs]
-        now = table.selection.epochs[0].epoch if len(table.selection.epochs) == 1 else None
+        epochs = [epoch.moment for epoch in table.epochs]
+        now = table.selection.epochs[0].moment if len(table.selection.epochs) == 1 else None
         if now is None or len(epochs) < 2:
             continue
         base = text.partition("@")[0]
@@ -165,7 +165,9 @@ def _listed(page_site: Site, name: str) -> dict[str, Any]:
 
 
 def _answered(page_site: Site, asked: Question, reply: Reply, entries: Mapping[str, Epoch]) -> dict[str, Any]:
-    hidden = {"examples", "run", "epoch"} if reply.sides > 1 else {"examples"}  # said in the heading, or for joins only
+    hidden = (
+        {"examples", "run", "epoch", *(["step"] if _has_steps(reply) else [])} if reply.sides > 1 else {"examples"}
+    )  # said in the heading, or for joins only
     columns = [
         column for column in shown(reply.columns, reply.types, reply.sides, reply.classes) if column.title not in hidden
     ]
@@ -194,6 +196,10 @@ def _answered(page_site: Site, asked: Question, reply: Reply, entries: Mapping[s
     }
 
 
+def _has_steps(reply: Reply) -> bool:
+    return any(moment.step is not None for _, moment in reply.order)
+
+
 def _row_sides(reply: Reply) -> list[str]:
     """Of rows of several runs the colour of each one's run."""
     tables = list(dict.fromkeys(reply.order))
@@ -208,9 +214,7 @@ def _row_urls(reply: Reply) -> list[str]:
     """For each row about a table's epoch, not an example, the address of that table; [] where rows are neither."""
     if not {"run", "epoch"} <= set(reply.columns) or "id" in reply.columns:
         return []
-    run, epoch = reply.columns.index("run"), reply.columns.index("epoch")
-    there = set(reply.order)
-    known = [(row[run], row[epoch]) for row in reply.rows]
+    there, known = set(reply.order), tables_in(reply.columns, reply.rows, reply.order)
     return [
         urls.table(TableView((at_epoch(name, number),))) if (name, number) in there else "" for name, number in known
     ]
@@ -220,9 +224,13 @@ def _pictures(reply: Reply) -> list[dict[str, Any]]:
     """For each row about an example its table and id, from which its image is found; [] where rows do not say."""
     rows = records(reply.columns, reply.rows)
     tables = [at_epoch(run, epoch) for run, epoch in dict.fromkeys(reply.order)]
+    owners = (
+        [(at_epoch(*table),) for table in tables_in(reply.columns, reply.rows, reply.order)]
+        if ({"run", "epoch"} <= set(reply.columns))
+        else [tuple(tables)] * len(rows)
+    )
     parts = []
-    for row in rows:
-        own = (at_epoch(row["run"], row["epoch"]),) if {"run", "epoch"} <= row.keys() else tuple(tables)
+    for row, own in zip(rows, owners, strict=True):
         if row["id"] is None or not set(own) <= set(tables):
             return []
         view = TableView(own, "inner" if len(own) > 1 else None, where=(is_value("id", row["id"]),))

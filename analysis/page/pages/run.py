@@ -12,6 +12,7 @@ from secondguess.analysis.answers.answer import records
 from secondguess.analysis.answers.sides import side
 from secondguess.analysis.ask.metrics import binned
 from secondguess.analysis.errors import NotFound, listing
+from secondguess.analysis.moments import Moment
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.bounds import few_tables
 from secondguess.analysis.page.pages import facts
@@ -143,13 +144,13 @@ def _tables(known: Mapping[str, Run], names: Sequence[str]) -> list[dict[str, An
     return tables
 
 
-def _epoch_url(refs: Sequence[str], epoch: int) -> str:
+def _epoch_url(refs: Sequence[str], epoch: Moment) -> str:
     """The runs' tables at an epoch, side by side where all have it."""
     return urls.table(TableView(tuple(at_epoch(ref, epoch) for ref in refs)))
 
 
 def _cells(
-    known: Mapping[str, Run], runs: Sequence[str], table: str, refs: Sequence[str], epoch: int
+    known: Mapping[str, Run], runs: Sequence[str], table: str, refs: Sequence[str], epoch: Moment
 ) -> list[dict[str, Any] | None]:
     """What each run has of an epoch; None where it has not that epoch."""
     cells: list[dict[str, Any] | None] = []

@@ -82,7 +82,7 @@ async def _starts(request: Request, page_site: Site, known: Mapping[str, Run]) -
 
 
 def _reference(entry: Epoch) -> str:
-    return reference(entry.run, entry.table, entry.epoch)
+    return reference(entry.run, entry.table, entry.moment)
 
 
 def _start(text: str, url: str, refs: tuple[str, str], number: str, unit: str) -> dict[str, Any]:
@@ -93,7 +93,7 @@ async def _differing(
     request: Request, page_site: Site, known: Mapping[str, Run], view: TableView, pair: tuple[Epoch, Epoch]
 ) -> str:
     """On how many rows two epochs disagree, counted once, since epochs do not change; empty where it takes long."""
-    key = tuple((str(entry.file), entry.epoch) for entry in pair)
+    key = tuple((str(entry.file), entry.moment) for entry in pair)
     if key not in page_site.counted:
         if sum(entry.rows for entry in pair) > _COUNTED:
             return ""

@@ -13,7 +13,7 @@ from secondguess.analysis.answers import cells
 from secondguess.analysis.answers.answer import records
 from secondguess.analysis.answers.columns import shown
 from secondguess.analysis.ask.refs import Runs
-from secondguess.analysis.ask.scope import columns_of
+from secondguess.analysis.ask.scope import columns_of, has_steps
 from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.errors import SecondguessError
 from secondguess.analysis.page import bounds
@@ -30,7 +30,7 @@ _OWN = {
     "examples": {"examples": "text", "id": "text", "digest": "text", "truth": "", "image": "image"},
     "runs": {
         **dict.fromkeys(("run", "state", "table_name"), "text"),
-        **dict.fromkeys(("epochs", "rows", "errors"), "list"),
+        **dict.fromkeys(("epochs", "validations", "rows", "errors"), "list"),
         "origin": "text",
         "created": "time",
         "config": "json",
@@ -47,7 +47,7 @@ def relations(runs: Mapping[str, Run]) -> list[dict[str, Any]]:
         for table, epochs in run.tables.items():
             for entry in epochs.values():
                 own = columns.setdefault(table, {"run": "string", "epoch": "int32"})
-                own.update(columns_of(entry))
+                own.update(columns_of(entry, steps=has_steps(epochs.values())))
                 rows[table] = rows.get(table, 0) + entry.rows
     tables = [_relation(name, {**own, "examples": "string"}, rows[name]) for name, own in columns.items()]
     return tables + [_relation(name, own, None) for name, own in _OWN.items()]

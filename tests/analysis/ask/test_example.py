@@ -10,6 +10,7 @@ import secondguess as sg
 from secondguess.analysis.ask import example
 from secondguess.analysis.ask.example import Example
 from secondguess.analysis.errors import Refused
+from secondguess.analysis.moments import Moment
 
 ODD = 'it\'s "x"\0'
 
@@ -33,7 +34,7 @@ def stem(store: Path) -> str:
 
 def test_what_was_said_of_an_example_begins_with_the_runs_that_are_named(store: Path) -> None:
     own = Example("test_predictions", ODD, stem(store))
-    assert [(row[0], row[1], row[3], row[-1]) for row in asked(store, example.said(own, ["b"]))] == [
+    assert [(row[0], row[1], row[4], row[-1]) for row in asked(store, example.said(own, ["b"]))] == [
         *(("b", 1, 0, False), ("b", 2, 0, False)),
         *(("a", 1, 1, True), ("a", 2, 1, True)),
     ]
@@ -42,7 +43,9 @@ def test_what_was_said_of_an_example_begins_with_the_runs_that_are_named(store: 
 
 
 def test_its_whole_rows_have_the_users_columns_and_last_whether_they_are_errors(store: Path) -> None:
-    found = sg.connect(store).sql(example.whole(Example("test_predictions", "y", None), [("a", 2), ("b", 1)]))
+    found = sg.connect(store).sql(
+        example.whole(Example("test_predictions", "y", None), [("a", Moment(2)), ("b", Moment(1))])
+    )
     assert found.columns[-1] == "wrong"
     assert found.project("run, epoch, note, wrong").fetchall() == [("a", 2, "m", False), ("b", 1, "m", True)]
 

@@ -181,7 +181,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "cut": (lambda record: json.dumps(record)[:100], "unreadable"),
     "no text": (b"\xff\xfe", "unreadable"),
     "no object": ("[1]", "unreadable"),
-    "newer": (lambda record: {**record, "format": 2}, "newer"),
+    "newer": (lambda record: {**record, "format": 3}, "newer"),
     "edited": (lambda record: json.dumps({**record, "classes": ["x"]}), "altered"),
     "of another epoch": (lambda record: {**record, "epochs": [{**record["epochs"][0], "epoch": 7}]}, "unreadable"),
 }

@@ -45,7 +45,8 @@ def visible(store: Path) -> list[int]:
     said_of = {
         entry["epoch"]: record["file"] for _, record in held.commits.get(TABLE, ()) for entry in record["epochs"]
     }
-    for number, epoch in held.tables.get(TABLE, {}).items():
+    for epoch in held.tables.get(TABLE, {}).values():
+        number = epoch.epoch
         data, said = epoch.file.read_bytes(), said_of[number]
         assert (len(data), hashlib.sha256(data).hexdigest()) == (said["bytes"], said["sha256"])
         rows = duckdb.sql(

@@ -125,7 +125,7 @@ BROKEN: dict[str, tuple[Any, str]] = {
     "too deep": (lambda record: "[" * 100_000, "cannot be read"),
     "another kind of JSON": (lambda record: [1, 2], "is not one of secondguess"),
     "without a format": (without("format"), "is not one of secondguess"),
-    "newer": (lambda record: {**record, "format": 2}, r"has format 2, this secondguess reads up to 1: upgrade it"),
+    "newer": (lambda record: {**record, "format": 3}, r"has format 3, this secondguess reads up to 2: upgrade it"),
     "newer and unknown": (lambda record: {"format": 99}, "has format 99"),
     "without epochs": (without("epochs"), "is not what a commit of that name says"),
     "no epochs": (lambda record: {**record, "epochs": []}, "is not what a commit"),

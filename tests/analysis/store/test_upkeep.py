@@ -193,7 +193,7 @@ def test_a_full_disk_leaves_the_epochs_in_files_of_their_own_and_the_run_finishe
     assert plain(store / "*/test_predictions/*.parquet") == ROWS
 
 
-@pytest.mark.parametrize("record", ["{", '{"format": 2}', "", '{"format": 1}'])
+@pytest.mark.parametrize("record", ["{", '{"format": 3}', "", '{"format": 1}'])
 def test_while_a_record_cannot_be_read_nothing_is_merged_or_cleared(run: RunWriter, store: Path, record: str) -> None:
     """It may name any of the files."""
     (store / "cnn" / "commits" / "test_predictions" / "00002.json").write_text(record)
