@@ -121,13 +121,14 @@ class Connection:
     def import_frame(self, frame: Any, *, run: str, **how: Any) -> str:
         """Import predictions that are in a pandas or polars DataFrame, an Arrow table or a DuckDB relation.
 
-        how are the options of `secondguess import`: table, epoch, overwrite, id, guess, truth, image, scores, classes.
+        how are the options of `secondguess import`: table, epoch, step, overwrite, id, guess, truth, image, scores,
+        classes.
         What columns are taken for, and what is odd about the rows, is logged as a warning of the logger `secondguess`.
         Returns the run's name; raises SecondguessError.
         """
         from secondguess.analysis.importers import importing, writing
 
-        known = ("table", "epoch", "overwrite", "id", "guess", "truth", "image", "scores", "classes")
+        known = ("table", "epoch", "step", "overwrite", "id", "guess", "truth", "image", "scores", "classes")
         if unknown := [name for name in how if name not in known]:
             raise BadInput(f"import_frame has no option {unknown[0]!r}; it has: {', '.join(known)}")
         options: dict[str, Any] = dict.fromkeys(known) | {"overwrite": False} | how

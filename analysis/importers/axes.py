@@ -1,7 +1,8 @@
-"""One table as several epochs or runs: the rows of each value of a column that counts epochs or names models."""
+"""One table as several: the rows of each value of a column that counts epochs, or steps within one, or names models."""
 
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -10,9 +11,9 @@ from secondguess.analysis.errors import BadInput, listing
 from secondguess.analysis.importers.classes import as_text
 from secondguess.analysis.importers.held import held
 from secondguess.analysis.importers.source import SourceRun, SourceTable, TableRows
+from secondguess.analysis.moments import LAST_EPOCH, LAST_STEP, Moment
 
 _MOST = 1_000
-_LAST_EPOCH = 1 << 31
 
 
 def by_run(run: SourceRun, column: str) -> list[SourceRun]:
@@ -47,12 +48,44 @@ def by_epoch(run: SourceRun, column: str) -> SourceRun:
     return replace(run, tables=tables)
 
 
+def by_step(run: SourceRun, column: str, epoch: int | None) -> SourceRun:
+    """The run with a validation for each number in the column, within each epoch; empty is the end of an epoch.
+
+    epoch is that of tables that say none. Raises BadInput where a table has none.
+    """
+    tables: list[SourceTable] = []
+    for table in run.tables:
+        number = table.epoch or epoch
+        if number is None:
+            raise BadInput(
+                f"--step-column {column} has steps within an epoch, but nothing says which: name its column with "
+                f"--epoch-column, or one epoch with --epoch; where it counts epochs itself, --epoch-column {column}"
+            )
+        rows = held(table.read())
+        counts = _values(rows, column, "--step-column", empty=True)
+        steps = {None if value is None else _step(value, column): value for value in counts}
+        for step, value in sorted(steps.items(), key=lambda item: Moment(number, item[0])):
+            part = _reader(_part(rows, column, value, counts[value]))
+            tables.append(replace(table, epoch=number, step=step, within=True, read=part))
+    return replace(run, tables=tables)
+
+
+def _step(value: str, column: str) -> int:
+    try:
+        number = int(value) if value.isdecimal() else float(value)
+    except ValueError:
+        number = -1
+    if not 0 <= number <= LAST_STEP or number != int(number):
+        raise BadInput(f"--step-column {column} has {value!r}, which is no whole number from 0")
+    return int(number)
+
+
 def _epoch(value: str, column: str) -> int:
     try:
         number = float(value)
     except ValueError:
         number = -1
-    if number != int(number) or not 0 <= number < _LAST_EPOCH:
+    if not 0 <= number <= LAST_EPOCH or number != int(number):
         raise BadInput(f"--epoch-column {column} has {value!r}, which is no whole number from 0")
     return int(number)
 
@@ -67,18 +100,18 @@ def _reader(rows: TableRows) -> Callable[[], TableRows]:
     return lambda: rows
 
 
-def _values(rows: TableRows, column: str, option: str) -> dict[str, int]:
+def _values(rows: TableRows, column: str, option: str, *, empty: bool = False) -> dict[Any, int]:
     """The values of the column, in the order in which they come, and how many rows have each.
 
-    Raises BadInput where a row has none.
+    Raises BadInput where a row has none and may not.
     """
     if column not in rows.schema.names:
         raise BadInput(f"no column named {column!r} for {option}; the table has: {listing(rows.schema.names)}")
-    values: dict[str, int] = {}
+    values: dict[str | None, int] = {}
     for batch in rows.batches({column}):
         counts = pc.value_counts(as_text(batch.column(column), batch.schema.field(column))).to_pylist()
         for text, count in (one.values() for one in counts):
-            if text is None:
+            if text is None and not empty:
                 raise BadInput(f"{option} {column} is empty in some rows; which they belong to cannot be told")
             values[text] = values.get(text, 0) + count
         if len(values) > _MOST:
@@ -88,14 +121,17 @@ def _values(rows: TableRows, column: str, option: str) -> dict[str, int]:
     return values
 
 
-def _part(rows: TableRows, column: str, value: str, count: int) -> TableRows:
-    """The rows that have the value, so many; their columns without that one."""
+def _part(rows: TableRows, column: str, value: str | None, count: int) -> TableRows:
+    """The rows that have the value, or where it is None none, so many; their columns without that one."""
+
+    def has_value(batch: pa.RecordBatch) -> pa.Array:
+        texts = as_text(batch.column(column), batch.schema.field(column))
+        return texts.is_null() if value is None else pc.equal(texts, value)
 
     def batches(columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
         names = [name for name in rows.schema.names if name != column and (columns is None or name in columns)]
         for batch in rows.batches({*names, column}):
-            texts = as_text(batch.column(column), batch.schema.field(column))
-            part = batch.filter(pc.equal(texts, value))
+            part = batch.filter(has_value(batch))
             if part.num_rows:
                 yield part.select(names)
 

@@ -23,12 +23,15 @@ class Commands:
     strict: bool = False
     epoch_column: str | None = None
     epoch: int | None = None
+    step_column: str | None = None
+    step: int | None = None
 
     def with_(self, **more: str | bool | None) -> str:
         """The command with these options in the place of its own."""
         told: dict[str, str | bool | None] = {name: getattr(self.given, name) for name in _OPTIONS}
         told |= {"run": self.run, "scores": self.given.scores, "no_scores": self.given.no_scores}
         told |= {"epoch_column": self.epoch_column, "epoch": None if self.epoch is None else str(self.epoch)}
+        told |= {"step_column": self.step_column, "step": None if self.step is None else str(self.step)}
         told |= {"softmax": self.given.softmax, "classes": ",".join(self.given.classes or ()) or None}
         told |= {name: value for name, value in more.items() if value is not None}
         words = ["secondguess", "import", self.source]

@@ -11,7 +11,7 @@ from typing import Any
 from secondguess.analysis.console import say
 from secondguess.analysis.content import FileDigests
 from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotFound
-from secondguess.analysis.importers.axes import by_epoch, by_run
+from secondguess.analysis.importers.axes import by_epoch, by_run, by_step
 from secondguess.analysis.importers.classes import given_classes
 from secondguess.analysis.importers.dataframe import read_frame
 from secondguess.analysis.importers.files.predictions import FileOptions, prediction_run
@@ -26,6 +26,7 @@ from secondguess.analysis.importers.wandb.artifact import artifact_folder, is_ta
 from secondguess.analysis.importers.wandb.media import WandbFolders
 from secondguess.analysis.importers.wandb.offline import logs, offline_run
 from secondguess.analysis.importers.writing import ImportedRun, ImportOptions, Plan, described, image_notes, plan, write
+from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import at_epoch
 from secondguess.analysis.store.additions import opened
 
@@ -36,14 +37,14 @@ def surveyed(planned: Plan, progress: Progress = unseen) -> ImportedRun:
     known = FileDigests()
     tables = []
     for table, version in zip(promised.tables, planned.versions, strict=True):
-        progress(at_epoch(table.table, table.epoch), 0)
+        progress(at_epoch(table.table, table.moment), 0)
         how = planned.layouts[table.table]
         odd, broken = Oddities(how), 0
         for batch in version.contents.batches():
             seen = pictures(batch, how.roles.image, known)
             broken += seen.broken
-            odd.add(batch, rows(batch, how, seen, (promised.run, table.epoch, version.source.step)))
-            progress(at_epoch(table.table, table.epoch), batch.num_rows)
+            odd.add(batch, rows(batch, how, seen, (promised.run, table.moment.epoch, version.source.step)))
+            progress(at_epoch(table.table, table.moment), batch.num_rows)
         media = version.contents.media
         notes = (*table.notes, *odd.notes(), *image_notes(media, broken))
         tables.append(replace(table, images=media.whole, missing=media.missing + media.refused, notes=notes))
@@ -67,7 +68,11 @@ def how(
     """The options of the command as one value."""
     if on is not None and labels is None:
         raise BadInput(f"--on {on} says what --labels are joined on; name their file with --labels")
-    axes = {name: roles.pop(name, None) for name in ("epoch_column", "run_column")}
+    axes = {name: roles.pop(name, None) for name in ("epoch_column", "run_column", "step_column", "step")}
+    if axes["step"] is not None and epoch is None:
+        raise BadInput(f"--step {axes['step']} is a step within an epoch; name that with --epoch")
+    if axes["step"] is not None and axes["step_column"] is not None:
+        raise BadInput("--step is for a source of one validation, --step-column for one of several; leave one out")
     given = Given(**roles, classes=given_classes(classes))
     told = labels_file(labels, LabelsOptions(on)) if labels is not None else None
     return ImportOptions(run, table, epoch, given, overwrite, told, on, replace, **axes)
@@ -79,10 +84,21 @@ def apart(runs: Sequence[SourceRun], options: ImportOptions) -> Sequence[SourceR
         runs = [part for run in runs for part in by_run(run, options.run_column)]
     if options.epoch_column is not None:
         runs = [by_epoch(run, options.epoch_column) for run in runs]
-    return runs
+    if options.step_column is not None:
+        runs = [by_step(run, options.step_column, options.epoch) for run in runs]
+    return [_at_step(run, options.step) for run in runs] if options.step is not None else runs
 
 
-def bring_labels(store: Path, run: str, table: str, epochs: Sequence[int], labels: str, options: LabelsOptions) -> None:
+def _at_step(run: SourceRun, step: int) -> SourceRun:
+    """The run whose table is the validation at a step of the epoch that is asked for."""
+    if len(run.tables) != 1:
+        raise BadInput(f"--step is for a source with one table; {run.name} has {len(run.tables)}")
+    return replace(run, tables=[replace(run.tables[0], step=step, within=True)])
+
+
+def bring_labels(
+    store: Path, run: str, table: str, epochs: Sequence[Moment], labels: str, options: LabelsOptions
+) -> None:
     """Label epochs of a table of a run that has ended from a file; how they match goes to stderr.
 
     Raises SecondguessError, and then nothing has changed.
@@ -108,7 +124,8 @@ def bring_frame(frame: Any, store: Path, options: ImportOptions) -> ImportedRun:
     """Import a table that is in memory, as the run that the options name; raises SecondguessError."""
     if options.run is None:
         raise BadInput("a frame has no name; say what to call its run: run='…'")
-    return write(plan(store, read_frame(frame, options.run, options.epoch, options.table), options))
+    (run,) = apart([read_frame(frame, options.run, options.epoch, options.table)], options)
+    return write(plan(store, run, options))
 
 
 def bring(

@@ -10,6 +10,7 @@ from secondguess.analysis.errors import BadInput, listing
 from secondguess.analysis.importers.classes import as_text
 from secondguess.analysis.importers.source import SourceTable
 from secondguess.analysis.importers.words import recognised
+from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import at_epoch, reference
 from secondguess.analysis.store.labels import KeyedLabels, LabelledTable, Matched
 from secondguess.analysis.store.runs import Run
@@ -79,7 +80,7 @@ def _columns(schema: pa.Schema, place: str, options: LabelsOptions) -> tuple[str
 
 
 def label(
-    run: Run, table: str, epochs: Sequence[int], file: LabelsFile, key: str, *, replace: bool = False
+    run: Run, table: str, epochs: Sequence[Moment], file: LabelsFile, key: str, *, replace: bool = False
 ) -> list[str]:
     """Label epochs of a table of a run, whose lock is held, on its column key; returns what is to be said of it.
 
@@ -114,7 +115,7 @@ def _some(keys: pa.Array) -> str:
 
 def _lines(run: str, table: str, file: LabelsFile, key: str, found: Sequence[Matched]) -> Iterator[str]:
     """How the keys matched, one line for the epochs that are alike in that."""
-    alike: dict[tuple[int, ...], list[int]] = {}
+    alike: dict[tuple[int, ...], list[Moment]] = {}
     for each in found:
         counts = (each.matched, each.only_rows, each.only_labels, each.repeated, each.nulls, each.gained)
         alike.setdefault((*counts, each.contradicted), []).append(each.epoch)
@@ -175,7 +176,7 @@ def _whole(texts: pa.Array) -> pa.Array | None:
         return None
 
 
-def key_of(run: Run, table: str, epochs: Sequence[int], on: str | None) -> str:
+def key_of(run: Run, table: str, epochs: Sequence[Moment], on: str | None) -> str:
     """The column of a table that labels are joined on: the one of that name, or else the ids."""
     columns = {name for epoch in epochs for name, _ in run.tables[table][epoch].columns}
     return on if on is not None and on in columns else "id"

@@ -14,6 +14,7 @@ from secondguess.analysis.importers.roles import Given
 from secondguess.analysis.importers.rows import Layout, layout
 from secondguess.analysis.importers.source import SourceTable, TableRows
 from secondguess.analysis.importers.survey import Surveyed, survey
+from secondguess.analysis.moments import Moment
 from secondguess.analysis.store.runs import Run
 
 
@@ -25,6 +26,11 @@ class Version:
     table: str
     epoch: int
     contents: TableRows
+
+    @property
+    def moment(self) -> Moment:
+        """Its epoch, and the step within that, if it has one."""
+        return Moment(self.epoch, self.source.step if self.source.within else None)
 
 
 def surveyed(

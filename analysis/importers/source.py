@@ -68,6 +68,7 @@ class SourceTable:
 
     `key` is the table's key in W&B (nested keys with dots), or the file's stem. `read` looks through the files and
     decides the types; it raises Damaged, BadInput or NotFound, whose text names the file. `origin` is JSON.
+    within says that step is that of a validation within the epoch, else it says where the history has the table.
     """
 
     key: str
@@ -76,6 +77,7 @@ class SourceTable:
     read: Callable[[], TableRows]
     origin: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    within: bool = False
 
 
 @dataclass(frozen=True)

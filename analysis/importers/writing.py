@@ -22,7 +22,8 @@ from secondguess.analysis.importers.progress import Progress, unseen
 from secondguess.analysis.importers.roles import Given
 from secondguess.analysis.importers.rows import BatchImages, Layout, pictures, rows
 from secondguess.analysis.importers.source import MediaCount, SourceRun
-from secondguess.analysis.schema import at_epoch
+from secondguess.analysis.moments import Moment
+from secondguess.analysis.schema import STEP, at_epoch, whole_name
 from secondguess.analysis.store.additions import add_epochs, check_free, recorded_as
 from secondguess.analysis.store.adoption import adopt, staging
 from secondguess.analysis.store.commits import EpochRows
@@ -41,7 +42,7 @@ class ImportOptions:
     """How to import: run names the result, table keeps one key only, epoch is for tables that say none.
 
     labels are given to the rows, joined on a column of the source, or on the ids, and replace those there if so asked.
-    epoch_column and run_column take the rows of one table apart.
+    epoch_column, step_column and run_column take the rows of one table apart; step is within the epoch.
     """
 
     run: str | None = None
@@ -54,6 +55,8 @@ class ImportOptions:
     replace: bool = False
     epoch_column: str | None = None
     run_column: str | None = None
+    step_column: str | None = None
+    step: int | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +64,7 @@ class ImportedTable:
     """One version of a table as it was imported, or would be."""
 
     table: str
-    epoch: int
+    moment: Moment
     rows: int
     images: int
     missing: int
@@ -106,7 +109,7 @@ class Plan:
         tables = [
             ImportedTable(
                 table=version.table,
-                epoch=version.epoch,
+                moment=version.moment,
                 rows=version.contents.rows,
                 images=version.contents.media_cells,
                 missing=0,
@@ -132,10 +135,11 @@ def plan(
     versions, surveys = surveyed(_versions(source, options, progress), commands, _folder(source, commands))
     layouts = layouts_of(versions, surveys, options.given, mirrored_classes(source.config), old)
     if old is not None:
-        epochs: dict[str, set[int]] = {}
+        epochs: dict[str, set[Moment]] = {}
         for version in versions:
-            epochs.setdefault(version.table, set()).add(version.epoch)
+            epochs.setdefault(version.table, set()).add(version.moment)
         check_free(old, epochs)
+        _check_steps(old, versions)
         here = {version.table: _nothing(version, layouts[version.table], name).schema.names for version in versions}
         differ = [line for table, columns in here.items() for line in unlike(old, table, columns, layouts[table])]
         notes = [*differ, f"added to run {name!r}, of which nothing else changes"]
@@ -144,6 +148,22 @@ def plan(
     notes += [*renamed, *source.notes, *_left_out(source, options)]
     joined = (options.labels, options.on, options.replace)
     return Plan(store, source, name, replaces, versions, layouts, tuple(notes), old, *joined)
+
+
+def _check_steps(old: Run, versions: Sequence[Version]) -> None:
+    """Raise BadInput where a validation at a step would join a table with a column `step` that means something else."""
+    for table in {version.table for version in versions if version.moment.step is not None}:
+        if other := _other_step(old, table):
+            raise BadInput(
+                f"{whole_name(old.name, table)} has a column {STEP!r} that is not the step of its validations, "
+                f"in epoch {other}; import what has steps as another run, with --run"
+            )
+
+
+def _other_step(old: Run | None, table: str) -> Moment | None:
+    """An epoch of a table whose column `step` is not that of its validations, nor empty; None where there is none."""
+    epochs = old.tables.get(table, {}).values() if old is not None else ()
+    return next((one.moment for one in epochs if not one.has_steps and STEP in dict(one.columns)), None)
 
 
 def write(planned: Plan, progress: Progress = unseen) -> ImportedRun:
@@ -190,8 +210,9 @@ def _written(planned: Plan, folder: Path, progress: Progress) -> list[ImportedTa
     try:
         tables = []
         for version in planned.versions:
-            seen = partial(progress, at_epoch(version.table, version.epoch))
-            tables.append(_commit(writer, folder, version, planned.layouts[version.table], known, seen))
+            seen = partial(progress, at_epoch(version.table, version.moment))
+            ours = version.source.within or (version.source.step is None and not _other_step(old, version.table))
+            tables.append(_commit(writer, folder, (version, ours), planned.layouts[version.table], known, seen))
         metrics = list(source.metrics()) if old is None else []  # it has those of its source already
         writer.end(metrics, **({} if source.finished else {"status": "interrupted"}))
     finally:
@@ -262,6 +283,8 @@ def _commands(source: SourceRun, options: ImportOptions) -> Commands:
         strict=source.origin.get("kind") in FILES,
         epoch_column=options.epoch_column,
         epoch=options.epoch,
+        step_column=options.step_column,
+        step=options.step,
     )
 
 
@@ -290,11 +313,13 @@ def _about(source: SourceRun, layouts: Mapping[str, Layout]) -> dict[str, Any]:
 def _commit(
     writer: RunWriter,
     folder: Path,
-    version: Version,
+    what: tuple[Version, bool],
     how: Layout,
     known: FileDigests,
     progress: Callable[[int], None],
 ) -> ImportedTable:
+    """Write a version; what says besides whether its column `step` is that of validations."""
+    version, ours = what
     run, image = writer.run.name, how.roles.image
     examples = ExamplesWriter(folder, writer.incoming, version.table, "image" if image else None)
     odd = Oddities(how)
@@ -314,11 +339,22 @@ def _commit(
 
     stream = pa.RecordBatchReader.from_batches(_nothing(version, how, run).schema, batches())
     names = how.classes.names
-    writer.commit(EpochRows(version.table, version.epoch, stream, names, examples.finish, right=how.verdict))
+    writer.commit(
+        EpochRows(
+            version.table,
+            version.epoch,
+            stream,
+            names,
+            examples.finish,
+            right=how.verdict,
+            step=version.moment.step,
+            has_steps=ours,
+        )
+    )
     media = version.contents.media
     return ImportedTable(
         version.table,
-        version.epoch,
+        version.moment,
         count,
         media.whole,
         media.missing + media.refused,
@@ -363,7 +399,7 @@ def described(run: ImportedRun) -> Iterator[str]:
         for table in epochs:
             images = f", {table.images:,} images" if table.images or table.missing else ""
             missing = f", {table.missing:,} missing" if table.missing else ""
-            yield f"    epoch {table.epoch}: {table.rows:,} rows{images}{missing}"
+            yield f"    epoch {table.moment}: {table.rows:,} rows{images}{missing}"
             if len(epochs) == 1:
                 yield from (f"      {note}" for note in table.notes)
             else:

@@ -13,7 +13,7 @@ from secondguess.analysis.tables.view import TableView
 _MANY = ("where", "wandb_filter")
 _COMPUTED = ("add", "wandb_add", "aggregate", "wandb_aggregate")
 _LISTS = ("key", "group", "columns")
-_NUMBERS = ("at", "limit", "offset")
+_NUMBERS = ("limit", "offset")
 _FLAGS = ("exact", "allow_duplicates")
 
 
@@ -69,13 +69,22 @@ def read_table(given: QueryParams) -> TableView:
     for name in _NUMBERS:
         if text := given.get(name, "").strip():
             if not text.isdecimal() or len(text) > 12:
-                raise BadInput(f"{name} is {text!r}, not a number of rows or an epoch")
+                raise BadInput(f"{name} is {text!r}, not a number of rows")
             said[name] = int(text)
     for name in _FLAGS:
         said[name] = given.get(name) == "1"
-    at = said.pop("at", None)
-    view = spelled(said)
-    return view if at is None else TableView(**{**vars(view), "at": at})
+    said["at"] = given.get("at", "").strip() or None
+    if said["at"] is None and given.get("nth"):  # which stands for a moment that only the store knows
+        said["exact"] = False
+    return spelled(said)
+
+
+def read_nth(given: QueryParams) -> int | None:
+    """The place of the slider that a form names, counted from 1; None where it names none. Raises BadInput."""
+    text = given.get("nth", "").strip()
+    if text and not (text.isdecimal() and len(text) <= 12):
+        raise BadInput(f"nth is {text!r}, not a place of the slider")
+    return int(text) if text else None
 
 
 def listed(names: Iterable[str]) -> str:

@@ -8,6 +8,8 @@ from secondguess.analysis.answers.sides import side
 from secondguess.analysis.ask.refs import Referent
 from secondguess.analysis.ask.scope import columns_of
 from secondguess.analysis.engine.sqltext import identifier
+from secondguess.analysis.errors import BadInput
+from secondguess.analysis.moments import Moment
 from secondguess.analysis.page import urls
 from secondguess.analysis.schema import LETTERS, WRONG, at_epoch
 from secondguess.analysis.tables import changes
@@ -16,7 +18,7 @@ from secondguess.analysis.tables.view import TableView
 MOST = 12
 
 
-def few(epochs: Sequence[int], kept: Sequence[int] = (), most: int = MOST) -> list[int]:
+def few(epochs: Sequence[Moment], kept: Sequence[Moment] = (), most: int = MOST) -> list[Moment]:
     """All epochs, or of many the first, the last and evenly some between, with those that must be there."""
     if len(epochs) <= most:
         return list(epochs)
@@ -112,9 +114,9 @@ def steps(named: Sequence[Referent], view: TableView, more: Mapping[str, Any]) -
     for place, (text, table) in enumerate(zip(view.tables, named, strict=True)):
         if table.selection is None:
             continue
-        epochs = [epoch.epoch for epoch in table.epochs]
+        epochs = [epoch.moment for epoch in table.epochs]
         chosen = table.selection.epochs
-        now = chosen[0].epoch if len(chosen) == 1 and view.at is None else None
+        now = chosen[0].moment if len(chosen) == 1 and view.at is None else None
         base = text.partition("@")[0]
         links = []
         for epoch in _few(epochs, now):
@@ -124,7 +126,7 @@ def steps(named: Sequence[Referent], view: TableView, more: Mapping[str, Any]) -
     return table_steps
 
 
-def _few(epochs: Sequence[int], now: int | None) -> list[int]:
+def _few(epochs: Sequence[Moment], now: Moment | None) -> list[Moment]:
     """All epochs, or of many the first, those around the current one, and the last."""
     if len(epochs) <= _MOST_EPOCHS:
         return list(epochs)
@@ -134,18 +136,29 @@ def _few(epochs: Sequence[int], now: int | None) -> list[int]:
 
 
 def slider(named: Sequence[Referent], view: TableView, more: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The slider that puts all tables at one epoch."""
-    epochs = [epoch.epoch for table in named for epoch in table.epochs]
+    """The slider that puts all tables at one epoch, or at one validation where there are several in an epoch.
+
+    It goes through these by their places: a slider has numbers only.
+    """
+    epochs = [epoch.moment for table in named for epoch in table.epochs]
     if len(set(epochs)) < 2 or not all(table.epochs for table in named):
         return None
     bare = tuple(dict.fromkeys(text.partition("@")[0] for text in view.tables))
     if view.at is None and len(bare) < len(view.tables):
         return None  # one run at two epochs: both would be at the same
     moved = replace(view, tables=bare, at=None, exact=False, offset=0)
-    return {
-        "min": min(epochs),
-        "max": max(epochs),
-        "now": view.at or max(epochs),
-        "hidden": urls.query(moved, **more),
-        "exact": view.exact,
-    }
+    now = view.at or max(epochs)
+    common = {"said": str(now), "hidden": urls.query(moved, **more), "exact": view.exact}
+    if all(epoch.step is None for epoch in epochs):
+        return {"name": "at", "min": min(epochs), "max": max(epochs), "now": now, "places": None, **common}
+    places = sorted(set(epochs))
+    place = max(1, sum(moment <= now for moment in places))
+    return {"name": "nth", "min": 1, "max": len(places), "now": place, "places": " ".join(map(str, places)), **common}
+
+
+def nth(named: Sequence[Referent], place: int) -> Moment:
+    """The moment at a place of the slider, counted from 1; raises BadInput for one that it has not."""
+    places = sorted({epoch.moment for table in named for epoch in table.epochs})
+    if not 1 <= place <= len(places):
+        raise BadInput(f"nth is {place}, not one of the {len(places)} validations of these tables")
+    return places[place - 1]

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from secondguess.analysis.answers.sides import side
 from secondguess.analysis.ask import refs
@@ -42,6 +42,9 @@ async def page(request: Request) -> Response:
         view = replace(view, columns=view.columns[: bounds.MOST_COLUMNS])
     more = {name: query.get(name) for name in ("size", "side", "pin")}
     named = [refs.named(runs, text, "last") for text in view.tables]
+    if (place := urls.read_nth(query)) is not None:
+        moved = replace(view, at=controls.nth(named, place), exact=query.get("exact") == "1")
+        return RedirectResponse(urls.table(moved, path="/table", **more))
     error: SecondguessError | None = None
     fault: FilterFault | None = None
     drawn_panels: list[dict[str, Any]] = []

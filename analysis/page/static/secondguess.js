@@ -45,7 +45,12 @@
 
   Array.prototype.forEach.call(document.querySelectorAll("[data-submit]"), function (control) {
     var output = control.form.querySelector("output");
-    control.addEventListener("input", function () { if (output && control.type === "range") { output.value = control.value; } });
+    var places = (control.getAttribute("data-places") || "").split(" ");  // what a slider over validations has at each place
+    control.addEventListener("input", function () {
+      if (!output || control.type !== "range") { return; }
+      output.value = places[control.value - 1] || control.value;
+      if (places[0]) { control.setAttribute("aria-valuetext", output.value); }
+    });
     control.addEventListener("change", function () { control.form.requestSubmit(); });
   });
 
