@@ -22,12 +22,12 @@ _log = logging.getLogger("secondguess")
 
 @dataclass(frozen=True)
 class PlannedRow:
-    """One row of W&B's history; `table` is the table that goes with it, if one does, of that moment."""
+    """One row of W&B's history; `table` is the table that goes with it, if one does, of a step of the epoch."""
 
     values: Mapping[str, float]
     epoch: int | None = None
     table: str | None = None
-    moment: Moment | None = None
+    step: int | None = None
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,8 @@ def publish(store: Path, run: str, options: WandbOptions) -> Published:
         options, store=stored_run.store, run=stored_run.name, config=config, classes=_classes(stored_run)
     )
     for row in rows:
-        if row.table is not None and row.moment is not None:
-            mirror.table(row.table, row.moment, row.values)
+        if row.table is not None and row.epoch is not None:
+            mirror.table(row.table, Moment(row.epoch, row.step), row.values)
         else:
             mirror.log(row.values if row.epoch is None else {"epoch": row.epoch, **row.values})
     report = mirror.close(exit_code=0 if stored_run.state == "finished" else 1)
@@ -115,14 +115,14 @@ def history(metrics: Sequence[Metric], tables: Mapping[str, Sequence[Moment]]) -
             at_moment.setdefault(Moment(epoch), []).append(at)
             if step is not None:
                 at_moment.setdefault(Moment(epoch, step), []).append(at)
-    placed: dict[int, tuple[str, Moment]] = {}
+    placed: dict[int, tuple[str, int | None]] = {}
     alone: list[tuple[Moment, str]] = []
     for moment in sorted({moment for moments in tables.values() for moment in moments}):
         names = [table for table, moments in tables.items() if moment in moments]
         own = [at for at in at_moment.get(moment, []) if at not in placed][-len(names) :]
         without = len(names) - len(own)
         alone.extend((moment, name) for name in names[:without])
-        placed.update(zip(own, ((name, moment) for name in names[without:]), strict=True))
+        placed.update(zip(own, ((name, moment.step) for name in names[without:]), strict=True))
     for at, (_, epoch, values) in enumerate(rows):
         while alone and epoch is not None and alone[0][0].epoch < epoch:
             yield _alone(*alone.pop(0))
@@ -132,7 +132,7 @@ def history(metrics: Sequence[Metric], tables: Mapping[str, Sequence[Moment]]) -
 
 
 def _alone(moment: Moment, table: str) -> PlannedRow:
-    return PlannedRow({}, moment.epoch, table, moment)
+    return PlannedRow({}, moment.epoch, table, moment.step)
 
 
 def _rows(metrics: Sequence[Metric]) -> list[tuple[int | None, int | None, dict[str, float]]]:

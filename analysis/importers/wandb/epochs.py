@@ -9,6 +9,8 @@ from typing import Any
 from secondguess.analysis.store.commits import Metric
 
 EPOCH_KEY = "epoch"
+# Where a row says the step of a validation within its epoch: as the mirror of a run of ours does, and Lightning.
+_STEP_KEYS = ("step", "global_step", "trainer/global_step")
 _MOST = 1 << 31
 
 
@@ -52,16 +54,27 @@ class EpochClock:
 
 @dataclass(frozen=True)
 class Epochs:
-    """The epochs of the versions of one table, in order, and what to say about them."""
+    """The epochs of the versions of one table, in order, what to say about them, and the steps that tell them apart."""
 
     numbers: Sequence[int]
     notes: Sequence[str] = field(default=())
+    steps: Sequence[int] | None = None
 
 
-def assigned(key: str, told: Sequence[float | None], clock: EpochClock) -> Epochs:
+def step_in(row: Mapping[str, Any]) -> int | None:
+    """The step within its epoch that a row says, a whole number from 0; None where it says none."""
+    values = (row.get(key) for key in _STEP_KEYS)
+    whole = (int(value) for value in values if isinstance(value, int | float) and 0 <= value < 1 << 53)
+    return next(whole, None)
+
+
+def assigned(
+    key: str, told: Sequence[float | None], clock: EpochClock, steps: Sequence[int | None] | None = None
+) -> Epochs:
     """The epoch of each version of a table, from what its own or the last earlier row says; else its ordinal from 1.
 
-    Where two versions would get the same epoch, or a row's epoch is no whole number, all get ordinals, and a note.
+    Where two versions would get the same epoch, or a row's epoch is no whole number, all get ordinals, and a note; but
+    where the rows that have them say their steps within these epochs, too, and so tell all apart, they are that.
     """
     ordinals = range(1, len(told) + 1)
     odd = [value for value in told if value is not None and clock.epoch(value) is None]
@@ -72,6 +85,9 @@ def assigned(key: str, told: Sequence[float | None], clock: EpochClock) -> Epoch
     numbers = [ordinal if epoch is None else epoch for epoch, ordinal in zip(known, ordinals, strict=True)]
     if len(set(numbers)) < len(numbers):
         twice = next(number for number, times in Counter(numbers).items() if times > 1)
+        whole = [step for step in steps or () if step is not None]
+        if len(whole) == len(numbers) == len(set(zip(numbers, whole, strict=True))):
+            return Epochs(numbers, [f"{key!r} has several versions in epoch {twice}, told apart by their step"], whole)
         note = f"the versions of {key!r} are numbered in order: {clock.key} {twice} would belong to more than one"
         return Epochs(ordinals, [note])
     without = known.count(None)

@@ -9,7 +9,7 @@ from typing import Any
 from secondguess.analysis.errors import NotFound, SecondguessError
 from secondguess.analysis.importers.source import SourceRun
 from secondguess.analysis.importers.wandb.charts import chart_tables
-from secondguess.analysis.importers.wandb.epochs import EPOCH_KEY, EpochClock, metrics_in, tables_in
+from secondguess.analysis.importers.wandb.epochs import EPOCH_KEY, EpochClock, metrics_in, step_in, tables_in
 from secondguess.analysis.importers.wandb.log.log import (
     Artifact,
     ConfigChange,
@@ -68,11 +68,12 @@ class _Told:
 
     def row(self, row: HistoryRow) -> None:
         """Take a row of the history."""
-        self.clock.see(row.values)
+        own = self.clock.see(row.values)
+        within = step_in(row.values) if own is not None else None
         self.last_step = row.step
         for key, value in tables_in(row.values):
             for table in LoggedTable.told(value):
-                self.versions.add(key, LoggedVersion(row.step, self.clock.last, table))
+                self.versions.add(key, LoggedVersion(row.step, self.clock.last, table, within=within))
 
 
 def _told(log: WandbLog, epoch_key: str) -> _Told:

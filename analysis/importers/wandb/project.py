@@ -9,7 +9,7 @@ from typing import Any
 from secondguess.analysis.errors import BadInput, Damaged, NotFound, SecondguessError, listing
 from secondguess.analysis.importers.source import SourceRun, TableRows
 from secondguess.analysis.importers.wandb.charts import chart_tables
-from secondguess.analysis.importers.wandb.epochs import EPOCH_KEY, EpochClock, metrics_in, tables_in
+from secondguess.analysis.importers.wandb.epochs import EPOCH_KEY, EpochClock, metrics_in, step_in, tables_in
 from secondguess.analysis.importers.wandb.media import StagedFiles, WandbFolders
 from secondguess.analysis.importers.wandb.server.cache import RunFolder, same_sha256
 from secondguess.analysis.importers.wandb.server.download import Downloader, error_of
@@ -92,11 +92,11 @@ class _ServerRun:
         clock = EpochClock(self.epoch_key)
         last: list[tuple[int, float | None]] = []
         for row in self.folder.history():
-            clock.see(row)
+            within = step_in(row) if clock.see(row) is not None else None
             last.append((row["_step"], clock.last))
             for key, value in tables_in(row):
                 for table in map(with_name, LoggedTable.told(value)):
-                    self._add(key, LoggedVersion(row["_step"], clock.last, table))
+                    self._add(key, LoggedVersion(row["_step"], clock.last, table, within=within))
         self.artifacts = [self._stored(one) for one in about["artifacts"]]
         for one in self.artifacts:
             self._add_of_artifact(one, last)

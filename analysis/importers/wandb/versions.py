@@ -118,7 +118,8 @@ def _same(own: Any, other: Any) -> bool:
 class LoggedVersion:
     """A table in a row of the history, and how many rows it had when it was logged again, if it was.
 
-    `stored` is the artifact's version on W&B's server that has it, once that is known.
+    `stored` is the artifact's version on W&B's server that has it, once that is known; within the step within the epoch
+    that its own row says.
     """
 
     step: int | None
@@ -126,6 +127,7 @@ class LoggedVersion:
     table: LoggedTable
     rows_later: int = 0
     stored: Stored | None = None
+    within: int | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -162,11 +164,14 @@ class LoggedVersions:
         tables: list[SourceTable] = []
         notes: list[str] = []
         for key, versions in self.by_key.items():
-            epochs = assigned(key, [version.epoch for version in versions], clock)
+            within = [version.within for version in versions]
+            epochs = assigned(key, [version.epoch for version in versions], clock, within)
             notes.extend(epochs.notes)
-            for version, epoch in zip(versions, epochs.numbers, strict=True):
-                reading = partial(read, version)
-                tables.append(SourceTable(key, epoch, version.step, reading, version.table.origin, version.notes))
+            steps: Sequence[int | None] = epochs.steps or [version.step for version in versions]
+            apart = epochs.steps is not None
+            for version, epoch, step in zip(versions, epochs.numbers, steps, strict=True):
+                about = version.table.origin, version.notes
+                tables.append(SourceTable(key, epoch, step, partial(read, version), *about, within=apart))
         if tables and clock.last is None:
             notes.append(f"the history has no {clock.key}; the versions of each table are numbered in order")
         if clock.shift:

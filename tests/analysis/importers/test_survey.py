@@ -299,6 +299,56 @@ def test_an_epoch_column_makes_epochs_and_0_is_the_first(tmp_path: Path, capsys)
     assert found == [(1, 1), (2, 0)]
 
 
+STEPS = "ep,gs,id,label,pred|1,5,a,x,y|1,5,b,x,x|1,10,a,x,x|1,10,b,x,x|2,5,a,x,y|2,5,b,x,y|2,,a,x,x|2,,b,x,y"
+
+
+def test_a_step_column_makes_validations_within_each_epoch(tmp_path: Path, capsys) -> None:
+    said = taken(csv(tmp_path, STEPS), capsys, "--epoch-column", "ep", "--step-column", "gs")
+    assert "epoch 1:5: 2 rows" in said and "epoch 2: 2 rows" in said
+    found = sg.connect(tmp_path / "s").ask("errors-over-time", "r").project("epoch, step, errors").fetchall()
+    assert found == [(1, 5, 1), (1, 10, 0), (2, 5, 2), (2, None, 1)]
+
+
+def test_a_step_column_without_an_epoch_asks_which(tmp_path: Path, capsys) -> None:
+    path = csv(tmp_path, "gs,id,label,pred|5,a,x,y|10,a,x,x")
+    said = refused(path, capsys, "--step-column", "gs")
+    assert "name its column with --epoch-column, or one epoch with --epoch; where it counts epochs itself" in said
+    taken(path, capsys, "--step-column", "gs", "--epoch", "3")
+    assert sg.connect(tmp_path / "s").sql('SELECT epoch, step FROM "r@all" ORDER BY ALL').fetchall() == [
+        (3, 5),
+        (3, 10),
+    ]
+
+
+@pytest.mark.parametrize("step", ["-1", "1.5", "late", "1e300"])
+def test_a_step_that_is_no_whole_number_is_refused(tmp_path: Path, capsys, step: str) -> None:
+    path = csv(tmp_path, f"gs,id,label,pred|{step},a,x,y|10,a,x,x")
+    assert "no whole number from 0" in refused(path, capsys, "--step-column", "gs", "--epoch", "1")
+
+
+def test_validations_are_added_one_by_one_and_one_that_is_there_or_comes_after_the_end_is_refused(
+    tmp_path: Path, capsys
+) -> None:
+    path = csv(tmp_path, "id,label,pred|a,x,y|b,x,x")
+    for words in (("--epoch", "1"), ("--epoch", "2", "--step", "20"), ("--epoch", "2", "--step", "10")):
+        taken(path, capsys, *words)
+    opened = sg.connect(tmp_path / "s")
+    assert opened.sql('SELECT epoch, step FROM "r@all" GROUP BY ALL ORDER BY ALL').fetchall() == [
+        (1, None),
+        (2, 10),
+        (2, 20),
+    ]
+    for words, why in (
+        (("--epoch", "2", "--step", "10"), "r/test_predictions@2:10 is there already (epochs: 1, 2:10, 2:20)"),
+        (("--epoch", "1", "--step", "10"), "@1 is committed without a step, as the end of epoch 1"),
+        (("--step", "10"), "--step 10 is a step within an epoch; name that with --epoch"),
+    ):
+        with pytest.raises(SystemExit):
+            taken(path, capsys, *words)
+        assert why in capsys.readouterr().err
+    assert len(opened.sql('SELECT epoch, step FROM "r@all" GROUP BY ALL').fetchall()) == 3
+
+
 def test_a_run_of_w_and_b_s_keeps_its_labels_without_a_question(tmp_path: Path, capsys) -> None:
     path = tmp_path / "t.table.json"
     path.write_text(json.dumps({"columns": ["id", "label"], "data": [["a", 1], ["b", 0]]}))

@@ -17,6 +17,7 @@ from secondguess.analysis.cli import main
 from secondguess.analysis.errors import MissingExtra, NotFound, SecondguessError
 from secondguess.analysis.importers.wandb.project import read_project
 from secondguess.analysis.importers.wandb.server.download import Downloader
+from secondguess.analysis.moments import Moment
 from secondguess.analysis.store.rows import read_epoch
 from secondguess.analysis.store.runs import find_run
 from secondguess.trainer.mirror.command import publish
@@ -62,7 +63,8 @@ def test_metrics_of_one_step_are_a_row_and_a_table_goes_with_its_epoch() -> None
         (2, 1, "acc", 95.0),
         (3, 3, "acc", 91.0),
     ]
-    assert list(history(metrics, {"test": [1, 3], "train": [1], "bare": [2, 3]})) == [
+    tables = {"test": [Moment(1), Moment(3)], "train": [Moment(1)], "bare": [Moment(2), Moment(3)]}
+    assert list(history(metrics, tables)) == [
         PlannedRow({"loss": 0.5, "lr": 0.1}),
         PlannedRow({"loss": 0.25}),
         PlannedRow({"acc": 90.0}, 1, "test"),
@@ -71,7 +73,16 @@ def test_metrics_of_one_step_are_a_row_and_a_table_goes_with_its_epoch() -> None
         PlannedRow({"acc": 91.0}, 3, "bare"),
         PlannedRow({}, 3, "test"),
     ]
-    assert list(history([], {"t": [1]})) == [PlannedRow({}, 1, "t")]
+    metrics = [(10, 1, "acc", 1.0), (20, 1, "acc", 2.0), (20, 2, "acc", 3.0), (30, 2, "acc", 4.0)]
+    tables = {"t": [Moment(1, 10), Moment(1, 20), Moment(2, 20), Moment(2)], "u": [Moment(2, 25)]}
+    assert list(history(metrics, tables)) == [
+        PlannedRow({"acc": 1.0}, 1, "t", 10),
+        PlannedRow({"acc": 2.0}, 1, "t", 20),
+        PlannedRow({"acc": 3.0}, 2, "t", 20),
+        PlannedRow({"acc": 4.0}, 2, "t"),
+        PlannedRow({}, 2, "u", 25),
+    ]
+    assert list(history([], {"t": [Moment(1)]})) == [PlannedRow({}, 1, "t")]
 
 
 def test_a_run_published_offline_is_a_wandb_run_with_its_tables(store: Path) -> None:

@@ -580,6 +580,22 @@ def test_the_epoch_of_a_table(
     assert len(said) == (note is not None) and all(note in one for one in said if note)
 
 
+@pytest.mark.parametrize("key", ["step", "trainer/global_step"])
+def test_versions_of_one_epoch_are_told_apart_by_the_steps_of_their_rows(key: str, tmp_path: Path) -> None:
+    history = [{**T[at], "epoch": 1 + at // 2, key: 100 * (at + 1)} for at in range(4)]
+    (run,) = offline_runs(write_run(tmp_path / "offline-run-1-x", enumerate(history)))
+    assert [(table.epoch, table.step, table.within) for table in run.tables] == [
+        (1, 100, True),
+        (1, 200, True),
+        (2, 300, True),
+        (2, 400, True),
+    ]
+    assert any("'t' has several versions in epoch 1, told apart by their step" in note for note in run.notes)
+    history = [{**T[at], "epoch": 1, key: 7} for at in range(2)]
+    (run,) = offline_runs(write_run(tmp_path / "offline-run-2-y", enumerate(history)))
+    assert [(table.epoch, table.within) for table in run.tables] == [(1, False), (2, False)]
+
+
 def test_another_key_may_tell_the_epoch(tmp_path: Path) -> None:
     history = [{**T[0], "epoch": 9, "trainer/epoch": 4, "t2": {"e": 6}}, {**T[1], "trainer/epoch": 5}]
     place = write_run(tmp_path / "offline-run-1-x", enumerate(history))
