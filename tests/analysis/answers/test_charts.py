@@ -12,6 +12,7 @@ from PIL import Image
 from secondguess.analysis.answers import charts
 from secondguess.analysis.answers.answer import Answer
 from secondguess.analysis.errors import BadInput
+from secondguess.analysis.moments import Moment
 from secondguess.analysis.page import urls
 
 BY_EPOCH = (("run", "epoch", "errors"), [("cnn", 1, 12), ("cnn", 2, 9), ("double", 1, 10), ("double", 2, 8)])
@@ -199,3 +200,17 @@ def test_a_column_of_any_name_has_a_chart(name: str) -> None:
         ("beside", (name,)), ["run", "epoch", name, "errors"], [row[:3] + row[4:] for row in rows], [("cnn", 1)]
     )
     assert "<svg" in charts.svg(made)
+
+
+def test_the_validations_of_an_epoch_are_drawn_evenly_up_to_it() -> None:
+    rows = [("half", 1, 750, 3), ("half", 1, 1500, 2), ("half", 2, None, 1), *(("plain", at, None, 4) for at in (1, 2))]
+    order = [(run, Moment(epoch, step)) for run, epoch, step, _ in rows]
+    made = charts.chart(Answer(("run", "epoch", "step", "errors"), (), rows, None, order))
+    [marks] = made.to_dict()["datasets"].values()
+    assert [(mark["run"], mark["across"], mark["at"]) for mark in marks] == [
+        ("half", 0.5, "1:750"),
+        ("half", 1.0, "1:1500"),
+        ("half", 2.0, "2"),
+        ("plain", 1.0, "1"),
+        ("plain", 2.0, "2"),
+    ]
