@@ -18,7 +18,10 @@ from secondguess.analysis.store.runs import find_epoch
 
 @dataclass(frozen=True)
 class CommittedRows:
-    """The first rows of an epoch: all columns, each row's encoded image, and how many rows the epoch has."""
+    """The first rows of an epoch, each row's encoded image, and how many rows the epoch has.
+
+    All columns are there but for the step of the validation, of which there is one.
+    """
 
     predictions: pa.Table
     images: list[bytes | None] | None
@@ -60,6 +63,8 @@ def _read(epoch: Epoch, limit: int | None) -> CommittedRows:
         raise Damaged(f"{epoch.name} is committed, but its file {epoch.file} {said}; restore it from a copy")
     chosen = ds.dataset(epoch.file, format="parquet").scanner(filter=_rows_of(epoch))
     rows = chosen.to_table() if limit is None else chosen.head(limit)
+    if epoch.has_steps:
+        rows = rows.drop_columns(STEP)
     return CommittedRows(rows, _images(epoch, rows["id"]), epoch.rows)
 
 

@@ -43,8 +43,11 @@ from waiting import HANG_S, PATIENT, until
 from wandb_faults import OfflineRun, sabotage
 from wandb_server import WandbServer
 
+import secondguess as sg
+from secondguess.analysis.cli import main
 from secondguess.analysis.errors import MissingExtra
 from secondguess.analysis.store.rows import CommittedRows
+from secondguess.analysis.store.runs import find_run
 from secondguess.trainer.mirror.mirror import WandbMirror, WandbOptions, require_wandb
 from secondguess.trainer.mirror.outbox import MirrorReport, Outbox, RowCount
 from secondguess.trainer.mirror.table import to_wandb_table
@@ -112,6 +115,32 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, environment: pytest.Monke
     report = train(store, WandbOptions(rows=10, **PATIENT))
     assert report.folder is not None
     return Recorded(store, report, OfflineRun(report.folder))
+
+
+def test_several_validations_of_an_epoch_have_their_step_in_w_and_b_and_come_back_as_they_were(tmp_path: Path) -> None:
+    with Recorder(tmp_path / "store", run="cnn", wandb=WandbOptions(**PATIENT)) as recorder:
+        for epoch, step in ((1, 750), (1, 1500), (2, 750), (2, 1500)):
+            with recorder.table("val", epoch=epoch, step=step, acc=step / 10) as table:
+                table.add(ids=["a", "b"], images=IMAGES[:2], truth=["x", "y"], guess=["x", "x" if step == 750 else "y"])
+    assert recorder.report is not None and recorder.report.folder is not None
+    assert (recorder.report.tables_asked, recorder.report.tables_sent) == (4, 4)
+    history = OfflineRun(recorder.report.folder).history
+    assert [(row["epoch"], row["step"], row["acc"]) for row in history if "val" in row] == [
+        (1, 750, 75.0),
+        (1, 1500, 150.0),
+        (2, 750, 75.0),
+        (2, 1500, 150.0),
+    ]
+    main(["import", str(recorder.report.folder), "--run", "back", "--store", str(tmp_path / "there")])
+    asked = "SELECT epoch, step, id, guess FROM val ORDER BY epoch, step, id"
+    here, there = (sg.connect(tmp_path / name).sql(asked).fetchall() for name in ("store", "there"))
+    assert here == there
+    assert [str(moment) for moment in find_run(tmp_path / "there", "back").tables["val"]] == [
+        "1:750",
+        "1:1500",
+        "2:750",
+        "2:1500",
+    ]
 
 
 def test_an_offline_run_holds_name_project_config_and_its_end(recorded: Recorded) -> None:
