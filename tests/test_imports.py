@@ -126,6 +126,7 @@ ARROWS: dict[str, set[str]] = {
     },
     "analysis.commands": {
         "analysis.memory",
+        "analysis.moments",
         "analysis.opening",
         "analysis.evidence",
         "analysis.signals",

@@ -54,8 +54,9 @@ def is_cut(value: object) -> bool:
 class Answer:
     """A result: its columns, which of them are numbers, its rows (read once), and how it may be drawn.
 
-    drawn is (how, columns) from the question; order is the (run, epoch) asked about, first the left one; classes are
-    the names behind score_0, score_1, …; sides how many tables stand side by side in it, 1 where nothing is joined.
+    drawn is (how, columns) from the question; order is the (run, epoch) asked about, first the left one, an epoch
+    without a step also as its number; classes are the names behind score_0, score_1, …; sides how many tables stand
+    side by side in it, 1 where nothing is joined.
     """
 
     columns: Sequence[str]
@@ -65,6 +66,10 @@ class Answer:
     order: Sequence[TableAt] = ()
     classes: Sequence[str] = ()
     sides: int = 1
+
+    def __post_init__(self) -> None:
+        moments = [(run, at if isinstance(at, Moment) else Moment(at)) for run, at in self.order]
+        object.__setattr__(self, "order", moments)
 
 
 def records(columns: Sequence[str], rows: Iterable[Row]) -> list[dict[str, Any]]:

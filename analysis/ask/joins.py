@@ -153,7 +153,7 @@ def _keys(join: Join, epochs: Sequence[Epoch], tables: Sequence[Relation], lette
         columns = {folded(name): name for name in table.columns}
         named = [columns[folded(name)] for name in join.key]
         sides.append([(f"{side}.{identifier(name)}", table.columns[name]) for name in named])
-        types |= {arrow for name, arrow in columns_of(epoch) if name in named}
+        types |= {arrow for name, arrow in columns_of(epoch, steps=has_steps(epochs)) if name in named}
     kinds = {kind for side in sides for _, kind in side} - ({"other"} if "null" in types else set())
     kind: Kind = min(kinds) if len(kinds) == 1 and kinds <= {"number", "text", "boolean", "date"} else "text"
     # A whole number and a real one are compared as what both can be, so that equal is equal for all of them.

@@ -11,11 +11,19 @@ import click
 from secondguess.analysis.commands import output
 from secondguess.analysis.commands.options import STORE, answering
 from secondguess.analysis.console import say
+from secondguess.analysis.moments import Moment
 from secondguess.analysis.tables import saved as views
 from secondguess.analysis.tables import select
 from secondguess.analysis.tables.spelling import spelled
 
 _PAGE = 50  # rows of a table on the terminal
+
+
+def _moment(text: str) -> Moment:
+    """An epoch, or a step of one, as it is spelled."""
+    if (moment := Moment.parse(text)) is None:
+        raise click.BadParameter(f"{text!r} is neither an epoch nor a step of one, as in 2:1500")
+    return moment
 
 
 _text = partial(click.option, type=str)
@@ -33,7 +41,12 @@ _OPTIONS = (
         help="Join on this column [default: id]; digest is the image's. Further ones stand in where it is NULL.",
     ),
     click.option("--allow-duplicates", is_flag=True, help="Let repeated keys multiply rows."),
-    _text("--at", metavar="EPOCH", help="Each table at this epoch (3, or 2:1500), or at its last one before."),
+    click.option(
+        "--at",
+        type=_moment,
+        metavar="EPOCH",
+        help="Each table at this epoch (3, or 2:1500), or at its last one before.",
+    ),
     click.option("--exact", is_flag=True, help="With --at: only tables that have this very epoch."),
     _texts("--add", metavar="'NAME = SQL'", help="Compute a column of each row."),
     _texts("--where", metavar="SQL", help="Keep the rows for which this is true; of several, all."),

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from secondguess.analysis.ask import questions, refs, statements
-from secondguess.analysis.ask.scope import columns_of
+from secondguess.analysis.ask.scope import columns_of, has_steps
 from secondguess.analysis.engine.duck import Build
 from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.engine.statement import JoinReport, Statement
@@ -399,7 +399,8 @@ def _by(ask: Callable[[str], Sequence[Row]], chosen: Sequence[Epoch], by: str, l
 
 def _column(chosen: Sequence[Epoch], by: str) -> tuple[str, bool]:
     """A column by name as SQL, of the tables or else of their examples; raises BadInput naming those there are."""
-    sides = [{folded(name): name for name, _ in columns_of(epoch)} for epoch in chosen]
+    steps = has_steps(chosen)
+    sides = [{folded(name): name for name, _ in columns_of(epoch, steps=steps)} for epoch in chosen]
     suffixed = {f"{name}_{letter}" for side, letter in zip(sides, "ab", strict=True) for name in side if name != "id"}
     if folded(by) in suffixed or folded(by) == "id":
         return f"joined.{identifier(by)}", False
@@ -412,5 +413,6 @@ def _column(chosen: Sequence[Epoch], by: str) -> tuple[str, bool]:
 
 
 def _no_column(chosen: Sequence[Epoch], by: str) -> str:
-    names = dict.fromkeys(name for epoch in chosen for name, _ in columns_of(epoch))
+    steps = has_steps(chosen)
+    names = dict.fromkeys(name for epoch in chosen for name, _ in columns_of(epoch, steps=steps))
     return f"neither table has a column {by!r}; there are: {listing(names, 30)}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from secondguess.analysis.answers.sides import side
 from secondguess.analysis.ask.refs import Referent
-from secondguess.analysis.ask.scope import columns_of
+from secondguess.analysis.ask.scope import columns_of, has_steps
 from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.moments import Moment
@@ -95,9 +95,10 @@ def chips(view: TableView, more: Mapping[str, Any]) -> list[dict[str, Any]]:
 def at_hand(tables: Sequence[Referent], view: TableView) -> list[tuple[str, str]]:
     """The columns that a filter can name, each as SQL writes it, with its Arrow type; tables are those of the view."""
     kinds: dict[str, str] = {}
+    steps = has_steps(epoch for table in tables if table.selection is not None for epoch in table.selection.epochs)
     for place, table in enumerate(tables):
         epochs = table.selection.epochs if table.selection is not None else ()
-        for name, kind in (column for epoch in epochs[-1:] for column in columns_of(epoch)):
+        for name, kind in (column for epoch in epochs[-1:] for column in columns_of(epoch, steps=steps)):
             keyed = view.join is None or name in view.key
             kinds.setdefault(name if keyed else f"{name}_{LETTERS[place : place + 1]}", kind)
     kinds |= {name: "computed" for name, _ in (*view.add, *view.wandb_add)}

@@ -213,7 +213,8 @@ def _apart(lines: Sequence[dict[str, Any]]) -> None:
 def scores(reply: Reply, colours: TableColours) -> dict[str, Any] | None:
     """The scores of the view's tables class by class; of many classes the truth and those with the largest scores."""
     by_table = {
-        (row["run"], Moment(row["epoch"], row[AT_STEP])): row for row in reversed(records(reply.columns, reply.rows))
+        (row["run"], Moment(row["epoch"], row.get(AT_STEP))): row
+        for row in reversed(records(reply.columns, reply.rows))
     }
     tables = [(by_table[table], table) for table in colours.tables if table in by_table][:MOST_TABLES]
     # Classes that other runs have and these have not are no classes of the example.
@@ -270,7 +271,7 @@ def extras(reply: Reply) -> list[tuple[str, str]]:
     if not reply.rows:
         return []
     row = records(reply.columns, reply.rows)[0]
-    if row[AT_STEP] is not None:  # which the heading says
+    if row.get(AT_STEP) is not None:  # which the heading says
         row[STEP] = None
     return [
         (name, text(value))

@@ -46,6 +46,7 @@ from wandb_server import WandbServer
 import secondguess as sg
 from secondguess.analysis.cli import main
 from secondguess.analysis.errors import MissingExtra
+from secondguess.analysis.moments import Moment
 from secondguess.analysis.store.rows import CommittedRows
 from secondguess.analysis.store.runs import find_run
 from secondguess.trainer.mirror.mirror import WandbMirror, WandbOptions, require_wandb
@@ -415,7 +416,7 @@ def test_n6_whatever_a_live_run_raises_is_counted(tmp_path: Path) -> None:
     for trial in range(50):
         mirror = WandbMirror(FakeRun(log), store=tmp_path, run="cnn", config={})
         mirror.log({"loss": 0.5})
-        mirror.table("test_predictions", 1, {"acc": 91.0})
+        mirror.table("test_predictions", Moment(1), {"acc": 91.0})
         report = mirror.close()
         assert (report.tables_sent, report.history_dropped) == (0, 1), trial
         assert report.faults
@@ -459,7 +460,7 @@ def test_a_slow_live_run_is_waited_for(tmp_path: Path) -> None:
     mirror = WandbMirror(FakeRun(log), store=tmp_path, run="cnn", config={}, options=options)
     for step in range(8):
         mirror.log({"loss": float(step)})
-    mirror.table("test_predictions", 1, {"acc": 91.0})
+    mirror.table("test_predictions", Moment(1), {"acc": 91.0})
     report = mirror.close()
     assert (report.tables_sent, report.history_dropped, report.faults) == (1, 0, ())
     assert [row["loss"] for row in rows[:8]] == list(range(8))
@@ -654,7 +655,7 @@ def test_history_rows_beyond_the_limit_are_dropped_and_counted(caplog: pytest.Lo
     outbox = Outbox(limit=3)
     for step in range(5):
         outbox.put_row({"loss": float(step)})
-    outbox.put_table("test_predictions", 1, {})
+    outbox.put_table("test_predictions", Moment(1), {})
     outbox.close(0)
     assert len(outbox.take() or []) == 4
     assert outbox.take() is None
