@@ -1,6 +1,6 @@
-"""Ids that come again, and the column that would make them differ: an epoch's, a fold's, a model's."""
+"""Ids that come again, and the columns that would make them differ: an epoch's and a step's, a fold's, a model's."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from secondguess.analysis.importers.classes import as_text
 from secondguess.analysis.importers.commands import Commands
@@ -12,33 +12,57 @@ from secondguess.analysis.store.recurrence import Recurrence
 _AXES = (("epoch", "epoch_column"), ("run", "run_column"), ("fold", "run_column"))
 _MOST = 4
 
+_Axis = dict[str, str]
+"""Which column an option names."""
+
 
 def axis_offer(versions: Sequence[TableRows], id_: str, names: Recognised, commands: Commands) -> str | None:
-    """What to say where ids repeat and do not within each value of another column."""
-    axes = [(column, option) for role, option in _AXES for column in names.columns(role) if column != id_][:_MOST]
+    """What to say where ids repeat and do not within each value of other columns."""
+    axes = list(_axes(names, id_))[:_MOST]
     for rows in versions:
-        there = [axis for axis in axes if axis[0] in rows.schema.names]
+        there = [axis for axis in axes if set(axis.values()) <= set(rows.schema.names)]
         if not there or id_ not in rows.schema.names:
             continue
-        ids, pairs = _hashes(rows, id_, [column for column, _ in there])
+        ids, groups = _hashes(rows, id_, [tuple(axis.values()) for axis in there])
         repeated = ids.again()
-        for (column, option), pair in zip(there, pairs, strict=True):
-            if repeated and not pair.again():
-                what = "epochs" if option == "epoch_column" else "runs"
-                offer = commands.with_(**{option: column, "run": commands.run if option == "epoch_column" else ""})
-                return f"{repeated:,} ids come again, but not within one {column}; to make {what} of them: {offer}"
+        for axis, group in zip(there, groups, strict=True):
+            if repeated and not group.again():
+                what = "runs" if "run_column" in axis else "validations" if "step_column" in axis else "epochs"
+                offer = commands.with_(**axis, run="" if "run_column" in axis else commands.run)
+                within = " and ".join(axis.values())
+                return f"{repeated:,} ids come again, but not within one {within}; to make {what} of them: {offer}"
     return None
 
 
-def _hashes(rows: TableRows, id_: str, columns: Sequence[str]) -> tuple[Recurrence, list[Recurrence]]:
-    """Those of the ids, and of the ids with each of the columns."""
-    ids, pairs = Recurrence(), [Recurrence() for _ in columns]
+def _axes(names: Recognised, id_: str) -> Iterator[_Axis]:
+    """The axes that may tell rows apart, the likeliest first: of an epoch and a step one is within the other."""
+    epochs = names.best("epoch")
+    steps = [column for column in names.columns("epoch") if column not in epochs]
+    for role, option in _AXES:
+        for column in names.columns(role):
+            if column != id_ and column not in steps:
+                yield {option: column}
+        if role == "epoch":
+            yield from ({"epoch_column": epoch, "step_column": step} for epoch in epochs[:1] for step in steps[:1])
+            yield from ({option: column} for column in steps)
+
+
+def _hashes(rows: TableRows, id_: str, axes: Sequence[tuple[str, ...]]) -> tuple[Recurrence, list[Recurrence]]:
+    """Those of the ids, and of the ids with the columns of each axis."""
+    ids, groups = Recurrence(), [Recurrence() for _ in axes]
+    columns = {column for axis in axes for column in axis}
     for batch in rows.batches({id_, *columns}):
         texts = as_text(batch.column(id_), batch.schema.field(id_))
         (own,) = id_hashes(texts, SEEDS[:1])
         there = texts.is_valid().to_numpy(zero_copy_only=False)
         ids.add(own[there])
-        for column, pair in zip(columns, pairs, strict=True):
-            (others,) = id_hashes(as_text(batch.column(column), batch.schema.field(column)), SEEDS[1:])
-            pair.add(paired(own, others)[there])
-    return ids, pairs
+        others = {
+            column: id_hashes(as_text(batch.column(column), batch.schema.field(column)), SEEDS[1:])[0]
+            for column in columns
+        }
+        for axis, group in zip(axes, groups, strict=True):
+            hashes = own
+            for column in axis:
+                hashes = paired(hashes, others[column])
+            group.add(hashes[there])
+    return ids, groups

@@ -309,6 +309,14 @@ def test_a_step_column_makes_validations_within_each_epoch(tmp_path: Path, capsy
     assert found == [(1, 5, 1), (1, 10, 0), (2, 5, 2), (2, None, 1)]
 
 
+def test_where_ids_repeat_within_an_epoch_but_not_within_a_step_of_it_both_columns_are_offered(
+    tmp_path: Path, capsys
+) -> None:
+    said = taken(csv(tmp_path, STEPS.replace("ep,gs", "epoch,global_step")), capsys)
+    assert "6 ids come again, but not within one epoch and global_step; to make validations of them" in said
+    assert "--epoch-column epoch --step-column global_step" in said
+
+
 def test_a_step_column_without_an_epoch_asks_which(tmp_path: Path, capsys) -> None:
     path = csv(tmp_path, "gs,id,label,pred|5,a,x,y|10,a,x,x")
     said = refused(path, capsys, "--step-column", "gs")
