@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import zipfile
 from pathlib import Path
 
 import duckdb
@@ -13,6 +14,7 @@ from recording_process import STEPS, add_validation
 from stores import names, plain, read_record, record, told, write_record
 from waiting import HANG_S
 
+import secondguess as sg
 from secondguess.analysis.cli import main
 from secondguess.analysis.errors import AlreadyThere, BadInput
 from secondguess.analysis.store.check import check
@@ -96,6 +98,33 @@ def test_a_store_without_steps_is_written_as_it_was_before_there_were_any(store:
     ] * 2
     assert plain(store / "cnn" / TABLE / "*.parquet", "*") == [("cnn", 1, "a", 1), ("cnn", 2, "a", 2)]
     assert read_record(store / "cnn" / "commits" / "end.json")["tables"] == {TABLE: [1, 2]}
+
+
+def test_a_store_that_was_written_before_there_were_steps_is_read_as_it_was(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two runs of a finished and an unfinished recording, the second with a column `step` of its own."""
+    with zipfile.ZipFile(Path(__file__).parent / "without-steps.zip") as packed:
+        packed.extractall(tmp_path)
+    assert check(tmp_path).is_sound
+    assert [moments(tmp_path, run) for run in ("cnn", "own")] == [["1", "2"], ["1", "2"]]
+    answer, said, _ = told(capsys, "ask", "errors-over-time", "cnn", "own", "--store", str(tmp_path))
+    assert said == ""
+    rows = answer["rows"] if isinstance(answer, dict) else answer
+    assert [tuple(row.values()) for row in rows] == [
+        ("cnn", 1, 1, 0.5, 2, 0),
+        ("cnn", 2, 1, 0.5, 2, 0),
+        ("own", 1, 1, 0.5, 2, 0),
+        ("own", 2, 1, 0.5, 2, 0),
+    ]
+    opened = sg.connect(tmp_path)
+    assert opened.sql('SELECT id, step FROM "own@2" ORDER BY id').fetchall() == [("x", 7), ("y", 8)]
+    assert "step" not in opened.sql("SELECT * FROM cnn").columns
+    with Recorder(tmp_path, run="own", resume=True) as recorder:
+        assert (recorder.last_epoch, recorder.last_step) == (2, None)
+        with recorder.table(TABLE, epoch=3) as table:
+            table.add(ids=["x", "y"], truth=[1, 2], guess=[1, 2], step=[9, 10])
+    assert opened.sql('SELECT step FROM "own@3" ORDER BY id').fetchall() == [(9,), (10,)]
 
 
 def test_a_column_step_of_an_older_run_is_read_as_it_was(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
