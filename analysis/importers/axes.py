@@ -1,6 +1,6 @@
 """One table as several: the rows of each value of a column that counts epochs, or steps within one, or names models."""
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from secondguess.analysis.errors import BadInput, listing
 from secondguess.analysis.importers.classes import as_text
 from secondguess.analysis.importers.held import held
-from secondguess.analysis.importers.source import SourceRun, SourceTable, TableRows
+from secondguess.analysis.importers.source import SourceRun, SourceTable, TableRows, once_read
 from secondguess.analysis.moments import LAST_EPOCH, LAST_STEP, Moment
 
 _MOST = 1_000
@@ -22,7 +22,7 @@ def by_run(run: SourceRun, column: str) -> list[SourceRun]:
     rows = held(table.read())
     runs = []
     for value, count in _values(rows, column, "--run-column").items():
-        part = replace(table, read=_reader(_part(rows, column, value, count)))
+        part = replace(table, read=once_read(_part(rows, column, value, count)))
         origin = {**run.origin, "rows": {column: value}}
         runs.append(replace(run, name=value, origin=origin, tables=[part]))
     return runs
@@ -40,7 +40,7 @@ def by_epoch(run: SourceRun, column: str) -> SourceRun:
         replace(
             table,
             epoch=number + shift,
-            read=_reader(_part(rows, column, value, counts[value])),
+            read=once_read(_part(rows, column, value, counts[value])),
             notes=(*table.notes, *note),
         )
         for number, value in sorted(numbers.items())
@@ -65,7 +65,7 @@ def by_step(run: SourceRun, column: str, epoch: int | None) -> SourceRun:
         counts = _values(rows, column, "--step-column", empty=True)
         steps = {None if value is None else _step(value, column): value for value in counts}
         for step, value in sorted(steps.items(), key=lambda item: Moment(number, item[0])):
-            part = _reader(_part(rows, column, value, counts[value]))
+            part = once_read(_part(rows, column, value, counts[value]))
             tables.append(replace(table, epoch=number, step=step, within=True, read=part))
     return replace(run, tables=tables)
 
@@ -94,10 +94,6 @@ def _only_table(run: SourceRun, option: str) -> Sequence[SourceTable]:
     if len(run.tables) != 1:
         raise BadInput(f"{option} is for a source with one table; {run.name} has {len(run.tables)}")
     return run.tables
-
-
-def _reader(rows: TableRows) -> Callable[[], TableRows]:
-    return lambda: rows
 
 
 def _values(rows: TableRows, column: str, option: str, *, empty: bool = False) -> dict[Any, int]:

@@ -44,7 +44,7 @@ def surveyed(
         contents = [versions[at].contents for at in places]
         if commands.strict and len(contents) == 1:
             contents = [held(contents[0])]
-        surveys[table] = survey(contents, commands.given, commands, folder)
+        surveys[table] = survey(contents, commands.given.over(contents[0].meant), commands, folder)
         meant |= dict(zip(places, surveys[table].versions, strict=True))
     return [replace(version, contents=meant[at]) for at, version in enumerate(versions)], surveys
 
@@ -63,6 +63,7 @@ def layouts_of(
     layouts: dict[str, Layout] = {}
     for table, seen in surveys.items():
         contents = [version.contents for version in versions if version.table == table]
+        right = given.over(contents[0].meant).right
         epochs = old.tables.get(table, {}) if old is not None else {}
         last = epochs[max(epochs)] if epochs else None
         roles = seen.roles
@@ -74,8 +75,8 @@ def layouts_of(
         classes = seen.classes if given.classes is None and last is None else None
         classes = classes or classes_of(roles, batches, given.classes, known)
         layouts[table] = layout([rows.schema for rows in contents], roles, classes)
-        if given.right is not None:
-            layouts[table] = _judged(layouts[table], given.right)
+        if right is not None:
+            layouts[table] = _judged(layouts[table], right)
         if last is not None:
             layouts[table] = like(layouts[table], last)
     if given.classes is not None and all(how.classes.names != given.classes for how in layouts.values()):

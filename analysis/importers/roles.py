@@ -1,7 +1,7 @@
 """Which column of a foreign table is the id, the guess, the truth, the image, and which are the scores."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 _ROLES = ("id", "guess", "truth", "confidence", "image")
 
@@ -39,7 +39,7 @@ class Given:
 
     id may be several columns with commas, guess may compare a column with a number (`pred >= 0.5`); scores is a pattern
     such as `prob_*` or the one column that has them all; classes are names in the scores' order; right is the column
-    that says which rows are right.
+    that says which rows are right. `only` says that no other column has a role, as a format does that knows its own.
     """
 
     id: str | None = None
@@ -52,6 +52,16 @@ class Given:
     confidence: str | None = None
     no_scores: bool = False
     softmax: bool = False
+    only: bool = False
+
+    def over(self, meant: "Given | None") -> "Given":
+        """What a person named, and for the rest what a format means; a truth that is named decides, not a verdict."""
+        if meant is None:
+            return self
+        told = {one.name: value for one in fields(self) if (value := getattr(self, one.name)) not in (None, False)}
+        if "truth" in told:
+            meant = replace(meant, right=None)
+        return replace(meant, **told)
 
     @property
     def names_any(self) -> bool:

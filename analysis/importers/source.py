@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
+from secondguess.analysis.importers.roles import Given
 from secondguess.analysis.store.commits import Metric
 
 # A file of W&B's as a cell: its content, and the name it had. NULL where the file is gone or was refused.
@@ -44,7 +45,7 @@ class TableRows:
     (`true`: the cells are JSON text, since no one type holds them). `batches` may be called again; each call counts in
     `media`, which is whole once the batches are read. `media_cells` is the number of media cells that are not NULL in
     the source. `written` says that every column is text as it is written in the file, numbers too, with a decimal comma
-    where `decimal_comma` says so.
+    where `decimal_comma` says so. `meant` is what the columns are where the format says it.
     """
 
     schema: pa.Schema
@@ -55,11 +56,17 @@ class TableRows:
     notes: tuple[str, ...] = ()
     written: bool = False
     decimal_comma: bool = False
+    meant: Given | None = None
 
     @property
     def nothing(self) -> pa.RecordBatch:
         """A batch of no rows, for whoever needs their types only."""
         return pa.RecordBatch.from_arrays([pa.nulls(0, kind) for kind in self.schema.types], schema=self.schema)
+
+
+def once_read(rows: TableRows) -> Callable[[], TableRows]:
+    """How to read a table that was read already."""
+    return lambda: rows
 
 
 @dataclass(frozen=True)

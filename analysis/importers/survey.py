@@ -23,7 +23,7 @@ from secondguess.analysis.importers.scores import Found, add_up, found_scores
 from secondguess.analysis.importers.shapes import Column, Threshold
 from secondguess.analysis.importers.source import TableRows
 from secondguess.analysis.importers.vocabulary import met, sure_of_one
-from secondguess.analysis.importers.words import guessed_of, recognised, words
+from secondguess.analysis.importers.words import Recognised, guessed_of, recognised, words
 
 _COMPARISON = re.compile(r"(.+?)\s*(>=|<=|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
 _HALF = 0.5
@@ -54,7 +54,7 @@ class _Survey(Looked):
     def decided(self) -> Surveyed:
         """The table as all of it says."""
         self._check_given()
-        self.names = recognised(self.fields)
+        self.names = Recognised() if self.given.only else recognised(self.fields)
         self._look()
         image = images.image_of(self)
         id_ = self._id()
@@ -130,7 +130,7 @@ class _Survey(Looked):
         kept = {name: columns.get(name) or shapes.kept(one) for name, one in self.fields.items()} | columns
         self.versions = [shapes.reshaped(rows, list(kept.values()), (), rows.written) for rows in self.versions]
         self.__post_init__()
-        self.names = recognised(self.fields)
+        self.names = Recognised() if self.given.only else recognised(self.fields)
         self.facts |= facts_of(self.versions, columns, ())
 
     def _may_tell(self, name: str) -> bool:
@@ -244,6 +244,9 @@ class _Survey(Looked):
         if compared is not None:
             column, sign, bound = compared
             return self._threshold(id_, column, truth, Threshold(column, sign, bound), asked=True)
+        if self.given.only:  # nothing is read into values whose format says what they are
+            only = found_scores(self, guess, truth)
+            return Roles(id_, guess, truth, None, only.columns if only else (), self._confidence(guess, only))
         if guess is not None and self.facts[guess].is_share and (roles := self._probability(id_, guess, truth)):
             return roles
         scores = found_scores(self, guess, truth)
