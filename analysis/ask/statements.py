@@ -153,7 +153,7 @@ def _tables_asked(
         if given := [epoch for epoch in selection.epochs if epoch.right is not None and not asked.verdicts]:
             raise BadInput(
                 f"the column {given[0].right!r} says which rows of {given[0].name} are right, not guess against truth, "
-                f"which {asked.name} compares; ask errors or errors-over-time, or import it without --right"
+                f"which {asked.name} compares; ask errors or errors-over-time, or import it with --truth, not --right"
             )
     return runs, chosen
 

@@ -3,8 +3,9 @@
 import os
 import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,11 @@ from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotFoun
 from secondguess.analysis.importers.axes import by_epoch, by_run, by_step
 from secondguess.analysis.importers.classes import given_classes
 from secondguess.analysis.importers.dataframe import read_frame
+from secondguess.analysis.importers.evaluations import harness
+from secondguess.analysis.importers.evaluations.inspect_log import is_log
+from secondguess.analysis.importers.evaluations.inspect_runs import inspect_runs, logs_within
 from secondguess.analysis.importers.files.predictions import FileOptions, prediction_run
-from secondguess.analysis.importers.files.unpacked import STDIN, format_by_name, is_pattern
+from secondguess.analysis.importers.files.unpacked import STDIN, format_by_name, is_pattern, named_files, unpacked
 from secondguess.analysis.importers.labels import LabelsFile, LabelsOptions, key_of, label, read_labels
 from secondguess.analysis.importers.oddities import Oddities
 from secondguess.analysis.importers.progress import Progress, bar, unseen
@@ -144,8 +148,37 @@ def bring(
             runs += found or ()
             plain += [source] if found is None else []
         if plain:
-            runs.append(prediction_run(plain, Path(folder), options.epoch, files))
+            runs += _from_files(plain, Path(folder), options, files)
         _bring(apart(runs, options), ", ".join(sources), store, options, dry_run)
+
+
+def _from_files(sources: Sequence[str], folder: Path, options: ImportOptions, told: FileOptions) -> Iterator[SourceRun]:
+    """The runs of plain files: logs of evaluations each for itself, all others together as one."""
+    if told.format is not None:
+        yield prediction_run(sources, folder, options.epoch, told)
+        return
+    names = list(dict.fromkeys(chain.from_iterable(_log_files(source) for source in sources)))
+    logs = [name for name in names if name != STDIN and is_log(Path(name))]
+    files = [unpacked(name, folder) for name in names if name not in logs]
+    samples = [file for file in files if harness.is_samples(file)]
+    results = [file for file in files if harness.is_results(file)]
+    others = [file for file in files if file not in samples and file not in results]
+    if results and not samples:
+        raise harness.left_out(results[0])
+    with bar("read logs"):
+        yield from inspect_runs(logs, folder)
+        yield from harness.harness_runs(samples, folder)
+    if others:
+        whole = sources if len(others) == len(names) else [file.name for file in others]
+        yield prediction_run(whole, folder, options.epoch, told, others)
+
+
+def _log_files(source: str) -> list[str]:
+    """The files that a source names; of a folder the logs of evaluations alone, if it has any."""
+    within = Path(source)
+    if source != STDIN and within.is_dir() and (logs := [*logs_within(within), *harness.samples_within(within)]):
+        return logs
+    return named_files([source])
 
 
 def _bring(runs: Sequence[SourceRun], source: str, store: Path, options: ImportOptions, dry_run: bool) -> None:

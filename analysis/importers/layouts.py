@@ -39,14 +39,29 @@ def surveyed(
     """The versions with their columns as they are meant, and what was decided about each table."""
     surveys: dict[str, Surveyed] = {}
     meant: dict[int, TableRows] = {}
+    every = [version.contents for version in versions]
     for table in dict.fromkeys(version.table for version in versions):
         places = [at for at, version in enumerate(versions) if version.table == table]
         contents = [versions[at].contents for at in places]
         if commands.strict and len(contents) == 1:
             contents = [held(contents[0])]
-        surveys[table] = survey(contents, commands.given.over(contents[0].meant), commands, folder)
+        given = _told(contents[0], commands.given, every)
+        if commands.given.right not in (None, given.right):
+            note = (
+                f"--right {commands.given.right}: this table has no such column, so {given.right or 'nothing'} decides"
+            )
+            contents = [replace(rows, notes=(*rows.notes, note)) for rows in contents]
+        surveys[table] = survey(contents, given, commands, folder)
         meant |= dict(zip(places, surveys[table].versions, strict=True))
     return [replace(version, contents=meant[at]) for at, version in enumerate(versions)], surveys
+
+
+def _told(rows: TableRows, given: Given, every: Sequence[TableRows]) -> Given:
+    """What a person named, over what the table's format means; a verdict that other tables have is named for those."""
+    if given.right is not None and rows.meant is not None and given.right not in rows.schema.names:
+        others = any(given.right in other.schema.names for other in every)
+        given = replace(given, right=None) if others else given
+    return given.over(rows.meant)
 
 
 def layouts_of(
@@ -61,9 +76,10 @@ def layouts_of(
     What is added to an old run has the classes and the type of labels that its table has.
     """
     layouts: dict[str, Layout] = {}
+    every = [version.contents for version in versions]
     for table, seen in surveys.items():
         contents = [version.contents for version in versions if version.table == table]
-        right = given.over(contents[0].meant).right
+        right = _told(contents[0], given, every).right
         epochs = old.tables.get(table, {}) if old is not None else {}
         last = epochs[max(epochs)] if epochs else None
         roles = seen.roles

@@ -18,6 +18,7 @@ from secondguess.analysis.importers.labels import LabelsFile, key_of, label
 from secondguess.analysis.importers.layouts import Version, layouts_of, surveyed
 from secondguess.analysis.importers.names import free_name, table_names
 from secondguess.analysis.importers.oddities import Oddities
+from secondguess.analysis.importers.plain import plain
 from secondguess.analysis.importers.progress import Progress, unseen
 from secondguess.analysis.importers.roles import Given
 from secondguess.analysis.importers.rows import BatchImages, Layout, pictures, rows
@@ -304,9 +305,9 @@ def _about(source: SourceRun, layouts: Mapping[str, Layout]) -> dict[str, Any]:
     classes = [list(how.classes.names) for how in layouts.values() if how.classes.names]
     return {
         "origin": source.origin.get("kind", "imported"),
-        "config": without_classes(source.config),
+        "config": plain(without_classes(source.config)),
         "classes": classes[0] if classes else None,
-        "source": dict(source.origin),
+        "source": plain(source.origin),
     }
 
 

@@ -65,6 +65,12 @@ def read_json(files: Sequence[tuple[Path, str]]) -> TableRows:
     return found
 
 
+def records(path: Path, name: str) -> Iterator[Record]:
+    """The records of a file in UTF-8, one by one, called `name` in messages; raises Damaged as `read_json` does."""
+    file = JsonFile(path, name, _is_array(path))
+    yield from (record for record, _ in (_array(file) if file.is_array else _lines(file)))
+
+
 def _holds_many(kind: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind) or pa.types.is_struct(kind))
 

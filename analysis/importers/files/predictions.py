@@ -52,16 +52,22 @@ class FileOptions:
 
 
 def prediction_run(
-    sources: Sequence[str], folder: Path, epoch: int | None = None, options: FileOptions | None = None
+    sources: Sequence[str],
+    folder: Path,
+    epoch: int | None = None,
+    options: FileOptions | None = None,
+    files: Sequence[DataFile] | None = None,
 ) -> SourceRun:
     """The files as a run with one table, `test_predictions`, in the order of the sources, within each by name.
 
     What is packed, in another encoding or on standard input is put into the folder, which must stay until the run is
-    imported. Raises NotFound or BadInput where a source is no file that can be read.
+    imported; files are those of the sources where they are unpacked already. Raises NotFound or BadInput where a
+    source is no file that can be read.
     """
     options = options or FileOptions()
-    names = named_files(sources)
-    files = [unpacked(name, folder, options.format) for name in names]
+    if files is None:
+        files = [unpacked(name, folder, options.format) for name in named_files(sources)]
+    names = [file.name for file in files]
     places = [source if source == STDIN else str(Path(source).absolute()) for source in sources]
     table = SourceTable(DEFAULT_TABLE, epoch, None, read=partial(_rows, files, folder, options))
     return SourceRun(

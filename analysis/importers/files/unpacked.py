@@ -26,6 +26,7 @@ from secondguess.analysis.errors import BadInput, Damaged, NotFound, listing
 from secondguess.analysis.opening import open_regular
 
 STDIN = "-"
+_PIPED = "standard input"
 FORMATS = ("csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx")
 """What a file can be; the first two differ by their usual delimiter only."""
 _SUFFIXES = {
@@ -132,7 +133,7 @@ def _endings(name: str) -> list[str]:
 
 def stem_of(name: str) -> str:
     """A file's name without the suffixes that say its format and packages."""
-    if name == STDIN:
+    if name in {STDIN, _PIPED}:
         return "stdin"
     return Path(name).name.removesuffix("".join(_endings(name)))
 
@@ -149,7 +150,7 @@ def unpacked(source: str, folder: Path, format: str | None = None) -> DataFile:
     or several files, Damaged for a broken one.
     """
     if source == STDIN:
-        path, name = folder / "stdin", "standard input"
+        path, name = folder / "stdin", _PIPED
         with path.open("wb") as out:
             shutil.copyfileobj(sys.stdin.buffer, out, _PIECE)
     elif Path(source).is_fifo():
