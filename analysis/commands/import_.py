@@ -52,10 +52,10 @@ def import_(sources: tuple[str, ...], store: Path, dry_run: bool, epoch_key: str
     """Import runs into the store.
 
     SOURCE is a W&B run folder (offline or online) or a folder full of them, ENTITY/PROJECT[/RUN] on W&B's server, a
-    downloaded artifact, a .table.json, samples of lm-evaluation-harness or logs of Inspect, or prediction files: .csv, .tsv, .txt, .jsonl, .json, .parquet, .arrow,
-    .feather, .xlsx, packed as .gz, .zst or .zip too, a folder or a quoted pattern of them, or - for standard input;
-    several are one table. Columns are recognised by the words of their names and by all their values unless named. A
-    run appears whole or not at all.
+    downloaded artifact, a .table.json, samples of lm-evaluation-harness, logs of Inspect, mlruns:/RUN of MLflow's
+    store, or prediction files: .csv, .tsv, .txt, .jsonl, .json, .parquet, .arrow, .feather, .xlsx, packed as .gz, .zst
+    or .zip too, a folder or a quoted pattern of them, or - for standard input; several are one table. Columns are
+    recognised by the words of their names and by all their values unless named. A run appears whole or not at all.
     """
     go_apart(", ".join(sources))
     gc.set_threshold(100_000)  # cells come by the million, and none is in a cycle that would have to be found

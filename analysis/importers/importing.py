@@ -15,7 +15,7 @@ from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotFoun
 from secondguess.analysis.importers.axes import by_epoch, by_run, by_step
 from secondguess.analysis.importers.classes import given_classes
 from secondguess.analysis.importers.dataframe import read_frame
-from secondguess.analysis.importers.evaluations import harness
+from secondguess.analysis.importers.evaluations import harness, mlflow
 from secondguess.analysis.importers.evaluations.inspect_log import is_log
 from secondguess.analysis.importers.evaluations.inspect_runs import inspect_runs, logs_within
 from secondguess.analysis.importers.files.predictions import FileOptions, prediction_run
@@ -137,14 +137,14 @@ def bring(
 ) -> None:
     """Import every run of the sources, or say what that would bring; the summary goes to stdout.
 
-    A source is a path, a pattern, `-`, or ENTITY/PROJECT[/RUN] on W&B's server; all prediction files together are one
-    run. Raises SecondguessError.
+    A source is a path, a pattern, `-`, or ENTITY/PROJECT[/RUN] on W&B's server, or mlruns:/RUN of MLflow's store; all
+    prediction files together are one run. Raises SecondguessError.
     """
     with tempfile.TemporaryDirectory(prefix="secondguess-") as folder:
         runs: list[SourceRun] = []
         plain: list[str] = []
         for source in sources:
-            found = _foreign_runs(source, store, options, epoch_key) if files.format is None else None
+            found = _foreign_runs(source, store, options, epoch_key, Path(folder)) if files.format is None else None
             runs += found or ()
             plain += [source] if found is None else []
         if plain:
@@ -235,11 +235,15 @@ def _elsewhere(source: str, store: Path, options: ImportOptions, epoch_key: str)
     return runs
 
 
-def _foreign_runs(source: str, store: Path, options: ImportOptions, epoch_key: str) -> Sequence[SourceRun] | None:
-    """The runs of W&B's that a source holds; None where it stands for prediction files."""
+def _foreign_runs(
+    source: str, store: Path, options: ImportOptions, epoch_key: str, folder: Path
+) -> Sequence[SourceRun] | None:
+    """The runs of W&B's or MLflow's that a source holds; None where it stands for files."""
     path = Path(source)
     if source == STDIN or is_pattern(source):
         return None
+    if mlflow.is_mlflow(source):
+        return [mlflow.mlflow_run(source, folder, os.environ.get("MLFLOW_TRACKING_URI"))]
     if not path.exists() and format_by_name(source) is not None:
         raise NotFound(f"no file {source}")
     if not path.exists():

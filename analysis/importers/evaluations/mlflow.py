@@ -1,0 +1,280 @@
+"""A run of MLflow's with the tables that it has logged (`log_table`, `evaluate`), through MLflow's own client.
+
+Nothing of MLflow's is changed: a database, which the client would bring up to its own version, is read from a copy, and
+a place where there is no store is refused, since the client would make one there.
+"""
+
+import json
+import logging
+import os
+import sqlite3
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from secondguess.analysis.errors import BadInput, Damaged, MissingExtra, NotFound, listing
+from secondguess.analysis.importers.evaluations.judged import Row, kept
+from secondguess.analysis.importers.files.columnar import read_parquet
+from secondguess.analysis.importers.files.json_lines import read_json
+from secondguess.analysis.importers.shapes import image, reshaped
+from secondguess.analysis.importers.shapes import kept as as_is
+from secondguess.analysis.importers.source import SourceRun, SourceTable, TableRows
+from secondguess.analysis.importers.wandb.artifact import is_table
+from secondguess.analysis.importers.wandb.table.text import open_table
+from secondguess.analysis.store.commits import Metric
+
+SCHEMES = ("mlruns:/", "runs:/")
+_TABLES = {"runs", "experiments", "metrics"}
+_IMAGES = "table_images"
+_MOST_ARTIFACTS = 100_000
+_QUIET = {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+def is_mlflow(source: str) -> bool:
+    """Whether a source names a run of MLflow's: `mlruns:/RUN`, by its id or its name."""
+    return source.startswith(SCHEMES)
+
+
+def mlflow_run(source: str, folder: Path, tracking: str | None) -> SourceRun:
+    """The run with its tables, which are put into the folder; it must stay until the run is imported.
+
+    tracking is where MLflow's store is, as MLFLOW_TRACKING_URI says it; None for the one in the current folder. Raises
+    MissingExtra without MLflow's client, NotFound for what is not there, BadInput for a run without tables, Damaged.
+    """
+    wanted = next(source.removeprefix(scheme) for scheme in SCHEMES if source.startswith(scheme)).strip("/")
+    if not wanted:
+        raise BadInput(f"{source} names no run; write mlruns:/RUN, by its id or its name")
+    broken: tuple[type[Exception], ...] = (OSError, sqlite3.Error, *_of_databases())
+    with _quiet():
+        client_of, fault = _client()
+        try:
+            with _readable(tracking, folder) as uri:
+                return _Reading(client_of(tracking_uri=uri), fault, tracking or str(Path.cwd())).run(wanted, folder)
+        except fault as error:
+            raise NotFound(f"{source}: {str(error).splitlines()[0]}") from None
+        except broken as error:
+            raise Damaged(f"{source}: MLflow's store cannot be read: {str(error).splitlines()[0]}") from None
+
+
+def _client() -> tuple[Any, Any]:
+    """MLflow's client, and what it raises."""
+    try:
+        from mlflow import MlflowClient
+        from mlflow.exceptions import MlflowException
+    except ImportError:
+        raise MissingExtra("MLflow's client, which mlruns:/ needs,", "mlflow") from None
+    return MlflowClient, MlflowException
+
+
+def _of_databases() -> tuple[type[Exception], ...]:
+    """What the client lets through of those that it reads databases with."""
+    with suppress(ImportError):
+        from alembic.util import CommandError
+        from sqlalchemy.exc import SQLAlchemyError
+
+        return CommandError, SQLAlchemyError
+    return ()
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep MLflow from telling its makers, and from saying what concerns whoever writes to its store."""
+    before = {name: os.environ.get(name) for name in _QUIET}
+    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
+    levels = [logger.level for logger in loggers]
+    os.environ.update(_QUIET)
+    for logger in loggers:
+        logger.setLevel(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+        for name, value in before.items():
+            os.environ.pop(name, None)
+            if value is not None:
+                os.environ[name] = value
+
+
+@contextmanager
+def _readable(tracking: str | None, folder: Path) -> Iterator[str]:
+    """The address of a store that the client may open without changing anything of it."""
+    if not tracking:
+        database, files = Path("mlflow.db").absolute(), Path("mlruns").absolute()
+        if not database.is_file() and not files.is_dir():
+            raise NotFound(
+                f"no MLflow store in {Path.cwd()}: neither mlflow.db nor mlruns; go to its folder, or name it: "
+                "MLFLOW_TRACKING_URI=… secondguess import mlruns:/RUN"
+            )
+        tracking = f"sqlite:///{database}" if database.is_file() else str(files)
+    parts = urlsplit(tracking)
+    if parts.scheme == "sqlite":
+        if not _of_databases():
+            raise MissingExtra("SQLAlchemy or Alembic, which MLflow's database needs,", "mlflow")
+        yield f"sqlite:///{_copied(Path(unquote(parts.path).removeprefix('/')), folder, tracking)}"
+        return
+    if parts.scheme in {"", "file"} and not (place := Path(unquote(parts.path))).is_dir():
+        raise NotFound(f"no folder {place}, where MLFLOW_TRACKING_URI says that MLflow's store is")
+    yield tracking
+
+
+def _copied(database: Path, folder: Path, tracking: str) -> Path:
+    if not database.is_file():
+        raise NotFound(f"no file {database}, where {tracking} says that MLflow's store is")
+    copy = folder / "mlflow.db"
+    with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as theirs:
+        there = {name for (name,) in theirs.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if not there >= _TABLES:
+            raise BadInput(f"{database} is no store of MLflow's: it has no tables {listing(sorted(_TABLES - there))}")
+        with closing(sqlite3.connect(copy)) as ours:
+            theirs.backup(ours)
+    return copy
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """A store of MLflow's, open; fault is what its client raises, place what the store is called."""
+
+    client: Any
+    fault: Any
+    place: str
+
+    def run(self, wanted: str, folder: Path) -> SourceRun:
+        """The run of that id or name, with its tables."""
+        theirs = self._named(wanted)
+        id_ = str(theirs.info.run_id)
+        names = sorted(self._artifacts(id_, ""))
+        logged = self._logged(theirs)
+        likely = [name for name in names if name.endswith(".json") or (name in logged and name.endswith(".parquet"))]
+        tables = [table for name in likely for table in self._tables(id_, name, folder)]
+        if not tables:
+            raise BadInput(
+                f"run {wanted} of MLflow's has no table (mlflow.log_table, mlflow.evaluate); its artifacts: "
+                f"{listing(names, 6) or 'none'}"
+            )
+        return SourceRun(
+            name=str(theirs.info.run_name or id_),
+            origin={"kind": "mlflow", "id": id_, "place": self.place},
+            config=dict(theirs.data.params),
+            metrics=partial(iter, self._metrics(id_, list(theirs.data.metrics))),
+            tables=tables,
+            finished=str(theirs.info.status) == "FINISHED",
+        )
+
+    def _named(self, wanted: str) -> Any:
+        experiments = [one.experiment_id for one in self.client.search_experiments()]
+        by_name = [run for some in _chunks(experiments) for run in self._called(some, wanted)]
+        if len(by_name) > 1:
+            ids = [str(run.info.run_id) for run in by_name]
+            commands = "; or ".join(f"secondguess import mlruns:/{id_}" for id_ in ids[:3])
+            raise BadInput(f"{len(ids)} runs of MLflow's are called {wanted!r}; name one by its id: {commands}")
+        if by_name:
+            return by_name[0]
+        try:
+            return self.client.get_run(wanted)
+        except self.fault:
+            known = [run for some in _chunks(experiments) for run in self.client.search_runs(some, max_results=7)]
+            names = listing([run.info.run_name or run.info.run_id for run in known], 6)
+            raise NotFound(f"no run {wanted!r} in MLflow's store {self.place}; it has: {names or 'none'}") from None
+
+    def _called(self, experiments: list[str], name: str) -> list[Any]:
+        if "'" in name or "`" in name:
+            return []
+        return list(
+            self.client.search_runs(experiments, filter_string=f"attributes.run_name = '{name}'", max_results=10)
+        )
+
+    def _artifacts(self, run: str, folder: str) -> Iterator[str]:
+        """The paths of the run's artifacts, those in folders too."""
+        waiting, count = [folder], 0
+        while waiting and count < _MOST_ARTIFACTS:
+            for about in self.client.list_artifacts(run, waiting.pop() or None):
+                count += 1
+                if about.is_dir:
+                    waiting.append(about.path)
+                else:
+                    yield str(about.path)
+
+    def _tables(self, run: str, name: str, folder: Path) -> Iterator[SourceTable]:
+        """The artifact as a table, if it is one: columns, and the rows of their values."""
+        place = folder / "mlflow"
+        place.mkdir(exist_ok=True)
+        path = Path(self.client.download_artifacts(run, name, str(place))).absolute()
+        if path.suffix == ".parquet" or is_table(path):
+            read = partial(_rows, path, name, folder, partial(self._images, run, place))
+            yield SourceTable(name.removesuffix(path.suffix), None, None, read, {"path": name})
+
+    def _images(self, run: str, place: Path) -> Path:
+        """The folder in which the images of the run's tables lie."""
+        with _quiet(), suppress(self.fault):  # what is missing is counted, as everywhere
+            self.client.download_artifacts(run, _IMAGES, str(place))
+        return place
+
+    def _logged(self, theirs: Any) -> set[str]:
+        """The artifacts that the run says it has logged as tables."""
+        with suppress(ValueError, TypeError, KeyError):
+            told = json.loads(theirs.data.tags.get("mlflow.loggedArtifacts") or "[]")
+            return {str(one["path"]) for one in told if one.get("type") == "table"}
+        return set()
+
+    def _metrics(self, run: str, names: list[str]) -> list[Metric]:
+        return [
+            (int(one.step), None, name, float(one.value))
+            for name in names
+            for one in self.client.get_metric_history(run, name)
+        ]
+
+
+def _rows(path: Path, name: str, folder: Path, images: Callable[[], Path]) -> TableRows:
+    """The rows of a table as MLflow writes it: its columns, then its rows as lists."""
+    if path.suffix == ".parquet":
+        return read_parquet(path, name)
+    pictured: set[str] = set()
+    try:
+        about = kept(_records(path, pictured), folder)
+    except Damaged as damage:
+        raise Damaged(str(damage).replace(str(path), name)) from None
+    if not about.rows:
+        raise BadInput(f"{name} has no rows, so there is nothing to import")
+    rows = read_json([(about.path, name)])
+    if not pictured:
+        return rows
+    place = images()
+    columns = [image(one.name, one.name, place, True) if one.name in pictured else as_is(one) for one in rows.schema]
+    return reshaped(rows, columns, ())
+
+
+def _records(path: Path, pictured: set[str]) -> Iterator[Row]:
+    """The rows; of a column of images, which is taken note of, the name of each one's file."""
+    with open_table(path) as table:
+        names = _told_apart(table.columns)
+        for row in table.rows():
+            record = dict(zip(names, row, strict=True))
+            for column, value in record.items():
+                if isinstance(value, dict) and value.get("type") == "image" and isinstance(value.get("filepath"), str):
+                    record[column] = value["filepath"]
+                    pictured.add(column)
+            yield record
+
+
+def _told_apart(names: list[str]) -> list[str]:
+    """The columns' names, of which those that come again get -2, -3, …."""
+    apart: dict[str, None] = {}
+    for name in names:
+        free, number = name, 2
+        while free in apart:
+            free, number = f"{name}-{number}", number + 1
+        apart[free] = None
+    return list(apart)
+
+
+def _chunks(ids: list[str], size: int = 500) -> Iterator[list[str]]:
+    for start in range(0, len(ids), size):
+        yield ids[start : start + size]
