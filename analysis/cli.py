@@ -50,6 +50,13 @@ _ORDER = (
 )
 
 
+# What every question takes besides its own options.
+_NARROWING = {
+    "where": "Keep the answer's rows for which this is true; of several, all.",
+    "sort": "Sort the answer's rows by these expressions; with - before one, largest first.",
+}
+
+
 class Commands(click.Group):
     """The commands, with those that live outside this package imported only when they are used."""
 
@@ -187,7 +194,7 @@ def _question_command(question: Question) -> click.Command:
     def run(tables: tuple[str, ...], store: Path, **given: Any) -> None:
         told = ("form", "file", "show_sql", "spreadsheet", "seconds", "verify", "rows", "chart")
         how = {name: given.pop(name) for name in told}
-        options = {name.removeprefix("option_"): value for name, value in given.items()}
+        options = {name.removeprefix("option_"): value for name, value in given.items() if value != ()}
         _answer(_asked(question, store.absolute(), tables, options), store, **how)
 
     run = click.option(
@@ -196,20 +203,24 @@ def _question_command(question: Question) -> click.Command:
         metavar="FILE",
         help="Draw the answer's chart into FILE (.svg, .png or .html).",
     )(answering()(run))
+    for name, meaning in _NARROWING.items():
+        if all(option.name != name for option in question.options):
+            run = click.option(f"--{name}", f"option_{name}", multiple=True, metavar="SQL", help=meaning)(run)
     for option in reversed(question.options):
         shown = "" if option.default is None else f" [default: {option.default}]"
         run = click.option(
             f"--{option.name.replace('_', '-')}",
             f"option_{option.name}",
             default=None if option.default is None else str(option.default),
-            metavar=option.type.upper(),
+            metavar=f"[{option.type[1:-1]}]" if option.choices else option.type.upper(),
             help=f"{option.help}{shown}",
         )(run)
     least, most = question.tables
     words = [*["TABLE"] * least, *(["[TABLE]..."] if most is None else ["[TABLE]"] * (most - least))]
     run = click.argument("tables", nargs=-1, metavar=" ".join(words))(run)
     how = f"TABLE is RUN[/TABLE][@EPOCH], as in cnn@5; EPOCH a number, last, best or all, else {question.epochs}."
-    return click.command(question.name, short_help=question.help, help=f"{question.help}.\n\n{how}")(run)
+    about = "\n\n".join(filter(None, (f"{question.help}.", question.about, how)))
+    return click.command(question.name, short_help=question.help, help=about)(run)
 
 
 def _asked(question: Question, store: Path, refs: Sequence[str], given: Mapping[str, object]) -> "Build":

@@ -36,10 +36,12 @@ WRONG = "wrong"
 AT_STEP = "at_step"
 # What became of an example from one table to another of two that stand side by side, where a relation is asked for it.
 OUTCOME = "outcome"
+# The largest score of a class that is not the truth; how many classes have a higher score than the truth, plus one; the
+# sum over classes of (score - [it is the truth]) squared; the scores as a list. As WRONG: no file has them.
+OTHER_SCORE, TRUTH_RANK, BRIER_SCORE, SCORES = "other_score", "truth_rank", "brier_score", "scores"
+COMPUTED = (WRONG, AT_STEP, OTHER_SCORE, TRUTH_RANK, BRIER_SCORE, SCORES)
 # `examples` is added to a table when it is read: the stem of the file that describes its rows' examples.
-RESERVED_COLUMNS = frozenset(
-    {*ROW_COLUMNS, WRONG, AT_STEP, "examples", "digest", "image", "images", "content", "scores"}
-)
+RESERVED_COLUMNS = frozenset({*ROW_COLUMNS, *COMPUTED, "examples", "digest", "image", "images", "content"})
 
 _FORBIDDEN = re.compile(r"[/@*?\x00-\x1f\x7f-\x9f]")
 _SCORE = re.compile(r"score_(\d+)")
@@ -125,15 +127,17 @@ def is_wrong(guess: object, truth: object) -> bool | None:
     return guess != truth and not (guess != guess and truth != truth)
 
 
-def read_as(columns: Sequence[str], ours: Sequence[str] = (WRONG, AT_STEP)) -> list[str]:
+def read_as(columns: Sequence[str], ours: Sequence[str] = COMPUTED) -> list[str]:
     """What relations call the columns of a file: by their names, but for one called `wrong`, which is `source_wrong`.
 
-    Files that were written before a name was reserved may have one. ours are the names that relations have for
-    themselves.
+    So with all that is computed: files that were written before a name was reserved may have one. ours are the names
+    that relations have for themselves.
     """
     names = list(columns)
     for own in ours:
         taken = {folded(name) for name in names}
+        if own not in taken:
+            continue
         new = f"source_{own}"
         while new in taken:
             new = f"source_{new}"

@@ -22,11 +22,11 @@ from secondguess.analysis.engine.kinds import Kind
 from secondguess.analysis.engine.sqltext import as_text, identifier
 from secondguess.analysis.engine.statement import JoinReport
 from secondguess.analysis.errors import BadInput, listing
-from secondguess.analysis.schema import LETTERS, OUTCOME, STEP, WRONG, folded, outcome, reference
+from secondguess.analysis.schema import COMPUTED, LETTERS, OUTCOME, STEP, WRONG, folded, outcome, reference
 from secondguess.analysis.store.records import Epoch
 
 _REAL = ("float", "double", "halffloat", "decimal")
-_LAST = ("run", "epoch", STEP, "examples", WRONG, PLACE)
+_LAST = ("run", "epoch", STEP, "examples", *COMPUTED, PLACE)
 
 
 @dataclass(frozen=True)
@@ -66,14 +66,14 @@ def joined(
     join: Join,
     *,
     place: bool = False,
-    judged: bool = False,
+    added: Sequence[str] = (),
     compared: bool = False,
     run_names: RunNames | None = None,
 ) -> Joined:
     """Join tables of one epoch each, their runs called as run_names says.
 
-    Where it is judged, WRONG of each side says whether its row is an error; where the two tables are compared, OUTCOME
-    says what became of an example from the first to the second; with place, PLACE says where it stands in its file.
+    added are computed columns of each side, as WRONG; where the two tables are compared, OUTCOME says what became of an
+    example from the first to the second; with place, PLACE says where it stands in its file.
     Tables whose records say that their ids are unique and the same in the same order are joined by position: nothing is
     looked up. Keys of unlike types are compared as text. Raises BadInput for several epochs of a table, a key that
     not all have, repeated keys that are not allowed, or ids that mean other content on the other side.
@@ -83,8 +83,9 @@ def joined(
     same_labels(epochs)
     classes, steps = class_order(epochs), has_steps(epochs)
     names = [epoch.name for epoch in epochs]
+    own = added if WRONG in added or not compared else (*added, WRONG)
     tables = [
-        stacked(name, [side], classes, place=place, judged=judged or compared, steps=steps, names=run_names)
+        stacked(name, [side], classes, place=place, added=own, steps=steps, names=run_names)
         for name, side in zip(names, selections, strict=True)
     ]
     relations: dict[str, Relation] = dict(zip(names, tables, strict=True))
@@ -99,7 +100,7 @@ def joined(
     reports = matching.reports(con, relations, sides, ", ".join(join.key))
     _refuse_duplicates(join, reports)
     columns = _columns(join, (keys, kind), tables, letter, steps=steps)
-    if compared and not judged:
+    if own != added:
         for side in letter:
             del columns[f"{WRONG}_{side}"]
     if compared:
@@ -138,7 +139,7 @@ def _refuse_duplicates(join: Join, reports: Sequence[JoinReport]) -> None:
 
 def _named(join: Join, tables: Sequence[Relation]) -> tuple[str, ...]:
     """The key's columns as the first table calls them; raises BadInput where a table lacks one."""
-    own = [{folded(name): name for name in table.columns if name != WRONG} for table in tables]
+    own = [{folded(name): name for name in table.columns if name not in COMPUTED} for table in tables]
     common = [name for name in tables[0].columns if all(folded(name) in columns for columns in own) and name != PLACE]
     if missing := [name for name in join.key if any(folded(name) not in columns for columns in own)]:
         raise BadInput(f"not all tables have the column {missing[0]!r} to join on; all have: {listing(common)}")

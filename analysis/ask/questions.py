@@ -11,6 +11,7 @@ from importlib.resources import files
 from importlib.resources.abc import Traversable
 from itertools import takewhile
 from pathlib import Path
+from statistics import NormalDist
 from typing import Any
 
 from secondguess.analysis.console import spelled_out
@@ -20,11 +21,23 @@ from secondguess.analysis.opening import read_regular
 _LONGEST = 1 << 20  # bytes of a question
 _HEADER = re.compile(r"--\s*(?P<key>[a-z]+):\s*(?P<value>.*)")
 _OPTION = re.compile(
-    r"--\s*\$(?P<name>[a-z][a-z_]*)\s+(?P<type>int|float|text|date)\s*=\s*(?P<default>'[^']*'|\S+)\s*(?P<help>.*)"
+    r"--\s*\$(?P<name>[a-z][a-z_]*)\s+(?P<type>int|float|level|text|date|\([\w|]+\))\s*=\s*(?P<default>'[^']*'|\S+)\s*(?P<help>.*)"
 )
-_TYPES: dict[str, Any] = {"int": int, "float": float, "text": str, "date": datetime.date.fromisoformat}
-_PLAIN: dict[str, Any] = {"int": int, "float": (int, float), "text": str, "date": datetime.date}
-_KEYS = ("epochs", "tables", "drawn", "truth", "verdicts", "steps")
+_TYPES: dict[str, Any] = {
+    "int": int,
+    "float": float,
+    "level": float,
+    "text": str,
+    "date": datetime.date.fromisoformat,
+}
+_PLAIN: dict[str, Any] = {
+    "int": int,
+    "float": (int, float),
+    "level": (int, float),
+    "text": str,
+    "date": datetime.date,
+}
+_KEYS = ("epochs", "tables", "drawn", "truth", "verdicts", "ids", "steps")
 _DRAWN = {"beside": 1, "under": 1, "matrix": 3}  # how, and how many columns it names
 # What every command has.
 _TAKEN = {"help", "store", "format", "output", "show_sql", "rows", "chart", "spreadsheet", "verify"}
@@ -32,29 +45,55 @@ _TAKEN = {"help", "store", "format", "output", "show_sql", "rows", "chart", "spr
 
 @dataclass(frozen=True)
 class Option:
-    """A `$name` of a question: its type's reader, its default, and what it means."""
+    """A `$name` of a question: its type's reader, its default, and what it means.
+
+    A level is how sure a two-sided interval is, as 0.95: the SQL is given the normal deviate that it reaches to. A type
+    in brackets, as `(width|mass)`, is a text that is one of these.
+    """
 
     name: str
     type: str
     default: Any
     help: str
 
+    @property
+    def choices(self) -> tuple[str, ...]:
+        """The texts that it may be; none where any is."""
+        return tuple(self.type[1:-1].split("|")) if self.type.startswith("(") else ()
+
     def read(self, value: object) -> Any:
         """The value in the option's type, read from text where it is text; raises BadInput for one that is not."""
         try:
             typed = value.item() if hasattr(value, "item") else value  # a NumPy scalar
             if isinstance(typed, str):
-                typed = _TYPES[self.type](typed)
-            if typed is None:
-                return None
-            if isinstance(typed, _PLAIN[self.type]) and not isinstance(typed, bool):
+                typed = _TYPES[self.type](typed) if not self.choices else typed
+            if typed is None or typed in self.choices:
+                return typed
+            if not self.choices and isinstance(typed, _PLAIN[self.type]) and not isinstance(typed, bool):
                 if self.type == "float":
                     return float(typed)
+                if self.type == "level":
+                    return _level(typed)
                 if self.type != "int" or -(2**63) <= typed < 2**63:
                     return typed
         except (ValueError, OverflowError):
             pass
-        raise BadInput(f"{self.name} {value!r} is not of type {self.type}")
+        wanted = "a share between 0 and 1, as 0.95" if self.type == "level" else f"of type {self.type}"
+        if self.choices:
+            wanted = f"one of: {listing(self.choices)}"
+        raise BadInput(f"{self.name} {value!r} is not {wanted}")
+
+    def bound(self, value: object) -> Any:
+        """What the SQL is given for a value."""
+        typed = self.read(value)
+        return NormalDist().inv_cdf(0.5 + typed / 2) if self.type == "level" and typed is not None else typed
+
+
+def _level(value: float) -> float:
+    """The level, if it is a share between 0 and 1; raises ValueError."""
+    if not 0 < value < 1:
+        raise ValueError
+    return value
 
 
 @dataclass(frozen=True)
@@ -64,8 +103,9 @@ class Question:
     epochs ("last" or "all") decides where a reference names no epoch; tables is how many references it takes, (at
     least, at most or None). drawn says how a terminal may lay the answer out, as (how, columns): `beside KEY`, the
     tables next to each other; `under KEY`, one below the other per row of `joined`; `matrix DOWN ACROSS COUNT`.
-    verdicts says that it may be asked of tables whose rows are right by a column of theirs, not by guess against truth.
-    Where steps are told, it has a column `step` that is left out where no table asked about has steps.
+    verdicts says that it may be asked of tables whose rows are right by a column of theirs, not by guess against truth;
+    unique, that a table in which an id comes twice is refused. Where steps are told, it has a column `step` that is
+    left out where no table asked about has steps. about is what the comments below the header say.
     """
 
     name: str
@@ -78,13 +118,15 @@ class Question:
     truth: bool
     verdicts: bool = True
     steps: bool = False
+    unique: bool = False
+    about: str = ""
 
     def values(self, given: Mapping[str, object]) -> dict[str, Any]:
         """A value for each option, given or default; raises BadInput for one it does not have."""
         known = {option.name: option for option in self.options}
         if unknown := set(given) - set(known):
             raise BadInput(f"{self.name} has no option {min(unknown)!r}; it has: {listing(known) or 'none'}")
-        return {name: option.read(given.get(name, option.default)) for name, option in known.items()}
+        return {name: option.bound(given.get(name, option.default)) for name, option in known.items()}
 
 
 def names(store: Path) -> list[str]:
@@ -96,7 +138,7 @@ def find(store: Path, name: str) -> Question:
     """The question of that name; raises NotFound naming those there are, BadInput where its file is no question."""
     known = _sources(store)
     if name not in known:
-        raise NotFound(f"no question named {name!r}; there are: {listing(known)}")
+        raise NotFound(f"no question named {name!r}; there are: {listing(known, 40)}")
     try:
         text = _text(known[name])
     except (OSError, UnicodeDecodeError, NotFound, BadInput) as error:
@@ -141,6 +183,8 @@ def read(name: str, text: str) -> Question:
         truth=_one_of(name, "truth", header.get("truth", "needed"), ("needed", "optional")) == "needed",
         verdicts=_one_of(name, "verdicts", header.get("verdicts", "taken"), ("taken", "refused")) == "taken",
         steps=_one_of(name, "steps", header.get("steps", "untold"), ("told", "untold")) == "told",
+        unique=_one_of(name, "ids", header.get("ids", "any"), ("any", "unique")) == "unique",
+        about=spelled_out(" ".join(line.removeprefix("--").strip() for line in rest)),
     )
 
 
@@ -178,7 +222,10 @@ def _drawn(name: str, text: str) -> tuple[str, tuple[str, ...]]:
 def _option(name: str, line: str, taken: set[str]) -> Option:
     match = _OPTION.fullmatch(line)
     if match is None:
-        raise BadInput(f"question {name!r}: {line!r} is no option; write -- $name int|float|text|date = default  help")
+        types = f"{', '.join(_TYPES)} or (one|another)"
+        raise BadInput(
+            f"question {name!r}: {line!r} is no option; write -- $name TYPE = default  help, where TYPE is {types}"
+        )
     if match["name"] in taken:
         raise BadInput(f"question {name!r}: an option cannot be called {match['name']!r}, which there is already")
     option = Option(match["name"], match["type"], None, spelled_out(match["help"]))

@@ -62,10 +62,10 @@ def _rows(run: Run) -> list[list[object]]:
     ]
 
 
-def free_relation(name: str, runs: Mapping[str, Run], *, judged: bool = False, told: bool = False) -> Relation:
+def free_relation(name: str, runs: Mapping[str, Run], added: Sequence[str] = ()) -> Relation:
     """A relation of free SQL: a table's name over all runs, a reference, or one of the store's own.
 
-    Where it is judged, a table has the column that says which rows are errors; where told, that of validations' steps.
+    added are computed columns that a table has besides.
     """
     folded = unicodedata.normalize("NFC", name).casefold()
     if folded == "runs":
@@ -77,14 +77,14 @@ def free_relation(name: str, runs: Mapping[str, Run], *, judged: bool = False, t
         return scope.examples(epoch for selection in selections for epoch in selection.epochs)
     if named := [selection for selection in selections if selection.table.casefold() == folded]:
         there = [selection for selection in map(whole, named) if selection.epochs]
-        return scope.stacked(name, there or map(present, named), judged=judged, told=told)
+        return scope.stacked(name, there or map(present, named), added=added)
     known = {run.casefold(): run for run in runs}
     if folded.partition("@")[0].partition("/")[0] in known:
         ref = parse(name)
         run = runs[ref.run if ref.run in runs else known[ref.run.casefold()]]
         table = next((table for table in run.tables if table.casefold() == (ref.table or "").casefold()), ref.table)
         selection = present(select(run, replace(ref, table=table), "all"))
-        return scope.stacked(name, [selection], judged=judged, told=told)
+        return scope.stacked(name, [selection], added=added)
     raise NotFound(_no_relation(name, runs, sorted({selection.table for selection in selections})))
 
 

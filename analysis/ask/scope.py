@@ -4,22 +4,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from secondguess.analysis.ask import computed
 from secondguess.analysis.ask.refs import Selection, called, metrics_notes
 from secondguess.analysis.engine.kinds import Kind, kind_of
 from secondguess.analysis.engine.sqltext import as_text, identifier, literal, read_parquet
 from secondguess.analysis.errors import BadInput, Damaged, listing
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import (
-    AT_STEP,
+    COMPUTED,
     STEP,
-    WRONG,
     folded,
     is_score,
     read_as,
     score_column,
     whole_name,
-    wrong,
-    wrong_by,
 )
 from secondguess.analysis.store import verified
 from secondguess.analysis.store.records import Epoch
@@ -100,8 +98,7 @@ def stacked(
     classes: Sequence[str] = (),
     *,
     place: bool = False,
-    judged: bool = False,
-    told: bool = False,
+    added: Sequence[str] = (),
     steps: bool = False,
     names: RunNames | None = None,
 ) -> Relation:
@@ -109,10 +106,10 @@ def stacked(
 
     The columns are the schema's own (NULL where a table lacks one), score_0 …, the users' columns, and `examples`, the
     stem of the file that describes a row's example. run is what names says, else the run's own name. classes come first
-    in the order of the scores, and have a column even where no table knows them. Where it is judged, a further column
-    WRONG says which rows are errors, where it is told, AT_STEP the step of their validation. Where a table has steps,
-    or some that is shown beside these, STEP follows the epoch, and a column of the user's of that name is called
-    source_step. With place, a last column PLACE says where the row stands in its file.
+    in the order of the scores, and have a column even where no table knows them. added are columns that are computed
+    (`ask.computed`), as WRONG. Where a table has steps, or some that is shown beside these, STEP follows the epoch, and
+    a column of the user's of that name is called source_step. With place, a last column PLACE says where the row stands
+    in its file.
     A column that is text in one table and not in another is text; where it is guess or truth, a note says so.
     """
     epochs = list({(e.run, e.table, e.moment): e for selection in selections for e in selection.epochs}.values())
@@ -132,11 +129,10 @@ def stacked(
         layout = (epoch.columns, epoch.classes, epoch.right, epoch.has_steps)
         key = (layout, name if name != epoch.recorded_as else None, epoch.examples, some)
         branches.setdefault(key, []).append(epoch)
-    more = (*([WRONG] if judged else []), *([AT_STEP] if told else []), *([PLACE] if place else []))
+    more = (*added, *([PLACE] if place else []))
     selects = [_select(group, names, (classes, steps), types, more) for group in branches.values()]
     files = frozenset(epoch.file for epoch in epochs)
-    added: dict[str, Kind] = {WRONG: "boolean", AT_STEP: "number", PLACE: "number"}
-    kinds = _kinds(epochs, types, steps=steps) | {name: added[name] for name in more}
+    kinds = _kinds(epochs, types, steps=steps) | {name: computed.KINDS.get(name, "number") for name in more}
     notes = (*_unlike_labels(epochs), *_without_classes(epochs, classes), *(_own_steps(epochs) if steps else ()))
     verdicts = any(epoch.right is not None for epoch in epochs)
     return Relation("\nUNION ALL\n".join(selects), files, tuple(classes), kinds, notes=notes, verdicts=verdicts)
@@ -185,7 +181,7 @@ def columns_of(epoch: Epoch, *, steps: bool = False) -> list[tuple[str, str]]:
 
     steps says that the relation has the steps of validations.
     """
-    ours = (WRONG, AT_STEP, STEP) if steps and not epoch.has_steps else (WRONG, AT_STEP)
+    ours = (*COMPUTED, STEP) if steps and not epoch.has_steps else COMPUTED
     names = read_as([name for name, _ in epoch.columns], ours)
     return [(name, kind) for name, (_, kind) in zip(names, epoch.columns, strict=True)]
 
@@ -244,9 +240,6 @@ def _select(
     run = names[first.run, first.table]
     read = zip(columns_of(first, steps=steps), first.columns, strict=True)
     own = {folded(name): file_column for (name, _), file_column in read if not is_score(name)}
-    judged = wrong("guess", "truth") if {"guess", "truth"} <= own.keys() else "CAST(NULL AS BOOLEAN)"
-    if first.right is not None:
-        judged = wrong_by(identifier(first.right))
     # Class by class, so that score_3 is the same class in every branch, whatever its place in the file.
     scores = {score_column(classes.index(name)): score_column(index) for index, name in enumerate(_classes(first))}
     items = []
@@ -268,8 +261,7 @@ def _select(
     whole = {moment for member in group for moment in member.in_file} == kept
     where = "" if whole else f"\nWHERE {_rows_at(kept, steps=first.has_steps)}"
     options = ["file_row_number = true"] if PLACE in more else []
-    added = {WRONG: judged, AT_STEP: STEP if first.has_steps else "CAST(NULL AS BIGINT)"}
-    items += [f"{added[name]} AS {name}" if name in added else name for name in more]
+    items += [name if name == PLACE else f"{computed.sql(name, first, _classes(first))} AS {name}" for name in more]
     return f"SELECT {', '.join(items)}\nFROM {read_parquet(files, *options)}{where}"
 
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import duckdb
 
-from secondguess.analysis.ask import scope
+from secondguess.analysis.ask import computed, scope
+from secondguess.analysis.ask.narrowing import narrowed, taken
 from secondguess.analysis.ask.questions import Question
 from secondguess.analysis.ask.refs import Runs, Selection, listed, present, resolve, row_notes, run_notes, tables_of
 from secondguess.analysis.ask.relations import free_relation, runs_relation
@@ -15,7 +16,7 @@ from secondguess.analysis.engine import guard
 from secondguess.analysis.engine.passages import FREE_SQL, Passage
 from secondguess.analysis.engine.statement import JoinReport, Statement
 from secondguess.analysis.errors import BadInput, NotFound, Refused, SecondguessError
-from secondguess.analysis.schema import AT_STEP, OUTCOME, STEP, WRONG, folded, whole_name
+from secondguess.analysis.schema import AT_STEP, OUTCOME, STEP, folded, whole_name
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.store.verified import MISSING
 
@@ -33,15 +34,18 @@ def question(
 ) -> Statement:
     """The statement that answers a question about these references.
 
-    known are the store's runs where they are listed already.
+    given are the question's options, and where and sort, which narrow its answer. known are the store's runs where they
+    are listed already.
 
     Raises NotFound for a reference that names nothing, BadInput for too many or too few, or a table without truth where
     the question needs it, and Refused for a question that is more than a SELECT.
     """
-    values = asked.values(given)
+    options, narrowing = taken(asked, given)
+    values = asked.values(options)
     runs, chosen = _tables_asked(store, asked, refs, known)
     names = scope.run_names(runs, chosen)
     select = _inspected(con, asked)
+    body = narrowed(con, asked, select, **narrowing)
     relations: dict[str, Relation] = {}
     reports: tuple[JoinReport, ...] = ()
     sides = 1
@@ -51,13 +55,13 @@ def question(
                 raise BadInput(f"joined is tables side by side; name two, not {len(chosen)}")
             from secondguess.analysis.ask import joins
 
-            judged = any(select.names(f"{WRONG}_{side}") for side in joins.letters(len(chosen)))
+            added = computed.named(select.read, [f"_{side}" for side in joins.letters(len(chosen))])
             compared = select.names(OUTCOME)
-            side_by_side = joins.joined(con, chosen, joins.Join(), judged=judged, compared=compared, run_names=names)
+            side_by_side = joins.joined(con, chosen, joins.Join(), added=added, compared=compared, run_names=names)
             relations.update(side_by_side.relations)
             reports, sides = side_by_side.reports, len(side_by_side.tables)
         else:
-            relations[name] = _question_relation(name, chosen, runs, select)
+            relations[name] = _question_relation(name, chosen, runs, computed.named(select.read))
     epochs = [epoch for selection in chosen for epoch in selection.epochs]
     notes = [*run_notes(runs[name] for name in dict.fromkeys(selection.run for selection in chosen))]
     notes += [
@@ -67,8 +71,8 @@ def question(
     ]
     return Statement(
         scope=scope.ctes(relations),
-        body=select.text,
-        parameters=select.parameters,
+        body=body.sql,
+        parameters=body.parameters,
         values=values,
         files=scope.all_files(relations),
         notes=tuple(notes),
@@ -79,7 +83,7 @@ def question(
         drawn=asked.drawn,
         reports=reports,
         sides=sides,
-        passages=(Passage(f"the question {asked.name}", asked.sql, length=len(select.text.encode())),),
+        passages=body.passages,
     )
 
 
@@ -118,7 +122,7 @@ def sql(con: duckdb.DuckDBPyConnection, store: Path, text: str, known: Runs | No
 def _free(name: str, runs: Runs, text: str, select: guard.Inspected) -> Relation:
     """A relation that a person's SQL names."""
     try:
-        return free_relation(name, runs, judged=select.names(WRONG), told=select.names(AT_STEP))
+        return free_relation(name, runs, computed.named(select.read))
     except SecondguessError as error:
         error.fault = Passage(FREE_SQL, text).fault(str(error), *select.places[name], name)
         raise
@@ -154,6 +158,11 @@ def _tables_asked(
             raise BadInput(
                 f"the column {given[0].right!r} says which rows of {given[0].name} are right, not guess against truth, "
                 f"which {asked.name} compares; ask errors or errors-over-time, or import it with --truth, not --right"
+            )
+        if repeated := [epoch for epoch in selection.epochs if not epoch.unique and asked.unique]:
+            raise BadInput(
+                f"{repeated[0].name} has an id that is missing or comes twice, and {asked.name} follows each example "
+                "by its id; import it with an --id that tells its rows apart"
             )
     return runs, chosen
 
@@ -192,12 +201,11 @@ def _merged(asked: Question, select: guard.Inspected, chosen: Sequence[Selection
             )
 
 
-def _question_relation(name: str, chosen: Sequence[Selection], runs: Runs, select: guard.Inspected) -> Relation:
+def _question_relation(name: str, chosen: Sequence[Selection], runs: Runs, added: Sequence[str]) -> Relation:
     """The relation of that name, over the tables asked about or, where none are, the whole store."""
     kind = folded(name)
     if kind == "predictions":
-        judged, told = select.names(WRONG), select.names(AT_STEP)
-        return scope.stacked("predictions", chosen, judged=judged, told=told, names=scope.run_names(runs, chosen))
+        return scope.stacked("predictions", chosen, added=added, names=scope.run_names(runs, chosen))
     if kind == "examples":
         return scope.examples(epoch for selection in chosen for epoch in selection.epochs)
     if kind == "runs":

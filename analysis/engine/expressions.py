@@ -9,7 +9,7 @@ from secondguess.analysis.engine import guard
 from secondguess.analysis.engine.passages import Passage
 from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.errors import BadInput, Fault, Refused, listing, meant
-from secondguess.analysis.schema import WRONG, folded
+from secondguess.analysis.schema import COMPUTED, folded
 
 _LONGEST, _MESSAGE = 120, 500  # characters of a text and of what is wrong with it that are repeated
 _OPEN, _CLOSE = b"([{", b")]}"
@@ -21,7 +21,8 @@ class Expression:
     """One value of a row as SQL that passed the guard, with the relations and the columns (folded) that it names.
 
     relations have each where the person's text names it; passage is the person's text that the SQL has, all of it or
-    what is in its bracket. judged says that the relations it names must say which of their rows are errors.
+    what is in its bracket. computed are the columns
+    among them that the relations it names must compute.
     """
 
     sql: str
@@ -29,7 +30,7 @@ class Expression:
     relations: Mapping[str, guard.Span] = field(default_factory=dict)
     columns: frozenset[str] = frozenset()
     ordered: bool = False
-    judged: bool = False
+    computed: frozenset[str] = frozenset()
 
 
 def expression(
@@ -61,8 +62,9 @@ def expression(
     # The line break keeps a comment at the end from swallowing the bracket.
     ending = "\n)" if "--" in value.text else ")"
     moved = value.ordered or bool(value.relations)
+    computed = frozenset(name for name in COMPUTED if value.names(name))
     passage = Passage(what, text, skipped=len(value.text[: value.text.find(own)].encode()) - len("("))
-    return Expression(f"({own}{ending}", passage, value.places, value.columns, moved, value.names(WRONG))
+    return Expression(f"({own}{ending}", passage, value.places, value.columns, moved, computed)
 
 
 def named(text: str) -> tuple[str, str]:

@@ -63,9 +63,14 @@ class Inspected:
     given: frozenset[str] = frozenset()
     places: Mapping[str, Span] = field(default_factory=dict)
 
+    @property
+    def read(self) -> frozenset[str]:
+        """The folded names of columns that it may read, without those that it gives itself."""
+        return frozenset(self.columns) - self.given
+
     def names(self, column: str) -> bool:
         """Whether it may read a column of that folded name, and means none by it that it gives that name itself."""
-        return column in self.columns and column not in self.given
+        return column in self.read
 
 
 @dataclass(frozen=True)

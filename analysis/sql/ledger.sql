@@ -2,7 +2,7 @@
 -- epochs: last
 -- tables: 2
 -- drawn: under id
--- $only text = null  only those that are broken, fixed or both_wrong_other
+-- $only (broken|fixed|both_wrong_other) = null  only those
 -- $limit int = null  at most so many rows
 SELECT id, outcome, * EXCLUDE (id, outcome)
 FROM joined

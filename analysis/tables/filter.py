@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from secondguess.analysis.ask import scope
+from secondguess.analysis.ask import computed, scope
 from secondguess.analysis.ask.relations import free_relation
 from secondguess.analysis.ask.scope import Relation
 from secondguess.analysis.engine import expressions
@@ -81,10 +81,10 @@ def filtered(con: duckdb.DuckDBPyConnection, rows: ViewRows, view: TableView) ->
     if view.wandb_add or view.wandb_filter or view.wandb_aggregate:
         from secondguess.analysis.tables import wandb
 
-        computed = wandb.values(rows, shown, view.wandb_add)
-        if computed:
-            source = _computed(source, {name: sql for name, (sql, _) in computed.items()})
-            shown |= {name: kind for name, (_, kind) in computed.items()}
+        values = wandb.values(rows, shown, view.wandb_add)
+        if values:
+            source = _computed(source, {name: sql for name, (sql, _) in values.items()})
+            shown |= {name: kind for name, (_, kind) in values.items()}
         translated = wandb.conditions(rows, shown, view.wandb_filter)
         passages = [Passage(WANDB_FILTER, text, verbatim=False) for text in view.wandb_filter]
         conditions += map(marks.put, translated, passages)
@@ -122,14 +122,14 @@ def _term(con: duckdb.DuckDBPyConnection, text: str, columns: Sequence[str] | No
 def _named_relations(rows: ViewRows, texts: Iterable[Expression]) -> dict[str, Relation]:
     """The relations that subqueries in expressions name, but for those the view itself reads."""
     texts = list(texts)
-    judged = any(text.judged for text in texts)
+    added = computed.named(frozenset().union(*(text.computed for text in texts)))
     own = {folded(name) for name in rows.relations}
     relations: dict[str, Relation] = {}
     for text in texts:
         for name, place in text.relations.items():
             if name not in relations and folded(name) not in own:
                 try:
-                    relations[name] = free_relation(name, rows.runs, judged=judged)
+                    relations[name] = free_relation(name, rows.runs, added)
                 except SecondguessError as error:
                     written = Passage(text.passage.what, text.passage.text)
                     error.fault = written.fault(str(error), *place, name)

@@ -132,7 +132,7 @@ def _stacked(runs: Mapping[str, Run], chosen: Sequence[Selection], view: TableVi
     place = all(folded(column) != PLACE for epoch in epochs for column, _ in epoch.columns)
     called = scope.run_names(runs, chosen)
     judged = _judged(view, [WRONG])
-    relation = scope.stacked(f"{', '.join(names)}", chosen, place=place, judged=bool(judged), names=called)
+    relation = scope.stacked(f"{', '.join(names)}", chosen, place=place, added=[WRONG] * bool(judged), names=called)
     source = names[0] if len(names) == 1 else "predictions"
     order = []
     places = [at_epoch(called[epoch.run, epoch.table], epoch.moment) for epoch in epochs]
@@ -169,7 +169,7 @@ def _joined(
     called = scope.run_names(runs, chosen)
     letters = joins.letters(len(chosen))
     judged = _judged(view, [f"{WRONG}_{side}" for side in letters])
-    side_by_side = joins.joined(con, chosen, join, place=place, judged=bool(judged), run_names=called)
+    side_by_side = joins.joined(con, chosen, join, place=place, added=[WRONG] * bool(judged), run_names=called)
     relation = side_by_side.relations["joined"]
     by_id = len(view.key) == 1 and side_by_side.key == "id"
     seen = {side: f"examples_{side}" for side in letters if f"examples_{side}" in relation.columns}

@@ -191,7 +191,7 @@ WRONG = [
     (
         ("ask", "error", "cnn"),
         1,
-        "no question named 'error'; there are: confusion, disagreements, errors, errors-by-gu",
+        "no question named 'error'; there are: calibration, calibration-difference, classi",
     ),
     (("ask", "errors", "cnn", "--limit", "x"), 1, "limit 'x' is not of type int"),
     (("ask", "errors", "cnn", "--limit=-1"), 1, "Binder Error: LIMIT/OFFSET cannot be negative"),
@@ -385,7 +385,7 @@ def test_the_questions_are_listed_with_their_help(run, store, tmp_path):
     assert (code, err) == (0, "")
     names = [line.split()[0] for line in out.splitlines()]
     assert names == questions.names(store)
-    assert "errors            Wrong guesses, most confident first" in out.splitlines()
+    assert "errors                  Wrong guesses, most confident first" in out.splitlines()
 
 
 @pytest.fixture
@@ -423,8 +423,8 @@ def test_an_option_may_be_called_what_it_likes_but_for_what_every_command_has(ru
 def test_a_broken_question_of_the_stores_own_spoils_neither_the_list_nor_the_others(run, own):
     code, out, err = run("ask", at=own)
     assert (code, err) == (0, "")
-    assert "sure              Sure of it" in out.splitlines()
-    assert "broken            Cannot be asked: question 'broken': tables is 'many', not a number" in out
+    assert "sure                    Sure of it" in out.splitlines()
+    assert "broken                  Cannot be asked: question 'broken': tables is 'many', not a number" in out
     assert run("ask", "errors", "cnn@1", "--format", "csv", at=own)[0] == 0
     code, out, err = run("ask", "broken", "cnn", at=own)
     assert (code, out) == (1, "")

@@ -333,7 +333,10 @@ def test_the_number_of_tables_is_a_number_or_a_range(text, tables):
         ("-- H\n-- drawn: pie guess\nSELECT 1", "drawn is 'pie', not one of beside, under, matrix"),
         ("-- H\n-- drawn:\nSELECT 1", "drawn is '', not one of beside, under, matrix"),
         ("-- H\n-- drawn: matrix a\nSELECT 1", "drawn matrix names 3 columns, not 1"),
-        ("-- H\n-- $x integer = 5\nSELECT 1", "'-- $x integer = 5' is no option; write -- $name int|float|text|date ="),
+        (
+            "-- H\n-- $x integer = 5\nSELECT 1",
+            "'-- $x integer = 5' is no option; write -- $name TYPE = default  help, where TYPE is int, ",
+        ),
         ("-- H\n-- $x int\nSELECT 1", "is no option; write"),
         ("-- H\n-- $X int = 1\nSELECT 1", "is no option; write"),
         ("-- H\n-- $x int = 1.5\nSELECT 1", "question 'q': the default of x '1.5' is not of type int"),
@@ -433,8 +436,9 @@ def test_an_unknown_question_is_refused_with_those_there_are(store):
     with pytest.raises(NotFound) as caught:
         store.ask("error", "cnn")
     assert str(caught.value) == (
-        "no question named 'error'; there are: confusion, disagreements, errors, errors-by-guess, errors-over-time, "
-        "flips, ledger"
+        "no question named 'error'; there are: calibration, calibration-difference, classification, confusion, "
+        "disagreements, dynamics, errors, errors-by-guess, errors-over-time, flips, ledger, reliability, "
+        "risk-coverage, temperature, trajectories"
     )
 
 
@@ -444,7 +448,9 @@ def test_what_is_no_sql_file_is_no_question(own, tmp_path):
     (tmp_path / "questions" / ".hidden.sql").write_text("-- H\nSELECT 1")
     (tmp_path / "questions" / "folder.sql").mkdir()
     assert questions.names(store.store) == [
-        *("confusion", "disagreements", "errors", "errors-by-guess", "errors-over-time", "flips", "ledger"),
+        *("calibration", "calibration-difference", "classification", "confusion", "disagreements", "dynamics"),
+        *("errors", "errors-by-guess", "errors-over-time", "flips", "ledger"),
+        *("reliability", "risk-coverage", "temperature", "trajectories"),
         *("folder", "mine"),
     ]
     with pytest.raises(BadInput, match="question 'folder' cannot be read"):
