@@ -16,7 +16,7 @@ from secondguess.analysis.ask import questions, statements
 from secondguess.analysis.engine.duck import Build, explained, spill_folder, starting_over
 from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import BadInput, MissingExtra
-from secondguess.analysis.notebook import Compared, Table, remember
+from secondguess.analysis.notebook import Compared, ComparedRecipes, Table, remember
 from secondguess.analysis.schema import DEFAULT_STORE, LEVEL
 from secondguess.analysis.signals import heard
 from secondguess.analysis.store.runs import list_runs
@@ -94,20 +94,38 @@ class Connection:
         )
 
     def compare(
-        self, *tables: str, by: str | None = None, level: float = LEVEL, floor: str | Sequence[str] = ()
+        self,
+        *tables: str,
+        by: str | None = None,
+        level: float = LEVEL,
+        floor: str | Sequence[str] = (),
+        with_: str | Sequence[str] = (),
     ) -> Any:
         """Whether tables differ: `compare("cnn@1", "cnn@5")` is a `notebook.Compared`; of several tables one per pair.
 
         by splits the examples by a column; level is that of intervals and verdicts; floor names runs that differ by
-        seed only, as "cnn-*@5". What is left out is logged. Raises SecondguessError.
+        seed only, as "cnn-*@5". With with_, `compare("cnn-*@5", with_="double-*@5")`, the runs of two recipes are
+        compared: a `notebook.ComparedRecipes`. What is left out is logged. Raises SecondguessError.
         """
         from secondguess.analysis.evidence import several
+        from secondguess.analysis.evidence.recipes import Recipes
 
-        asked = [floor] if isinstance(floor, str) else list(floor)
-        made = several.compared(self._ran, self.store, tables, by=by, level=level, floor=asked)
+        floors, others = ([each] if isinstance(each, str) else list(each) for each in (floor, with_))
+        made: list[Any]
+        if others:
+            if by is not None or floors:
+                raise BadInput("by and floor go with two tables, not with with_, which compares sets of runs")
+            made = [several.of_recipes(self._ran, self.store, tables, others, level=level)]
+        else:
+            made = several.compared(self._ran, self.store, tables, by=by, level=level, floor=floors)
         for note in dict.fromkeys(note for one in made for note in one.notes):
             _log.warning(note)
-        shown = [Compared(one, partial(self.ask, "ledger", one.a, one.b)) for one in made]
+        shown = [
+            ComparedRecipes(one)
+            if isinstance(one, Recipes)
+            else Compared(one, partial(self.ask, "ledger", one.a, one.b))
+            for one in made
+        ]
         return shown[0] if len(shown) == 1 else shown
 
     def _ran(self, build: Build) -> tuple[Statement, list[tuple[Any, ...]]]:

@@ -24,6 +24,7 @@ from secondguess.analysis.tables.view import TableView
 
 if TYPE_CHECKING:
     from secondguess.analysis.evidence.ledger import Comparison
+    from secondguess.analysis.evidence.recipes import Recipes
 
 AnswerWith = Callable[[Usual], tuple[Statement, duckdb.DuckDBPyRelation]]
 """From what chooses a view's columns to its answer with them."""
@@ -119,6 +120,34 @@ class Compared:
         from secondguess.analysis.answers.comparison import to_json
 
         return to_json([self.comparison])
+
+
+class ComparedRecipes:
+    """Two recipes compared, which draw themselves; what it has is that of `evidence.recipes.Recipes`."""
+
+    def __init__(self, recipes: "Recipes") -> None:
+        self.recipes = recipes
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(self.recipes, name)
+
+    def __repr__(self) -> str:
+        from secondguess.analysis.answers.recipes import lines
+
+        return "\n".join(lines(self.recipes))
+
+    def _repr_html_(self) -> str:
+        from secondguess.analysis.answers.recipes import to_html
+
+        return to_html(self.recipes)
+
+    def to_json(self) -> str:
+        """What `secondguess compare --with … --format json` writes."""
+        from secondguess.analysis.answers.recipes import to_json
+
+        return to_json(self.recipes)
 
 
 def remember(statement: Statement, relation: duckdb.DuckDBPyRelation, con: duckdb.DuckDBPyConnection) -> None:

@@ -9,6 +9,7 @@ REACHED_BY = {
     "analysis/answers/answer": "analysis/answers/terminal",
     "analysis/answers/cells": "analysis/answers/columns",
     "analysis/answers/classes": "analysis/page/pages/question",
+    "analysis/answers/recipes": "analysis/evidence/recipes",
     "analysis/answers/grid": "analysis/answers/terminal",
     "analysis/answers/comparison": "analysis/evidence/ledger",
     "analysis/ask/patterns": "analysis/evidence/ledger",

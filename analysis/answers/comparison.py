@@ -222,18 +222,28 @@ def to_text(comparisons: Sequence[Comparison], out: IO[str], width: int) -> None
 def to_markdown(comparisons: Sequence[Comparison]) -> str:
     """What goes into a pull request: the verdict, and tables."""
     said, drawn = _told(comparisons)
-    first, *rest = (escaped(line) for line in said)
-    parts = [f"**{first}**", "\n".join(f"- {line}" for line in rest)]
+    parts = said_in_markdown(said)
     for title, table in drawn:
         body = "\n".join(markdown(Answer(table.head, table.numeric, [tuple(row) for row in table.rows])))
         parts += [part for part in (escaped(title), body, table.rest) if part]
     return "\n\n".join(parts) + "\n"
 
 
+def said_in_markdown(said: Sequence[str]) -> list[str]:
+    """Sentences, the verdict first, as paragraphs of Markdown."""
+    first, *rest = (escaped(line) for line in said)
+    return [f"**{first}**", "\n".join(f"- {line}" for line in rest)]
+
+
+def said_in_html(said: Sequence[str]) -> list[str]:
+    """Sentences, the verdict first, as parts of a fragment for a notebook."""
+    first, *rest = (escape(line) for line in said)
+    return [f"<p><strong>{first}</strong></p>", "<ul>", *(f"<li>{line}</li>" for line in rest), "</ul>"]
+
+
 def to_html(comparison: Comparison) -> str:
     """A fragment for a notebook."""
-    first, *rest = (escape(line) for line in lines(comparison))
-    parts = [f"<p><strong>{first}</strong></p>", "<ul>", *(f"<li>{line}</li>" for line in rest), "</ul>"]
+    parts = said_in_html(lines(comparison))
     for table in tables(comparison):
         cells = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
         head = "".join(f"<th>{escape(name)}</th>" for name in table.head)
@@ -254,6 +264,11 @@ def to_json(comparisons: Sequence[Comparison]) -> str:
             "comparisons": [one.as_dict() for one in comparisons],
             "groups": alike(comparisons),
         }
+    return as_json(value)
+
+
+def as_json(value: Any) -> str:
+    """Plain values as strict JSON."""
     return json.dumps(jsonable(value), ensure_ascii=False, indent=1, allow_nan=False) + "\n"
 
 
@@ -265,6 +280,11 @@ def to_csv(comparisons: Sequence[Comparison]) -> str:
         plain |= {"low": one.interval[0], "high": one.interval[1], "p_holm": one.p_holm}
         plain.pop("floor", None)
         rows.append(plain)
+    return as_csv(rows)
+
+
+def as_csv(rows: Sequence[dict[str, Any]]) -> str:
+    """Rows of the same names as CSV."""
     out = io.StringIO()
     write_text(Answer(list(rows[0]), (), [tuple(row.values()) for row in rows]), "csv", out)
     return out.getvalue()

@@ -2,6 +2,7 @@
 
 import shutil
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,12 +18,20 @@ from secondguess.analysis.store.verified import every_file
 
 if TYPE_CHECKING:
     from secondguess.analysis.evidence.ledger import Comparison
+    from secondguess.analysis.evidence.recipes import Recipes
 
 _WIDTH = 120  # of a text that goes to no terminal
 
 
 @click.command()
 @click.argument("tables", nargs=-1, required=True, metavar="TABLE TABLE...")
+@click.option(
+    "--with",
+    "against",
+    multiple=True,
+    metavar="TABLES",
+    help="Other runs, as 'double-*@5': whether the one recipe errs less than the other, whatever the seed.",
+)
 @click.option("--floor", metavar="RUNS", help="Runs that differ by seed only, as 'cnn-*@5': how much they differ.")
 @click.option("--by", metavar="COLUMN", help="What became of the examples by this column.")
 @click.option(
@@ -45,14 +54,20 @@ _WIDTH = 120  # of a text that goes to no terminal
 @click.option("--verify", is_flag=True, help="See that files of 64 MB and more, too, are as they were written.")
 @click.option("--show-sql", is_flag=True, help="Print the SQL of the counts on stderr; it runs in any DuckDB session.")
 @STORE
-def compare(tables: tuple[str, ...], store: Path, form: str | None, file: Path | None, **how: Any) -> None:
+def compare(
+    tables: tuple[str, ...], against: tuple[str, ...], store: Path, form: str | None, file: Path | None, **how: Any
+) -> None:
     """Say which of two tables errs less on the examples that both have, if that can be told, and what changed.
 
     TABLE is RUN[/TABLE][@EPOCH], as in cnn@5; 'cnn-*@5' is each run whose name it fits. Of several tables each pair is
     compared, corrected by Holm. A table is said to err less where McNemar's mid-p and Tango's interval both say so;
     mid-p sees a difference that is not there in 5 of 100 comparisons, of 16 discordant examples in 7.7.
+
+    With --with, TABLES are runs of one recipe that differ by seed, compared with those of another: the interval has the
+    chance of the examples and of the seeds in it.
     """
     from secondguess.analysis.answers import comparison as answers
+    from secondguess.analysis.answers import recipes as of_recipes
     from secondguess.analysis.evidence import several
 
     if file is not None:
@@ -62,25 +77,43 @@ def compare(tables: tuple[str, ...], store: Path, form: str | None, file: Path |
         if file.resolve().is_relative_to(store.resolve()):
             raise BadInput(f"{file} lies in the store, which only recording writes to; name a file outside {store}")
     with every_file(how["verify"]):
-        made = several.compared(
-            output.ran, store.absolute(), tables, by=how["by"], level=how["level"], floor=_words(how["floor"])
-        )
-    _tell(made, how["show_sql"])
+        if against:
+            made: list[Comparison] | Recipes = _recipes(store, tables, against, how)
+        else:
+            made = several.compared(
+                output.ran, store.absolute(), tables, by=how["by"], level=how["level"], floor=_words(how["floor"])
+            )
+    _tell(made if isinstance(made, list) else [made], how["show_sql"])
     if file is not None:
         with files.replaced(file) as part:
             part.write_text(_written(made, form or "json"), encoding="utf-8", newline="")
         say(f"wrote {file}", err=True)
-    elif form in (None, "table"):
+    elif form not in (None, "table"):
+        readable(sys.stdout).write(_written(made, form or "json"))
+    elif isinstance(made, list):
         answers.to_text(made, readable(sys.stdout), shutil.get_terminal_size((_WIDTH, 24)).columns)
     else:
-        readable(sys.stdout).write(_written(made, form or "json"))
+        print(*of_recipes.lines(made), sep="\n", file=readable(sys.stdout))
+
+
+def _recipes(
+    store: Path, tables: tuple[str, ...], against: tuple[str, ...], how: dict[str, Any]
+) -> "list[Comparison] | Recipes":
+    """Two recipes, or, where each has one run, the comparison of two tables."""
+    from secondguess.analysis.evidence import several
+    from secondguess.analysis.evidence.ledger import Comparison
+
+    if unused := [f"--{name}" for name in ("by", "floor") if how[name] is not None]:
+        raise BadInput(f"{unused[0]} goes with two tables, not with --with, which compares sets of runs; leave one out")
+    made = several.of_recipes(output.ran, store.absolute(), tables, against, level=how["level"])
+    return [made] if isinstance(made, Comparison) else made
 
 
 def _words(text: str | None) -> list[str]:
     return [] if text is None else [text]
 
 
-def _tell(made: list["Comparison"], show_sql: bool) -> None:
+def _tell(made: "Sequence[Comparison | Recipes]", show_sql: bool) -> None:
     for one in made:
         if show_sql:
             print(one.sql + ";", file=readable(sys.stderr))
@@ -88,9 +121,11 @@ def _tell(made: list["Comparison"], show_sql: bool) -> None:
         say(("-- " if show_sql else "") + " ".join(note.splitlines()), err=True)
 
 
-def _written(made: list["Comparison"], form: str) -> str:
+def _written(made: "list[Comparison] | Recipes", form: str) -> str:
     from secondguess.analysis.answers import comparison as answers
+    from secondguess.analysis.answers import recipes as of_recipes
 
-    if form == "markdown":
-        return answers.to_markdown(made)
-    return answers.to_csv(made) if form == "csv" else answers.to_json(made)
+    if isinstance(made, list):
+        ways = {"markdown": answers.to_markdown, "csv": answers.to_csv, "json": answers.to_json}
+        return ways[form](made)
+    return {"markdown": of_recipes.to_markdown, "csv": of_recipes.to_csv, "json": of_recipes.to_json}[form](made)
