@@ -50,6 +50,8 @@ bench: .venv/dev
 	@test -n "$(MNIST)" || { echo "make bench needs MNIST's raw files: make bench MNIST=folder" >&2; exit 2; }
 	$(BIN)/python tests/benchmarks/bench_recording.py $(MNIST_OPTION)
 	$(BIN)/python tests/benchmarks/bench_asking.py $(MNIST_OPTION)
+	$(BIN)/python tests/benchmarks/bench_comparing.py $(MNIST_OPTION)
+	$(BIN)/python tests/benchmarks/bench_dynamics.py
 	$(BIN)/python tests/benchmarks/bench_importing.py $(MNIST_OPTION)
 	$(BIN)/python tests/benchmarks/bench_tables.py
 	$(BIN)/python tests/benchmarks/bench_page.py $(MNIST_OPTION)

@@ -106,16 +106,18 @@ def wrong_by(right: str) -> str:
 
 
 def outcome(a: str, b: str) -> str:
-    """What became of the example of a row, as SQL over the names of two tables side by side.
+    """What became of the example of a row, as SQL over the columns of two tables: a and b are such as `a.{}`.
 
     NULL where one of the rows is unlabelled, or their truths differ. Two missing guesses are one guess.
     """
+    wrong_a, wrong_b = a.format(WRONG), b.format(WRONG)
+    guess_a, guess_b = a.format("guess"), b.format("guess")
     return f"""CASE
-  WHEN {a}.{WRONG} IS NULL OR {b}.{WRONG} IS NULL OR {a}.truth <> {b}.truth THEN NULL
-  WHEN {a}.{WRONG} AND {b}.{WRONG} AND {a}.guess IS NOT DISTINCT FROM {b}.guess THEN 'both_wrong_same'
-  WHEN {a}.{WRONG} AND {b}.{WRONG} THEN 'both_wrong_other'
-  WHEN {a}.{WRONG} THEN 'fixed'
-  WHEN {b}.{WRONG} THEN 'broken'
+  WHEN {wrong_a} IS NULL OR {wrong_b} IS NULL OR {a.format("truth")} <> {b.format("truth")} THEN NULL
+  WHEN {wrong_a} AND {wrong_b} AND {guess_a} IS NOT DISTINCT FROM {guess_b} THEN 'both_wrong_same'
+  WHEN {wrong_a} AND {wrong_b} THEN 'both_wrong_other'
+  WHEN {wrong_a} THEN 'fixed'
+  WHEN {wrong_b} THEN 'broken'
   ELSE 'both_right'
 END"""
 

@@ -113,6 +113,7 @@ ARROWS: dict[str, set[str]] = {
     },
     "analysis.page": {
         "analysis.memory",
+        "analysis.evidence",
         "analysis.content",
         "analysis.signals",
         "analysis.answers",

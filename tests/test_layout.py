@@ -80,6 +80,7 @@ REACHED_BY = {
     "analysis/page/pages/export": "analysis/page/json",
     "analysis/page/pages/facts": "analysis/page/json",
     "analysis/page/pages/images": "analysis/page/json",
+    "analysis/page/pages/named": "analysis/page/pages/question",
     "analysis/page/pages/panels": "analysis/page/json",
     "analysis/page/pages/run": "analysis/page/json",
     "analysis/page/pages/runs": "analysis/page/json",

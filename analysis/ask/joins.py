@@ -198,7 +198,7 @@ def _with_outcome(columns: Mapping[str, tuple[str, Kind]], letter: str) -> dict[
         raise BadInput(f"{OUTCOME} is what became of an example from one table to another; name two, not {len(letter)}")
     if any(_is(name, OUTCOME) for name in columns):
         raise BadInput(f"two columns would be called {OUTCOME!r}; join on another key")
-    return {**columns, OUTCOME: (outcome(*letter), "text")}
+    return {**columns, OUTCOME: (outcome(*(f"{side}.{{}}" for side in letter)), "text")}
 
 
 def _is(name: str, other: str) -> bool:

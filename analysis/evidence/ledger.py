@@ -15,7 +15,7 @@ from secondguess.analysis.engine.statement import JoinReport, Statement
 from secondguess.analysis.errors import BadInput, Refused, listing
 from secondguess.analysis.evidence import paired
 from secondguess.analysis.evidence.paired import Counts, Interval, Verdict
-from secondguess.analysis.schema import LEVEL, OUTCOME, at_epoch, folded
+from secondguess.analysis.schema import LEVEL, OUTCOME, at_epoch, folded, outcome
 from secondguess.analysis.store.records import Epoch
 
 Row = tuple[Any, ...]
@@ -29,6 +29,17 @@ SELECT {OUTCOME}, NULL AS truth, NULL AS guess_a, NULL AS guess_b, count(*) AS e
 FROM joined
 GROUP BY {OUTCOME}
 ORDER BY {OUTCOME}"""
+# As `flips`, which says what became of each row: here of each group of rows that are alike, which are few.
+_FLIPS = f"""-- What became of the examples, by truth and both guesses
+-- tables: 2
+SELECT {outcome("{}_a", "{}_b")} AS outcome, truth_a AS truth, guess_a, guess_b, sum(examples) AS examples
+FROM (
+  SELECT wrong_a, wrong_b, truth_a, truth_b, guess_a, guess_b, count(*) AS examples
+  FROM joined
+  GROUP BY ALL
+)
+GROUP BY ALL
+ORDER BY ALL"""
 _BY = """-- What became of the examples, by a column
 -- tables: 2
 SELECT {column} AS value, {outcome}, count(*) AS examples
@@ -82,7 +93,8 @@ class Comparison:
 
     difference is accuracy_b - accuracy_a, interval its bounds at this level, p_mid and p_exact McNemar's. p_holm is
     p_mid corrected for the comparisons that were made with it, else None; the verdict goes by it. classes and by are
-    the examples by their truth and by a column; excluded counts the rows that are left out, by reason.
+    the examples by their truth and by a column; excluded counts the rows that are left out, by reason. sql is the whole
+    statement of the counts, question its own part.
     """
 
     a: str
@@ -97,7 +109,9 @@ class Comparison:
     excluded: Mapping[str, int] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     floor: "Floor | None" = None
+    report: JoinReport | None = None
     sql: str = ""
+    question: str = ""
 
     @property
     def interval(self) -> Interval:
@@ -223,12 +237,13 @@ def compare(
     if chosen[0] == chosen[1]:
         raise BadInput(f"{a} and {b} are one table; name another to compare it with")
     judged = any(epoch.right is not None for epoch in chosen)
-    asked = questions.read("compare", _OUTCOMES) if judged else questions.find(store, "flips")
+    asked = questions.read("compare", _OUTCOMES if judged else _FLIPS)
     statement, rows = run(partial(statements.question, store=store, asked=asked, refs=(a, b), given={}, known=runs))
     names = [at_epoch(*order) for order in statement.order]
     comparison = _counted(names[0], names[1], rows, statement.reports[0], level)
     notes = (*statement.remarks, *comparison.notes, *_chosen_here((a, b), names))
-    comparison = replace(comparison, notes=tuple(dict.fromkeys(notes)), sql=statement.text)
+    comparison = replace(comparison, notes=tuple(dict.fromkeys(notes)), report=statement.reports[0])
+    comparison = replace(comparison, sql=statement.text, question=statement.own)
     if by is None:
         return comparison
     groups = _by(partial(_again, run, store, (a, b), runs), chosen, by, level)
@@ -331,16 +346,16 @@ def _counted(a: str, b: str, rows: Sequence[Row], report: JoinReport, level: flo
 
 def _tallied(outcomes: Iterable[tuple[str, int]]) -> Counts:
     totals: dict[str, int] = {}
-    for outcome, count in outcomes:
-        totals[outcome] = totals.get(outcome, 0) + count
+    for became, count in outcomes:
+        totals[became] = totals.get(became, 0) + count
     return Counts(**totals)
 
 
 def _grouped(rows: Iterable[tuple[Any, str, int]], level: float) -> list[Group]:
     """Rows of value, outcome and examples by their value, in the order that the values come in."""
     outcomes: dict[Any, list[tuple[str, int]]] = {}
-    for value, outcome, count in rows:
-        outcomes.setdefault(value, []).append((outcome, count))
+    for value, became, count in rows:
+        outcomes.setdefault(value, []).append((became, count))
     tallies = {value: _tallied(parts) for value, parts in outcomes.items()}
     ordered = sorted(tallies, key=_place)
     corrected = paired.holm([paired.p_mid(tallies[value].fixed, tallies[value].broken) for value in ordered])
@@ -360,13 +375,13 @@ def _place(value: Any) -> tuple[bool, bool, Any]:
 def _pairs(rows: Iterable[Row]) -> tuple[Pair, ...]:
     """Each truth with each class that it was taken for, most changed first."""
     found: dict[tuple[Any, Any], list[int]] = {}
-    for outcome, truth, guess_a, guess_b, count in rows:
+    for became, truth, guess_a, guess_b, count in rows:
         for guess, errors, changed in ((guess_a, 0, "fixed"), (guess_b, 1, "broken")):
-            if guess == truth or (outcome in ("fixed", "broken") and outcome != changed):
+            if guess == truth or (became in ("fixed", "broken") and became != changed):
                 continue
             numbers = found.setdefault((truth, guess), [0, 0, 0, 0])
             numbers[errors] += count
-            if outcome == changed:
+            if became == changed:
                 numbers[2 + errors] += count
     made = [Pair(truth, guess, *numbers) for (truth, guess), numbers in found.items()]
     return tuple(sorted(made, key=lambda pair: (-abs(pair.errors_a - pair.errors_b), str(pair.truth), str(pair.guess))))

@@ -23,7 +23,7 @@ _RIGHT = """-- Which of the runs have an example right, as a text of 0 and 1 in 
 -- tables: 2..n
 -- ids: unique
 WITH named AS (
-  SELECT list_position({names}, concat(run, '@', epoch)) AS place, id, truth, wrong
+  SELECT list_position({names}, concat(run, '@', epoch, ':' || at_step)) AS place, id, truth, wrong
   FROM predictions
 ),
 by_example AS (
@@ -210,7 +210,7 @@ def compare(
     named = [*runs_a, *runs_b]
     selections = [refs.resolve(known, name, "last") for name in named]
     called = run_names(known, selections)
-    names = [at_epoch(called[one.run, one.table], epoch.epoch) for one in selections for epoch in one.epochs]
+    names = [at_epoch(called[one.run, one.table], epoch.moment) for one in selections for epoch in one.epochs]
     if len(names) != len(named):
         raise BadInput("a recipe's runs are compared at one epoch each; name it, as in 'cnn-*@5'")
     if twice := [name for place, name in enumerate(names) if name in names[:place]]:

@@ -17,7 +17,7 @@ from secondguess.analysis.answers.html import SHEET, sheet
 from secondguess.analysis.errors import SecondguessError
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.gate import Gate, Keys
-from secondguess.analysis.page.pages import check, example, export, question, run, runs, sql, table
+from secondguess.analysis.page.pages import check, compare, example, export, question, run, runs, sql, table
 from secondguess.analysis.page.pool import Workers
 from secondguess.analysis.page.site import Site, drawn, site, status_of
 from secondguess.analysis.tables import saved
@@ -47,6 +47,7 @@ def application(
         "/table": table.page,
         "/example": example.page,
         "/questions": question.page,
+        "/compare": compare.page,
         "/sql": sql.page,
     }
     routes = [Route("/image/{key}", _image)]  # first, since a page asks for fifty
@@ -56,7 +57,7 @@ def application(
         *(Route(f"/sql{twin}", sql.run, methods=["POST"]) for twin in ("", ".json")),
         Route("/save", _save, methods=["POST"]),
         Route("/export", export.export),
-        Route("/compare", runs.compare),
+        Route("/chosen", runs.chosen),
         Route("/help", _help),
         Route("/static/{name}", _static),
     ]

@@ -109,6 +109,11 @@ def question(name: str, refs: Sequence[str] = (), options: Mapping[str, object] 
     return f"/questions?{urlencode(parts)}"
 
 
+def compare(refs: Sequence[str], floor: str | None = None) -> str:
+    """The page that compares two tables; floor names runs that differ by seed only."""
+    return f"/compare?{urlencode([*(('t', ref) for ref in refs), *([('floor', floor)] if floor else [])])}"
+
+
 def sql(text: str = "") -> str:
     """The page of free SQL, with a text that is shown and not run."""
     return "/sql" + (f"?{urlencode({'sql': text})}" if text else "")

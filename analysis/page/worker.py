@@ -22,6 +22,8 @@ from secondguess.analysis.engine.duck import Build, answered
 from secondguess.analysis.engine.kinds import kind_of_sql
 from secondguess.analysis.engine.statement import JoinReport, Statement
 from secondguess.analysis.errors import BadInput, OutOfMemory, SecondguessError
+from secondguess.analysis.evidence import several
+from secondguess.analysis.evidence.ledger import Comparison
 from secondguess.analysis.memory import mapped_bytes, resident_bytes
 from secondguess.analysis.page import bounds
 from secondguess.analysis.page.bounds import Taken
@@ -36,7 +38,7 @@ _ROOM = 1 << 30  # address space for what is mapped and not used: arenas, stacks
 
 @dataclass(frozen=True)
 class Asked:
-    """What a page asks: how names one of table, question, sql, export, and what has what it needs.
+    """What a page asks: how names one of table, question, sql, compare, export, and what has what it needs.
 
     runs are those of the store, where the page has listed them.
     """
@@ -57,6 +59,7 @@ class Reply:
     total is the number of rows of which these are a part, None where it is not known; more says that rows were left
     out since there were more than a page takes. seconds is the time the answer took in this process. sides is how many
     tables stand side by side in it; own the part of the statement that is not its scope; verdicts as of the statement.
+    comparison is the answer where two tables are compared.
     """
 
     columns: Sequence[str]
@@ -73,6 +76,7 @@ class Reply:
     sides: int = 1
     own: str = ""
     verdicts: bool = False
+    comparison: Comparison | None = None
 
     @property
     def remarks(self) -> tuple[str, ...]:
@@ -132,6 +136,8 @@ def limited(memory: int) -> int:
 def _answer(asked: Asked, memory: str, con: duckdb.DuckDBPyConnection) -> Reply:
     if asked.how == "export":
         return _exported(asked, memory)
+    if asked.how == "compare":
+        return _compared(asked, memory, con)
     began = perf_counter()
     notes: list[str] = []
     start = partial(_taken, most=asked.most)
@@ -152,6 +158,22 @@ def _answer(asked: Asked, memory: str, con: duckdb.DuckDBPyConnection) -> Reply:
             sides=statement.sides,
             own=statement.own,
         )
+
+
+def _compared(asked: Asked, memory: str, con: duckdb.DuckDBPyConnection) -> Reply:
+    """Two tables compared; with the option floor, beside what the runs that it names differ by."""
+
+    def run(build: Build) -> tuple[Statement, list[tuple[Any, ...]]]:
+        with answered(build, duck.rows, memory, con) as (statement, found):
+            return statement, list(found.rows)
+
+    began = perf_counter()
+    floor = [text for text in [asked.options.get("floor")] if text]
+    (made,) = several.compared(run, asked.store, asked.refs, floor=floor)
+    reports = () if made.report is None else (made.report,)
+    notes = tuple(note for note in made.notes if all(note != report.line for report in reports))
+    answer = Reply((), (), (), None, False, made.sql, notes, reports, (), (), perf_counter() - began)
+    return replace(answer, own=made.question, comparison=made)
 
 
 def _taken(con: duckdb.DuckDBPyConnection, statement: Statement, most: int) -> tuple[Taken, int | None]:

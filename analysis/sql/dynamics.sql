@@ -18,14 +18,12 @@ WITH passes AS (
     id,
     truth,
     epoch,
-    wrong,
-    lag(wrong) OVER by_epoch AS wrong_before,
-    guess IS DISTINCT FROM lag(guess) OVER by_epoch AND lag(epoch) OVER by_epoch IS NOT NULL AS flipped,
+    at_step,
+    guess,
     CASE WHEN NOT isnan(truth_score) THEN CAST(truth_score AS DOUBLE) END AS p,
     CASE WHEN NOT isnan(truth_score) THEN CAST(other_score AS DOUBLE) END AS other
   FROM predictions
   WHERE truth IS NOT NULL
-  WINDOW by_epoch AS (PARTITION BY run, id, truth ORDER BY epoch)
 ),
 by_run AS (
   SELECT
@@ -33,23 +31,26 @@ by_run AS (
     truth,
     run,
     count(*) AS epochs,
-    count(*) FILTER (WHERE NOT wrong) AS correct,
+    count(*) FILTER (WHERE guess = truth) AS correct,
     count(p) AS scored,
     avg(p) AS mean,
     var_pop(p) AS variance,
     sum(ln(greatest(p, pow(2, -149))) - ln(greatest(other, pow(2, -149)))) FILTER (WHERE p + other IS NOT NULL) AS margins,
     count(p + other) AS margins_counted,
     count(*) FILTER (WHERE p < pow(2, -149)) + count(*) FILTER (WHERE other < pow(2, -149)) AS floored,
-    count(*) FILTER (WHERE wrong AND NOT wrong_before) AS forgotten,
-    count(*) FILTER (WHERE flipped) AS flips,
-    min(epoch) FILTER (WHERE NOT wrong) AS first_learned,
-    max(epoch) FILTER (WHERE NOT wrong AND coalesce(wrong_before, true)) AS learned_last,
-    max(epoch) FILTER (WHERE wrong) AS wrong_last
+    min(epoch) FILTER (WHERE guess = truth) AS first_learned,
+    list(guess ORDER BY epoch, at_step NULLS LAST) AS guesses,
+    list(epoch ORDER BY epoch, at_step NULLS LAST) AS numbers
   FROM passes
   GROUP BY id, truth, run
 ),
-with_means AS (
-  SELECT *, sum(scored * mean) OVER by_example / sum(scored) OVER by_example AS pooled
+sequences AS (
+  SELECT
+    *,
+    sum(scored * mean) OVER by_example / sum(scored) OVER by_example AS pooled,
+    len(list_filter(range(1, epochs), lambda i: guesses[i] = truth AND guesses[i + 1] IS DISTINCT FROM truth)) AS forgotten,
+    len(list_filter(range(1, epochs), lambda i: guesses[i] IS DISTINCT FROM guesses[i + 1])) AS flips,
+    coalesce(list_max(list_filter(range(1, epochs + 1), lambda i: guesses[i] IS DISTINCT FROM truth)), 0) AS last_wrong
   FROM by_run
   WINDOW by_example AS (PARTITION BY id, truth)
 )
@@ -61,10 +62,10 @@ SELECT
   sum(correct) / sum(epochs) AS correctness,
   CAST(sum(CASE WHEN correct = 0 THEN epochs ELSE forgotten END) AS BIGINT) AS forgetting_events,
   min(first_learned) AS first_learned,
-  CASE WHEN bool_and(coalesce(learned_last > coalesce(wrong_last, 0), false)) THEN max(learned_last) END AS stable_since,
+  CASE WHEN bool_and(last_wrong < epochs) THEN max(numbers[last_wrong + 1]) END AS stable_since,
   CAST(sum(flips) AS BIGINT) AS flips,
   sum(margins) / nullif(sum(margins_counted), 0) AS aum,
   CAST(sum(floored) AS BIGINT) AS floored
-FROM with_means
+FROM sequences
 GROUP BY id, truth
 ORDER BY id, truth

@@ -8,42 +8,36 @@
 -- first_learned is the first epoch of any run with a right guess; stable_since the epoch since when all runs have had it
 -- right, NULL where one ends wrong; flips are the times that a guess differs from that of the epoch before; agreement is
 -- the share of runs whose last guess is the commonest one.
-WITH passes AS (
+WITH by_run AS (
   SELECT
-    run,
     id,
     truth,
-    epoch,
-    guess,
-    truth_score,
-    wrong,
-    lag(wrong) OVER by_epoch AS wrong_before,
-    guess IS DISTINCT FROM lag(guess) OVER by_epoch AND lag(epoch) OVER by_epoch IS NOT NULL AS flipped,
-    CASE
-      WHEN guess IS NULL THEN '-'
-      WHEN CAST(guess AS VARCHAR) LIKE '% %' THEN concat('"', guess, '"')
-      ELSE CAST(guess AS VARCHAR)
-    END AS word
+    run,
+    count(*) AS epochs,
+    list(guess ORDER BY epoch, at_step NULLS LAST) AS said,
+    list(truth_score ORDER BY epoch, at_step NULLS LAST) AS truth_scores,
+    list(epoch ORDER BY epoch, at_step NULLS LAST) AS numbers,
+    min(epoch) FILTER (WHERE guess = truth) AS first_learned
   FROM predictions
-  WINDOW by_epoch AS (PARTITION BY run, id, truth ORDER BY epoch)
-),
-by_run AS (
-  SELECT
-    id,
-    truth,
-    run,
-    string_agg(word, ' ' ORDER BY epoch) AS guesses,
-    list(truth_score ORDER BY epoch) AS truth_scores,
-    arg_max(coalesce(CAST(guess AS VARCHAR), ''), epoch) AS last_guess,
-    count(*) FILTER (WHERE flipped) AS flips,
-    min(epoch) FILTER (WHERE NOT wrong) AS first_learned,
-    max(epoch) FILTER (WHERE NOT wrong AND coalesce(wrong_before, true)) AS learned_last,
-    max(epoch) FILTER (WHERE wrong) AS wrong_last
-  FROM passes
   GROUP BY id, truth, run
 ),
-with_alike AS (
-  SELECT *, count(*) OVER (PARTITION BY id, truth, last_guess) AS alike
+sequences AS (
+  SELECT
+    *,
+    array_to_string(
+      list_transform(
+        said,
+        lambda one: CASE
+          WHEN one IS NULL THEN '-'
+          WHEN CAST(one AS VARCHAR) LIKE '% %' THEN concat('"', one, '"')
+          ELSE CAST(one AS VARCHAR)
+        END
+      ),
+      ' '
+    ) AS guesses,
+    len(list_filter(range(1, epochs), lambda i: said[i] IS DISTINCT FROM said[i + 1])) AS flips,
+    coalesce(list_max(list_filter(range(1, epochs + 1), lambda i: said[i] IS DISTINCT FROM truth)), 0) AS last_wrong,
+    count(*) OVER (PARTITION BY id, truth, said[epochs]) AS alike
   FROM by_run
 )
 SELECT
@@ -52,10 +46,10 @@ SELECT
   string_agg(guesses, ' | ' ORDER BY run) AS guesses,
   flatten(list(truth_scores ORDER BY run)) AS truth_scores,
   min(first_learned) AS first_learned,
-  CASE WHEN bool_and(coalesce(learned_last > coalesce(wrong_last, 0), false)) THEN max(learned_last) END AS stable_since,
+  CASE WHEN bool_and(last_wrong < epochs) THEN max(numbers[last_wrong + 1]) END AS stable_since,
   CAST(sum(flips) AS BIGINT) AS flips,
   max(alike) / count(*) AS agreement,
   count(*) AS runs
-FROM with_alike
+FROM sequences
 GROUP BY id, truth
 ORDER BY id, truth

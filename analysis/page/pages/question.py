@@ -11,16 +11,13 @@ from secondguess.analysis.answers import cells, charts
 from secondguess.analysis.answers.answer import Answer, records, tables_in
 from secondguess.analysis.answers.columns import shown
 from secondguess.analysis.answers.sides import side
-from secondguess.analysis.ask import questions, refs
+from secondguess.analysis.ask import questions
 from secondguess.analysis.ask.questions import Question
-from secondguess.analysis.ask.refs import Referent, Runs
-from secondguess.analysis.ask.scope import run_names
 from secondguess.analysis.engine.sqltext import is_value
 from secondguess.analysis.errors import SecondguessError
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.bounds import few_tables, listed
-from secondguess.analysis.page.pages import butterfly, confusion
-from secondguess.analysis.page.pages.controls import few
+from secondguess.analysis.page.pages import butterfly, confusion, named
 from secondguess.analysis.page.pages.images import Asking, add_images, add_mistakes
 from secondguess.analysis.page.site import Site, drawn, large, site, sql_of, status_of, with_chart
 from secondguess.analysis.page.worker import Reply
@@ -58,8 +55,11 @@ async def _one(request: Request, page_site: Site, asked: Question) -> Response:
     context: dict[str, Any] = {"title": title(asked.name), "here": "Questions", "asked": asked, "refs": names}
     menu, more_tables = listed(tables)
     context |= {"options": options, "least": least, "most": most, "tables": menu, "more_tables": more_tables}
-    chosen = [_chosen(runs, text, asked.epochs) for text in names]
-    context |= {"steps": _steps(chosen, asked, names, options), "swapped": _swapped(asked, names, options)}
+    chosen = [named.chosen(runs, text, asked.epochs) for text in names]
+    context |= {
+        "steps": named.steps(chosen, names, lambda others: urls.question(asked.name, others, options)),
+        "swapped": _swapped(asked, names, options),
+    }
     if len(names) < least:
         return drawn(request, "question.html", context, {"question": asked.name, "tables": tables})
     more = {"most": _MOST_CELLS} if _is(asked, "matrix") else {}
@@ -67,7 +67,7 @@ async def _one(request: Request, page_site: Site, asked: Question) -> Response:
         reply = await page_site.ask(request, "question", asked.name, refs=names, options=options, runs=runs, **more)
     except SecondguessError as fault:
         return drawn(request, "question.html", {**context, "error": fault}, {"error": str(fault)}, status_of(fault))
-    entries = _entries(runs, chosen)
+    entries = named.entries(runs, chosen)
     size = len(reply.rows) * len(reply.columns)
     context |= await large(size, partial(_answered, page_site, asked, reply, entries))
     asking = Asking(runs, entries)
@@ -105,43 +105,6 @@ def _data(reply: Reply) -> dict[str, Any]:
         "more": reply.more,
         "reports": [report.as_dict() for report in reply.reports],
     }
-
-
-def _chosen(runs: Runs, text: str, epochs: str) -> Referent | None:
-    """What a reference names; None where it is none, which is said where the answer would be."""
-    try:
-        return refs.named(runs, text, epochs)
-    except SecondguessError:
-        return None
-
-
-def _entries(runs: Runs, chosen: Sequence[Referent | None]) -> dict[str, Epoch]:
-    """The records of what is asked about, by the names that the answer gives them."""
-    asked = [table.selection for table in chosen if table and table.selection]
-    names = run_names(runs, asked)
-    epochs = [epoch for selection in asked for epoch in selection.epochs]
-    return {at_epoch(names[epoch.run, epoch.table], epoch.moment): epoch for epoch in epochs}
-
-
-def _steps(
-    chosen: Sequence[Referent | None], asked: Question, names: Sequence[str], options: Mapping[str, str]
-) -> list[dict[str, Any]]:
-    """For each table that is asked about at one epoch the epochs there are, as links that put it at one of them."""
-    steps = []
-    for place, (text, table) in enumerate(zip(names, chosen, strict=True)):
-        if table is None or table.selection is None:
-            continue
-        epochs = [epoch.moment for epoch in table.epochs]
-        now = table.selection.epochs[0].moment if len(table.selection.epochs) == 1 else None
-        if now is None or len(epochs) < 2:
-            continue
-        base = text.partition("@")[0]
-        links = []
-        for epoch in few(epochs, [now]):
-            others = (*names[:place], at_epoch(base, epoch), *names[place + 1 :])
-            links.append((epoch, urls.question(asked.name, others, options), epoch == now))
-        steps.append({"name": at_epoch(base, now), "links": links, "side": side(place)})
-    return steps
 
 
 def _swapped(asked: Question, names: Sequence[str], options: Mapping[str, str]) -> str | None:

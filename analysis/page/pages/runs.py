@@ -105,8 +105,8 @@ async def _differing(
     return f"{page_site.counted[key]:,}"
 
 
-async def compare(request: Request) -> Response:
-    """Lead on to the comparison that the form of all runs asks for."""
+async def chosen(request: Request) -> Response:
+    """Lead on to what the form of all runs asks for of those that are chosen."""
     query = request.query_params
     named = [query.get("first"), query.get("second"), *query.getlist("also")]
     names = list(dict.fromkeys(name for name in named if name))
@@ -114,12 +114,14 @@ async def compare(request: Request) -> Response:
         raise BadInput("choose a first and a second run to compare, not the same one twice")
     if len(names) > len(LETTERS):
         raise BadInput(f"at most {len(LETTERS)} tables are compared; {len(names)} are chosen")
-    return RedirectResponse(_comparison(query.get("how", "differ"), names))
+    return RedirectResponse(_comparison(query.get("how", "compare"), names))
 
 
 def _comparison(how: str, names: list[str]) -> str:
     """The address of a comparison of two tables or more, each at its last epoch."""
     last = tuple(at_epoch(name, "last") for name in names)
+    if how == "compare" and len(names) == 2:
+        return urls.compare(last)
     if how == "errors":
         return urls.question("errors-by-guess", last)
     if how == "over":

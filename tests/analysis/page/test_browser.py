@@ -194,6 +194,16 @@ class TestRuns:
         lead = " ".join(seen.lead().split())
         assert said in lead.replace("@3", "@last") or said in lead
 
+    def test_two_chosen_runs_lead_to_their_comparison(self, seen: Visit) -> None:
+        seen.page.get_by_label("cnn first").check()
+        seen.page.get_by_label("double second").check()
+        seen.page.click("button:text-is('Compare')")
+        verdict = "these 60 examples cannot tell cnn@3 and double@3 apart"
+        assert seen.page.inner_text(".verdict").startswith(verdict)
+        assert seen.page.locator("ul.flipped img").count() == 6  # 2 broken, 4 fixed
+        seen.page.locator(".flip a", has_text="broken").click()
+        assert seen.status() == "1–2 of 2 rows"
+
     def test_a_run_leads_to_its_epochs_and_their_errors(self, seen: Visit) -> None:
         seen.page.locator("table.runs").get_by_role("link", name="cnn", exact=True).click()
         assert "least errors 6 of 60 at epoch 3" in seen.lead()

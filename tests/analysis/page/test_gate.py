@@ -40,7 +40,9 @@ ADDRESSES = {
     "/sql.json": "/sql.json?sql=SELECT+1",
     "/save": "/save",
     "/export": table_url("cnn@3", path="/export", format="csv"),
-    "/compare": "/compare?first=cnn&second=double",
+    "/compare": "/compare?t=cnn%401&t=cnn%403",
+    "/compare.json": "/compare.json?t=cnn%401&t=cnn%403",
+    "/chosen": "/chosen?first=cnn&second=double",
     "/help": "/help",
     "/image/{key}": "/image/0123456789abcdef0123456789abcdef",
     "/static/{name}": "/static/secondguess.css",
@@ -92,7 +94,7 @@ def test_the_pages_own_links_and_forms_are_answered_with_every_header(server: Se
         if method == "POST":
             continue
         answer = server.ask(address, method)
-        expected = 404 if address.startswith("/image/") else 307 if address in ("/", ADDRESSES["/compare"]) else 200
+        expected = 404 if address.startswith("/image/") else 307 if address in ("/", ADDRESSES["/chosen"]) else 200
         assert (address, method, answer.status) == (address, method, expected)
         assert headers_hold(answer)
         assert answer.header("content-type") or answer.status == 307, address
@@ -543,7 +545,7 @@ class TestStore:
         return [address for address, method in asked() if method == "GET" and address != "/"]
 
     def test_where_it_is_gone_each_page_says_so_and_shows_no_trace(self, server: Server, moved: Path) -> None:
-        free = {"/help", ADDRESSES["/compare"], ADDRESSES["/static/{name}"], ADDRESSES["/image/{key}"]}
+        free = {"/help", ADDRESSES["/chosen"], ADDRESSES["/static/{name}"], ADDRESSES["/image/{key}"]}
         for address in set(self.addresses()) - free:
             answer = server.ask(address)
             assert (address, answer.status) == (address, 404)
@@ -636,8 +638,15 @@ BAD = {
     "/export": 400,
     "/export?t=cnn%403&format=exe": 400,
     "/export?t=nobody": 404,
-    "/compare": 400,
-    "/compare?first=nobody&second=cnn&how=x": 307,
+    "/chosen": 400,
+    "/chosen?first=nobody&second=cnn&how=x": 307,
+    "/compare": 200,
+    "/compare?t=cnn%401": 200,
+    "/compare?t=cnn%401&t=nobody": 404,
+    "/compare?t=cnn%401&t=cnn%401": 400,
+    "/compare?t=cnn%401&t=cnn%402&t=cnn%403": 400,
+    "/compare?t=cnn%401&t=cnn%402&floor=nobody-*": 404,
+    "/compare?t=cnn%40all&t=cnn%402": 400,
     "/questions?q=nothing": 404,
     "/questions?q=..%2f..%2fetc%2fpasswd": 404,
     "/questions?q=errors&t=nobody": 404,
