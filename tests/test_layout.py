@@ -9,6 +9,8 @@ REACHED_BY = {
     "analysis/answers/answer": "analysis/answers/terminal",
     "analysis/answers/cells": "analysis/answers/columns",
     "analysis/answers/classes": "analysis/page/pages/question",
+    "analysis/answers/compared": "analysis/page/pages/compare",
+    "analysis/evidence/flipped": "analysis/answers/report",
     "analysis/answers/recipes": "analysis/evidence/recipes",
     "analysis/answers/grid": "analysis/answers/terminal",
     "analysis/answers/comparison": "analysis/evidence/ledger",

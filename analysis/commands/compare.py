@@ -12,7 +12,7 @@ from secondguess.analysis.answers import files
 from secondguess.analysis.commands import output
 from secondguess.analysis.commands.options import STORE
 from secondguess.analysis.console import readable, say
-from secondguess.analysis.errors import BadInput
+from secondguess.analysis.errors import BadInput, MissingExtra
 from secondguess.analysis.schema import LEVEL
 from secondguess.analysis.store.verified import every_file
 
@@ -51,6 +51,12 @@ _WIDTH = 120  # of a text that goes to no terminal
     metavar="FILE",
     help="Write the answer to FILE (.json, .md or .csv).",
 )
+@click.option(
+    "--html",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Also write a report of two tables, one file with its images and charts inside.",
+)
 @click.option("--verify", is_flag=True, help="See that files of 64 MB and more, too, are as they were written.")
 @click.option("--show-sql", is_flag=True, help="Print the SQL of the counts on stderr; it runs in any DuckDB session.")
 @STORE
@@ -74,8 +80,9 @@ def compare(
         form = files.format_of(file, form)
         if form == "parquet":
             raise BadInput("a comparison is no table of rows; write it to a .json, .md or .csv file")
-        if file.resolve().is_relative_to(store.resolve()):
-            raise BadInput(f"{file} lies in the store, which only recording writes to; name a file outside {store}")
+    for written in filter(None, (file, how["html"])):
+        if written.resolve().is_relative_to(store.resolve()):
+            raise BadInput(f"{written} lies in the store, which only recording writes to; name a file outside {store}")
     with every_file(how["verify"]):
         if against:
             made: list[Comparison] | Recipes = _recipes(store, tables, against, how)
@@ -83,6 +90,8 @@ def compare(
             made = several.compared(
                 output.ran, store.absolute(), tables, by=how["by"], level=how["level"], floor=_words(how["floor"])
             )
+        if how["html"] is not None:
+            _report(store.absolute(), made, how["html"])
     _tell(made if isinstance(made, list) else [made], how["show_sql"])
     if file is not None:
         with files.replaced(file) as part:
@@ -107,6 +116,24 @@ def _recipes(
         raise BadInput(f"{unused[0]} goes with two tables, not with --with, which compares sets of runs; leave one out")
     made = several.of_recipes(output.ran, store.absolute(), tables, against, level=how["level"])
     return [made] if isinstance(made, Comparison) else made
+
+
+def _report(store: Path, made: "list[Comparison] | Recipes", file: Path) -> None:
+    """Write the report of two tables; raises BadInput for more, or for recipes."""
+    from secondguess.analysis.evidence.flipped import flipped
+    from secondguess.analysis.store.runs import list_runs
+
+    if not isinstance(made, list) or len(made) != 1:
+        raise BadInput("a report is of two tables; name two, or leave out --html")
+    try:
+        from secondguess.analysis.answers import compared, report
+    except ModuleNotFoundError as error:
+        raise MissingExtra(f"{error.name}, which reports need,", "view") from None
+    (one,), runs = made, list_runs(store)
+    shown = {how: flipped(output.ran, store, one, how, compared.IMAGES, runs) for how in ("broken", "fixed")}
+    with files.replaced(file) as part:
+        part.write_text(report.html(one, shown), encoding="utf-8", newline="")
+    say(f"wrote {file}", err=True)
 
 
 def _words(text: str | None) -> list[str]:
