@@ -77,7 +77,7 @@ class Connection:
         answer = Answer(relation.columns, (), rows, statement.drawn, statement.order, statement.classes)
         made: alt.Chart | None = charts.chart(answer)
         if made is None:
-            raise BadInput(f"{question} has no chart; confusion, errors-by-guess and errors-over-time have one")
+            raise BadInput(f"{question} {charts.NO_CHART}")
         return charts.offline(made)  # type: ignore[no-any-return]  # what it was given
 
     def table(self, *tables: str, **how: object) -> Table:

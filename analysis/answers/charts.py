@@ -11,7 +11,7 @@ import altair as alt
 from secondguess.analysis.answers.answer import Answer, TableAt, tables_in
 from secondguess.analysis.answers.classes import ordered
 from secondguess.analysis.answers.html import chart_page
-from secondguess.analysis.answers.sides import colours
+from secondguess.analysis.answers.sides import OTHERS, colours
 from secondguess.analysis.console import spelled_out
 from secondguess.analysis.engine.sqltext import is_value
 from secondguess.analysis.errors import BadInput, MissingExtra
@@ -22,22 +22,36 @@ from secondguess.analysis.tables.view import TableView
 _VEGA = "https://vega.github.io/vega-datasets/"
 MOST_MARKS = 2_000
 _TABLE = "\0table"  # beside a record's columns, of which none can be called so: its run and moment
+NO_CHART = (
+    "has no chart; confusion, data-map, errors-by-guess, errors-over-time, reliability and risk-coverage have one"
+)
 Link = Callable[[TableView], str]
 """From the rows behind a mark to their address."""
 
 
-def chart(answer: Answer, link: Link | None = None) -> Any:
+Where = Callable[[str], str]
+"""From a condition on examples, over the columns of `dynamics`, to the address of those."""
+
+
+def chart(answer: Answer, link: Link | None = None, examples: Where | None = None) -> Any:
     """The chart of an answer, None where it has none that says more than its table.
 
-    A matrix becomes squares, what is drawn beside each other bars, counts of errors by epoch lines. Of the rows at most
-    MOST_MARKS + 1 are read: an answer of more has no chart. With a link each mark leads to the rows behind it.
+    A matrix becomes squares, what is drawn beside each other bars, a curve a line for each table, counts of errors by
+    epoch lines, cells of a map squares in their place. Of the rows at most MOST_MARKS + 1 are read: an answer of more
+    has no chart. With a link each mark leads to the rows behind it, with examples each cell to its examples.
     """
     columns, how = answer.columns, answer.drawn[0] if answer.drawn is not None else None
     rows = list(islice(answer.rows, MOST_MARKS + 1))
-    if not rows or len(rows) > MOST_MARKS or not {"run", "epoch"} <= set(columns):
+    if not rows or len(rows) > MOST_MARKS:
+        return None
+    if how == "cells":
+        return _cells(answer, [dict(zip(columns, row, strict=True)) for row in rows], examples)
+    if not {"run", "epoch"} <= set(columns):
         return None
     of_tables = zip(rows, tables_in(columns, rows, answer.order), strict=True)
     records = [{**dict(zip(columns, row, strict=True)), _TABLE: table} for row, table in of_tables]
+    if how == "curve":
+        return _curve(answer, records)
     if how == "matrix":
         return _matrix(answer, records, link)
     if how == "beside" and "errors" in columns:
@@ -240,6 +254,65 @@ def _bars(answer: Answer, records: Sequence[Mapping[str, Any]], link: Link | Non
     if linked:
         encoding["href"] = alt.Href("href:N")
     return _plain(alt.Chart(alt.InlineData(values=data), width=520, height=160).mark_bar().encode(**encoding))
+
+
+def _curve(answer: Answer, records: Sequence[Mapping[str, Any]]) -> Any:
+    """A line for each table, with the interval of each point where there is one; a diagonal where right is equal."""
+    x, y = answer.drawn[1] if answer.drawn else ("", "")
+    names = [_text(at_epoch(run, epoch)) for run, epoch in dict.fromkeys(answer.order)]
+    data = [
+        {
+            "table": _text(_named(record)),
+            **{key: record.get(key) for key in ("low", "high", "n")},
+            "x": record[x],
+            "y": record[y],
+        }
+        for record in records
+        if record.get("class") is None
+    ]
+    encoding = {
+        "x": alt.X("x:Q", title=_title(x), scale=alt.Scale(domain=[0, 1])),
+        "color": alt.Color("table:N", scale=_scale(names), sort=names, title=None),
+    }
+    calibrated = (x, y) == ("confidence", "accuracy")
+    value = alt.Y("y:Q", title=_title(y), scale=alt.Scale(domain=[0, 1]) if calibrated else alt.Undefined)
+    line = alt.Chart().mark_line(point=len(data) <= 30 * len(names), strokeWidth=1.5)
+    layers = [line.encode(y=value, tooltip=["table:N", "x:Q", "y:Q", *(["n:Q"] if calibrated else [])], **encoding)]
+    if calibrated:
+        bounds = {"y": alt.Y("low:Q", title=_title(y)), "y2": alt.Y2("high:Q")}
+        layers.insert(0, alt.Chart().mark_rule(opacity=0.5).encode(**bounds, **encoding))
+        ends = alt.InlineData(values=[{"x": 0, "y": 0}, {"x": 1, "y": 1}])
+        diagonal = alt.Chart(ends).mark_line(color=OTHERS, strokeDash=[4, 4], strokeWidth=1)
+        layers.insert(0, diagonal.encode(x=alt.X("x:Q", title=_title(x)), y=alt.Y("y:Q", title=_title(y))))
+    drawn = alt.layer(*layers, data=alt.InlineData(values=data))
+    return _plain(drawn.properties(width=300, height=300 if calibrated else 180))
+
+
+def _cells(answer: Answer, records: Sequence[Mapping[str, Any]], examples: Where | None) -> Any:
+    """A data map: cells by the variability and the mean of the truth's score, darker where more examples lie."""
+    x, y, count = answer.drawn[1] if answer.drawn else ("", "", "")
+    data = []
+    for record in records:
+        left, right, low, high = record[x], record[f"to_{x}"], record[y], record[f"to_{y}"]
+        cell = {"x": left, "x2": right, "y": low, "y2": high, "count": record[count]}
+        cell["correctness"] = record.get("correctness")
+        if examples is not None:
+            below = "".join(
+                f" AND {name} < {end!r}" for name, end, last in ((x, right, 0.5), (y, high, 1)) if end < last
+            )
+            cell["href"] = examples(f"{x} >= {left!r} AND {y} >= {low!r}{below}")
+        data.append(cell)
+    encoding = {
+        "x": alt.X("x:Q", title="variability", scale=alt.Scale(domain=[0, 0.5])),
+        "x2": alt.X2("x2:Q"),
+        "y": alt.Y("y:Q", title="confidence (Swayamdipta et al.)", scale=alt.Scale(domain=[0, 1])),
+        "y2": alt.Y2("y2:Q"),
+        "color": alt.Color("count:Q", title="examples", scale=alt.Scale(type="log", range=["#d5e6dd", *colours(1)])),
+        "tooltip": ["count:Q", "correctness:Q", "x:Q", "y:Q"],
+    }
+    if examples is not None:
+        encoding["href"] = alt.Href("href:N")
+    return _plain(alt.Chart(alt.InlineData(values=data), width=360, height=320).mark_rect().encode(**encoding))
 
 
 def _few(epochs: Sequence[int]) -> list[int]:

@@ -101,7 +101,7 @@ def _charted(answer: Answer, path: Path) -> Answer:
     first = list(islice(rows, charts.MOST_MARKS + 1))
     made = charts.chart(replace(answer, rows=first))
     if made is None:
-        raise BadInput("this answer has no chart; confusion, errors-by-guess and errors-over-time have one")
+        raise BadInput(f"this answer {charts.NO_CHART}")
     with files.replaced(path) as part:
         charts.write(made, part, path.suffix)
     _say(f"drew {path}")

@@ -2,6 +2,7 @@
 -- epochs: last
 -- tables: 1..n
 -- verdicts: refused
+-- drawn: curve confidence accuracy
 -- $level level = 0.95  how sure the intervals are
 -- $bins int = 15  how many
 -- $binning (width|mass) = 'width'  width: of equal width; mass: of as many rows, those of one confidence together

@@ -2,6 +2,7 @@
 -- epochs: last
 -- tables: 1..n
 -- verdicts: refused
+-- drawn: curve coverage risk
 -- $points int = 100  how many, evenly spaced
 -- risk is the share of errors among the surest guesses, coverage their share of the labelled rows that have a confidence
 -- (Geifman and El-Yaniv 2017); least_confidence is that of the last of them.

@@ -82,7 +82,7 @@ async def _one(request: Request, page_site: Site, asked: Question) -> Response:
         reply = await page_site.ask(
             request, "question", asked.name, refs=names, options=options, most=charts.MOST_MARKS + 1
         )
-    return with_chart(answer, partial(_chart, asked, reply))
+    return with_chart(answer, partial(_chart, asked, names, reply))
 
 
 def title(name: str) -> str:
@@ -112,10 +112,10 @@ def _swapped(asked: Question, names: Sequence[str], options: Mapping[str, str]) 
     return urls.question(asked.name, names[::-1], options) if len(names) == 2 else None
 
 
-def _chart(asked: Question, reply: Reply) -> str:
+def _chart(asked: Question, names: Sequence[str], reply: Reply) -> str:
     """The chart of an answer, each mark leading to its rows; nothing where it has none."""
     answer = Answer(reply.columns, (), reply.rows, asked.drawn, reply.order, reply.classes)
-    made = charts.chart(answer, urls.table)
+    made = charts.chart(answer, urls.table, lambda where: urls.question("dynamics", names, {"where": where}))
     return charts.svg(made) if made is not None else ""
 
 

@@ -214,3 +214,31 @@ def test_the_validations_of_an_epoch_are_drawn_evenly_up_to_it() -> None:
         ("plain", 1.0, "1"),
         ("plain", 2.0, "2"),
     ]
+
+
+def test_a_reliability_diagram_has_a_point_a_bin_and_leaves_out_single_classes() -> None:
+    columns = ("run", "epoch", "class", "bin", "confidence", "accuracy", "low", "high", "n")
+    rows = [("cnn", 3, None, 1, 0.25, 0.5, 0.1, 0.9, 4), ("cnn", 3, None, 2, 0.75, 1.0, 0.5, 1.0, 6)]
+    made = chart(("curve", ("confidence", "accuracy")), columns, [*rows, ("cnn", 3, CAT, 1, 0.2, 0, 0, 1, 2)], PAIR[:1])
+    found = made.to_dict()
+    drawn = next(each for each in found["datasets"].values() if len(each) == 2 and "n" in each[0])
+    assert [(each["x"], each["y"], each["low"], each["high"]) for each in drawn] == [
+        *((0.25, 0.5, 0.1, 0.9), (0.75, 1.0, 0.5, 1.0)),
+    ]
+    assert {"confidence", "accuracy"} <= set(texts(charts.svg(made)))
+
+
+def test_a_data_map_has_a_square_a_cell_that_leads_to_its_examples() -> None:
+    columns = ("variability", "to_variability", "mean_truth_score", "to_mean_truth_score", "examples", "correctness")
+    rows = [(0.0, 0.25, 0.5, 1.0, 7, 1.0), (0.25, 0.5, 0.0, 0.5, 2, 0.25)]
+    answer = Answer(columns, (), rows, ("cells", ("variability", "mean_truth_score", "examples")), [("cnn", 1)])
+    led: list[str] = []
+    made = charts.chart(answer, None, lambda where: led.append(where) or f"/{len(led)}")
+    assert led == [
+        "variability >= 0.0 AND mean_truth_score >= 0.5 AND variability < 0.25",
+        "variability >= 0.25 AND mean_truth_score >= 0.0 AND mean_truth_score < 0.5",
+    ]
+    assert [each["count"] for each in values(made)] == [7, 2]
+    svg = charts.svg(made)
+    assert "confidence (Swayamdipta et al.)" in svg
+    assert 'href="/1"' in svg

@@ -41,7 +41,7 @@ def test_it_says_what_the_command_says_and_shows_the_images_that_changed(store, 
     assert sorted(name for _, name in images) == [f"x{i:02d}" for i in range(8)]
     assert all(base64.b64decode(data).startswith(b"\x89PNG") for data, _ in images)
     assert "<h2>By truth</h2>" in text
-    assert ' href=' not in text
+    assert " href=" not in text
     assert len(text) < 2_000_000
 
 

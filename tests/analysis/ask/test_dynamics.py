@@ -199,3 +199,16 @@ def test_runs_stand_beside_each_other_in_a_trajectory(tmp_path):
     rows = sg.connect(tmp_path).ask("trajectories", "a", "b", "c").fetchall()
     assert [(row[2], row[4], row[5], row[6], row[8]) for row in rows] == [('"big cat" dog | dog | -', 1, None, 1, 3)]
     assert rows[0][7] == pytest.approx(2 / 3)
+
+
+@pytest.mark.parametrize("bins", [1, 4, 20])
+def test_the_data_map_counts_the_examples_of_each_cell(store, bins):
+    """Each cell's number is that of the rows of `dynamics` within its bounds."""
+    rows = store.ask("dynamics", "run0", "run1").fetchall()
+    cells = store.ask("data-map", "run0", "run1", bins=bins).fetchall()
+    assert sum(cell[4] for cell in cells) == len(rows)
+    for left, right, low, high, count, correctness in cells:
+        last = 1e-9 if right == 0.5 else 0, 1e-9 if high == 1 else 0
+        there = [row for row in rows if left <= row[3] < right + last[0] and low <= row[2] < high + last[1]]
+        assert len(there) == count
+        assert np.mean([row[4] for row in there]) == pytest.approx(correctness)

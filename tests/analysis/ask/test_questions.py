@@ -437,7 +437,7 @@ def test_an_unknown_question_is_refused_with_those_there_are(store):
         store.ask("error", "cnn")
     assert str(caught.value) == (
         "no question named 'error'; there are: calibration, calibration-difference, classification, confusion, "
-        "disagreements, dynamics, errors, errors-by-guess, errors-over-time, flips, ledger, reliability, "
+        "data-map, disagreements, dynamics, errors, errors-by-guess, errors-over-time, flips, ledger, reliability, "
         "risk-coverage, temperature, trajectories"
     )
 
@@ -448,7 +448,8 @@ def test_what_is_no_sql_file_is_no_question(own, tmp_path):
     (tmp_path / "questions" / ".hidden.sql").write_text("-- H\nSELECT 1")
     (tmp_path / "questions" / "folder.sql").mkdir()
     assert questions.names(store.store) == [
-        *("calibration", "calibration-difference", "classification", "confusion", "disagreements", "dynamics"),
+        *("calibration", "calibration-difference", "classification", "confusion", "data-map"),
+        *("disagreements", "dynamics"),
         *("errors", "errors-by-guess", "errors-over-time", "flips", "ledger"),
         *("reliability", "risk-coverage", "temperature", "trajectories"),
         *("folder", "mine"),

@@ -96,6 +96,7 @@ TABLES = {
     "calibration-difference": [(ONE, TWO)],
     "classification": [(ONE, TWO)],
     "confusion": [(ONE,), (f"{ONE}@1", f"{TWO}@1")],
+    "data-map": [(ONE, TWO)],
     "disagreements": [(f"{ONE}@1", f"{TWO}@2"), (f"{TWO}@1", "plain@1")],
     "dynamics": [(ONE, TWO)],
     "errors": [(f"{ONE}@1",), (f"{ONE}@1", TWO)],

@@ -184,7 +184,8 @@ def test_an_example_with_its_text(server: Server) -> None:
 def test_questions(server: Server) -> None:
     names = [each["name"] for each in data(server, "/questions.json")["questions"]]
     assert names == [
-        *("calibration", "calibration-difference", "classification", "confusion", "disagreements", "dynamics"),
+        *("calibration", "calibration-difference", "classification", "confusion", "data-map"),
+        *("disagreements", "dynamics"),
         *("errors", "errors-by-guess", "errors-over-time", "flips", "ledger"),
         *("reliability", "risk-coverage", "temperature", "trajectories"),
     ]

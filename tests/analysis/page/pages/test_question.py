@@ -5,6 +5,8 @@ from typing import Any
 
 import duckdb
 import pytest
+from page_in_process import texts
+from recording import record
 
 from secondguess.analysis.answers.classes import heads, ordered
 from secondguess.analysis.ask.questions import Question
@@ -128,3 +130,11 @@ def test_an_answers_notes_are_its_own_whatever_they_say() -> None:
     answer = replace(reply((), (), ()), notes=("joined twice: so somebody named a table",), reports=(report,))
     assert answer.notes == ("joined twice: so somebody named a table",)
     assert answer.remarks == ("joined twice: so somebody named a table", report.line)
+
+
+def test_an_answer_is_filtered_and_sorted_in_its_form(tmp_path) -> None:
+    """What is typed stays in the form, and a condition that is wrong is said there."""
+    record(tmp_path, "cnn", {1: [("a", 0, 1), ("b", 1, 1), ("c", 1, 0), ("d", 1, 0)]})
+    (page,) = texts(tmp_path, "/questions?q=confusion&t=cnn&o.where=truth+%3C%3E+guess&o.sort=-rows")
+    assert 'name="o.where" size="12" value="truth &lt;&gt; guess"' in page
+    assert "<b>2</b> cells" in page
