@@ -366,7 +366,10 @@ def locked(folder: Path, name: str) -> RunLock:
 
 
 def _written_once(name: str) -> AlreadyThere:
-    return AlreadyThere(f"{name} is already committed; an epoch is written once")
+    return AlreadyThere(
+        f"{name} is already committed; an epoch is written once, and several validations within one each with a step "
+        "of its own (step=…)"
+    )
 
 
 def _taken(run: Run) -> AlreadyThere:

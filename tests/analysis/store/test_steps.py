@@ -175,6 +175,22 @@ def test_a_table_has_steps_or_a_column_of_that_name_and_not_both(store: Path) ->
     assert moments(store) == ["1:10"]
 
 
+def test_a_loop_that_counts_from_0_and_validates_every_half_epoch_is_recorded_as_lightning_calls_it(
+    store: Path,
+) -> None:
+    with Recorder(store, run="cnn", first_epoch=0) as recorder:
+        for current_epoch, global_step in ((0, 5), (0, 10), (1, 15), (1, 20)):
+            add_validation(recorder, current_epoch, global_step)
+    assert moments(store) == ["1:5", "1:10", "2:15", "2:20"]
+
+
+def test_a_second_validation_without_a_step_is_refused_with_the_remedy(store: Path) -> None:
+    with Recorder(store, run="cnn") as recorder:
+        add_validation(recorder, 1, None)
+        with pytest.raises(AlreadyThere, match=r"@1 is already committed; .* each with a step of its own \(step=…\)"):
+            add_validation(recorder, 1, None)
+
+
 def test_a_resumed_run_says_how_far_it_came(store: Path) -> None:
     recorder = Recorder(store, run="cnn")
     assert (recorder.last_epoch, recorder.last_step) == (0, None)
