@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from typing import IO, Any
@@ -14,6 +14,7 @@ from secondguess.analysis.answers.terminal import escaped, markdown
 from secondguess.analysis.console import spelled_out
 from secondguess.analysis.errors import listing
 from secondguess.analysis.evidence import paired
+from secondguess.analysis.evidence.flipped import Flipped
 from secondguess.analysis.evidence.ledger import Comparison, Floor, Group, alike, points
 
 _MOST = 12  # classes and pairs that a person is shown
@@ -25,16 +26,17 @@ _OUTCOMES = (
     ("wrong both times, two guesses", "both_wrong_other"),
 )
 _VERDICTS = {"a_better": "a errs less", "b_better": "b errs less", "cannot_tell": "cannot tell"}
-_TEXTS = {"a", "b", "verdict"}  # columns that hold no number, as the first of each table
+_TEXTS = {"a", "b", "became", "verdict"}  # columns that hold no number, as the first of each table
 
 
 @dataclass(frozen=True)
 class Cells:
-    """A table of texts; left_out counts the rows that there are besides, which only JSON has."""
+    """A table of texts; left_out counts the rows that there are besides, all_in says what has them."""
 
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     left_out: int = 0
+    all_in: str = "--format json has all"
 
     @property
     def numeric(self) -> list[bool]:
@@ -44,7 +46,7 @@ class Cells:
     @property
     def rest(self) -> str:
         """What is said below the table of the rows that it does not show, if anything."""
-        return f"{self.left_out:,} more; --format json has all" if self.left_out else ""
+        return f"{self.left_out:,} more; {self.all_in}" if self.left_out else ""
 
 
 def percent(share: float) -> str:
@@ -163,6 +165,17 @@ def by(comparison: Comparison) -> Cells:
     return groups(comparison, comparison.by, spelled_out(comparison.by_column or ""))
 
 
+def examples(comparison: Comparison, flipped: Mapping[str, Sequence[Flipped]]) -> Cells:
+    """Examples that changed, the most confident mistakes first."""
+    rows = [
+        [spelled_out(one.id), how, *("none" if guess is None else spelled_out(str(guess)) for guess in one.guesses)]
+        for how, some in flipped.items()
+        for one in some
+    ]
+    more = sum(getattr(comparison.counts, how) for how in flipped) - len(rows)
+    return Cells(["example", "became", "a", "b"], rows, more, "`secondguess ask ledger` has all")
+
+
 def several(comparisons: Sequence[Comparison]) -> Cells:
     """One row for each comparison."""
     head = ["a", "b", "difference", "fixed", "broken", "p (Holm)", "verdict"]
@@ -219,9 +232,11 @@ def to_text(comparisons: Sequence[Comparison], out: IO[str], width: int) -> None
             print(rest, file=out)
 
 
-def to_markdown(comparisons: Sequence[Comparison]) -> str:
-    """What goes into a pull request: the verdict, and tables."""
+def to_markdown(comparisons: Sequence[Comparison], flipped: Mapping[str, Sequence[Flipped]] | None = None) -> str:
+    """What goes into a pull request: the verdict, tables, and of one comparison some examples that changed, by how."""
     said, drawn = _told(comparisons)
+    if len(comparisons) == 1 and flipped:
+        drawn.append(("", examples(comparisons[0], flipped)))
     parts = said_in_markdown(said)
     for title, table in drawn:
         body = "\n".join(markdown(Answer(table.head, table.numeric, [tuple(row) for row in table.rows])))

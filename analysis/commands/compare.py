@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,9 +17,11 @@ from secondguess.analysis.schema import LEVEL
 from secondguess.analysis.store.verified import every_file
 
 if TYPE_CHECKING:
+    from secondguess.analysis.evidence.flipped import Flipped
     from secondguess.analysis.evidence.ledger import Comparison
     from secondguess.analysis.evidence.recipes import Recipes
 
+_EXAMPLES = 10  # in Markdown
 _WIDTH = 120  # of a text that goes to no terminal
 
 
@@ -90,15 +92,16 @@ def compare(
             made = several.compared(
                 output.ran, store.absolute(), tables, by=how["by"], level=how["level"], floor=_words(how["floor"])
             )
+        some = _some(store.absolute(), made) if form == "markdown" else {}
         if how["html"] is not None:
             _report(store.absolute(), made, how["html"])
     _tell(made if isinstance(made, list) else [made], how["show_sql"])
     if file is not None:
         with files.replaced(file) as part:
-            part.write_text(_written(made, form or "json"), encoding="utf-8", newline="")
+            part.write_text(_written(made, form or "json", some), encoding="utf-8", newline="")
         say(f"wrote {file}", err=True)
     elif form not in (None, "table"):
-        readable(sys.stdout).write(_written(made, form or "json"))
+        readable(sys.stdout).write(_written(made, form or "json", some))
     elif isinstance(made, list):
         answers.to_text(made, readable(sys.stdout), shutil.get_terminal_size((_WIDTH, 24)).columns)
     else:
@@ -148,11 +151,25 @@ def _tell(made: "Sequence[Comparison | Recipes]", show_sql: bool) -> None:
         say(("-- " if show_sql else "") + " ".join(note.splitlines()), err=True)
 
 
-def _written(made: "list[Comparison] | Recipes", form: str) -> str:
+def _some(store: Path, made: "list[Comparison] | Recipes") -> dict[str, "list[Flipped]"]:
+    """Of two tables some examples that changed."""
+    from secondguess.analysis.evidence.flipped import flipped
+    from secondguess.analysis.store.runs import list_runs
+
+    if not isinstance(made, list) or len(made) != 1:
+        return {}
+    (one,), runs = made, list_runs(store)
+    return {
+        how: flipped(output.ran, store, one, how, _EXAMPLES // 2, runs, images=False) for how in ("broken", "fixed")
+    }
+
+
+def _written(made: "list[Comparison] | Recipes", form: str, some: Mapping[str, "list[Flipped]"]) -> str:
     from secondguess.analysis.answers import comparison as answers
     from secondguess.analysis.answers import recipes as of_recipes
 
     if isinstance(made, list):
-        ways = {"markdown": answers.to_markdown, "csv": answers.to_csv, "json": answers.to_json}
-        return ways[form](made)
+        if form == "markdown":
+            return answers.to_markdown(made, some)
+        return answers.to_csv(made) if form == "csv" else answers.to_json(made)
     return {"markdown": of_recipes.to_markdown, "csv": of_recipes.to_csv, "json": of_recipes.to_json}[form](made)

@@ -30,8 +30,15 @@ class Flipped:
     guess_b: Any
     image: bytes | None = None
 
+    @property
+    def guesses(self) -> tuple[Any, Any]:
+        """Both."""
+        return self.guess_a, self.guess_b
 
-def flipped(run: Run, store: Path, made: Comparison, how: str, most: int, known: refs.Runs) -> list[Flipped]:
+
+def flipped(
+    run: Run, store: Path, made: Comparison, how: str, most: int, known: refs.Runs, *, images: bool = True
+) -> list[Flipped]:
     """Examples that broke or were fixed (how), at most so many, the most confident mistakes first."""
     tables = (made.a, made.b)
     epochs = [refs.resolve(known, table, "last").epochs[0] for table in tables]
@@ -39,8 +46,8 @@ def flipped(run: Run, store: Path, made: Comparison, how: str, most: int, known:
     asked = questions.read("compare", _SUREST)
     given = {"how": how, "most": most}
     _, rows = run(partial(statements.question, store=store, asked=asked, refs=tables, given=given, known=known))
-    images = _images(run, store, stem, [row[0] for row in rows], known)
-    return [Flipped(name, guess_a, guess_b, images.get(name)) for name, guess_a, guess_b in rows]
+    pictures = _images(run, store, stem, [row[0] for row in rows], known) if images else {}
+    return [Flipped(name, guess_a, guess_b, pictures.get(name)) for name, guess_a, guess_b in rows]
 
 
 def _images(run: Run, store: Path, stem: str | None, ids: Sequence[str], known: refs.Runs) -> dict[str, bytes]:

@@ -11,6 +11,7 @@ from scipy import stats
 from stores import told
 
 import secondguess as sg
+from secondguess.analysis.cli import main
 from secondguess.analysis.errors import BadInput, NotFound
 from secondguess.analysis.evidence import ledger, paired
 from secondguess.trainer.recorder import Recorder
@@ -276,3 +277,13 @@ def sg_main(*command: str) -> None:
     from secondguess.analysis.cli import main
 
     main(command)
+
+
+def test_markdown_has_at_most_ten_examples_and_says_where_the_others_are(store, capsys):
+    main(["compare", "worse", "bad", "--format", "markdown", "--store", str(store.store)])
+    lines = capsys.readouterr().out.splitlines()
+    rows = [line for line in lines if line.startswith("| 0")]
+    # Without scores no mistake is surer than another: by id. The first 20 are fixed, 40 to 64 broken.
+    assert rows[:5] == [f"| 00{number} | broken | 1 | 0 |" for number in range(40, 45)]
+    assert rows[5:] == [f"| 000{number} | fixed | 0 | 1 |" for number in range(5)]
+    assert lines[-1] == "35 more; `secondguess ask ledger` has all"
