@@ -2,6 +2,7 @@
 -- epochs: last
 -- tables: 1..n
 -- verdicts: refused
+-- steps: told
 -- $level level = 0.95  how sure the intervals are
 -- $bins int = 15  bins of the calibration errors
 -- $by (class) = null  class: of each class that is guessed, too
@@ -20,6 +21,7 @@ WITH cases AS (
   SELECT
     run,
     epoch,
+    moment,
     guess,
     CAST(confidence AS DOUBLE) AS p,
     CASE WHEN wrong THEN 0.0 ELSE 1.0 END AS hit,
@@ -29,7 +31,7 @@ WITH cases AS (
       WHEN NOT isnan(truth_score) THEN -ln(CAST(truth_score AS DOUBLE))
     END AS loss,
     CASE WHEN truth_score < pow(2, -149) THEN 1 ELSE 0 END AS zero
-  FROM predictions
+  FROM (SELECT *, coalesce(at_step, -1) AS moment FROM predictions)
   WHERE wrong IS NOT NULL AND confidence IS NOT NULL AND NOT isnan(confidence)
 ),
 grouped AS (
@@ -52,24 +54,25 @@ placed AS (
     count(*) OVER alike AS peers
   FROM grouped
   WINDOW
-    of_all AS (PARTITION BY run, epoch, class),
-    by_p AS (PARTITION BY run, epoch, class ORDER BY p),
-    surest AS (PARTITION BY run, epoch, class ORDER BY p DESC),
-    surer AS (PARTITION BY run, epoch, class ORDER BY p DESC RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW),
-    alike AS (PARTITION BY run, epoch, class, p)
+    of_all AS (PARTITION BY run, epoch, moment, class),
+    by_p AS (PARTITION BY run, epoch, moment, class ORDER BY p),
+    surest AS (PARTITION BY run, epoch, moment, class ORDER BY p DESC),
+    surer AS (PARTITION BY run, epoch, moment, class ORDER BY p DESC RANGE BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW),
+    alike AS (PARTITION BY run, epoch, moment, class, p)
 ),
 width_bins AS (
-  SELECT run, epoch, class, abs(sum(hit - p)) AS gap, count(*) AS rows
+  SELECT run, epoch, moment, class, abs(sum(hit - p)) AS gap, count(*) AS rows
   FROM placed
-  GROUP BY run, epoch, class, width_bin
+  GROUP BY run, epoch, moment, class, width_bin
 ),
 by_width AS (
-  SELECT run, epoch, class, sum(gap) / sum(rows) AS ece_width FROM width_bins GROUP BY run, epoch, class
+  SELECT run, epoch, moment, class, sum(gap) / sum(rows) AS ece_width FROM width_bins GROUP BY run, epoch, moment, class
 ),
 mass_bins AS (
   SELECT
     run,
     epoch,
+    moment,
     class,
     mass_bin,
     CAST(count(*) AS DOUBLE) AS rows,
@@ -78,12 +81,13 @@ mass_bins AS (
     avg(hit) AS accuracy,
     avg(p) AS confidence
   FROM placed
-  GROUP BY run, epoch, class, mass_bin
+  GROUP BY run, epoch, moment, class, mass_bin
 ),
 by_mass AS (
   SELECT
     run,
     epoch,
+    moment,
     class,
     sum(rows * abs(gap)) / sum(rows) AS ece_mass,
     sum(rows * (gap * gap - noise)) / sum(rows) AS squared_error,
@@ -92,12 +96,13 @@ by_mass AS (
     sum(rows * accuracy * accuracy) / sum(rows) - pow(sum(rows * accuracy) / sum(rows), 2) AS resolution,
     sum(rows * accuracy) / sum(rows) * (1 - sum(rows * accuracy) / sum(rows)) AS uncertainty
   FROM mass_bins
-  GROUP BY run, epoch, class
+  GROUP BY run, epoch, moment, class
 ),
 moments AS (
   SELECT
     l.run,
     l.epoch,
+    l.moment,
     l.class,
     CAST(count(*) AS DOUBLE) AS n,
     avg(brier) AS brier,
@@ -111,14 +116,15 @@ moments AS (
     avg((errors_upto - peers_errors * (1 - (place - first_place + 1) / peers)) / place) AS aurc,
     sqrt(var_samp(gap * (2 * (hit - l.p) - gap)) / count(*) + any_value(variance_of_noise)) AS squared_error_error
   FROM placed l
-  JOIN mass_bins b ON b.run = l.run AND b.epoch = l.epoch AND b.class IS NOT DISTINCT FROM l.class AND b.mass_bin = l.mass_bin
-  JOIN by_mass m ON m.run = l.run AND m.epoch = l.epoch AND m.class IS NOT DISTINCT FROM l.class
-  GROUP BY l.run, l.epoch, l.class
+  JOIN mass_bins b ON b.run = l.run AND b.epoch = l.epoch AND b.moment = l.moment AND b.class IS NOT DISTINCT FROM l.class AND b.mass_bin = l.mass_bin
+  JOIN by_mass m ON m.run = l.run AND m.epoch = l.epoch AND m.moment = l.moment AND m.class IS NOT DISTINCT FROM l.class
+  GROUP BY l.run, l.epoch, l.moment, l.class
 ),
 whole AS (
   SELECT
     m.run,
     m.epoch,
+    m.moment,
     m.class,
     m.n,
     w.ece_width,
@@ -138,13 +144,14 @@ whole AS (
     CASE WHEN m.log_loss IS NOT NULL THEN m.zero_scores END AS zero_scores,
     m.aurc
   FROM moments m
-  JOIN by_width w ON w.run = m.run AND w.epoch = m.epoch AND w.class IS NOT DISTINCT FROM m.class
-  JOIN by_mass b ON b.run = m.run AND b.epoch = m.epoch AND b.class IS NOT DISTINCT FROM m.class
+  JOIN by_width w ON w.run = m.run AND w.epoch = m.epoch AND w.moment = m.moment AND w.class IS NOT DISTINCT FROM m.class
+  JOIN by_mass b ON b.run = m.run AND b.epoch = m.epoch AND b.moment = m.moment AND b.class IS NOT DISTINCT FROM m.class
 ),
 measured AS (
   SELECT
     run,
     epoch,
+    moment,
     class,
     measure,
     value,
@@ -169,12 +176,12 @@ bounded AS (
     value + $level * error AS high
   FROM measured
 )
-SELECT run, epoch, class, measure, value, CASE WHEN error IS NOT NULL THEN low END AS low, high, CAST(n AS BIGINT) AS n
+SELECT run, epoch, nullif(moment, -1) AS step, class, measure, value, CASE WHEN error IS NOT NULL THEN low END AS low, high, CAST(n AS BIGINT) AS n
 FROM (
   SELECT * FROM bounded
   UNION ALL
-  SELECT run, epoch, class, 'ece_debiased', sqrt(greatest(value, 0)), error, n, sqrt(greatest(low, 0)), sqrt(greatest(high, 0))
+  SELECT run, epoch, moment, class, 'ece_debiased', sqrt(greatest(value, 0)), error, n, sqrt(greatest(low, 0)), sqrt(greatest(high, 0))
   FROM bounded
   WHERE measure = 'squared_error'
 )
-ORDER BY run, epoch, class NULLS FIRST, measure
+ORDER BY run, epoch, step NULLS LAST, class NULLS FIRST, measure

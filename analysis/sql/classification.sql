@@ -2,6 +2,7 @@
 -- epochs: last
 -- tables: 1..n
 -- verdicts: refused
+-- steps: told
 -- $level level = 0.95  how sure the intervals are
 -- $k int = 5  of top-k
 -- Classes are those that are a truth or a guess. A row without a guess counts as wrong: for its truth, against no class.
@@ -12,23 +13,23 @@
 -- so many rows as have the variance that the delta method gives (multinomial over the confusion matrix); of macro_f1, whose
 -- classes share their errors, the wider of both is taken. top_k: fewer than k classes have a higher score than the truth.
 WITH counted AS (
-  SELECT run, epoch, truth, guess, CAST(count(*) AS DOUBLE) AS n
-  FROM predictions
+  SELECT run, epoch, moment, truth, guess, CAST(count(*) AS DOUBLE) AS n
+  FROM (SELECT *, coalesce(at_step, -1) AS moment FROM predictions)
   WHERE truth IS NOT NULL
-  GROUP BY run, epoch, truth, guess
+  GROUP BY run, epoch, moment, truth, guess
 ),
 cells AS (
-  SELECT run, epoch, truth, guess, n / sum(n) OVER (PARTITION BY run, epoch) AS share FROM counted
+  SELECT run, epoch, moment, truth, guess, n / sum(n) OVER (PARTITION BY run, epoch, moment) AS share FROM counted
 ),
 marginals AS (
-  SELECT run, epoch, class, sum(truths) AS truths, sum(guesses) AS guesses, sum(hits) AS hits
+  SELECT run, epoch, moment, class, sum(truths) AS truths, sum(guesses) AS guesses, sum(hits) AS hits
   FROM (
-    SELECT run, epoch, truth AS class, share AS truths, 0 AS guesses, CASE WHEN truth = guess THEN share ELSE 0 END AS hits
+    SELECT run, epoch, moment, truth AS class, share AS truths, 0 AS guesses, CASE WHEN truth = guess THEN share ELSE 0 END AS hits
     FROM cells
     UNION ALL
-    SELECT run, epoch, guess, 0, share, 0 FROM cells WHERE guess IS NOT NULL
+    SELECT run, epoch, moment, guess, 0, share, 0 FROM cells WHERE guess IS NOT NULL
   )
-  GROUP BY run, epoch, class
+  GROUP BY run, epoch, moment, class
 ),
 -- Each class with its measures and how they change with the share of a hit, of a truth, of a guess.
 by_class AS (
@@ -46,6 +47,7 @@ whole AS (
   SELECT
     c.run,
     c.epoch,
+    c.moment,
     any_value(t.n) AS n,
     CAST(count(*) AS DOUBLE) AS classes,
     CAST(count(*) FILTER (WHERE truths > 0) AS DOUBLE) AS true_classes,
@@ -60,13 +62,14 @@ whole AS (
     sum(truths * as_precision) AS weighted_precision,
     sum(truths * as_f1) AS weighted_f1
   FROM by_class c
-  JOIN (SELECT run, epoch, sum(n) AS n FROM counted GROUP BY run, epoch) t ON t.run = c.run AND t.epoch = c.epoch
-  GROUP BY c.run, c.epoch
+  JOIN (SELECT run, epoch, moment, sum(n) AS n FROM counted GROUP BY run, epoch, moment) t ON t.run = c.run AND t.epoch = c.epoch AND t.moment = c.moment
+  GROUP BY c.run, c.epoch, c.moment
 ),
 slopes AS (
   SELECT
     c.run,
     c.epoch,
+    c.moment,
     c.share,
     w.n,
     (same * t.per_guess - coalesce(g.as_precision * g.per_guess, 0)) / w.classes AS macro_precision,
@@ -85,23 +88,24 @@ slopes AS (
         * (t.truths / w.truths_spread + coalesce(g.guesses, 1 - w.guessed) / w.guesses_spread)
     ) / sqrt(w.truths_spread * w.guesses_spread) AS mcc
   FROM (SELECT *, CASE WHEN truth = guess THEN 1.0 ELSE 0.0 END AS same FROM cells) c
-  JOIN whole w ON w.run = c.run AND w.epoch = c.epoch
-  JOIN by_class t ON t.run = c.run AND t.epoch = c.epoch AND t.class = c.truth
-  LEFT JOIN by_class g ON g.run = c.run AND g.epoch = c.epoch AND g.class = c.guess
+  JOIN whole w ON w.run = c.run AND w.epoch = c.epoch AND w.moment = c.moment
+  JOIN by_class t ON t.run = c.run AND t.epoch = c.epoch AND t.moment = c.moment AND t.class = c.truth
+  LEFT JOIN by_class g ON g.run = c.run AND g.epoch = c.epoch AND g.moment = c.moment AND g.class = c.guess
 ),
 variances AS (
-  SELECT run, epoch, measure, (sum(share * slope * slope) - pow(sum(share * slope), 2)) / any_value(n) AS variance
+  SELECT run, epoch, moment, measure, (sum(share * slope * slope) - pow(sum(share * slope), 2)) / any_value(n) AS variance
   FROM slopes UNPIVOT (
     slope FOR measure IN (
       macro_precision, macro_recall, balanced_accuracy, macro_f1, weighted_precision, weighted_f1, cohen_kappa, mcc
     )
   )
-  GROUP BY run, epoch, measure
+  GROUP BY run, epoch, moment, measure
 ),
 averages AS (
   SELECT
     run,
     epoch,
+    moment,
     n,
     macro_recall * classes / true_classes AS balanced_accuracy,
     macro_precision,
@@ -118,6 +122,7 @@ measures AS (
   SELECT
     a.run,
     a.epoch,
+    a.moment,
     a.measure,
     NULL AS class,
     a.value,
@@ -133,40 +138,40 @@ measures AS (
       )
     )
   ) a
-  LEFT JOIN variances v ON v.run = a.run AND v.epoch = a.epoch AND v.measure = a.measure
+  LEFT JOIN variances v ON v.run = a.run AND v.epoch = a.epoch AND v.moment = a.moment AND v.measure = a.measure
   UNION ALL
-  SELECT w.run, w.epoch, s.measure, NULL, w.observed, w.n, 0, w.observed, w.n
+  SELECT w.run, w.epoch, w.moment, s.measure, NULL, w.observed, w.n, 0, w.observed, w.n
   FROM whole w
   CROSS JOIN (VALUES ('accuracy'), ('micro_recall'), ('weighted_recall')) s(measure)
   UNION ALL
-  SELECT run, epoch, 'micro_precision', NULL, coalesce(observed / nullif(guessed, 0), 0), n * guessed, 0,
+  SELECT run, epoch, moment, 'micro_precision', NULL, coalesce(observed / nullif(guessed, 0), 0), n * guessed, 0,
     coalesce(observed / nullif(guessed, 0), 0), n * guessed
   FROM whole
   UNION ALL
-  SELECT run, epoch, 'micro_f1', NULL, 2 * observed / (1 + guessed), n, 0, 2 * observed / (1 + guessed), n
+  SELECT run, epoch, moment, 'micro_f1', NULL, 2 * observed / (1 + guessed), n, 0, 2 * observed / (1 + guessed), n
   FROM whole
   UNION ALL
-  SELECT run, epoch, concat('top_', $k, '_accuracy'), NULL, hits / n, n, 0, hits / n, n
+  SELECT run, epoch, moment, concat('top_', $k, '_accuracy'), NULL, hits / n, n, 0, hits / n, n
   FROM (
-    SELECT run, epoch, CAST(count(*) FILTER (WHERE truth_rank <= $k) AS DOUBLE) AS hits, count(*) AS n
-    FROM predictions
+    SELECT run, epoch, moment, CAST(count(*) FILTER (WHERE truth_rank <= $k) AS DOUBLE) AS hits, count(*) AS n
+    FROM (SELECT *, coalesce(at_step, -1) AS moment FROM predictions)
     WHERE truth IS NOT NULL
-    GROUP BY run, epoch
+    GROUP BY run, epoch, moment
     HAVING count(truth_rank) > 0
   )
   UNION ALL
-  SELECT c.run, c.epoch, 'precision', c.class, as_precision, n * guesses, 0, as_precision, n * guesses
+  SELECT c.run, c.epoch, c.moment, 'precision', c.class, as_precision, n * guesses, 0, as_precision, n * guesses
   FROM by_class c
-  JOIN whole w ON w.run = c.run AND w.epoch = c.epoch
+  JOIN whole w ON w.run = c.run AND w.epoch = c.epoch AND w.moment = c.moment
   UNION ALL
-  SELECT c.run, c.epoch, 'recall', c.class, as_recall, n * truths, 0, as_recall, n * truths
+  SELECT c.run, c.epoch, c.moment, 'recall', c.class, as_recall, n * truths, 0, as_recall, n * truths
   FROM by_class c
-  JOIN whole w ON w.run = c.run AND w.epoch = c.epoch
+  JOIN whole w ON w.run = c.run AND w.epoch = c.epoch AND w.moment = c.moment
   UNION ALL
-  SELECT c.run, c.epoch, 'f1', c.class, as_f1, n * (truths + guesses), 0,
+  SELECT c.run, c.epoch, c.moment, 'f1', c.class, as_f1, n * (truths + guesses), 0,
     hits / (truths + guesses - hits), n * (truths + guesses - hits)
   FROM by_class c
-  JOIN whole w ON w.run = c.run AND w.epoch = c.epoch
+  JOIN whole w ON w.run = c.run AND w.epoch = c.epoch AND w.moment = c.moment
 ),
 bounds AS (
   SELECT
@@ -183,7 +188,7 @@ scaled AS (
   FROM bounds
 ),
 bounded AS (
-  SELECT run, epoch, measure, class, value, n,
+  SELECT run, epoch, moment, measure, class, value, n,
     least + (1 - least) * greatest(down, 0) AS low,
     least + (1 - least) * least(up, 1) AS high
   FROM scaled
@@ -192,20 +197,22 @@ macro AS (
   SELECT
     b.run,
     b.epoch,
+    b.moment,
     t.measure,
     sqrt(sum(pow(b.value - b.low, 2))) / any_value(CASE WHEN t.measure LIKE 'b%' THEN w.true_classes ELSE w.classes END) AS down,
     sqrt(sum(pow(b.high - b.value, 2))) / any_value(CASE WHEN t.measure LIKE 'b%' THEN w.true_classes ELSE w.classes END) AS up
   FROM bounded b
-  JOIN whole w ON w.run = b.run AND w.epoch = b.epoch
+  JOIN whole w ON w.run = b.run AND w.epoch = b.epoch AND w.moment = b.moment
   JOIN (
     VALUES ('precision', 'macro_precision'), ('recall', 'macro_recall'), ('recall', 'balanced_accuracy'), ('f1', 'macro_f1')
   ) t(of_class, measure) ON t.of_class = b.measure
   WHERE b.class IS NOT NULL AND b.n > 0
-  GROUP BY b.run, b.epoch, t.measure
+  GROUP BY b.run, b.epoch, b.moment, t.measure
 )
 SELECT
   b.run,
   b.epoch,
+  nullif(b.moment, -1) AS step,
   b.measure,
   b.class,
   b.value,
@@ -221,5 +228,5 @@ SELECT
   END AS high,
   CAST(round(b.n) AS BIGINT) AS n
 FROM bounded b
-LEFT JOIN macro m ON m.run = b.run AND m.epoch = b.epoch AND m.measure = b.measure
-ORDER BY run, epoch, class NULLS FIRST, measure
+LEFT JOIN macro m ON m.run = b.run AND m.epoch = b.epoch AND m.moment = b.moment AND m.measure = b.measure
+ORDER BY run, epoch, step NULLS LAST, class NULLS FIRST, measure

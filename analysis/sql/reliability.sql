@@ -2,6 +2,7 @@
 -- epochs: last
 -- tables: 1..n
 -- verdicts: refused
+-- steps: told
 -- drawn: curve confidence accuracy
 -- $level level = 0.95  how sure the intervals are
 -- $bins int = 15  how many
@@ -9,8 +10,8 @@
 -- $by (class) = null  class: of each class that is guessed, too
 -- accuracy is the share of the bin's n rows that are right, with Wilson's interval; confidence their mean confidence.
 WITH cases AS (
-  SELECT run, epoch, guess, CAST(confidence AS DOUBLE) AS p, CASE WHEN wrong THEN 0.0 ELSE 1.0 END AS hit
-  FROM predictions
+  SELECT run, epoch, moment, guess, CAST(confidence AS DOUBLE) AS p, CASE WHEN wrong THEN 0.0 ELSE 1.0 END AS hit
+  FROM (SELECT *, coalesce(at_step, -1) AS moment FROM predictions)
   WHERE wrong IS NOT NULL AND confidence IS NOT NULL AND NOT isnan(confidence)
 ),
 grouped AS (
@@ -28,13 +29,14 @@ placed AS (
     END AS bin
   FROM grouped
   WINDOW
-    of_all AS (PARTITION BY run, epoch, class),
-    by_p AS (PARTITION BY run, epoch, class ORDER BY p)
+    of_all AS (PARTITION BY run, epoch, moment, class),
+    by_p AS (PARTITION BY run, epoch, moment, class ORDER BY p)
 ),
 bins AS (
   SELECT
     run,
     epoch,
+    moment,
     class,
     CAST(bin AS INTEGER) AS bin,
     min(p) AS least_confidence,
@@ -43,11 +45,12 @@ bins AS (
     avg(hit) AS accuracy,
     count(*) AS n
   FROM placed
-  GROUP BY run, epoch, class, bin
+  GROUP BY run, epoch, moment, class, bin
 )
 SELECT
   run,
   epoch,
+  nullif(moment, -1) AS step,
   class,
   bin,
   CASE WHEN $binning <> 'mass' THEN (bin - 1) / $bins ELSE least_confidence END AS from_confidence,
@@ -66,4 +69,4 @@ SELECT
   ) AS high,
   n
 FROM bins
-ORDER BY run, epoch, class NULLS FIRST, bin
+ORDER BY run, epoch, step NULLS LAST, class NULLS FIRST, bin

@@ -15,6 +15,7 @@ from sklearn import metrics
 import secondguess as sg
 from secondguess.analysis.ask import questions
 from secondguess.analysis.evidence.paired import wilson
+from secondguess.trainer.recorder import Recorder
 
 NONE = -1  # what scikit-learn is given for a row without a guess
 ASKED = questions.find(Path(), "classification")
@@ -26,11 +27,11 @@ def summary(con, truth, guess, *, k: int = 2):
     con.register("rows", {"truth": np.asarray(truth), "guess": np.asarray(guess)})
     relation = f"""WITH predictions AS (
       SELECT 'r' AS run, 1 AS epoch, nullif(truth, -2) AS truth, nullif(guess, {NONE}) AS guess,
-        CAST(NULL AS INTEGER) AS truth_rank
+        CAST(NULL AS INTEGER) AS truth_rank, CAST(NULL AS BIGINT) AS at_step
       FROM rows
     )"""
     found = con.execute(f"{relation} SELECT * FROM ({ASKED.sql})", ASKED.values({"k": k})).fetchall()
-    return {(row[2], row[3]): row[4:] for row in found}
+    return {(row[3], row[4]): row[5:] for row in found}
 
 
 def by_sklearn(truth, guess):
@@ -147,3 +148,23 @@ def test_coverage_of_intervals_at_95_percent(accuracy, n, least, capsys):
 
 def test_the_deviate_of_a_level_is_the_normal_one():
     assert ASKED.values({})["level"] == pytest.approx(ndtri(0.975))
+
+
+def test_validations_within_an_epoch_are_summed_up_each_on_its_own(tmp_path):
+    with Recorder(tmp_path, run="half", wandb="off") as recorder:
+        for step, guess in ((5, [0, 1]), (None, [0, 0])):
+            with recorder.table("test_predictions", epoch=1, step=step) as table:
+                table.add(ids=["a", "b"], truth=[0, 0], guess=guess)
+    store = sg.connect(tmp_path)
+    found = store.ask("classification", "half@all", where="measure = 'accuracy'")
+    assert found.columns[:4] == ["run", "epoch", "step", "measure"]
+    assert [row[:6] for row in found.fetchall()] == [
+        ("half", 1, 5, "accuracy", None, 0.5),
+        ("half", 1, None, "accuracy", None, 1),
+    ]
+    assert [row[5] for row in store.ask("classification", "half@1:5", where="measure = 'accuracy'").fetchall()] == [0.5]
+    assert [row[2] for row in store.ask("trajectories", "half", sort="id").fetchall()] == ["0 0", "1 0"]
+    for question in ("calibration", "reliability", "risk-coverage", "temperature"):
+        assert store.ask(question, "half@all").fetchall() == []  # which has no scores
+    assert store.compare("half@1:5", "half@1").counts.fixed == 1
+    assert store.compare("half@1:5", with_="half@1").counts.fixed == 1
