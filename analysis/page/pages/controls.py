@@ -44,7 +44,7 @@ def links(view: TableView, more: Mapping[str, Any]) -> dict[str, Any]:
     at: dict[str, Any] = {"at": view.at, "exact": view.exact}
     names = ["guess", "truth", "run"] if view.join is None else ["guess_a", "guess_b", "truth_a"]
     whole = replace(view, limit=None, offset=0)
-    differ = replace(plain, where=(changes.differing(),))
+    differ = replace(plain, where=(changes.changed(view),))
     apart = replace(view, join=None, key=("id",), allow_duplicates=False)
     others = [(name, tuple(table for table in view.tables if table != name)) for name in view.tables]
     return {
