@@ -118,7 +118,9 @@ def recorded(tmp_path_factory: pytest.TempPathFactory, environment: pytest.Monke
     return Recorded(store, report, OfflineRun(report.folder))
 
 
-def test_several_validations_of_an_epoch_have_their_step_in_w_and_b_and_come_back_as_they_were(tmp_path: Path) -> None:
+def test_several_validations_of_an_epoch_have_their_step_in_w_and_b_and_come_back_as_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with Recorder(tmp_path / "store", run="cnn", wandb=WandbOptions(**PATIENT)) as recorder:
         for epoch, step in ((1, 750), (1, 1500), (2, 750), (2, 1500)):
             with recorder.table("val", epoch=epoch, step=step, acc=step / 10) as table:
@@ -132,6 +134,7 @@ def test_several_validations_of_an_epoch_have_their_step_in_w_and_b_and_come_bac
         (2, 750, 75.0),
         (2, 1500, 150.0),
     ]
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "caches"))  # what asking remembers is no file of the mirror's
     main(["import", str(recorder.report.folder), "--run", "back", "--store", str(tmp_path / "there")])
     asked = "SELECT epoch, step, id, guess FROM val ORDER BY epoch, step, id"
     here, there = (sg.connect(tmp_path / name).sql(asked).fetchall() for name in ("store", "there"))
