@@ -75,6 +75,10 @@ class Table:
 
         return heard(lambda: html(*self._drawn(partial(usual, self._view))), self._interrupt)
 
+    def _repr_mimebundle_(self, **how: Any) -> dict[str, str]:
+        """What a notebook chooses from; the relation has one of its own, which would come before our HTML."""
+        return {"text/html": self._repr_html_(), "text/plain": repr(self)}
+
     def show(self) -> None:
         """Draw the first rows: in a notebook as HTML, with images and bars, elsewhere as text."""
         if "IPython" in sys.modules:

@@ -91,3 +91,21 @@ def test_what_python_has_no_like_of_is_drawn_as_text(store: sg.Connection) -> No
     assert [word for word in words if word in {"infinity", "1 year 2 months", "2026-02-28"}] == [
         *("infinity", "1 year 2 months", "2026-02-28")
     ]
+
+
+def test_a_notebook_chooses_our_drawing_of_tables_answers_and_comparisons(store: sg.Connection) -> None:
+    """The richest of what IPython offers a front end; of a relation DuckDB has HTML of its own."""
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell.instance()
+    try:
+        shown = [store.table("cnn@3"), store.ask("errors", "cnn@3"), store.compare("cnn@1", "cnn@3")]
+        offered = [shell.display_formatter.format(each)[0] for each in shown]
+    finally:
+        InteractiveShell.clear_instance()
+    table, answer, comparison = (each["text/html"] for each in offered)
+    for drawn in (table, answer):
+        assert drawn.startswith('<div class="secondguess">')
+        assert "x89PNG" not in drawn
+    assert "data:image/png;base64," in table
+    assert comparison.startswith("<p><strong>")
