@@ -16,7 +16,12 @@ _LARGEST = 40_000  # bytes of an image, so that the file stays below 2 MB
 def html(made: Comparison, flipped: Mapping[str, Sequence[Flipped]]) -> str:
     """The report as HTML, the same of the same store; flipped are examples that broke and were fixed."""
     large = sum(one.image is not None and len(one.image) > _LARGEST for some in flipped.values() for one in some)
-    notes = [*made.notes, *([f"{large} images are larger than {_LARGEST // 1000} KB and left out"] if large else [])]
+    faults = dict.fromkeys(one.fault for some in flipped.values() for one in some if one.fault)
+    notes = [
+        *made.notes,
+        *faults,
+        *([f"{large} images are larger than {_LARGEST // 1000} KB and left out"] if large else []),
+    ]
     strips = [
         compared.strip(made, how, [_drawn(one) for one in flipped.get(how, ())], lambda view: "")
         for how in ("broken", "fixed")

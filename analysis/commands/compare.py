@@ -85,6 +85,8 @@ def compare(
     for written in filter(None, (file, how["html"])):
         if written.resolve().is_relative_to(store.resolve()):
             raise BadInput(f"{written} lies in the store, which only recording writes to; name a file outside {store}")
+    if file is not None and how["html"] is not None and file.resolve() == how["html"].resolve():
+        raise BadInput(f"{file} would be written twice; give the answer and the report a file each")
     with every_file(how["verify"]):
         if against:
             made: list[Comparison] | Recipes = _recipes(store, tables, against, how)

@@ -23,12 +23,13 @@ LIMIT $most"""
 
 @dataclass(frozen=True)
 class Flipped:
-    """An example with both guesses, and the bytes of its image where it has one."""
+    """An example with both guesses, and the bytes of its image where it has one; fault is why it could not be read."""
 
     id: str
     guess_a: Any
     guess_b: Any
     image: bytes | None = None
+    fault: str = ""
 
     @property
     def guesses(self) -> tuple[Any, Any]:
@@ -46,17 +47,19 @@ def flipped(
     asked = questions.read("compare", _SUREST)
     given = {"how": how, "most": most}
     _, rows = run(partial(statements.question, store=store, asked=asked, refs=tables, given=given, known=known))
-    pictures = _images(run, store, stem, [row[0] for row in rows], known) if images else {}
-    return [Flipped(name, guess_a, guess_b, pictures.get(name)) for name, guess_a, guess_b in rows]
+    pictures, fault = _images(run, store, stem, [row[0] for row in rows], known) if images else ({}, "")
+    return [Flipped(name, guess_a, guess_b, pictures.get(name), fault) for name, guess_a, guess_b in rows]
 
 
-def _images(run: Run, store: Path, stem: str | None, ids: Sequence[str], known: refs.Runs) -> dict[str, bytes]:
-    """The images of these ids in an examples file; none where it has none, or is gone."""
+def _images(
+    run: Run, store: Path, stem: str | None, ids: Sequence[str], known: refs.Runs
+) -> tuple[dict[str, bytes], str]:
+    """The images of these ids in an examples file, and why they cannot be read; none where it has none."""
     if stem is None or not ids:
-        return {}
+        return {}, ""
     text = example.images([stem], [name for name in ids if name is not None])
     try:
         _, rows = run(partial(statements.sql, store=store, text=text, known=known))
-    except SecondguessError:  # the numbers stay
-        return {}
-    return {name: image["bytes"] for _, name, image in rows if image and image["bytes"]}
+    except SecondguessError as error:  # the numbers stay
+        return {}, str(error)
+    return {name: image["bytes"] for _, name, image in rows if image and image["bytes"]}, ""

@@ -1,7 +1,6 @@
 """Two tables compared: the verdict first, then what changed, the images that broke and were fixed, classes, seeds."""
 
 import asyncio
-from contextlib import suppress
 from typing import Any
 
 from starlette.requests import Request
@@ -9,7 +8,6 @@ from starlette.responses import Response
 
 from secondguess.analysis.answers import compared
 from secondguess.analysis.answers.answer import records
-from secondguess.analysis.ask.refs import Runs
 from secondguess.analysis.errors import BadInput, SecondguessError
 from secondguess.analysis.evidence.ledger import Comparison
 from secondguess.analysis.page import urls
@@ -48,7 +46,7 @@ async def page(request: Request) -> Response:
     if request.url.path.endswith(".json"):
         return drawn(request, "compare.html", {}, made.as_dict())
     asking = Asking(runs, named.entries(runs, tables))
-    strips = await asyncio.gather(*(_strip(request, page_site, made, how, runs) for how in ("broken", "fixed")))
+    strips = await asyncio.gather(*(_strip(request, page_site, made, how, asking) for how in ("broken", "fixed")))
     await add_images(request, page_site, asking, [part for strip in strips for part in strip["parts"]])
     context |= {"title": f"{made.a} and {made.b}", "reply": reply, "sql": sql_of(reply), "strips": strips}
     for part in (part for strip in strips for part in strip["parts"]):
@@ -57,18 +55,27 @@ async def page(request: Request) -> Response:
     return drawn(request, "compare.html", context, {})
 
 
-async def _strip(request: Request, page_site: Site, made: Comparison, how: str, runs: Runs) -> dict[str, Any]:
+async def _strip(request: Request, page_site: Site, made: Comparison, how: str, asking: Asking) -> dict[str, Any]:
     """Examples that broke or were fixed, each with its page."""
     view = compared.surest(made, how)
     parts: list[dict[str, Any]] = []
-    options = {"only": how, "sort": ", ".join(view.sort)}
+    options, tables = {"only": how, "sort": ", ".join(view.sort)}, (made.a, made.b)
     if getattr(made.counts, how):
-        with suppress(SecondguessError):  # the numbers stay
+        try:
             reply = await page_site.ask(
-                request, "question", "ledger", refs=(made.a, made.b), options=options, most=compared.IMAGES, runs=runs
+                request,
+                "question",
+                "ledger",
+                refs=(made.a, made.b),
+                options=options,
+                most=compared.IMAGES,
+                runs=asking.runs,
             )
-            for place, row in enumerate(records(reply.columns, reply.rows)):
-                about = {"id": row["id"], "guess_a": row.get("guess_a"), "guess_b": row.get("guess_b")}
-                images = {"table": made.a, "ids": [row["id"]], "images": [], "view": view}
-                parts.append({**about, **images, "url": urls.example(view, place)})
+        except SecondguessError as fault:  # the numbers stay
+            asking.notes.append(f"the examples that were {how} are not shown: {fault}")
+            return compared.strip(made, how, [], urls.table)
+        for place, row in enumerate(records(reply.columns, reply.rows)):
+            about = {"id": row["id"], "guess_a": row.get("guess_a"), "guess_b": row.get("guess_b")}
+            images = {"table": made.a, "ids": [row["id"]], "images": [], "view": view}
+            parts.append({**about, **images, "url": urls.example(view, place)})
     return compared.strip(made, how, parts, urls.table)

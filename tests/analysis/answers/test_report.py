@@ -2,6 +2,7 @@
 
 import base64
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -84,3 +85,20 @@ def test_a_large_image_is_left_out_and_counted(tmp_path):
             rng = np.random.default_rng(0)
     main(["compare", "a/t", "b/t", "--store", str(tmp_path / "s"), "--html", str(tmp_path / "r.html")])
     assert "1 images are larger than 40 KB and left out" in (tmp_path / "r.html").read_text()
+
+
+def test_images_that_cannot_be_read_are_said_and_the_numbers_stay(store, tmp_path):
+    copy = tmp_path / "copy"
+    shutil.copytree(store, copy)
+    for file in (copy / "examples").glob("*.parquet"):
+        file.unlink()
+    text = report(copy, tmp_path / "r.html")
+    assert "examples file" in text
+    assert "data:image" not in text
+
+
+def test_the_answer_and_the_report_are_two_files(store, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        report(store, tmp_path / "r.html", "-o", str(tmp_path / "r.html"), "--format", "json")
+    assert "would be written twice" in capsys.readouterr().err
+    assert not (tmp_path / "r.html").exists()
