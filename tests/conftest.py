@@ -47,3 +47,19 @@ def demo_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for seed, run in enumerate(("cnn", "double")):
         like_digits(store, run, seed)
     return store
+
+
+@pytest.fixture(scope="session")
+def sweep_store() -> Path:
+    """Thirty runs of two hundred epochs; only to be read."""
+    from large_stores import large_store
+
+    return large_store("sweep")
+
+
+@pytest.fixture(scope="session")
+def wide_store() -> Path:
+    """Runs over a thousand classes with long names, texts, one without truth, one interrupted; only to be read."""
+    from large_stores import large_store
+
+    return large_store("wide")
