@@ -2,10 +2,11 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from secondguess.analysis.engine.sqltext import identifier, literal
 from secondguess.analysis.moments import Moment
-from secondguess.analysis.schema import AT_STEP, STEP, WRONG
+from secondguess.analysis.schema import AT_STEP, COMPUTED, SCORES, STEP, WRONG, score_column
 
 _WHEN = f"epoch, {AT_STEP} NULLS LAST"
 
@@ -39,10 +40,15 @@ def said(example: Example, first: Sequence[str] = ()) -> str:
 
 
 def whole(example: Example, tables: Iterable[tuple[str, Moment]]) -> str:
-    """The whole rows about the example at some moments of runs; last its step, and whether each is an error."""
+    """The whole rows about the example at some moments of runs; last their scores as a list, step, and whether wrong.
+
+    A list, in the order of the table's own classes, since an answer has only so many columns.
+    """
+    computed = ", ".join(map(literal, COMPUTED))
     here = " OR ".join(f"(run = {literal(run)} AND {_is_at(moment)})" for run, moment in tables)
     return (
-        f"SELECT * EXCLUDE ({AT_STEP}, {WRONG}), {AT_STEP}, {WRONG} FROM {identifier(example.table)} "
+        f"SELECT COLUMNS(lambda name: NOT regexp_full_match(name, 'score_[0-9]+') AND name NOT IN ({computed})), "
+        f"{SCORES}, {AT_STEP}, {WRONG} FROM {identifier(example.table)} "
         f"WHERE {example.where} AND ({here}) ORDER BY run, {_WHEN}"
     )
 
@@ -69,3 +75,18 @@ def surest(table: str, down: str, across: str, most: int) -> str:
         f"SELECT {one}, {other}, list(id ORDER BY confidence DESC NULLS LAST, id)[:{literal(most)}]\n"
         f"FROM {identifier(table)} WHERE {one} IS DISTINCT FROM {other} GROUP BY ALL"
     )
+
+
+def by_class(
+    rows: Iterable[dict[str, Any]], own: Iterable[Sequence[str]], classes: Sequence[str]
+) -> list[dict[str, Any]]:
+    """Rows of `whole` with score_0, score_1, … of these classes in place of the list.
+
+    own are each row's classes, in the order of its list; of one that it does not have the score is None.
+    """
+    spread = []
+    for row, names in zip(rows, own, strict=True):
+        known = dict(zip(names, row.get(SCORES) or (), strict=False))
+        scores = {score_column(index): known.get(name) for index, name in enumerate(classes)}
+        spread.append({name: value for name, value in row.items() if name != SCORES} | scores)
+    return spread

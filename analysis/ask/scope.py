@@ -145,14 +145,14 @@ def run_names(runs: Mapping[str, Run], chosen: Iterable[Selection]) -> RunNames:
 
 def class_order(epochs: Iterable[Epoch], first: Sequence[str] = ()) -> list[str]:
     """The classes behind score_0, score_1, … when these epochs are read together, in order of first appearance."""
-    return list(dict.fromkeys([*first, *(name for epoch in epochs for name in _classes(epoch))]))
+    return list(dict.fromkeys([*first, *(name for epoch in epochs for name in epoch.score_classes)]))
 
 
 def _without_classes(epochs: Iterable[Epoch], classes: Sequence[str]) -> tuple[str, ...]:
     """Which of the classes that are read together an epoch with scores does not have."""
     without: dict[tuple[str, ...], list[str]] = {}
     for epoch in epochs:
-        known = set(_classes(epoch))
+        known = set(epoch.score_classes)
         if epoch.scores and (missing := tuple(name for name in classes if name not in known)):
             without.setdefault(missing, []).append(epoch.name)
     return tuple(
@@ -241,7 +241,7 @@ def _select(
     read = zip(columns_of(first, steps=steps), first.columns, strict=True)
     own = {folded(name): file_column for (name, _), file_column in read if not is_score(name)}
     # Class by class, so that score_3 is the same class in every branch, whatever its place in the file.
-    scores = {score_column(classes.index(name)): score_column(index) for index, name in enumerate(_classes(first))}
+    scores = {score_column(classes.index(name)): score_column(index) for index, name in enumerate(first.score_classes)}
     items = []
     for name, kind in types.items():
         if name == "run" and run != first.recorded_as:
@@ -261,7 +261,7 @@ def _select(
     whole = {moment for member in group for moment in member.in_file} == kept
     where = "" if whole else f"\nWHERE {_rows_at(kept, steps=first.has_steps)}"
     options = ["file_row_number = true"] if PLACE in more else []
-    items += [name if name == PLACE else f"{computed.sql(name, first, _classes(first))} AS {name}" for name in more]
+    items += [name if name == PLACE else f"{computed.sql(name, first, first.score_classes)} AS {name}" for name in more]
     return f"SELECT {', '.join(items)}\nFROM {read_parquet(files, *options)}{where}"
 
 
@@ -294,12 +294,6 @@ def _own(name: str, sql: str, file_column: tuple[str, str]) -> str:
     if sql == "VARCHAR" and kind not in _TEXT:
         return f"{as_text(column, kind_of(kind))} AS {identifier(name)}"
     return column if column == identifier(name) else f"{column} AS {identifier(name)}"
-
-
-def _classes(epoch: Epoch) -> Sequence[str]:
-    return (
-        epoch.classes if epoch.classes is not None and epoch.scores else [str(index) for index in range(epoch.scores)]
-    )
 
 
 def same_labels(epochs: Iterable[Epoch]) -> None:

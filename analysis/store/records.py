@@ -127,6 +127,12 @@ class Epoch:
         return " and ".join(role for role in ("guess", "truth") if role not in there) or "truth"
 
     @property
+    def score_classes(self) -> tuple[str, ...]:
+        """The classes behind score_0, score_1, …; their numbers where they have no names."""
+        known = self.classes if self.scores else ()
+        return known if known is not None else tuple(str(index) for index in range(self.scores))
+
+    @property
     def scores(self) -> int:
         """The number of score columns."""
         return sum(is_score(name) for name, _ in self.columns)

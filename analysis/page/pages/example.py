@@ -16,6 +16,7 @@ from secondguess.analysis.ask.example import Example
 from secondguess.analysis.ask.refs import Runs, parse
 from secondguess.analysis.ask.scope import EXAMPLES_LEFT_OUT
 from secondguess.analysis.errors import BadInput, Damaged, NotFound, SecondguessError
+from secondguess.analysis.moments import Moment
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.pages import example_drawing
 from secondguess.analysis.page.pages.table import chosen
@@ -55,6 +56,7 @@ async def page(request: Request) -> Response:
         _asked(request, page_site, runs, own, tables[0][0], partial(example.whole, tables=tables)),
         _seen(request, page_site, runs, own),
     )
+    scored = _by_class(scored, runs, own.table)
     context = {
         "title": str(name),
         "here": "Tables",
@@ -84,6 +86,15 @@ def _around(view: TableView, row: int, near: Reply) -> dict[str, Any]:
         "refs": [(table, side(place)) for place, table in enumerate(view.tables)],
         "filters": (*view.where, *view.wandb_filter),
     }
+
+
+def _by_class(reply: Reply, runs: Runs, table: str) -> Reply:
+    """The whole rows with a column per class, which would be too many to ask for."""
+    rows = records(reply.columns, reply.rows)
+    epochs = [runs[row["run"]].tables[table][Moment(row["epoch"], row[AT_STEP])] for row in rows]
+    spread = example.by_class(rows, [epoch.score_classes for epoch in epochs], reply.classes)
+    columns = tuple(spread[0]) if spread else reply.columns
+    return replace(reply, columns=columns, rows=[tuple(row.values()) for row in spread])
 
 
 def _data(context: Mapping[str, Any], said: Reply, scored: Reply) -> dict[str, Any]:

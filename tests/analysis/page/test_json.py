@@ -176,6 +176,17 @@ def test_an_example(server: Server) -> None:
     assert (found["row"], found["total"], found["more"]) == (10, 60, False)
 
 
+def test_an_example_of_a_thousand_classes_has_all_its_scores_and_shows_the_largest(server: Server) -> None:
+    names, scores = [f"class {number}" for number in range(1_000)], [0.0005] * 1_000
+    scores[7], scores[960] = 0.3, 0.2005
+    record(server.store, "thousand", {1: [("k1", names[999], scores)]}, table="kinds", classes=names)
+    address = table_url("thousand/kinds@1", path="/example.json", row="0")
+    [scored] = data(server, address)["scores"]
+    assert [scored[f"score_{index}"] for index in (7, 960, 999)] == pytest.approx([0.3, 0.2005, 0.0005])
+    answer = server.ask(address.replace(".json", "")).text
+    assert all(f">{name}<" in answer for name in ("class 7", "class 960", "class 999"))
+
+
 def test_an_example_with_its_text(server: Server) -> None:
     found = data(server, table_url("reviews/reviews@1", path="/example.json", row="1"))
     assert found["content"] == REVIEWS["r2"]
