@@ -13,6 +13,14 @@ from secondguess.analysis.schema import LETTERS
 SHEET = "secondguess.css"
 
 
+def shortened(text: str, most: int) -> str:
+    """A name of at most so many characters: of a longer one the middle is left out, since names differ at their ends."""
+    if len(text) <= most:
+        return text
+    last = (most - 1) // 2
+    return f"{text[: most - 1 - last]}…{text[len(text) - last :]}"
+
+
 def environment(*packages: str) -> Environment:
     """The templates of these packages and of this one; what they are given is text, and no markup."""
     templates = Environment(
@@ -23,6 +31,7 @@ def environment(*packages: str) -> Environment:
     )
     templates.globals["sides"] = [side(place) for place in range(len(LETTERS))]
     templates.filters["count"] = lambda value: f"{value:,}"
+    templates.filters["shortened"] = shortened
     return templates
 
 
