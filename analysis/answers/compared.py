@@ -5,6 +5,7 @@ from typing import Any
 
 from secondguess.analysis.answers.classes import label_text
 from secondguess.analysis.answers.comparison import lines, signed
+from secondguess.analysis.answers.confusion_change import matrix
 from secondguess.analysis.engine.sqltext import is_value
 from secondguess.analysis.evidence.ledger import Comparison, Group, Pair
 from secondguess.analysis.tables.view import TableView
@@ -41,6 +42,7 @@ def drawing(made: Comparison, link: Link) -> dict[str, Any]:
         "interval": _interval(made),
         "classes": _classes(made, classes[:_MOST], link),
         "more_classes": max(0, len(classes) - _MOST),
+        "matrix": matrix(made, lambda *where: link(view_of(made, *where))),
         "pairs": [_pair(made, pair, link) for pair in changed[:_MOST]],
         "more_pairs": max(0, len(changed) - _MOST),
     }

@@ -43,9 +43,9 @@ def words(page: str) -> str:
 
 
 def rows(store: Path, page: str, label: str) -> list[str]:
-    """The ids of the rows that the link with this label leads to."""
-    links = re.findall(r'<a href="(/table\?[^"]+)"[^>]*>(.*?)</a>', page, re.S)
-    url = unescape(next(url for url, text in links if label in text))
+    """The ids of the rows that the link with this label, or this title, leads to."""
+    links = re.findall(r'<a href="(/table\?[^"]+)"([^>]*)>(.*?)</a>', page, re.S)
+    url = unescape(next(url for url, title, text in links if label in text or f'title="{label}"' in title))
     view = urls.read_table(QueryParams(url.partition("?")[2]))
     found = sg.connect(store).table(*view.tables, join=view.join, where=view.where)
     return sorted(row[found.columns.index("id")] for row in found.fetchall())
@@ -64,6 +64,22 @@ def rows(store: Path, page: str, label: str) -> list[str]:
 )
 def test_each_count_leads_to_its_rows(store: Path, page: str, label: str, ids: list[str]) -> None:
     assert rows(store, page, label) == ids
+
+
+# Of 19 of truth 0, in one: 9 right, 10 taken for 1; in two: 14 right, 4 taken for 1, one for 2.
+@pytest.mark.parametrize(
+    ("title", "text", "ids"),
+    [
+        ("truth 0, guess 0, right", "+5", IDS[8:15]),
+        ("truth 0, guess 1: 10 and 4", "−6", [*IDS[8:14], *IDS[14:19]]),
+        ("truth 0, guess 2: 0 and 1", "+1", IDS[18:19]),
+    ],
+)
+def test_each_cell_of_the_confusions_change_is_signed_and_leads_to_its_rows(store, page, title, text, ids) -> None:
+    cell = re.search(f'title="{title}">([^<]*)<', page)
+    assert cell is not None, re.findall('title="(truth[^"]+)', page)
+    assert cell[1] == text
+    assert rows(store, page, title) == ids
 
 
 def test_examples_without_images_are_named_and_lead_to_their_pages(store: Path, page: str) -> None:
