@@ -10,7 +10,7 @@ import click
 
 from secondguess.analysis.answers import files
 from secondguess.analysis.commands import output
-from secondguess.analysis.commands.options import STORE
+from secondguess.analysis.commands.options import SECONDS, STORE
 from secondguess.analysis.console import readable, say
 from secondguess.analysis.errors import BadInput, MissingExtra
 from secondguess.analysis.schema import LEVEL
@@ -18,7 +18,7 @@ from secondguess.analysis.store.verified import every_file
 
 if TYPE_CHECKING:
     from secondguess.analysis.evidence.flipped import Flipped
-    from secondguess.analysis.evidence.ledger import Comparison
+    from secondguess.analysis.evidence.ledger import Comparison, Run
     from secondguess.analysis.evidence.recipes import Recipes
 
 _EXAMPLES = 10  # in Markdown
@@ -59,6 +59,7 @@ _WIDTH = 120  # of a text that goes to no terminal
     metavar="FILE",
     help="Also write a report of two tables, one file with its images and charts inside.",
 )
+@SECONDS
 @click.option("--verify", is_flag=True, help="See that files of 64 MB and more, too, are as they were written.")
 @click.option("--show-sql", is_flag=True, help="Print the SQL of the counts on stderr; it runs in any DuckDB session.")
 @STORE
@@ -76,7 +77,6 @@ def compare(
     """
     from secondguess.analysis.answers import comparison as answers
     from secondguess.analysis.answers import recipes as of_recipes
-    from secondguess.analysis.evidence import several
 
     if file is not None:
         form = files.format_of(file, form)
@@ -87,16 +87,13 @@ def compare(
             raise BadInput(f"{written} lies in the store, which only recording writes to; name a file outside {store}")
     if file is not None and how["html"] is not None and file.resolve() == how["html"].resolve():
         raise BadInput(f"{file} would be written twice; give the answer and the report a file each")
-    with every_file(how["verify"]):
-        if against:
-            made: list[Comparison] | Recipes = _recipes(store, tables, against, how)
-        else:
-            made = several.compared(
-                output.ran, store.absolute(), tables, by=how["by"], level=how["level"], floor=_words(how["floor"])
-            )
-        some = _some(store.absolute(), made) if form == "markdown" else {}
+    limit = output.timed(how["seconds"], hint="give it more with --seconds")
+    with every_file(how["verify"]), limit as watched:
+        run = output.running(watched)
+        made = _made(run, store.absolute(), tables, against, how)
+        some = _some(run, store.absolute(), made) if form == "markdown" else {}
         if how["html"] is not None:
-            _report(store.absolute(), made, how["html"])
+            _report(run, store.absolute(), made, how["html"])
     _tell(made if isinstance(made, list) else [made], how["show_sql"])
     if file is not None:
         with files.replaced(file) as part:
@@ -110,20 +107,23 @@ def compare(
         print(*of_recipes.lines(made), sep="\n", file=readable(sys.stdout))
 
 
-def _recipes(
-    store: Path, tables: tuple[str, ...], against: tuple[str, ...], how: dict[str, Any]
+def _made(
+    run: "Run", store: Path, tables: tuple[str, ...], against: tuple[str, ...], how: dict[str, Any]
 ) -> "list[Comparison] | Recipes":
-    """Two recipes, or, where each has one run, the comparison of two tables."""
+    """Tables compared in pairs, or two recipes; of recipes of one run each these two tables."""
     from secondguess.analysis.evidence import several
     from secondguess.analysis.evidence.ledger import Comparison
 
+    if not against:
+        floor = [] if how["floor"] is None else [how["floor"]]
+        return several.compared(run, store, tables, by=how["by"], level=how["level"], floor=floor)
     if unused := [f"--{name}" for name in ("by", "floor") if how[name] is not None]:
         raise BadInput(f"{unused[0]} goes with two tables, not with --with, which compares sets of runs; leave one out")
-    made = several.of_recipes(output.ran, store.absolute(), tables, against, level=how["level"])
+    made = several.of_recipes(run, store, tables, against, level=how["level"])
     return [made] if isinstance(made, Comparison) else made
 
 
-def _report(store: Path, made: "list[Comparison] | Recipes", file: Path) -> None:
+def _report(run: "Run", store: Path, made: "list[Comparison] | Recipes", file: Path) -> None:
     """Write the report of two tables; raises BadInput for more, or for recipes."""
     from secondguess.analysis.evidence.flipped import flipped
     from secondguess.analysis.store.runs import list_runs
@@ -135,14 +135,10 @@ def _report(store: Path, made: "list[Comparison] | Recipes", file: Path) -> None
     except ModuleNotFoundError as error:
         raise MissingExtra(f"{error.name}, which reports need,", "view") from None
     (one,), runs = made, list_runs(store)
-    shown = {how: flipped(output.ran, store, one, how, compared.IMAGES, runs) for how in ("broken", "fixed")}
+    shown = {how: flipped(run, store, one, how, compared.IMAGES, runs) for how in ("broken", "fixed")}
     with files.replaced(file) as part:
         part.write_text(report.html(one, shown), encoding="utf-8", newline="")
     say(f"wrote {file}", err=True)
-
-
-def _words(text: str | None) -> list[str]:
-    return [] if text is None else [text]
 
 
 def _tell(made: "Sequence[Comparison | Recipes]", show_sql: bool) -> None:
@@ -153,7 +149,7 @@ def _tell(made: "Sequence[Comparison | Recipes]", show_sql: bool) -> None:
         say(("-- " if show_sql else "") + " ".join(note.splitlines()), err=True)
 
 
-def _some(store: Path, made: "list[Comparison] | Recipes") -> dict[str, "list[Flipped]"]:
+def _some(run: "Run", store: Path, made: "list[Comparison] | Recipes") -> dict[str, "list[Flipped]"]:
     """Of two tables some examples that changed."""
     from secondguess.analysis.evidence.flipped import flipped
     from secondguess.analysis.store.runs import list_runs
@@ -161,9 +157,7 @@ def _some(store: Path, made: "list[Comparison] | Recipes") -> dict[str, "list[Fl
     if not isinstance(made, list) or len(made) != 1:
         return {}
     (one,), runs = made, list_runs(store)
-    return {
-        how: flipped(output.ran, store, one, how, _EXAMPLES // 2, runs, images=False) for how in ("broken", "fixed")
-    }
+    return {how: flipped(run, store, one, how, _EXAMPLES // 2, runs, images=False) for how in ("broken", "fixed")}
 
 
 def _written(made: "list[Comparison] | Recipes", form: str, some: Mapping[str, "list[Flipped]"]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from secondguess.analysis.commands import output
-from secondguess.analysis.commands.options import STORE
+from secondguess.analysis.commands.options import SECONDS, STORE
 from secondguess.analysis.console import readable, say, spelled_out
 from secondguess.analysis.errors import BadInput, SecondguessError
 from secondguess.analysis.opening import read_regular
@@ -40,6 +40,7 @@ _LONGEST = 1 << 20  # bytes of a SELECT
 )
 @click.option("--level", type=float, default=LEVEL, metavar="SHARE", help=f"Of the intervals [default: {LEVEL}].")
 @click.option("--format", "form", type=click.Choice(["table", "json", "markdown"]), default="table")
+@SECONDS
 @STORE
 def gate(a: str, b: str, store: Path, form: str, **how: Any) -> None:
     """Hold what changed from table A to table B against rules; exit 0 passed, 1 failed, 2 could not be judged.
@@ -72,15 +73,22 @@ def _judged(store: Path, tables: tuple[str, str], how: dict[str, Any]) -> tuple[
     rates = {name: None if how[name] is None else evidence.share(how[name]) for name in ("max_broken_rate", "min_gain")}
     if how["max_broken"] is None and how["protect"] is None and set(rates.values()) == {None}:
         raise BadInput("no rule is named; add --max-broken, --max-broken-rate, --min-gain or --protect")
-    comparison = compare(output.ran, store, *tables, level=how["level"])
-    rules = evidence.rules(comparison, evidence.Bounds(how["max_broken"], **rates, significant=how["significant"]))
-    if how["protect"] is not None:
-        try:
-            select = read_regular(how["protect"], _LONGEST, links=True).decode("utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise BadInput(f"{how['protect']} cannot be read: {error}") from None
-        rules.append(evidence.protected(output.ran, store, tables, select))
+    select = None if how["protect"] is None else _protecting(how["protect"])
+    with output.timed(how["seconds"], hint="give it more with --seconds", code=2) as watched:
+        run = output.running(watched)
+        comparison = compare(run, store, *tables, level=how["level"])
+        rules = evidence.rules(comparison, evidence.Bounds(how["max_broken"], **rates, significant=how["significant"]))
+        if select is not None:
+            rules.append(evidence.protected(run, store, tables, select))
     return comparison, rules
+
+
+def _protecting(file: Path) -> str:
+    """The SELECT in a file; raises BadInput."""
+    try:
+        return read_regular(file, _LONGEST, links=True).decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{file} cannot be read: {error}") from None
 
 
 def _text(comparison: "Comparison", rules: list["Rule"], passed: bool, *, markdown: bool) -> str:

@@ -20,6 +20,14 @@ def _store_above() -> Path:
 STORE = click.option("--store", **{**STORE_OPTION, "default": _store_above})
 
 
+SECONDS = click.option(
+    "--seconds",
+    type=click.FloatRange(min=0.1),
+    metavar="N",
+    help="Stop after N seconds, with nothing half-written to FILE [default: no limit].",
+)
+
+
 def store_among(arguments: Sequence[str]) -> Path:
     """The store that arguments name, before they are parsed."""
     store = default_store()
@@ -52,12 +60,7 @@ def answering(*, rows: bool = True) -> Callable[[Callable[..., Any]], Callable[.
             is_flag=True,
             help="In CSV: put ' before texts that begin with = + - @, a tab or a line break: a spreadsheet's formulas.",
         ),
-        click.option(
-            "--seconds",
-            type=click.FloatRange(min=0.1),
-            metavar="N",
-            help="Stop after N seconds, with nothing half-written to FILE [default: no limit].",
-        ),
+        SECONDS,
         click.option(
             "--verify",
             is_flag=True,

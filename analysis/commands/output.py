@@ -2,10 +2,12 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
+from typing import Any
 
 from secondguess.analysis.answers import files
 from secondguess.analysis.answers.answer import Answer, Row
@@ -41,14 +43,20 @@ class OutputOptions:
 
 def give(build: Build, store: Path, options: OutputOptions) -> None:
     """Answer on stdout, or in a file; the SQL, notes and what was left out go to stderr. Raises SecondguessError."""
-    with every_file(options.verify):
-        if options.seconds is None:
-            _give(build, store, options)
-            return
-        from secondguess.analysis.commands.time_limit import within
+    with every_file(options.verify), timed(options.seconds) as watched:
+        _give(watched(build), store, options)
 
-        with within(options.seconds, build) as watched:
-            _give(watched, store, options)
+
+@contextmanager
+def timed(seconds: float | None, **said: Any) -> Iterator[Callable[[Build], Build]]:
+    """What wraps each build of a statement that is answered in the block, all within so many seconds (None: any)."""
+    if seconds is None:
+        yield lambda build: build
+        return
+    from secondguess.analysis.commands.time_limit import within
+
+    with within(seconds, **said) as watched:
+        yield watched
 
 
 def _give(build: Build, store: Path, options: OutputOptions) -> None:
@@ -106,6 +114,11 @@ def _charted(answer: Answer, path: Path) -> Answer:
         charts.write(made, part, path.suffix)
     _say(f"drew {path}")
     return replace(answer, rows=chain(first, rows))
+
+
+def running(watched: Callable[[Build], Build]) -> Callable[[Build], tuple[Statement, list[Row]]]:
+    """What runs each statement that a `timed` block answers, and gives all its rows; raises SecondguessError."""
+    return lambda build: ran(watched(build))
 
 
 def ran(build: Build) -> tuple[Statement, list[Row]]:

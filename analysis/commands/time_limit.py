@@ -2,8 +2,8 @@
 
 import os
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from threading import Event, Timer
 
 import duckdb
@@ -17,33 +17,40 @@ _GRACE_S = 1  # for DuckDB to hear that it is interrupted, which a single call o
 
 
 @contextmanager
-def within(seconds: float | None, build: Build) -> Iterator[Build]:
-    """What builds the statement, to be answered in the block within so many seconds; raises SecondguessError after it.
+def within(
+    seconds: float | None, *, hint: str = "filter more, or give it more with --seconds", code: int = 1
+) -> Iterator[Callable[[Build], Build]]:
+    """What wraps each build of a statement that is answered in the block, all within so many seconds.
 
-    A process that does not hear of it is ended, with the same line and exit code. None is no limit.
+    Raises SecondguessError after them, which says hint; a process that does not hear of it is ended, with the same line
+    and this exit code. None is no limit.
     """
     if seconds is None:
-        yield build
+        yield lambda build: build
         return
-    said = SecondguessError(f"stopped after {seconds:g} seconds; filter more, or give it more with --seconds")
+    said = SecondguessError(f"stopped after {seconds:g} seconds; {hint}")
     over = Event()
     opened: list[duckdb.DuckDBPyConnection] = []
 
-    def watched(con: duckdb.DuckDBPyConnection) -> Statement:
-        opened.append(con)
-        if over.is_set():
-            raise said
-        return build(con)
+    def watched(build: Build) -> Build:
+        def opening(con: duckdb.DuckDBPyConnection) -> Statement:
+            opened[:] = [con]
+            if over.is_set():
+                raise said
+            return build(con)
+
+        return opening
 
     def stop() -> None:
         over.set()
         for con in opened:
-            con.interrupt()
+            with suppress(duckdb.ConnectionException):  # closed: its statement is done
+                con.interrupt()
 
     def end() -> None:
         signals.undo_promises()
         print(f"secondguess: {said}", file=sys.stderr, flush=True)
-        os._exit(1)
+        os._exit(code)
 
     timers = [Timer(seconds, stop), Timer(seconds + _GRACE_S, end)]
     for timer in timers:

@@ -54,7 +54,7 @@ from secondguess.analysis.commands.time_limit import within
 signals.listen()
 part = Path({str(part)!r})
 part.touch()
-with within(0.1, lambda con: None), signals.undone(part.unlink):
+with within(0.1), signals.undone(part.unlink):
     time.sleep(600)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=HANG_S)
@@ -66,6 +66,16 @@ def test_tables_and_questions_take_it_too(store: Path) -> None:
     slow = f"({ENDLESS.replace('= 3', '= epoch')}) = 0"
     assert said(store, "table", "cnn@3", "--where", slow, "--seconds", "0.5")[0] == 1
     assert said(store, "ask", "errors", "cnn@3", "--seconds", "60")[0] == 0
+
+
+def test_comparing_takes_it_too_and_a_gate_that_was_stopped_judged_nothing(store: Path, tmp_path: Path) -> None:
+    """Each statement of several is watched: the last one here, of the ids that must not break, never ends."""
+    slow = f"SELECT id FROM test_predictions WHERE ({ENDLESS.replace('= 3', '= epoch')}) = 0"
+    (tmp_path / "slow.sql").write_text(slow)
+    code, line, _ = said(store, "gate", "cnn@1", "cnn@3", "--protect", str(tmp_path / "slow.sql"), "--seconds", "2")
+    assert code == 2
+    assert line == "secondguess: not judged: stopped after 2 seconds; give it more with --seconds\n"
+    assert said(store, "compare", "cnn@1", "cnn@3", "--seconds", "60")[0] == 0
 
 
 def test_what_is_done_in_time_is_as_ever(store: Path) -> None:
