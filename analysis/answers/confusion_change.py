@@ -4,9 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from secondguess.analysis.answers.classes import heads, label_text, ordered
-from secondguess.analysis.ask.confusion import most_mistaken
 from secondguess.analysis.engine.sqltext import is_value
-from secondguess.analysis.evidence.ledger import Comparison, Pair
+from secondguess.analysis.evidence.ledger import Comparison, Pair, most_changed
 
 Rows = Callable[..., str]
 """From conditions on the joined rows to the address of those, or to nothing."""
@@ -26,7 +25,7 @@ def matrix(made: Comparison, rows: Rows) -> dict[str, Any] | None:
         return None
     changes = {place: abs(pair.errors_b - pair.errors_a) for place, pair in pairs.items()}
     labels = ordered([*(group.value for group in made.classes), *(label for place in pairs for label in place)], ())
-    kept = most_mistaken([changes], labels, MOST_CLASSES)
+    kept = most_changed(made, labels, MOST_CLASSES)
     right = {group.value: group.counts.errors_a - group.counts.errors_b for group in made.classes}
     truths = [label for label in kept if label in right]
     short, listed = heads(kept, _LONGEST_HEAD)

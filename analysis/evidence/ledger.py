@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from secondguess.analysis.ask import questions, refs, statements
+from secondguess.analysis.ask.confusion import most_mistaken
 from secondguess.analysis.ask.scope import columns_of, has_steps
 from secondguess.analysis.engine.duck import Build
 from secondguess.analysis.engine.sqltext import identifier
@@ -208,6 +209,12 @@ class Floor:
             "churn": self.churn,
             "negative_flip_rate": self.negative_flip_rate,
         }
+
+
+def most_changed(made: Comparison, labels: Sequence[Any], most: int) -> list[Any]:
+    """All labels, or of more than `most` those whose confusions changed most, in the order of labels."""
+    changes = {(pair.truth, pair.guess): abs(pair.errors_b - pair.errors_a) for pair in made.pairs}
+    return most_mistaken([changes], labels, most)
 
 
 def points(share: float) -> str:
