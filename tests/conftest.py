@@ -23,10 +23,11 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """What is remembered of the tests' stores is remembered in a folder of theirs."""
+    """What is remembered of the tests' stores, and their pages' secrets, is kept in folders of theirs."""
     with pytest.MonkeyPatch.context() as patch:
         folder = tmp_path_factory.mktemp("caches")
         patch.setenv("XDG_CACHE_HOME", str(folder))
+        patch.setenv("XDG_STATE_HOME", str(tmp_path_factory.mktemp("states")))
         yield folder
 
 

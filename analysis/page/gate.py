@@ -5,7 +5,10 @@ Weighed against Starlette's TrustedHostMiddleware, which looks at the host's nam
 
 import hmac
 import secrets
+import time
+from base64 import urlsafe_b64encode
 from dataclasses import dataclass, field
+from hashlib import sha256
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.requests import cookie_parser
@@ -27,13 +30,53 @@ HEADERS = {
 OPEN = "/open"
 
 
+DAYS = 30  # that a browser need not be let in again
+_LETTING_IN_S = 300  # for which a link of another process's lets in
+_DAY_S = 86_400
+
+
 @dataclass(frozen=True)
 class Keys:
-    """The secrets of one server: the token in the opened address, the cookie it becomes, and the field of forms."""
+    """The secrets of one server: the token in the address that it prints, and what signs its cookies and forms.
 
-    token: str = field(default_factory=lambda: secrets.token_urlsafe(24))
-    cookie: str = field(default_factory=lambda: secrets.token_urlsafe(24))
-    csrf: str = field(default_factory=lambda: secrets.token_urlsafe(24))
+    Whoever has the secret, as a server started later, knows the cookies that were given, and can let a browser in.
+    """
+
+    secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
+    token: str = field(default_factory=lambda: secrets.token_urlsafe(24), repr=False)
+
+    @property
+    def csrf(self) -> str:
+        """The field of forms."""
+        return self._signature("form")
+
+    def cookie(self, now: float) -> str:
+        """A cookie given at this time, in seconds."""
+        return self._until("cookie", now + DAYS * _DAY_S)
+
+    def knows(self, cookie: str, now: float) -> bool:
+        """Whether a cookie is one of these, and not too old."""
+        return self._holds("cookie", cookie, now)
+
+    def letting_in(self, now: float) -> str:
+        """A token for a moment, beside the one that was printed."""
+        return self._until("open", now + _LETTING_IN_S)
+
+    def lets_in(self, token: str, now: float) -> bool:
+        """Whether a token opens the page."""
+        return hmac.compare_digest(token.encode(), self.token.encode()) or self._holds("open", token, now)
+
+    def _until(self, what: str, end: float) -> str:
+        return f"{int(end)}.{self._signature(f'{what} {int(end)}')}"
+
+    def _holds(self, what: str, text: str, now: float) -> bool:
+        end, _, signature = text.partition(".")
+        if not (end.isascii() and end.isdecimal() and len(end) <= 12):
+            return False
+        return hmac.compare_digest(signature.encode(), self._signature(f"{what} {end}").encode()) and now < int(end)
+
+    def _signature(self, text: str) -> str:
+        return urlsafe_b64encode(hmac.digest(self.secret, text.encode(), sha256)).decode().rstrip("=")
 
 
 class Gate:
@@ -59,7 +102,7 @@ class Gate:
         if answer is None and scope["path"] == OPEN:
             answer = self._opened(scope)
         if answer is None and not self._known(scope):
-            answer = _said(401, "this page belongs to whoever started it; open the address it printed")
+            answer = _locked(scope)
         await (answer or self._app)(scope, receive, _with_headers(send))
 
     def _refused(self, scope: Scope) -> Response | None:
@@ -82,24 +125,45 @@ class Gate:
     def _opened(self, scope: Scope) -> Response:
         """The token becomes a cookie; a page of our own then leads on, since a redirect would not bring it along."""
         given = parse_qs(scope["query_string"].decode("latin-1"))
-        if not hmac.compare_digest(given.get("token", [""])[0].encode(), self._keys.token.encode()):
-            return _said(401, "this is not the token of the running server; open the address it printed")
+        if not self._keys.lets_in(given.get("token", [""])[0], time.time()):
+            return _locked(scope)
         target = given.get("to", ["/"])[0]
         plain = target.startswith("/") and not target.startswith("//") and "\\" not in target
         safe = target if plain and not urlsplit(target).netloc else "/"
         answer = HTMLResponse(_LEAD_ON.format(target=_escaped(safe)))
-        answer.set_cookie(self._cookie, self._keys.cookie, path="/", httponly=True, samesite="strict")
+        cookie, age = self._keys.cookie(time.time()), DAYS * _DAY_S
+        answer.set_cookie(self._cookie, cookie, max_age=age, path="/", httponly=True, samesite="strict")
         return answer
 
     def _known(self, scope: Scope) -> bool:
         cookies = [cookie_parser(text).get(self._cookie, "") for text in _all(scope, b"cookie")]
-        return any(hmac.compare_digest(value.encode(), self._keys.cookie.encode()) for value in cookies)
+        return any(self._keys.knows(value, time.time()) for value in cookies)
 
 
 _LEAD_ON = """<!doctype html><html lang="en"><meta charset="utf-8"><title>secondguess</title>
 <link rel="icon" href="/static/mark.svg">
 <meta http-equiv="refresh" content="0;url={target}"><p><a href="{target}">Open secondguess</a>
 """
+
+
+_LOCKED = f"""<!doctype html><html lang="en"><meta charset="utf-8"><title>Not let in</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><meta name="color-scheme" content="light dark">
+<h1>This browser is not let in</h1>
+<p>The page belongs to whoever started it. To get in, on the machine where it runs:</p>
+<ul><li>open the address that <code>secondguess view</code> printed when it started, or</li>
+<li>run <code>secondguess view</code> again with the same <code>--store</code>: it opens this page, and prints an
+address that does.</li></ul>
+<p>That lets this browser in for {DAYS} days; then come back to this address, or reload it.</p>
+"""
+
+
+def _locked(scope: Scope) -> Response:
+    """What is said to whoever is not known: to a browser as a page, else as a line."""
+    if scope["method"] == "GET" and any("text/html" in accepted for accepted in _all(scope, b"accept")):
+        return HTMLResponse(_LOCKED, 401)
+    return _said(
+        401, "this page belongs to whoever started it; open the address it printed, or run secondguess view again"
+    )
 
 
 def _escaped(text: str) -> str:

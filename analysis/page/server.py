@@ -6,8 +6,10 @@ import shutil
 import socket
 import sys
 import tempfile
+import time
 import webbrowser
 from collections.abc import Generator, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,33 +24,53 @@ from secondguess.analysis.errors import BadInput
 from secondguess.analysis.page.app import application
 from secondguess.analysis.page.connections import prepare
 from secondguess.analysis.page.gate import OPEN, Keys
+from secondguess.analysis.page.secret import Secret, Serving, states
 
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+_READING_S = 3  # for a browser to read the file that leads it on
 
 
-def serve(store: Path, address: tuple[str, int], *, browser: bool, seconds: float, memory: str) -> None:
-    """Serve the page of a store at (host, port) until Ctrl-C; port 0 is one that is free. Raises BadInput."""
-    host, port = address
+@dataclass(frozen=True)
+class Wanted:
+    """How to serve: host and port (0: the one it had last, else one that is free), what a question may take.
+
+    browser is whether to open one; new_token whether all browsers are to be let in anew.
+    """
+
+    host: str
+    port: int
+    browser: bool
+    seconds: float
+    memory: str
+    new_token: bool = False
+
+
+def serve(store: Path, wanted: Wanted) -> None:
+    """Serve the page of a store until Ctrl-C; where another process does, lead there. Raises BadInput."""
     try:
-        fresh(memory).close()
+        fresh(wanted.memory).close()
     except duckdb.Error:
-        raise BadInput(f"--memory is {memory!r}, not an amount such as 500MB or 2GB") from None
-    keys = Keys()
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Only a socket that says it is TCP sends an answer's body at once, not when its head was acknowledged: 40 ms later.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        raise BadInput(f"--memory is {wanted.memory!r}, not an amount such as 500MB or 2GB") from None
     try:
-        listening.bind((host, port))
-        listening.listen()  # whoever is opened at once waits, and is not refused
-    except OSError as error:
-        raise BadInput(
-            f"cannot listen on {host}:{port}: {error.strerror}; name another port, or leave it out"
-        ) from None
-    port = listening.getsockname()[1]
+        kept = Secret(store, states(os.environ.get("XDG_STATE_HOME", "")), anew=wanted.new_token)
+    except Serving as there:
+        _lead_to(there, wanted)
+        return
+    with kept:
+        _serve(store, wanted, kept)
+
+
+def _serve(store: Path, wanted: Wanted, kept: Secret) -> None:
+    listening = _listening(wanted.host, wanted.port, kept)
+    host, port = wanted.host, listening.getsockname()[1]
+    keys = Keys(kept.key)
     others = () if host in _LOOPBACK else (host, socket.gethostname())
     shown = f"[{host}]" if ":" in host else host
-    url = f"http://{shown}:{port}{OPEN}?token={keys.token}"
+    base = f"http://{shown}:{port}"
+    url = f"{base}{OPEN}?token={keys.token}"
+    kept.serves(port, base, keep=wanted.port != 0 or kept.port == 0)
+    if kept.fault:
+        click.echo(kept.fault, err=True)
     if others:
         click.echo(
             f"listening on {host}: whoever reaches this port and has the address below sees the store; "
@@ -57,13 +79,58 @@ def serve(store: Path, address: tuple[str, int], *, browser: bool, seconds: floa
         )
     click.echo(f"secondguess shows {store.name}/ at\n\n  {url}\n\nStop with Ctrl-C.")
     sys.stdout.flush()
-    app = application(store, keys, port, hosts=others, seconds=seconds, memory=memory)
+    app = application(store, keys, port, hosts=others, seconds=wanted.seconds, memory=wanted.memory)
     quiet: dict[str, Any] = {"log_level": "warning", "access_log": False, "server_header": False, "date_header": False}
     config = uvicorn.Config(app, **quiet, **prepare())
     with contextlib.ExitStack() as opened:
-        if browser:
+        if wanted.browser:
             webbrowser.open(opened.enter_context(_leading(url)).as_uri())
         _Server(config).run(sockets=[listening])
+
+
+def _listening(host: str, port: int, kept: Secret) -> socket.socket:
+    """A socket that listens: at this port, else at the one that is kept, else at one that is free."""
+    if port == 0 and kept.port:
+        try:
+            return _bound(host, kept.port)
+        except OSError:
+            click.echo(
+                f"port {kept.port}, which bookmarks of this page have, is taken; they work again once it is free",
+                err=True,
+            )
+    try:
+        return _bound(host, port)
+    except OSError as error:
+        raise BadInput(
+            f"cannot listen on {host}:{port}: {error.strerror}; name another port, or leave it out"
+        ) from None
+
+
+def _bound(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    # Only a socket that says it is TCP sends an answer's body at once, not when its head was acknowledged: 40 ms later.
+    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind((host, port))
+        listening.listen()  # whoever is opened at once waits, and is not refused
+    except BaseException:
+        listening.close()
+        raise
+    return listening
+
+
+def _lead_to(there: Serving, wanted: Wanted) -> None:
+    """Say where the page is that another process serves, and open it; raises Serving where it must be ended first."""
+    if wanted.new_token or not there.base or (wanted.port and not there.base.endswith(f":{wanted.port}")):
+        raise there
+    url = f"{there.base}{OPEN}?token={Keys(there.key).letting_in(time.time())}"
+    click.echo(f"{there}. In the next minutes this lets a browser in:\n\n  {url}\n")
+    sys.stdout.flush()
+    if wanted.browser:
+        with _leading(url) as page:
+            webbrowser.open(page.as_uri())
+            time.sleep(_READING_S)
 
 
 class _Server(uvicorn.Server):

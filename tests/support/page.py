@@ -270,7 +270,10 @@ def serving(
     start_new_session: bool = False,
     **environ: str,
 ) -> Iterator[Server]:
-    """Run `secondguess view` on a store until the block ends; code is what its interpreter runs."""
+    """Run `secondguess view` on a store until the block ends; code is what its interpreter runs.
+
+    Its user has no other page of the store open.
+    """
     own = () if "--browser" in options else ("--no-browser",)
     command = [sys.executable, "-c", code, "view", "--store", str(store), *own]
     command += [option for option in options if option != "--browser"]
@@ -280,7 +283,7 @@ def serving(
             stdout=subprocess.PIPE,
             stderr=said,
             text=True,
-            env={**os.environ, **environ},
+            env={**os.environ, "XDG_STATE_HOME": f"{log}.state", **environ},
             cwd=log.parent,
             start_new_session=start_new_session,
         )

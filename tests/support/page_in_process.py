@@ -1,6 +1,7 @@
 """The page served by the test's own process, so that what it does there can be counted; its workers are as ever."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,10 @@ async def _text(app: Any, keys: Keys, path: str) -> str:
         "method": "GET",
         "path": unquote(parts.path),
         "query_string": parts.query.encode(),
-        "headers": [(b"host", b"localhost:80"), (b"cookie", f"secondguess-{_PORT}={keys.cookie}".encode())],
+        "headers": [
+            (b"host", b"localhost:80"),
+            (b"cookie", f"secondguess-{_PORT}={keys.cookie(time.time())}".encode()),
+        ],
     }
     sent: list[Any] = []
 

@@ -235,11 +235,12 @@ class TestOpening:
         answer = server.ask(f"/open?token={server.token}", Cookie=None)
         assert answer.status == 200
         assert headers_hold(answer)
-        value = rf"secondguess-{server.port}=[\w-]{{32}}"
+        value = rf"secondguess-{server.port}=\d{{10}}\.[\w-]{{43}}"
         attributes = re.fullmatch(value + r"(; .*)", answer.header("set-cookie"))
         assert attributes is not None
         assert {part.casefold() for part in attributes[1].split("; ") if part} == {
             "httponly",
+            "max-age=2592000",  # 30 days
             "path=/",
             "samesite=strict",
         }
