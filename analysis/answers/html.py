@@ -14,7 +14,7 @@ SHEET = "secondguess.css"
 
 
 def shortened(text: str, most: int) -> str:
-    """A name of at most so many characters: of a longer one the middle is left out, since names differ at their ends."""
+    """A name of at most so many characters: a longer one loses its middle, since names differ at the ends."""
     if len(text) <= most:
         return text
     last = (most - 1) // 2

@@ -23,7 +23,9 @@ from secondguess.analysis.page.site import Site, drawn, site, status_of
 from secondguess.analysis.tables import saved
 
 _log = logging.getLogger("secondguess")
-_STATIC = {SHEET: "text/css", "secondguess.js": "text/javascript", "mark.svg": "image/svg+xml"}
+_STATIC = {SHEET: "text/css", "mark.svg": "image/svg+xml"} | {
+    f"{name}.js": "text/javascript" for name in ("secondguess", "scrollers", "scrubber")
+}
 
 
 def application(

@@ -104,9 +104,13 @@ def example(view: TableView, row: int) -> str:
 
 def question(name: str, refs: Sequence[str] = (), options: Mapping[str, object] | None = None) -> str:
     """The page of a question about tables."""
-    parts = [("q", name), *(("t", ref) for ref in refs)]
-    parts += [(f"o.{key}", str(value)) for key, value in (options or {}).items() if value is not None]
-    return f"/questions?{urlencode(parts)}"
+    (asked, *said) = question_form(name, options)
+    return f"/questions?{urlencode([asked, *(('t', ref) for ref in refs), *said])}"
+
+
+def question_form(name: str, options: Mapping[str, object] | None = None) -> list[tuple[str, str]]:
+    """A question and its options as the fields of a form."""
+    return [("q", name), *((f"o.{key}", str(value)) for key, value in (options or {}).items() if value is not None)]
 
 
 def compare(refs: Sequence[str], floor: str | None = None) -> str:

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from secondguess.analysis.answers import compared
 from secondguess.analysis.answers.answer import records
@@ -28,12 +28,15 @@ async def page(request: Request) -> Response:
     runs = list_runs(page_site.store)
     menu, more_tables = listed([reference(run.name, table) for run in runs.values() for table in run.tables])
     context: dict[str, Any] = {"title": "Compare", "here": "", "refs": names, "floor": floor, "tables": menu}
-    context |= {"more_tables": more_tables, "steps": [], "swapped": None}
+    context |= {"more_tables": more_tables, "steps": [], "at": None, "swapped": None}
     if len(names) > 2:
         raise BadInput(f"two tables are compared here, not {len(names)}; secondguess compare takes more")
     if len(names) < 2:
         return drawn(request, "compare.html", context, {"tables": menu})
     tables = [named.chosen(runs, text, "last") for text in names]
+    if (put := named.moved(request.query_params, tables, names)) is not None:
+        return RedirectResponse(urls.compare(put, floor))
+    context["at"] = named.slider(tables, names, "/compare", [("floor", floor)] if floor else [])
     context["steps"] = named.steps(tables, names, lambda others: urls.compare(others, floor))
     context["swapped"] = urls.compare(names[::-1], floor)
     try:

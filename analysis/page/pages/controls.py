@@ -137,19 +137,25 @@ def _few(epochs: Sequence[Moment], now: Moment | None) -> list[Moment]:
 
 
 def slider(named: Sequence[Referent], view: TableView, more: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The slider that puts all tables at one epoch, or at one validation where there are several in an epoch.
-
-    It goes through these by their places: a slider has numbers only.
-    """
-    epochs = [epoch.moment for table in named for epoch in table.epochs]
-    if len(set(epochs)) < 2 or not all(table.epochs for table in named):
-        return None
+    """The slider that puts all tables of a view at one epoch."""
     bare = tuple(dict.fromkeys(text.partition("@")[0] for text in view.tables))
     if view.at is None and len(bare) < len(view.tables):
         return None  # one run at two epochs: both would be at the same
     moved = replace(view, tables=bare, at=None, exact=False, offset=0)
-    now = view.at or max(epochs)
-    common = {"said": str(now), "hidden": urls.query(moved, **more), "exact": view.exact}
+    form = {"action": "/table", "hidden": urls.query(moved, **more), "exact": view.exact, "holds": view.at is not None}
+    return over(named, view.at, form)
+
+
+def over(named: Sequence[Referent], now: Moment | None, form: Mapping[str, Any]) -> dict[str, Any] | None:
+    """A slider over the tables' epochs, or over their validations where there are several in an epoch.
+
+    It goes through these by their places: a slider has numbers only. form is where it leads, and whether it holds now.
+    """
+    epochs = [epoch.moment for table in named for epoch in table.epochs]
+    if len(set(epochs)) < 2 or not all(table.epochs for table in named):
+        return None
+    now = now or max(epochs)
+    common = {"said": str(now), **form}
     if all(epoch.step is None for epoch in epochs):
         return {"name": "at", "min": min(epochs), "max": max(epochs), "now": now, "places": None, **common}
     places = sorted(set(epochs))

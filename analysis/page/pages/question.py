@@ -5,7 +5,7 @@ from functools import partial
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from secondguess.analysis.answers import cells, charts
 from secondguess.analysis.answers.answer import Answer, records, tables_in
@@ -56,7 +56,10 @@ async def _one(request: Request, page_site: Site, asked: Question) -> Response:
     menu, more_tables = listed(tables)
     context |= {"options": options, "least": least, "most": most, "tables": menu, "more_tables": more_tables}
     chosen = [named.chosen(runs, text, asked.epochs) for text in names]
+    if (put := named.moved(query, chosen, names)) is not None:
+        return RedirectResponse(urls.question(asked.name, put, options))
     context |= {
+        "at": named.slider(chosen, names, "/questions", urls.question_form(asked.name, options)),
         "steps": named.steps(chosen, names, lambda others: urls.question(asked.name, others, options)),
         "swapped": _swapped(asked, names, options),
     }

@@ -5,10 +5,16 @@
   var follow = function (selector) { var link = document.querySelector(selector); if (link) { link.click(); return true; } };
   var rows = function () { return Array.prototype.slice.call(document.querySelectorAll("table.preds tbody tr")); };
   var here = -1;
+  var BEGIN = "secondguess row";  // where the next page of rows begins: at its first row or its last
 
   function step(by) {
     var all = rows();
     if (!all.length) { return; }
+    if (here + by >= all.length || (here + by < 0 && here === 0)) {
+      sessionStorage.setItem(BEGIN, by > 0 ? "first" : "last");
+      if (follow(by > 0 ? ".pager a[rel=next]" : ".pager a[rel=prev]")) { return; }
+      sessionStorage.removeItem(BEGIN);
+    }
     here = Math.max(0, Math.min(all.length - 1, here + by));
     all.forEach(function (row, place) { row.classList.toggle("here", place === here); });
     all[here].scrollIntoView({ block: "nearest" });
@@ -16,13 +22,25 @@
     if (link) { link.focus({ preventScroll: true }); }
   }
 
+  var begin = sessionStorage.getItem(BEGIN);
+  sessionStorage.removeItem(BEGIN);
+  if (begin) { here = begin === "first" ? -1 : rows().length; step(begin === "first" ? 1 : -1); }
+
+  // The slider's epoch where it holds for the tables, else that of the last table.
   function epoch(by) {
+    var slider = document.querySelector(".slider[data-holds] input[type=range]");
+    if (slider) {
+      slider.value = Number(slider.value) + by;
+      slider.dispatchEvent(new Event("input"));
+      slider.form.requestSubmit();
+      return;
+    }
     var links = Array.prototype.slice.call(document.querySelectorAll(".steps"));
     var group = links[links.length - 1];
     if (!group) { return follow(by > 0 ? "a[rel=next]" : "a[rel=prev]"); }
     var all = Array.prototype.slice.call(group.querySelectorAll("a"));
     var now = all.findIndex(function (link) { return link.hasAttribute("aria-current"); });
-    var next = all[now + by];
+    var next = now < 0 ? null : all[now + by];
     if (next) { next.click(); }
   }
 
@@ -31,6 +49,7 @@
       document.getElementById("sqlform").requestSubmit();
       return;
     }
+    if (event.key === "Escape") { closed(function (menu) { return menu.contains(document.activeElement); }); }
     if (event.ctrlKey || event.metaKey || event.altKey || typing(event.target)) { return; }
     var keys = {
       j: function () { step(1); },
@@ -54,16 +73,16 @@
     control.addEventListener("change", function () { control.form.requestSubmit(); });
   });
 
-  Array.prototype.forEach.call(document.querySelectorAll("[data-copy]"), function (button) {
+  function copied(button) {
     button.hidden = false;
     button.addEventListener("click", function () {
       var text = document.getElementById(button.getAttribute("data-copy")).textContent;
       navigator.clipboard.writeText(text).then(function () { button.textContent = "Copied"; });
     });
-  });
+  }
 
   // A column at hand is put where the filter is being typed.
-  Array.prototype.forEach.call(document.querySelectorAll(".hand [data-insert]"), function (name) {
+  function inserting(name) {
     name.classList.add("inserts");
     name.addEventListener("mousedown", function (event) {
       var box = document.getElementById("filter");
@@ -71,22 +90,36 @@
       box.setRangeText(name.getAttribute("data-insert") + " ", box.selectionStart, box.selectionEnd, "end");
       box.focus();
     });
-  });
+  }
 
   // Pinned columns stay in sight one beside the other: how wide each is, only the browser knows.
-  Array.prototype.forEach.call(document.querySelectorAll("table.preds tr"), function (row) {
+  function pinned(row) {
     var left = 0;
     Array.prototype.forEach.call(row.querySelectorAll(".pin"), function (cell) {
       cell.style.left = left + "px";
       left += cell.offsetWidth;
     });
-  });
+  }
 
-  document.addEventListener("click", function (event) {
+  // What a part of the page needs that has just come.
+  function come(part) {
+    Array.prototype.forEach.call(part.querySelectorAll("[data-copy]"), copied);
+    Array.prototype.forEach.call(part.querySelectorAll(".hand [data-insert]"), inserting);
+    Array.prototype.forEach.call(part.querySelectorAll("table.preds tr"), pinned);
+  }
+  come(document);
+  document.addEventListener("come", function (event) { come(event.target); });
+
+  // Close the menus; the focus that was in one goes back to what opened it.
+  function closed(focused, but) {
     Array.prototype.forEach.call(document.querySelectorAll("details.menu[open]"), function (menu) {
-      if (!menu.contains(event.target)) { menu.open = false; }
+      if (but && menu.contains(but)) { return; }
+      var again = focused && focused(menu);
+      menu.open = false;
+      if (again) { menu.querySelector("summary").focus(); }
     });
-  });
+  }
+  document.addEventListener("click", function (event) { closed(null, event.target); });
 })();
 
 // An example's page: j and k lead to the next and the previous one of the view.

@@ -168,3 +168,15 @@ def test_validations_within_an_epoch_are_summed_up_each_on_its_own(tmp_path):
         assert store.ask(question, "half@all").fetchall() == []  # which has no scores
     assert store.compare("half@1:5", "half@1").counts.fixed == 1
     assert store.compare("half@1:5", with_="half@1").counts.fixed == 1
+
+
+def test_more_classes_than_an_expression_may_be_deep(tmp_path: Path) -> None:
+    scores = np.random.default_rng(0).dirichlet([1.0] * 1_500, 3).astype(np.float32)
+    with Recorder(tmp_path / "p", run="many") as recorder, recorder.table("t", epoch=1) as table:
+        table.add(ids=["a", "b", "c"], truth=[7, 700, 1_499], scores=scores)
+    said = sg.connect(tmp_path / "p").sql("SELECT truth_rank, brier_score FROM many ORDER BY id").fetchall()
+    hot = np.eye(1_500)[[7, 700, 1_499]]
+    assert [rank for rank, _ in said] == [
+        1 + int((row > row[at]).sum()) for row, at in zip(scores, (7, 700, 1_499), strict=True)
+    ]
+    assert [brier for _, brier in said] == pytest.approx(((scores.astype(float) - hot) ** 2).sum(1), abs=1e-9)

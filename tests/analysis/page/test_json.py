@@ -283,7 +283,7 @@ def test_of_more_than_twelve_classes_rows_have_no_scores_and_the_example_its_lar
     example = server.ask(table_url("many@1", path="/example", row="0")).text
     shutil.rmtree(server.store / "many")
     assert "The scores of 14 classes are not shown" in answer
-    assert f'<span title="{names[3]}">a class wit…</span>' in answer
+    assert f'<span title="{names[3]}">a clas…ame 3</span>' in answer
     assert "The other 2 classes have at most 0.020." in example
     assert example.count('class="istruth"') == 1
 
