@@ -18,7 +18,7 @@ _PLACE = "place_in_answer"
 
 @dataclass(frozen=True)
 class Narrowed:
-    """A question's SELECT as it runs, with where its parameters and what people wrote are in it."""
+    """A SELECT as it runs, with where its parameters and what people wrote are in it."""
 
     sql: str
     parameters: tuple[Parameter, ...]
@@ -41,17 +41,16 @@ def _texts(name: str, value: object) -> tuple[str, ...]:
 
 def narrowed(
     con: duckdb.DuckDBPyConnection,
-    asked: Question,
+    passage: Passage,
     select: Inspected,
     where: Sequence[str] = (),
     sort: Sequence[str] = (),
 ) -> Narrowed:
-    """The question's SELECT, with its rows filtered by conditions and sorted by expressions over its columns.
+    """A SELECT, which a passage is of, with its rows filtered by conditions and sorted by expressions over its columns.
 
     Rows that sort alike stay in the answer's order. Raises Refused for what is no expression, BadInput for one that
     reads anything but the answer.
     """
-    passage = Passage(f"the question {asked.name}", asked.sql, length=len(select.text.encode()))
     if not where and not sort:
         return Narrowed(select.text, select.parameters, (passage,))
     marks = Marks()

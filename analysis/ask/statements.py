@@ -45,7 +45,8 @@ def question(
     runs, chosen = _tables_asked(store, asked, refs, known)
     names = scope.run_names(runs, chosen)
     select = _inspected(con, asked)
-    body = narrowed(con, asked, select, **narrowing)
+    passage = Passage(f"the question {asked.name}", asked.sql, length=len(select.text.encode()))
+    body = narrowed(con, passage, select, **narrowing)
     relations: dict[str, Relation] = {}
     reports: tuple[JoinReport, ...] = ()
     sides = 1
@@ -87,10 +88,12 @@ def question(
     )
 
 
-def sql(con: duckdb.DuckDBPyConnection, store: Path, text: str, known: Runs | None = None) -> Statement:
+def sql(
+    con: duckdb.DuckDBPyConnection, store: Path, text: str, known: Runs | None = None, sort: Sequence[str] = ()
+) -> Statement:
     """The statement that runs a person's SELECT over the store; raises Refused, or NotFound for an unknown relation.
 
-    known are the store's runs where they are listed already.
+    known are the store's runs where they are listed already; sort are expressions over the answer's columns.
     """
     select = guard.inspect(con, text)
     if select.parameters:
@@ -108,14 +111,16 @@ def sql(con: duckdb.DuckDBPyConnection, store: Path, text: str, known: Runs | No
         if missing == before:
             break
         before, runs = missing, list_runs(store)
+    passage = Passage(FREE_SQL, text, length=len(select.text.encode()))
+    body = narrowed(con, passage, select, sort=sort)
     return Statement(
         scope=scope.ctes(relations),
-        body=select.text,
+        body=body.sql,
         files=scope.all_files(relations),
         notes=(*notes, *(note for note in scope.all_notes(relations) if note not in notes)),
         classes=scope.shared_classes(relations.values()),
         verdicts=scope.has_verdicts(relations),
-        passages=(Passage(FREE_SQL, text, length=len(select.text.encode())),),
+        passages=body.passages,
     )
 
 

@@ -7,7 +7,6 @@ from importlib.resources import files
 from pathlib import Path
 
 from starlette.applications import Starlette
-from starlette.datastructures import QueryParams
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -17,10 +16,9 @@ from secondguess.analysis.answers.html import SHEET, sheet
 from secondguess.analysis.errors import SecondguessError
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.gate import Gate, Keys
-from secondguess.analysis.page.pages import check, compare, example, export, question, run, runs, sql, table
+from secondguess.analysis.page.pages import check, compare, example, export, question, run, runs, saving, sql, table
 from secondguess.analysis.page.pool import Workers
 from secondguess.analysis.page.site import Site, drawn, site, status_of
-from secondguess.analysis.tables import saved
 
 _log = logging.getLogger("secondguess")
 _STATIC = {SHEET: "text/css", "mark.svg": "image/svg+xml"} | {
@@ -51,13 +49,17 @@ def application(
         "/questions": question.page,
         "/compare": compare.page,
         "/sql": sql.page,
+        "/save": saving.naming,
+        "/saved": saving.page,
     }
     routes = [Route("/image/{key}", _image)]  # first, since a page asks for fifty
     routes += [Route(path + twin, page) for path, page in pages.items() for twin in ("", ".json")]
     routes += [
         Route("/", lambda request: RedirectResponse(urls.runs())),
         *(Route(f"/sql{twin}", sql.run, methods=["POST"]) for twin in ("", ".json")),
-        Route("/save", _save, methods=["POST"]),
+        Route("/sql/export", sql.export, methods=["POST"]),
+        Route("/save", saving.save, methods=["POST"]),
+        Route("/saved", saving.change, methods=["POST"]),
         Route("/export", export.export),
         Route("/chosen", runs.chosen),
         Route("/help", _help),
@@ -82,19 +84,6 @@ async def _static(request: Request) -> Response:
         return PlainTextResponse("no such file\n", 404)
     data = sheet() if name == SHEET else (files("secondguess.analysis.page") / "static" / name).read_bytes()
     return Response(data, media_type=_STATIC[name])
-
-
-async def _save(request: Request) -> Response:
-    page_site = site(request)
-    if sql.too_large(request):
-        return PlainTextResponse("the form is larger than 128 KB; use the command line\n", 413)
-    form = await request.form(max_files=0, max_fields=200)
-    if not sql.allowed(page_site, str(form.get("csrf", ""))):
-        return PlainTextResponse("this form is not of this page; reload it and send it again\n", 403)
-    given = QueryParams([(key, str(value)) for key, value in form.multi_items() if key not in {"csrf", "name"}])
-    view = urls.read_table(given)
-    saved.save(page_site.store, str(form.get("name", "")), view)
-    return RedirectResponse(urls.table(view), 303)
 
 
 async def _help(request: Request) -> Response:

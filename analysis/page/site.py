@@ -17,6 +17,7 @@ from secondguess.analysis.answers.files import jsonable
 from secondguess.analysis.answers.html import environment
 from secondguess.analysis.errors import AlreadyThere, BadInput, NotFound, SecondguessError
 from secondguess.analysis.page import urls
+from secondguess.analysis.page.answers import Answers
 from secondguess.analysis.page.gate import Keys
 from secondguess.analysis.page.pool import Busy, Gone, TooSlow, Visit, Workers
 from secondguess.analysis.page.worker import Asked, Reply
@@ -36,6 +37,7 @@ class Site:
     workers: Workers
     keys: Keys
     images: Images = field(default_factory=Images)
+    answers: Answers = field(default_factory=Answers)
     counted: dict[Any, int] = field(default_factory=dict)  # what was counted of epochs, which do not change
     checking: asyncio.Lock = field(default_factory=asyncio.Lock)  # a check reads the whole store: one at a time
 

@@ -17,6 +17,9 @@ _NUMBERS = ("limit", "offset")
 _FLAGS = ("exact", "allow_duplicates")
 
 
+LONGEST_SQL = 4_000  # characters in an address: servers and browsers refuse much longer ones
+
+
 def runs() -> str:
     """The page of all runs."""
     return "/runs"
@@ -118,9 +121,21 @@ def compare(refs: Sequence[str], floor: str | None = None) -> str:
     return f"/compare?{urlencode([*(('t', ref) for ref in refs), *([('floor', floor)] if floor else [])])}"
 
 
-def sql(text: str = "") -> str:
-    """The page of free SQL, with a text that is shown and not run."""
-    return "/sql" + (f"?{urlencode({'sql': text})}" if text else "")
+def sql(text: str = "", sort: str = "", answer: str = "", *, twin: str = "") -> str:
+    """The page of free SQL, with a text that is shown and not run; answer is the key of what came of it before."""
+    parts = {"sql": text if len(text) <= LONGEST_SQL else "", "sort": sort, "answer": answer}
+    said = urlencode({name: value for name, value in parts.items() if value})
+    return f"/sql{twin}" + (f"?{said}" if said else "")
+
+
+def naming(view: TableView, name: str) -> str:
+    """The page that asks for a name for a view, where this one cannot be its."""
+    return f"/save?{urlencode([*query(view), ('name', name)])}"
+
+
+def saved(name: str, new: str | None = None) -> str:
+    """The page of a saved view, where it is named anew or deleted; new is a name that it cannot have."""
+    return f"/saved?{urlencode({'name': name} | ({} if new is None else {'new': new}))}"
 
 
 def image(key: str) -> str:

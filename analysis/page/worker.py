@@ -183,9 +183,12 @@ def _taken(con: duckdb.DuckDBPyConnection, statement: Statement, most: int) -> t
 
 
 def _exported(asked: Asked, memory: str) -> Reply:
-    """Write every row of a view to a file; of images, text formats get none."""
+    """Write every row of a view, or of a person's SQL, to a file; of images, text formats get none."""
     path, form = Path(asked.options["path"]), asked.options["form"]
-    build = partial(select.statement, store=asked.store, view=asked.what)
+    if isinstance(asked.what, TableView):
+        build: Build = partial(select.statement, store=asked.store, view=asked.what)
+    else:
+        build = _free(asked)
     if form == "parquet":
         with answered(build, duck.batches, memory) as (_, reader):
             count = files.write_parquet(reader, path)
@@ -233,7 +236,13 @@ def _build(asked: Asked, notes: list[str]) -> Build:
         question = questions.find(asked.store, asked.what)
         build = partial(statements.question, store=asked.store, asked=question, known=asked.runs)
         return partial(build, refs=asked.refs, given=asked.options)
-    return partial(statements.sql, store=asked.store, text=asked.what, known=asked.runs)
+    return _free(asked)
+
+
+def _free(asked: Asked) -> Build:
+    """What makes the statement of a person's SQL, its rows sorted as the option sort says."""
+    sort = [text for text in [asked.options.get("sort")] if text]
+    return partial(statements.sql, store=asked.store, text=asked.what, known=asked.runs, sort=sort)
 
 
 def _few(columns: Sequence[str], notes: list[str]) -> Sequence[str]:

@@ -31,6 +31,41 @@ def save(store: Path, name: str, view: TableView, *, overwrite: bool = False) ->
     return path
 
 
+def rename(store: Path, name: str, new: str) -> Path:
+    """Keep a view under another name; raises NotFound, and AlreadyThere where that name is taken."""
+    old, path = find(store, name), _path(store, new)
+    if path == old:
+        return path
+    text = read_regular(old, _LONGEST, links=True).decode("utf-8-sig")
+    try:
+        put_text(path, text, store / ".incoming")
+    except FileExistsError:
+        raise AlreadyThere(f"view {new!r} exists already; choose another name") from None
+    except OSError as error:
+        raise NotWritten(f"view {name!r} could not be renamed", error) from error
+    remove(store, name)
+    return path
+
+
+def remove(store: Path, name: str) -> None:
+    """Delete a view; raises NotFound."""
+    path = find(store, name)
+    try:
+        path.unlink()
+    except FileNotFoundError:  # somebody else was faster
+        return
+    except OSError as error:
+        raise NotWritten(f"view {name!r} could not be deleted", error) from error
+
+
+def find(store: Path, name: str) -> Path:
+    """The file of a saved view; raises NotFound naming those there are."""
+    path = _path(store, name)
+    if not path.is_file():
+        raise NotFound(f"no view named {name!r}; the store has: {listing(names(store)) or 'none yet'}")
+    return path
+
+
 def load(store: Path, name: str) -> TableView:
     """The view of that name; raises NotFound naming those there are, Damaged where its file is none."""
     path = _path(store, name)

@@ -225,7 +225,9 @@ class Server:
         return self.ask(path, "POST", body=urlencode(pairs).encode(), **how)
 
     def sql(self, text: str, **how: Any) -> Answer:
-        return self.post("/sql", {"sql": text}, **how)
+        """Send SQL, and go where its answer is."""
+        sent = self.post("/sql", {"sql": text}, **how)
+        return self.ask(sent.header("location")) if sent.status == 303 else sent
 
     def workers(self) -> list[int]:
         """The processes that answer questions."""

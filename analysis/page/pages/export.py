@@ -1,4 +1,4 @@
-"""A table view as a file to download, every row of it."""
+"""A table view, or the answer to SQL, as a file to download, every row of it."""
 
 import tempfile
 from dataclasses import replace
@@ -12,9 +12,9 @@ from starlette.responses import FileResponse, Response
 from secondguess.analysis import signals
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.page import urls
-from secondguess.analysis.page.site import site
+from secondguess.analysis.page.site import Site, site
 
-_TYPES = {
+TYPES = {
     "csv": (".csv", "text/csv"),
     "json": (".json", "application/json"),
     "markdown": (".md", "text/markdown"),
@@ -25,11 +25,16 @@ _TYPES = {
 async def export(request: Request) -> Response:
     """Send every row of a view; a worker writes them to a file that is deleted once it is sent."""
     page_site = site(request)
-    form = request.query_params.get("format", "csv")
-    if form not in _TYPES:
-        raise BadInput(f"format is {form!r}, not one of {', '.join(_TYPES)}")
-    suffix, kind = _TYPES[form]
     view = replace(urls.read_table(request.query_params), limit=None, offset=0)
+    name = "-".join(view.tables).replace("/", "-").replace("@", "-")
+    return await sent(request, page_site, view, request.query_params.get("format", "csv"), name)
+
+
+async def sent(request: Request, page_site: Site, what: object, form: str, name: str, **options: str) -> Response:
+    """Send every row of a view or of SQL (what) as a file of that form; raises BadInput for an unknown form."""
+    if form not in TYPES:
+        raise BadInput(f"format is {form!r}, not one of {', '.join(TYPES)}")
+    suffix, kind = TYPES[form]
     with tempfile.NamedTemporaryFile(suffix=suffix, prefix="secondguess-", delete=False) as file:
         path = Path(file.name)
     withdraw = signals.promise(partial(path.unlink, missing_ok=True))
@@ -39,9 +44,8 @@ async def export(request: Request) -> Response:
         withdraw()
 
     try:
-        await page_site.ask(request, "export", view, options={"path": str(path), "form": form})
+        await page_site.ask(request, "export", what, options={**options, "path": str(path), "form": form})
     except BaseException:
         remove()
         raise
-    name = "-".join(view.tables).replace("/", "-").replace("@", "-") + suffix
-    return FileResponse(path, media_type=kind, filename=name, background=BackgroundTask(remove))
+    return FileResponse(path, media_type=kind, filename=name + suffix, background=BackgroundTask(remove))

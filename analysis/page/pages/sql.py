@@ -1,28 +1,33 @@
 """The page of free SQL: a box, the schema beside it, an answer with a time limit."""
 
-import hmac
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import RedirectResponse, Response
 
 from secondguess.analysis.answers import cells
 from secondguess.analysis.answers.answer import records
-from secondguess.analysis.answers.columns import shown
+from secondguess.analysis.answers.columns import PageColumn, shown
 from secondguess.analysis.ask.refs import Runs
 from secondguess.analysis.ask.scope import columns_of, has_steps
-from secondguess.analysis.engine.sqltext import identifier
+from secondguess.analysis.engine.sqltext import identifier, is_value
 from secondguess.analysis.errors import SecondguessError
-from secondguess.analysis.page import bounds
+from secondguess.analysis.page import bounds, urls
+from secondguess.analysis.page.answers import Answered
 from secondguess.analysis.page.pages import faults
+from secondguess.analysis.page.pages.export import TYPES, sent
+from secondguess.analysis.page.pages.images import Asking, add_images
+from secondguess.analysis.page.pages.sending import sent_form
 from secondguess.analysis.page.pool import TooSlow
-from secondguess.analysis.page.site import Site, drawn, large, site, sql_of, status_of
+from secondguess.analysis.page.site import drawn, large, site, sql_of, status_of
 from secondguess.analysis.page.worker import Reply
-from secondguess.analysis.schema import DEFAULT_TABLE, at_epoch, is_score
+from secondguess.analysis.schema import DEFAULT_TABLE, at_epoch, is_score, reference
+from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import Run, list_runs
+from secondguess.analysis.tables.view import TableView
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
 _WORDS = {"string": "text", "large_string": "text", "dictionary": "text", "float": "float", "double": "float"}
@@ -79,58 +84,103 @@ def _type(kind: str) -> str:
     return "int" if re.fullmatch(r"u?int\d+", kind) else _WORDS.get(kind, kind)
 
 
-_LARGEST = 131_072  # bytes of a form
-_EXAMPLE = f"SELECT truth, guess, count(*) AS n\nFROM {DEFAULT_TABLE}\nWHERE wrong\nGROUP BY ALL\nORDER BY n DESC"
+def example(runs: Mapping[str, Run]) -> str:
+    """A SELECT that this store can answer."""
+    tables = {name: entry for run in runs.values() for name, epochs in run.tables.items() for entry in epochs.values()}
+    able = {name for name, entry in tables.items() if entry.lacks is None and entry.right is None}
+    names = sorted(tables, key=lambda name: (name not in able, name != DEFAULT_TABLE))
+    if not names:
+        return "SELECT 42 AS answer"
+    if names[0] in able:
+        found = f"SELECT truth, guess, count(*) AS n\nFROM {written(names[0])}\nWHERE wrong\n"
+        return f"{found}GROUP BY ALL\nORDER BY n DESC"
+    return f"SELECT run, epoch, count(*) AS n\nFROM {written(names[0])}\nGROUP BY ALL\nORDER BY ALL"
 
 
 async def page(request: Request) -> Response:
-    """Show the box; a text in the address is put into it and not run."""
-    known = list_runs(site(request).store)
-    return _drawn(request, known, request.query_params.get("sql") or _EXAMPLE, None, None)
+    """Show the box; a text in the address is put into it and not run, but what came of it when it was sent is shown."""
+    page_site, query = site(request), request.query_params
+    known = list_runs(page_site.store)
+    text, sort, key = query.get("sql", ""), query.get("sort", ""), query.get("answer", "")
+    held = page_site.answers.get(key)
+    if held is not None and text in ("", held.text) and sort == held.sort:
+        return await _answered(request, known, held)
+    waiting = "its answer is not held any more; Run asks again" if key else "it was not run; Run does" if text else ""
+    return _drawn(request, known, Answered(text or example(known), sort), waiting=waiting)
 
 
 async def run(request: Request) -> Response:
-    """Run what the form sent."""
+    """Run what the form sent; a page leads to the answer, so that going back to it sends nothing again."""
     page_site = site(request)
-    if too_large(request):
-        return PlainTextResponse("the form is larger than 128 KB; use the command line\n", 413)
-    form = await request.form(max_files=0, max_fields=20)
-    if not allowed(page_site, str(form.get("csrf", ""))):
-        return PlainTextResponse("this form is not of this page; reload it and send it again\n", 403)
-    text = str(form.get("sql", ""))
+    fields = await sent_form(request, page_site)
+    if isinstance(fields, Response):
+        return fields
+    form = dict(fields)
+    text, sort = form.get("sql", ""), form.get("sort", "").strip()
     known = list_runs(page_site.store)
     try:
-        reply = await page_site.ask(request, "sql", text, runs=known)
+        reply = await page_site.ask(request, "sql", text, runs=known, options={"sort": sort})
     except SecondguessError as error:
-        return _drawn(request, known, text, None, error)
-    return await large(len(reply.rows) * len(reply.columns), partial(_drawn, request, known, text, reply, None))
+        made = Answered(text, sort, error=error)
+    else:
+        made = Answered(text, sort, reply)
+    if request.url.path.endswith(".json"):
+        return _drawn(request, known, made)
+    return RedirectResponse(urls.sql(text, sort, page_site.answers.keep(made)), 303)
 
 
-def too_large(request: Request) -> bool:
-    """Whether a form is larger than any that this server draws, or does not say how large it is."""
-    length = request.headers.get("content-length", "")
-    return not length.isdecimal() or int(length) > _LARGEST
-
-
-def allowed(page_site: Site, csrf: str) -> bool:
-    """Whether a form is one that this server drew."""
-    return hmac.compare_digest(csrf.encode(), page_site.keys.csrf.encode())
-
-
-def _drawn(request: Request, known: Runs, text: str, reply: Reply | None, error: SecondguessError | None) -> Response:
+async def export(request: Request) -> Response:
+    """Send every row of what the form sent as a file."""
     page_site = site(request)
+    fields = await sent_form(request, page_site)
+    if isinstance(fields, Response):
+        return fields
+    form = dict(fields)
+    list_runs(page_site.store)
+    text, sort = form.get("sql", ""), form.get("sort", "").strip()
+    try:
+        return await sent(request, page_site, text, form.get("format", "csv"), "answer", sort=sort)
+    except SecondguessError as error:
+        return RedirectResponse(urls.sql(text, sort, page_site.answers.keep(Answered(text, sort, error=error))), 303)
+
+
+async def _answered(request: Request, known: Runs, made: Answered) -> Response:
+    """The page with an answer, and where its rows say of which examples they are, with their images."""
+    reply = made.reply
+    pictures = _pictures(reply, known) if reply is not None else []
+    if pictures:
+        entries = {part["table"]: part.pop("entry") for part in pictures}
+        await add_images(request, site(request), Asking(known, entries), pictures)
+    size = len(reply.rows) * len(reply.columns) if reply is not None else 0
+    return await large(size, partial(_drawn, request, known, made, pictures))
+
+
+def _drawn(
+    request: Request,
+    known: Runs,
+    made: Answered,
+    pictures: Sequence[Mapping[str, Any]] = (),
+    *,
+    waiting: str = "",
+) -> Response:
+    page_site, reply, error = site(request), made.reply, made.error
     columns = shown(reply.columns, reply.types, reply.sides, reply.classes) if reply is not None else []
     fault = error.fault if error is not None else None
     references, more_references = bounds.listed(list(known))
     context = {
         "title": "SQL",
         "here": "SQL",
-        "text": text,
+        "text": made.text,
+        "sort": made.sort,
+        "waiting": waiting,
+        "kept": len(made.text) <= urls.LONGEST_SQL,
+        "formats": list(TYPES),
         "reply": reply,
-        "columns": [{"shown": column} for column in columns],
+        "columns": [{"shown": column, **_sorting(column, made.sort)} for column in columns],
         "rows": cells.rows(columns, reply.columns, reply.rows, page_site.images, 0, verdicts=reply.verdicts)
         if reply is not None
         else [],
+        "pictures": pictures,
         "error": fault.reason if fault is not None else str(error or ""),
         "stopped": isinstance(error, TooSlow),
         "place": faults.place(fault),
@@ -141,6 +191,37 @@ def _drawn(request: Request, known: Runs, text: str, reply: Reply | None, error:
         "sql": sql_of(reply) if reply is not None else None,
     }
     return drawn(request, "sql.html", context, _data(reply, error), 200 if error is None else status_of(error))
+
+
+def _sorting(column: PageColumn, sort: str) -> dict[str, str]:
+    """How a click on a column's head sorts by it, and how it is sorted by now: largest first, then smallest."""
+    name = urls.listed(column.names[:1])
+    down = sort == f"-{name}"
+    direction = "descending" if down else "ascending" if sort == name else ""
+    return {"sorting": name if down else f"-{name}", "direction": direction}
+
+
+def _pictures(reply: Reply, known: Runs) -> list[dict[str, Any]]:
+    """For each row its example, from which its image is found; [] where rows do not say which they are of."""
+    if not {"run", "epoch", "id"} <= set(reply.columns):
+        return []
+    parts: list[dict[str, Any]] = []
+    for row in records(reply.columns, reply.rows):
+        entry = _entry(known, row["run"], row["epoch"], row.get("step"))
+        if entry is None or not isinstance(row["id"], str):
+            return []
+        table = at_epoch(reference(entry.run, entry.table), entry.moment)
+        view = TableView((table,), where=(is_value("id", row["id"]),))
+        images = {"ids": [row["id"]], "images": []}
+        parts.append({"table": table, "entry": entry, **images, "view": view, "url": urls.example(view, 0)})
+    return parts
+
+
+def _entry(known: Runs, run: Any, epoch: Any, step: Any) -> Epoch | None:
+    """The one table of a run that has this epoch; None where there is none, or where there are several."""
+    there = known[run].tables.values() if run in known else ()
+    found = [entry for epochs in there for entry in epochs.values() if (entry.epoch, entry.step) == (epoch, step)]
+    return found[0] if len(found) == 1 else None
 
 
 def _data(reply: Reply | None, error: SecondguessError | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from secondguess.analysis.ask import refs
 from secondguess.analysis.ask.refs import Referent, Runs
 from secondguess.analysis.errors import BadInput, SecondguessError
 from secondguess.analysis.page import bounds, urls
-from secondguess.analysis.page.pages import controls
+from secondguess.analysis.page.pages import controls, saving
 from secondguess.analysis.page.pages.faults import FilterFault, filter_fault
 from secondguess.analysis.page.pages.panels import panels
 from secondguess.analysis.page.site import Site, drawn, large, site, status_of
@@ -77,6 +77,7 @@ def _drawn(
     known, more_tables = bounds.listed([table["name"] for table in _tables(runs)])
     context = {
         "title": " and ".join(view.tables),
+        "saved": saving.note(site(request), whole, *map(request.query_params.get, ("saved", "unsaved"))),
         "here": "Tables",
         "view": view,
         "panels": drawn_panels,
@@ -107,9 +108,10 @@ def _choice(request: Request, page_site: Site, runs: Runs) -> Response:
     saved_views = []
     for name in saved.names(page_site.store):
         try:
-            saved_views.append({"name": name, "url": urls.table(saved.load(page_site.store, name)), "fault": None})
+            view: dict[str, Any] = {"url": urls.table(saved.load(page_site.store, name)), "fault": None}
         except SecondguessError as fault:
-            saved_views.append({"name": name, "url": None, "fault": str(fault)})
+            view = {"url": None, "fault": str(fault)}
+        saved_views.append({"name": name, **view, "change": urls.saved(name)})
     context = {"title": "Tables", "here": "Tables", "tables": tables, "saved": saved_views}
     return drawn(request, "choose.html", context, {"tables": tables, "saved": saved_views})
 

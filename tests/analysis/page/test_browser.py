@@ -772,24 +772,46 @@ class TestFiles:
         seen.page.fill("details[open] input[name=name]", name)
         seen.page.click("details[open] button:text('Save')")
         assert seen.status() == "1–3 of 3 groups"
+        assert f"Saved as {' '.join(name.split())}, in the list on Tables." in seen.main()
         view = saved.load(server.store, name)
         assert (view.tables, view.where, view.group) == (("cnn@3",), ("guess <> truth",), ("guess",))
 
-    def test_a_name_that_is_taken_is_said(self, seen: Visit, server: Server) -> None:
+    def test_a_name_that_is_taken_is_said_and_another_one_or_replacing_is_a_click(
+        self, seen: Visit, server: Server
+    ) -> None:
         if "twice" not in saved.names(server.store):
             assert server.post("/save", {"t": "cnn@3", "name": "twice"}).status == 303
         seen.open(CNN)
-        seen.expected = 409
         seen.page.click("summary:text-is('Save')")
         seen.page.fill("details[open] input[name=name]", "twice")
         seen.page.click("details[open] button:text('Save')")
-        assert "exists already" in seen.main()
+        assert "There is a view named 'twice' already" in seen.main()
+        assert seen.page.input_value("input[name=name]") == "twice"
+        seen.page.click("button:text-is('Replace the view of this name')")
+        assert "Saved as twice" in seen.main()
+
+    def test_a_saved_view_is_renamed_and_deleted(self, seen: Visit, server: Server) -> None:
+        for name in ("old", "new"):
+            if name in saved.names(server.store):
+                saved.remove(server.store, name)
+        assert server.post("/save", {"t": "cnn@3", "where": "wrong", "name": "old"}).status == 303
+        seen.open("/table")
+        seen.page.get_by_role("link", name="Rename or delete old").click()
+        seen.page.fill("input[name=new]", "new")
+        seen.page.click("button:text-is('Rename')")
+        assert "Saved as new" in seen.main()
+        assert seen.status() == "1–6 of 6 rows"
+        seen.page.click("text=Rename or delete it")
+        seen.page.click("button:text-is('Delete it')")
+        assert "new is deleted; to have it again, save this view" in seen.main()
+        assert seen.status() == "1–6 of 6 rows"
+        assert not {"old", "new"} & set(saved.names(server.store))
 
     def test_a_saved_view_is_found_again(self, seen: Visit, server: Server) -> None:
         if "found again" not in saved.names(server.store):
             assert server.post("/save", {"t": "cnn@3", "where": "guess <> truth", "name": "found again"}).status == 303
         seen.open("/table")
-        seen.page.get_by_role("link", name="found again").click()
+        seen.page.get_by_role("link", name="found again", exact=True).click()
         assert seen.status() == "1–6 of 6 rows"
 
 
@@ -951,6 +973,39 @@ class TestSql:
         self.run(seen, "SELECT id, image FROM examples WHERE id = 'r01'")
         seen.page.wait_for_load_state("load")
         assert seen.page.eval_on_selector("table.preds img", "image => image.naturalWidth") == 8
+
+    def test_going_back_to_an_answer_shows_it_and_runs_nothing(self, seen: Visit, server: Server) -> None:
+        self.run(seen, "SELECT random() AS n")
+        found = seen.column("n")
+        seen.page.click("nav >> text=Runs")
+        seen.tab.go_back()
+        assert seen.column("n") == found
+        assert seen.page.input_value("textarea") == "SELECT random() AS n"
+        seen.open(seen.page.url.removeprefix(server.base))
+        assert seen.column("n") == found
+
+    def test_its_rows_have_their_images_sort_and_are_exported(self, seen: Visit) -> None:
+        self.run(seen, 'SELECT run, epoch, id, confidence FROM "cnn@3" WHERE wrong')
+        seen.page.wait_for_load_state("load")
+        images = seen.page.eval_on_selector_all("table.preds img", "images => images.map(image => image.naturalWidth)")
+        assert images == [8] * 6
+        head = "thead button:text-is('confidence')"
+        for sort, first in (("-confidence", "0.5250"), ("confidence", "0.5000")):
+            if seen.page.locator(head).is_visible():
+                seen.page.click(head)
+            else:  # where rows are blocks there are no heads
+                seen.page.fill("input[name=sort] >> nth=0", sort)
+                seen.page.click("button:text-is('Run')")
+            assert seen.page.input_value("input[name=sort] >> nth=0") == sort
+            assert first in seen.page.locator("table.preds tbody tr").first.inner_text()
+        with seen.page.expect_download() as download:
+            seen.page.click("summary:text-is('Export')")
+            seen.page.click("button:text-is('csv')")
+        text = Path(download.value.path()).read_text()
+        assert text.splitlines()[0] == "run,epoch,id,confidence"
+        assert len(text.splitlines()) == 7
+        seen.page.click("table.preds tbody tr:nth-child(2) a >> nth=0")
+        assert "r01" in seen.main()
 
     def test_the_keyboard_runs_it(self, visit: Opened) -> None:
         seen = visit()

@@ -38,7 +38,11 @@ ADDRESSES = {
     "/questions.json": "/questions.json?q=errors&t=cnn%403",
     "/sql": "/sql?sql=SELECT+1",
     "/sql.json": "/sql.json?sql=SELECT+1",
-    "/save": "/save",
+    "/sql/export": "/sql/export",
+    "/save": "/save?t=cnn%403&name=kept",
+    "/save.json": "/save.json?t=cnn%403&name=kept",
+    "/saved": "/saved?name=kept",
+    "/saved.json": "/saved.json?name=kept",
     "/export": table_url("cnn@3", path="/export", format="csv"),
     "/compare": "/compare?t=cnn%401&t=cnn%403",
     "/compare.json": "/compare.json?t=cnn%401&t=cnn%403",
@@ -47,6 +51,7 @@ ADDRESSES = {
     "/image/{key}": "/image/0123456789abcdef0123456789abcdef",
     "/static/{name}": "/static/secondguess.css",
 }
+FORMS = ["/sql", "/sql/export", "/save", "/saved"]
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -77,8 +82,9 @@ def test_every_route_is_known_to_these_tests() -> None:
 
 
 def test_get_alone_is_for_reading_and_only_sql_and_saving_take_a_form() -> None:
-    assert {route.path for route in routes() if route.methods != {"GET", "HEAD"}} == {"/sql", "/sql.json", "/save"}
-    assert {route.path for route in routes() if "POST" in (route.methods or ())} == {"/sql", "/sql.json", "/save"}
+    forms = {"/sql", "/sql.json", "/sql/export", "/save", "/saved"}
+    assert {route.path for route in routes() if route.methods != {"GET", "HEAD"}} == forms
+    assert {route.path for route in routes() if "POST" in (route.methods or ())} == forms
 
 
 def headers_hold(answer: Answer) -> bool:
@@ -94,7 +100,9 @@ def test_the_pages_own_links_and_forms_are_answered_with_every_header(server: Se
         if method == "POST":
             continue
         answer = server.ask(address, method)
-        expected = 404 if address.startswith("/image/") else 307 if address in ("/", ADDRESSES["/chosen"]) else 200
+        expected = (
+            404 if address.startswith(("/image/", "/saved")) else 307 if address in ("/", ADDRESSES["/chosen"]) else 200
+        )
         assert (address, method, answer.status) == (address, method, expected)
         assert headers_hold(answer)
         assert answer.header("content-type") or answer.status == 307, address
@@ -179,7 +187,7 @@ def test_a_form_sent_where_none_is_taken_is_refused(server: Server) -> None:
         assert headers_hold(answer)
 
 
-@pytest.mark.parametrize("path", ["/sql", "/save"])
+@pytest.mark.parametrize("path", FORMS)
 @pytest.mark.parametrize("csrf", ["", "wrong", "é고", "{cookie}", "{token}"])
 def test_a_form_without_the_field_of_our_own_forms_is_refused(server: Server, path: str, csrf: str) -> None:
     fields = {"csrf": filled(server, csrf), "sql": "SELECT 1", "t": "cnn@3", "name": "refused"}
@@ -190,7 +198,7 @@ def test_a_form_without_the_field_of_our_own_forms_is_refused(server: Server, pa
     assert not (server.store / "views").exists()
 
 
-@pytest.mark.parametrize("path", ["/sql", "/save"])
+@pytest.mark.parametrize("path", FORMS)
 def test_a_form_without_origin_is_refused(server: Server, path: str) -> None:
     answer = server.post(path, {"sql": "SELECT 1", "t": "cnn@3", "name": "refused"}, Origin=None)
     assert answer.status == 403
@@ -213,7 +221,7 @@ def test_a_form_with_a_file_is_refused(server: Server) -> None:
     assert headers_hold(answer)
 
 
-@pytest.mark.parametrize("path", ["/sql", "/save"])
+@pytest.mark.parametrize("path", FORMS)
 def test_a_form_of_a_megabyte_is_refused(server: Server, path: str) -> None:
     """Its text is not cut to what fits: cut, it would be another statement."""
     answer = server.post(path, {"sql": "SELECT 1 --" + "x" * 1_000_000, "t": "cnn@3", "name": "long"})
@@ -555,7 +563,7 @@ class TestStore:
             assert headers_hold(answer)
 
     def test_a_form_is_answered_where_the_store_is_gone(self, server: Server, moved: Path) -> None:
-        for path in ("/sql", "/save"):
+        for path in FORMS:
             answer = server.post(path, {"csrf": csrf_of(server), "sql": "SELECT 1", "t": "cnn@3", "name": "gone"})
             assert answer.status == 404
             assert "Traceback" not in answer.text
@@ -648,6 +656,14 @@ BAD = {
     "/compare?t=cnn%401&t=cnn%402&t=cnn%403": 400,
     "/compare?t=cnn%401&t=cnn%402&floor=nobody-*": 404,
     "/compare?t=cnn%40all&t=cnn%402": 400,
+    "/save": 400,
+    "/save?t=cnn%403": 200,
+    "/saved": 400,
+    "/saved?name=nobody": 404,
+    "/saved?name=..%2f..%2fetc%2fpasswd": 400,
+    "/saved?name=%00": 400,
+    "/table?t=cnn%403&saved=nobody&unsaved=%3Cb%3E": 200,
+    "/sql?sort=%28&answer=nobody": 200,
     "/questions?q=nothing": 404,
     "/questions?q=..%2f..%2fetc%2fpasswd": 404,
     "/questions?q=errors&t=nobody": 404,
