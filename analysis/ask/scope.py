@@ -115,9 +115,12 @@ def stacked(
     epochs = list({(e.run, e.table, e.moment): e for selection in selections for e in selection.epochs}.values())
     if not epochs:
         raise BadInput(f"{what} has no epochs yet; record one, or name another table")
-    classes = class_order(epochs, classes)
+    layouts = _layouts(epochs)  # thousands of epochs have few
+    classes = class_order(layouts, classes)
     steps = steps or has_steps(epochs)
-    types = columns(epochs, len(classes), steps=steps)
+    types = columns(layouts, len(classes), steps=steps)
+    if any(epoch.examples_file is not None for epoch in epochs):
+        types["examples"] = "VARCHAR"
     names = {(epoch.run, epoch.table): epoch.run for epoch in epochs} if names is None else names
     kept: dict[Path, list[Moment]] = {}
     for epoch in epochs:
@@ -132,10 +135,18 @@ def stacked(
     more = (*added, *([PLACE] if place else []))
     selects = [_select(group, names, (classes, steps), types, more) for group in branches.values()]
     files = frozenset(epoch.file for epoch in epochs)
-    kinds = _kinds(epochs, types, steps=steps) | {name: computed.KINDS.get(name, "number") for name in more}
-    notes = (*_unlike_labels(epochs), *_without_classes(epochs, classes), *(_own_steps(epochs) if steps else ()))
+    kinds = _kinds(layouts, types, steps=steps) | {name: computed.KINDS.get(name, "number") for name in more}
+    notes = (*_unlike_labels(layouts), *_without_classes(epochs, classes), *(_own_steps(epochs) if steps else ()))
     verdicts = any(epoch.right is not None for epoch in epochs)
     return Relation("\nUNION ALL\n".join(selects), files, tuple(classes), kinds, notes=notes, verdicts=verdicts)
+
+
+def _layouts(epochs: Iterable[Epoch]) -> list[Epoch]:
+    """One epoch of each choice of columns and classes, the first that has it."""
+    firsts: dict[object, Epoch] = {}
+    for epoch in epochs:
+        firsts.setdefault((epoch.columns, epoch.classes, epoch.has_steps), epoch)
+    return list(firsts.values())
 
 
 def run_names(runs: Mapping[str, Run], chosen: Iterable[Selection]) -> RunNames:
@@ -151,6 +162,8 @@ def class_order(epochs: Iterable[Epoch], first: Sequence[str] = ()) -> list[str]
 def _without_classes(epochs: Iterable[Epoch], classes: Sequence[str]) -> tuple[str, ...]:
     """Which of the classes that are read together an epoch with scores does not have."""
     without: dict[tuple[str, ...], list[str]] = {}
+    if all(set(classes) <= set(_classes(epoch)) for epoch in _layouts(epochs) if epoch.scores):
+        return ()
     for epoch in epochs:
         known = set(epoch.score_classes)
         if epoch.scores and (missing := tuple(name for name in classes if name not in known)):
@@ -199,8 +212,6 @@ def columns(epochs: Iterable[Epoch], scores: int, *, steps: bool = False) -> dic
     for low, (name, kinds) in kinds_by_name.items():
         if low not in types and not is_score(low):
             types[name] = _common(kinds)
-    if any(epoch.examples for epoch in epochs):
-        types["examples"] = "VARCHAR"
     return types
 
 
@@ -258,7 +269,8 @@ def _select(
             items.append(f"{f'CAST(NULL AS {kind})' if kind else 'NULL'} AS {identifier(name)}")
     files = sorted({epoch.file for epoch in group})
     kept = {epoch.moment for epoch in group}
-    whole = {moment for member in group for moment in member.in_file} == kept
+    there = {id(member.in_file): member.in_file for member in group}.values()  # that of a record once
+    whole = {moment for moments in there for moment in moments} == kept
     where = "" if whole else f"\nWHERE {_rows_at(kept, steps=first.has_steps)}"
     options = ["file_row_number = true"] if PLACE in more else []
     items += [name if name == PLACE else f"{computed.sql(name, first, first.score_classes)} AS {name}" for name in more]
@@ -320,7 +332,7 @@ def _unlike_labels(epochs: Iterable[Epoch]) -> tuple[str, ...]:
 
 def _unlike(epochs: Iterable[Epoch]) -> Iterator[tuple[str, Epoch, Epoch]]:
     """The names of guess and truth that are text in some tables only, with a table where not and one where so."""
-    epochs = list(epochs)
+    epochs = _layouts(epochs)
     for name in ("guess", "truth"):
         by_kind = {_kind_in(epoch, name) in _TEXT: epoch for epoch in reversed(epochs) if _kind_in(epoch, name)}
         if len(by_kind) == 2:

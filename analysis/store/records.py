@@ -331,6 +331,8 @@ def epochs_of(store: Path, folder: Path, names: tuple[str, str], table: str, rec
     """The epochs that a record of a run's folder commits; names are the run's, now and when it was recorded."""
     moments = tuple(Moment.of(entry) for entry in record["epochs"])
     rows_file = stored_file(folder, record["file"])
+    columns = tuple((name, kind) for name, kind in record["columns"])
+    classes = tuple(record["classes"]) if record["classes"] is not None else None
     return [
         Epoch(
             run=names[0],
@@ -345,8 +347,8 @@ def epochs_of(store: Path, folder: Path, names: tuple[str, str], table: str, rec
             unique=entry["unique"],
             id_set=entry.get("id_set"),
             id_truth_set=entry.get("id_truth_set"),
-            columns=tuple((name, kind) for name, kind in record["columns"]),
-            classes=tuple(record["classes"]) if record["classes"] is not None else None,
+            columns=columns,
+            classes=classes,
             rows_file=rows_file,
             in_file=moments,
             examples_file=_examples_file(store, entry["examples"], record) if entry["examples"] else None,
