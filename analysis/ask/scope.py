@@ -162,7 +162,7 @@ def class_order(epochs: Iterable[Epoch], first: Sequence[str] = ()) -> list[str]
 def _without_classes(epochs: Iterable[Epoch], classes: Sequence[str]) -> tuple[str, ...]:
     """Which of the classes that are read together an epoch with scores does not have."""
     without: dict[tuple[str, ...], list[str]] = {}
-    if all(set(classes) <= set(_classes(epoch)) for epoch in _layouts(epochs) if epoch.scores):
+    if all(set(classes) <= set(epoch.score_classes) for epoch in _layouts(epochs) if epoch.scores):
         return ()
     for epoch in epochs:
         known = set(epoch.score_classes)
