@@ -134,6 +134,8 @@ def _row(
         # A filter on the beginning of a value would keep no row.
         name = names[place] if len(values) == 1 and place is not None and not is_cut(one) else ""
         told = [values[side] for side in sides]
+        if column.kind in {"bins", "counts"} and isinstance(one, list):  # a part for each of several tables
+            sides, told = tuple(range(len(one))), one
         cells.append(
             Cell(
                 kind=column.kind,

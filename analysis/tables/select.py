@@ -11,10 +11,10 @@ from secondguess.analysis.ask import scope
 from secondguess.analysis.ask.refs import Runs
 from secondguess.analysis.ask.scope import Relation
 from secondguess.analysis.engine.expressions import column
-from secondguess.analysis.engine.sqltext import identifier
+from secondguess.analysis.engine.sqltext import identifier, literal
 from secondguess.analysis.engine.statement import Page, Statement
 from secondguess.analysis.errors import BadInput
-from secondguess.analysis.schema import folded
+from secondguess.analysis.schema import STEP, folded
 from secondguess.analysis.tables.filter import Filtered, filtered, image_of
 from secondguess.analysis.tables.pictures import PictureColumns
 from secondguess.analysis.tables.rows import table_rows
@@ -22,6 +22,7 @@ from secondguess.analysis.tables.summaries import range_of, summary
 from secondguess.analysis.tables.view import TableView
 
 _FILTERED, _PLACE = "filtered rows", "group in page"
+_MOST_PARTS = 8  # tables that a summary keeps apart: those that have a look of their own where it is drawn
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ def _grouped(con: duckdb.DuckDBPyConnection, whole: Filtered, view: TableView, u
     names = _chosen(view, own, {**dict.fromkeys([*shown, *others]), **pictures.columns}, usual)
     others = [name for name in names if name in whole.columns and name not in keys and name not in whole.aggregates]
     others += [name for name in whole.columns if folded(name) in whole.sorted_by and name not in (*others, *keys)]
-    summed = {name: summary(name, whole.rows.base(name), whole.columns[name]) for name in others}
+    tables = _told_apart(whole, view, keys)
+    summed = {name: summary(name, whole.rows.base(name), whole.columns[name], tables) for name in others}
     seen = {name: pictures.first(name) for name in names if name in pictures.columns}
     items = [*map(identifier, keys), f"count(*) AS {count}"]
     items += [f"{sql} AS {identifier(name)}" for name, sql in whole.aggregates.items()]
@@ -125,6 +127,25 @@ def _grouped(con: duckdb.DuckDBPyConnection, whole: Filtered, view: TableView, u
     distinct = f"SELECT DISTINCT {', '.join(map(identifier, keys))} FROM {whole.source}{whole.where}"
     total = f"SELECT count(*) FROM (\n{distinct}\n)" if keys else "SELECT 1"
     return _Body(body, total, pictures.relations)
+
+
+def _told_apart(whole: Filtered, view: TableView, keys: Sequence[str]) -> list[str]:
+    """What tells the rows of each table that is stacked from the others'; nothing where a group has those of one."""
+    rows = whole.rows
+    several = len(rows.epochs) > 1 and view.join is None
+    if not several or len(rows.epochs) > _MOST_PARTS or {"run", "epoch"} <= set(keys):
+        return []
+    steps = scope.has_steps(rows.epochs)
+    return [
+        " AND ".join(
+            (
+                f"run = {literal(rows.names[epoch.run, epoch.table])}",
+                f"epoch = {epoch.epoch}",
+                *([f"{STEP} IS NOT DISTINCT FROM {literal(epoch.step)}"] if steps else []),
+            )
+        )
+        for epoch in rows.epochs
+    ]
 
 
 def _chosen(view: TableView, own: Sequence[str], known: Mapping[str, object], usual: Usual | None) -> list[str]:

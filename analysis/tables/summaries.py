@@ -1,7 +1,9 @@
 """What a group shows of a column that it is not grouped by: W&B's histograms and lists of values, as SQL."""
 
 import re
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
 
 from secondguess.analysis.engine.kinds import Kind
 from secondguess.analysis.engine.sqltext import identifier
@@ -26,30 +28,41 @@ class Summary:
     ranges: bool = False
 
 
-def summary(column: str, base: str, kind: Kind) -> Summary:
+def summary(column: str, base: str, kind: Kind, tables: Sequence[str] = ()) -> Summary:
     """The summary of a column; base is its name without a side's suffix.
 
     Numbers give {low, high, counts}: ten bins of equal width from the least to the greatest of all groups, from 0 to 1
     for scores; NaN, infinities and NULL are in none. Labels, texts and booleans give {values, distinct}: the ten most
     frequent with how often, and how many there are. Ids give the first five in order, dates the first and the last,
-    everything else the number of values.
+    everything else the number of values. Of rows of several tables, which these conditions tell apart, what is counted
+    is a list with a part for each.
     """
     name = identifier(column)
     base = folded(base)
     if base in {"id", "digest"}:
         return Summary(f"min({name}, {_FIRST})", name)
     if base in _LABELS or kind in {"text", "boolean"}:
-        counted = f"{{'counted': histogram({name}), 'none': count(*) - count({name})}}"
-        return Summary(counted, _most_frequent(name))
+        return _parted(name, tables, partial(_counted, name), _most_frequent)
     if kind == "number":
         if _PROBABILITIES.fullmatch(base):
-            return Summary(_binned(name, "0", "1"), _bins(name, "0::DOUBLE", "1::DOUBLE"))
+            shown = partial(_bins, low="0::DOUBLE", high="1::DOUBLE")
+            return _parted(name, tables, partial(_binned, name, "0", "1"), shown)
         limits = identifier(_range(column))
         low, high = f"{limits}.low", f"{limits}.high"
-        return Summary(_binned(name, low, high), _bins(name, low, high), ranges=True)
+        made = _parted(name, tables, partial(_binned, name, low, high), partial(_bins, low=low, high=high))
+        return replace(made, ranges=True)
     if kind == "date":
         return Summary(f"{{'first': min({name}), 'last': max({name})}}", name)
     return Summary(f"count({name})", name)
+
+
+def _parted(name: str, tables: Sequence[str], gathered: Callable[[str], str], shown: Callable[[str], str]) -> Summary:
+    """A summary of all rows, or a list of those of each table."""
+    if not tables:
+        return Summary(gathered(""), shown(name))
+    parts = ", ".join(gathered(f" FILTER (WHERE {condition})") for condition in tables)
+    part = identifier("a part")
+    return Summary(f"[{parts}]", f"list_transform({name}, lambda {part}: {shown(part)})")
 
 
 def range_of(column: str) -> str:
@@ -65,13 +78,17 @@ def _range(column: str) -> str:
     return f"range of {column}"
 
 
-def _binned(name: str, low: str, high: str) -> str:
-    """How many values lie in each bin, those on the upper edge in the last one."""
+def _counted(name: str, of: str) -> str:
+    return f"{{'counted': histogram({name}){of}, 'none': count(*){of} - count({name}){of}}}"
+
+
+def _binned(name: str, low: str, high: str, of: str) -> str:
+    """How many values of those rows lie in each bin, those on the upper edge in the last one."""
     # Two numbers may be further apart than the largest number is from 0; their halves are not.
     value, least, greatest = (f"{sql}::DOUBLE / 2" for sql in (name, low, high))
     place = f"floor(({value} - {least}) / nullif({greatest} - {least}, 0) * {BINS})"
     bin = f"greatest(0, least({BINS - 1}, coalesce({place}, 0)))::TINYINT"
-    return f"histogram(CASE WHEN isfinite({name}::DOUBLE) THEN {bin} END)"
+    return f"histogram(CASE WHEN isfinite({name}::DOUBLE) THEN {bin} END){of}"
 
 
 def _bins(name: str, low: str, high: str) -> str:

@@ -23,10 +23,14 @@ Twins = Mapping[str, Callable[..., Any]]
 
 @dataclass(frozen=True)
 class PlainTable:
-    """Rows, and what each column holds: number, text, boolean, date or list."""
+    """Rows, and what each column holds: number, text, boolean, date or list.
+
+    tables are the (run, epoch) that the rows are of; where they are several, groups show a summary of each.
+    """
 
     kinds: Mapping[str, str]
     rows: Sequence[PlainRow] = field(default_factory=list)
+    tables: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -78,9 +82,9 @@ def concatenated(tables: Sequence[PlainTable]) -> PlainTable:
         kinds[name] = kind if kinds.get(name, kind) == kind else "text"
     texts = {name for table in tables for name, kind in table.kinds.items() if kinds[name] != kind}
     rows = [{name: row.get(name) for name in kinds} for table in tables for row in table.rows]
-    return PlainTable(
-        kinds, [{name: key_text(value) if name in texts else value for name, value in row.items()} for row in rows]
-    )
+    of = tuple(each for table in tables for each in table.tables)
+    rows = [{name: key_text(value) if name in texts else value for name, value in row.items()} for row in rows]
+    return PlainTable(kinds, rows, of if len(of) > 1 else ())
 
 
 def key_text(value: Any) -> str | None:
@@ -300,6 +304,10 @@ def summary(column: str, table: PlainTable, rows: Sequence[PlainRow]) -> Any:
     values, kind = present(rows, column), table.kinds[column]
     if base == "id":
         return sorted(values)[:5] or None
+    if table.tables and (base in LABELS or kind in ("text", "boolean", "number")):
+        whole = PlainTable(table.kinds, table.rows)
+        parts = [[row for row in rows if (row["run"], row["epoch"]) == of] for of in table.tables]
+        return [summary(column, whole, part) for part in parts]
     if base in LABELS or kind in ("text", "boolean"):
         top = sorted(Counter(row[column] for row in rows).items(), key=lambda item: (-item[1], rank(item[0])))
         return {"values": [{"value": value, "rows": count} for value, count in top[:10]], "distinct": len(top)}
@@ -352,7 +360,8 @@ def base(view: TableView, tables: Mapping[str, PlainTable], rules: Rules = OURS)
 def shown(view: TableView, table: PlainTable, added: Mapping[str, str], twins: Twins, rules: Rules = OURS) -> PlainPage:
     """A view of its stacked or joined rows; added says what its computed columns hold, twins what its SQL means."""
     rows = [{**row, **{name: twins[sql](row) for name, sql in view.add}} for row in table.rows]
-    table = PlainTable({**table.kinds, **added}, filtered(rows, [twins[sql] for sql in view.where]))
+    rows = filtered(rows, [twins[sql] for sql in view.where])
+    table = PlainTable({**table.kinds, **added}, rows, () if {"run", "epoch"} <= {*view.group} else table.tables)
     rows = list(table.rows)
     if view.group or view.aggregate:
         rows = grouped(table, view.group, {name: twins[sql] for name, sql in view.aggregate}, rules)

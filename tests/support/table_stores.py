@@ -103,7 +103,8 @@ def seen(tables: Store, view: TableView) -> dict[str, PlainTable]:
         if "text" in (kinds.get("guess"), kinds.get("truth")):
             kinds = {"guess": "text", "truth": "text", **kinds}
         standard = {"run": "text", "epoch": "number", "id": "text"} | STANDARD | scores | kinds
-        found[ref] = PlainTable(standard, [{**dict.fromkeys(standard), **about, **row} for row in held.rows])
+        rows = [{**dict.fromkeys(standard), **about, **row} for row in held.rows]
+        found[ref] = PlainTable(standard, rows, ((str(about["run"]), epoch),))
     return found
 
 

@@ -228,3 +228,16 @@ def test_a_summary_names_its_column_quoted():
     for kind in ("number", "text", "boolean", "date", "list", "media", "other"):
         found = summary('a"b', 'a"b', kind)
         assert '"a""b"' in found.gathered
+
+
+def test_a_group_of_several_stacked_tables_shows_a_summary_of_each(tmp_path):
+    """In W&B, too, the histograms of concatenated tables tell the runs apart."""
+    record(tmp_path, "one", {1: [("a", 0, [0.99, 0.01]), ("b", 0, [0.95, 0.05])]})
+    record(tmp_path, "two", {1: [("a", 0, [0.75, 0.25])], 2: [("a", 1, [0.55, 0.45])]})
+    two = sg.connect(tmp_path)
+    grouped = two.table("one", "two@1", "two@2", group="guess")
+    shown_parts = dict(zip(grouped.columns, grouped.limit(1).fetchall()[0], strict=True))
+    assert [part["counts"] for part in shown_parts["confidence"]] == [bins(b9=2), bins(b7=1), bins(b5=1)]
+    assert shown_parts["truth"] == [values((0, 2)), values((0, 1)), values((1, 1))]
+    whole = two.table("one", "two@1", group=["guess", "run", "epoch"], columns=["run", "confidence"]).fetchall()
+    assert [(run, part["counts"]) for run, part in whole] == [("one", bins(b9=2)), ("two", bins(b7=1))]
