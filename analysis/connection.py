@@ -70,12 +70,19 @@ class Connection:
         """
         try:
             from secondguess.analysis.answers import charts
+            from secondguess.analysis.ask import charted
+            from secondguess.analysis.ask.charted import MOST_MARKS
         except ModuleNotFoundError as error:
             raise MissingExtra(f"{error.name}, which charts need,", "view") from None
-        statement, relation = self._asked_for(self._asked(question, tables, options))
-        rows = heard(relation.limit(charts.MOST_MARKS + 1).fetchall, self._interrupt)
+        build = self._asked(question, tables, options)
+        statement, relation = self._asked_for(build)
+        rows = heard(relation.limit(MOST_MARKS + 1).fetchall, self._interrupt)
+        how = charted.charted(statement.drawn, relation.columns, statement.order) if len(rows) > MOST_MARKS else None
+        if how is not None:  # a chart is of all rows
+            statement, relation = self._answer(lambda con: charted.of_chart(build(con), how))
+            rows = heard(relation.fetchall, self._interrupt)
         answer = Answer(relation.columns, (), rows, statement.drawn, statement.order, statement.classes)
-        made: alt.Chart | None = charts.chart(answer)
+        made: alt.Chart | None = charts.chart(answer, said=how.said if how is not None else "")
         if made is None:
             raise BadInput(f"{question} {charts.NO_CHART}")
         return charts.offline(made)  # type: ignore[no-any-return]  # what it was given

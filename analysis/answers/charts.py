@@ -1,5 +1,6 @@
 """A question's answer as a chart: the same in the page, in a notebook and in a file."""
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
 from itertools import islice
@@ -8,38 +9,49 @@ from typing import Any
 
 import altair as alt
 
-from secondguess.analysis.answers.answer import Answer, TableAt, tables_in
+from secondguess.analysis.answers.answer import Answer, tables_in
 from secondguess.analysis.answers.classes import ordered
 from secondguess.analysis.answers.html import chart_page
+from secondguess.analysis.answers.lines import UNNAMED, Naming, by_epoch
+from secondguess.analysis.answers.marks import Link, caption, coloured, lines_of, linked, owns, plain, text_of, title_of
 from secondguess.analysis.answers.sides import OTHERS, colours
-from secondguess.analysis.console import spelled_out
+from secondguess.analysis.ask.charted import MOST_MARKS
 from secondguess.analysis.engine.sqltext import is_value
 from secondguess.analysis.errors import BadInput, MissingExtra
-from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import WRONG, at_epoch
 from secondguess.analysis.tables.view import TableView
 
+# A line of Vega's, which says to a screen reader of which table it is: with a title it says so to the pointer, too.
+_LINE = re.compile(r'(<path aria-label="([^"]*)"[^>]*aria-roledescription="line mark"[^>]*)/>')
 _VEGA = "https://vega.github.io/vega-datasets/"
-MOST_MARKS = 2_000
+_INK = "#1b1c1e"
 _TABLE = "\0table"  # beside a record's columns, of which none can be called so: its run and moment
 NO_CHART = (
     "has no chart; confusion, data-map, errors-by-guess, errors-over-time, reliability and risk-coverage have one"
 )
-Link = Callable[[TableView], str]
-"""From the rows behind a mark to their address."""
-
-
 Where = Callable[[str], str]
 """From a condition on examples, over the columns of `dynamics`, to the address of those."""
 
 
-def chart(answer: Answer, link: Link | None = None, examples: Where | None = None) -> Any:
+def chart(
+    answer: Answer,
+    link: Link | None = None,
+    examples: Where | None = None,
+    said: str = "",
+    naming: Naming = UNNAMED,
+) -> Any:
     """The chart of an answer, None where it has none that says more than its table.
 
     A matrix becomes squares, what is drawn beside each other bars, a curve a line for each table, counts of errors by
-    epoch lines, cells of a map squares in their place. Of the rows at most MOST_MARKS + 1 are read: an answer of more
-    has no chart. With a link each mark leads to the rows behind it, with examples each cell to its examples.
+    epoch lines, cells of a map squares in their place. It is of all rows: of more than MOST_MARKS there is none, and
+    `ask.charted` has what they come to, of which said is put above the chart. With a link each mark leads to the rows
+    behind it, with examples each cell to its examples.
     """
+    made = _chart(answer, link, examples, naming)
+    return made.properties(title=caption(said)) if made is not None and said else made
+
+
+def _chart(answer: Answer, link: Link | None, examples: Where | None, naming: Naming) -> Any:
     columns, how = answer.columns, answer.drawn[0] if answer.drawn is not None else None
     rows = list(islice(answer.rows, MOST_MARKS + 1))
     if not rows or len(rows) > MOST_MARKS:
@@ -57,34 +69,8 @@ def chart(answer: Answer, link: Link | None = None, examples: Where | None = Non
     if how == "beside" and "errors" in columns:
         return _bars(answer, records, link)
     if how is None and "errors" in columns and len({record[_TABLE][1] for record in records}) > 1:
-        return _lines(records, answer.order, link)
+        return by_epoch(records, [record[_TABLE] for record in records], answer.order, link, naming)
     return None
-
-
-def metric(rows: Sequence[Mapping[str, Any]], names: Sequence[str], axis: str) -> Any:
-    """One metric as a line per run, with a band from the least to the most where points stand for several values.
-
-    Each row has run, x, value, least and most; names are the runs in the order of their colours, axis what x counts.
-    """
-    data = [{"run": _text(row["run"]), **{key: row[key] for key in ("x", "value", "least", "most")}} for row in rows]
-    names = [_text(name) for name in names]
-    encoding = {
-        "x": alt.X(
-            "x:Q",
-            title=_title(axis),
-            axis=alt.Axis(format=",d", tickMinStep=1, tickCount=6),
-            scale=alt.Scale(nice=False),
-        ),
-        "color": alt.Color("run:N", scale=_scale(names), sort=names, legend=None),
-    }
-    value = alt.Y("value:Q", title=None, scale=alt.Scale(zero=False), axis=alt.Axis(tickCount=4, grid=True))
-    few = len(rows) <= 25 * len(names)
-    line = alt.Chart().mark_line(strokeWidth=1.5, point=few).encode(y=value, **encoding)
-    layers = [line]
-    if any(row["least"] != row["most"] for row in rows):
-        between = {"y": alt.Y("least:Q", title=None), "y2": alt.Y2("most:Q")}
-        layers.insert(0, alt.Chart().mark_area(opacity=0.18).encode(**between, **encoding))
-    return _plain(alt.layer(*layers, data=alt.InlineData(values=data)).properties(width=500, height=150))
 
 
 class _Offline:
@@ -127,7 +113,8 @@ def svg(made: Any) -> str:
     import vl_convert
 
     # Without a background the page's own shows, light or dark. An address without a host is put behind one of Vega's.
-    return str(vl_convert.vegalite_to_svg({**made.to_dict(), "background": None})).replace(_VEGA, "")
+    drawing = str(vl_convert.vegalite_to_svg({**made.to_dict(), "background": None})).replace(_VEGA, "")
+    return _LINE.sub(r"\1><title>\2</title></path>", drawing)
 
 
 def write(made: Any, path: Path, suffix: str) -> None:
@@ -159,51 +146,20 @@ def _named(record: Mapping[str, Any]) -> str:
     return at_epoch(*record[_TABLE])
 
 
-def _scale(names: Sequence[str]) -> alt.Scale:
-    return alt.Scale(domain=list(names), range=colours(len(names)))
-
-
-def _title(value: Any) -> str:
-    """A name as a title: Vega-Lite puts it into an expression, where a backslash before a quote would end its text."""
-    return _text(value).replace("\\", "\N{REVERSE SOLIDUS OPERATOR}")
-
-
-def _text(value: Any) -> str:
-    """A name as it is drawn: a line break ends an expression of Vega's, other control characters an SVG."""
-    return "null" if value is None else spelled_out(str(value))
-
-
-def _linked(
-    data: Sequence[dict[str, Any]],
-    records: Sequence[Mapping[str, Any]],
-    link: Link | None,
-    view: Callable[[Mapping[str, Any]], TableView],
-) -> bool:
-    """Give each mark, of a record each, its address, where there are any."""
-    if link is not None:
-        for mark, record in zip(data, records, strict=True):
-            mark["href"] = link(view(record))
-    return link is not None
-
-
-def _plain(made: Any) -> Any:
-    return made.configure_view(stroke=None).configure_axis(grid=False, domain=False)
-
-
 def _matrix(answer: Answer, records: Sequence[Mapping[str, Any]], link: Link | None) -> Any:
     down, across, count = answer.drawn[1] if answer.drawn else ()
     labels = ordered((record[name] for record in records for name in (down, across)), answer.classes)
     data = [
         {
-            "table": _text(_named(record)),
-            "down": _text(record[down]),
-            "across": _text(record[across]),
+            "table": text_of(_named(record)),
+            "down": text_of(record[down]),
+            "across": text_of(record[across]),
             "count": record[count],
             "shade": 0 if record[down] == record[across] else record[count],
         }
         for record in records
     ]
-    linked = _linked(
+    leading = linked(
         data,
         records,
         link,
@@ -211,58 +167,66 @@ def _matrix(answer: Answer, records: Sequence[Mapping[str, Any]], link: Link | N
             (_named(record),), where=(is_value(down, record[down]), is_value(across, record[across]))
         ),
     )
-    listed = [_text(label) for label in labels]
+    listed = [text_of(label) for label in labels]
     # The columns may be called whatever: as the name of a field it would be read as a path with a type.
-    titles = {"down": _title(down), "across": _title(across), "count": _title(count)}
+    titles = {"down": title_of(down), "across": title_of(across), "count": title_of(count)}
     encoding = {
         "x": alt.X("across:N", title=titles["across"], sort=listed, axis=alt.Axis(labelAngle=0, orient="top")),
         "y": alt.Y("down:N", title=titles["down"], sort=listed),
-        "color": alt.Color("shade:Q", scale=alt.Scale(range=["#f6f6f3", *colours(1)]), legend=None),
         "tooltip": [
             "table:N",
             *(alt.Tooltip(f"{field}:{'Q' if field == 'count' else 'N'}", title=titles[field]) for field in titles),
         ],
     }
-    if linked:
+    if leading:
         encoding["href"] = alt.Href("href:N")
-    squares = alt.Chart().mark_rect().encode(**encoding)
+    squares = alt.Chart().mark_rect()
     numbers = alt.Chart().mark_text(fontSize=10).encode(x=encoding["x"], y=encoding["y"], text="count:Q")
-    layered = alt.layer(squares, numbers, data=alt.InlineData(values=data)).properties(
-        width=alt.Step(26), height=alt.Step(26)
-    )
-    tables = [at_epoch(run, epoch) for run, epoch in answer.order]
-    return _plain(layered.facet(column=alt.Column("table:N", sort=tables, title=None)))
+    drawn = []
+    tables = list(dict.fromkeys(text_of(at_epoch(run, epoch)) for run, epoch in answer.order))
+    for table, colour in zip(tables, colours(len(tables)), strict=True):
+        shade = alt.Color("shade:Q", scale=alt.Scale(range=["#f6f6f3", colour]), legend=None)
+        own = alt.InlineData(values=[cell for cell in data if cell["table"] == table])
+        layered = alt.layer(squares.encode(color=shade, **encoding), numbers, data=own)
+        sized = layered.properties(width=alt.Step(26), height=alt.Step(26))
+        drawn.append(sized.facet(column=alt.Column("table:N", title=None)))
+    return plain(drawn[0] if len(drawn) == 1 else alt.hconcat(*drawn).resolve_scale(color="independent"))
 
 
 def _bars(answer: Answer, records: Sequence[Mapping[str, Any]], link: Link | None) -> Any:
     [key] = answer.drawn[1] if answer.drawn else ()
-    names = [_text(at_epoch(run, epoch)) for run, epoch in dict.fromkeys(answer.order)]
+    names = [text_of(at_epoch(run, epoch)) for run, epoch in dict.fromkeys(answer.order)]
     data = [
-        {"table": _text(_named(record)), "key": _text(record[key]), "errors": record["errors"]} for record in records
+        {"table": text_of(_named(record)), "key": text_of(record[key]), "errors": record["errors"]}
+        for record in records
     ]
-    linked = _linked(
+    leading = linked(
         data, records, link, lambda record: TableView((_named(record),), where=(is_value(key, record[key]), WRONG))
     )
     labels = ordered((record[key] for record in records), answer.classes)
     encoding = {
-        "x": alt.X("key:N", title=_title(key), sort=[_text(label) for label in labels], axis=alt.Axis(labelAngle=0)),
+        "x": alt.X(
+            "key:N", title=title_of(key), sort=[text_of(label) for label in labels], axis=alt.Axis(labelAngle=0)
+        ),
         "y": alt.Y("errors:Q"),
         "xOffset": alt.XOffset("table:N", sort=names),
-        "color": alt.Color("table:N", scale=_scale(names), sort=names, title=None),
-        "tooltip": ["table:N", alt.Tooltip("key:N", title=_title(key)), "errors:Q"],
+        "color": coloured(names, legend=True, field="table"),
+        "tooltip": ["table:N", alt.Tooltip("key:N", title=title_of(key)), "errors:Q"],
     }
-    if linked:
+    if leading:
         encoding["href"] = alt.Href("href:N")
-    return _plain(alt.Chart(alt.InlineData(values=data), width=520, height=160).mark_bar().encode(**encoding))
+    return plain(alt.Chart(alt.InlineData(values=data), width=520, height=160).mark_bar().encode(**encoding))
 
 
 def _curve(answer: Answer, records: Sequence[Mapping[str, Any]]) -> Any:
     """A line for each table, with the interval of each point where there is one; a diagonal where right is equal."""
     x, y = answer.drawn[1] if answer.drawn else ("", "")
-    names = [_text(at_epoch(run, epoch)) for run, epoch in dict.fromkeys(answer.order)]
+    names = [text_of(at_epoch(run, epoch)) for run, epoch in dict.fromkeys(answer.order)]
+    place = {table: owns(number) for number, table in enumerate(dict.fromkeys(answer.order))}
     data = [
         {
-            "table": _text(_named(record)),
+            "table": text_of(_named(record)),
+            "own": place.get(record[_TABLE], 0),
             **{key: record.get(key) for key in ("low", "high", "n")},
             "x": record[x],
             "y": record[y],
@@ -271,21 +235,23 @@ def _curve(answer: Answer, records: Sequence[Mapping[str, Any]]) -> Any:
         if record.get("class") is None
     ]
     encoding = {
-        "x": alt.X("x:Q", title=_title(x), scale=alt.Scale(domain=[0, 1])),
-        "color": alt.Color("table:N", scale=_scale(names), sort=names, title=None),
+        "x": alt.X("x:Q", title=title_of(x), scale=alt.Scale(domain=[0, 1])),
     }
     calibrated = (x, y) == ("confidence", "accuracy")
-    value = alt.Y("y:Q", title=_title(y), scale=alt.Scale(domain=[0, 1]) if calibrated else alt.Undefined)
-    line = alt.Chart().mark_line(point=len(data) <= 30 * len(names), strokeWidth=1.5)
-    layers = [line.encode(y=value, tooltip=["table:N", "x:Q", "y:Q", *(["n:Q"] if calibrated else [])], **encoding)]
+    value = alt.Y("y:Q", title=title_of(y), scale=alt.Scale(domain=[0, 1]) if calibrated else alt.Undefined)
+    said = {"tooltip": ["table:N", "x:Q", "y:Q", *(["n:Q"] if calibrated else [])]}
+    layers = lines_of(
+        names, {"y": value, **said, **encoding}, points=len(data) <= 30 * len(names), legend=True, field="table"
+    )
     if calibrated:
-        bounds = {"y": alt.Y("low:Q", title=_title(y)), "y2": alt.Y2("high:Q")}
+        color = coloured(names, legend=True, field="table")
+        bounds = {"y": alt.Y("low:Q", title=title_of(y)), "y2": alt.Y2("high:Q"), "color": color}
         layers.insert(0, alt.Chart().mark_rule(opacity=0.5).encode(**bounds, **encoding))
         ends = alt.InlineData(values=[{"x": 0, "y": 0}, {"x": 1, "y": 1}])
         diagonal = alt.Chart(ends).mark_line(color=OTHERS, strokeDash=[4, 4], strokeWidth=1)
-        layers.insert(0, diagonal.encode(x=alt.X("x:Q", title=_title(x)), y=alt.Y("y:Q", title=_title(y))))
+        layers.insert(0, diagonal.encode(x=alt.X("x:Q", title=title_of(x)), y=alt.Y("y:Q", title=title_of(y))))
     drawn = alt.layer(*layers, data=alt.InlineData(values=data))
-    return _plain(drawn.properties(width=300, height=300 if calibrated else 180))
+    return plain(drawn.properties(width=300, height=300 if calibrated else 180))
 
 
 def _cells(answer: Answer, records: Sequence[Mapping[str, Any]], examples: Where | None) -> Any:
@@ -312,47 +278,4 @@ def _cells(answer: Answer, records: Sequence[Mapping[str, Any]], examples: Where
     }
     if examples is not None:
         encoding["href"] = alt.Href("href:N")
-    return _plain(alt.Chart(alt.InlineData(values=data), width=360, height=320).mark_rect().encode(**encoding))
-
-
-def _few(epochs: Sequence[int]) -> list[int]:
-    """So many epochs as have room for their numbers."""
-    every = -(-len(epochs) // 12)
-    return list(epochs[::every])
-
-
-def _across(records: Sequence[Mapping[str, Any]]) -> dict[TableAt, float]:
-    """Where a validation stands on the axis of epochs: the last of each at its number, those before evenly up to it."""
-    by_epoch: dict[tuple[str, int], list[Moment]] = {}
-    for run, moment in sorted(dict.fromkeys(record[_TABLE] for record in records), key=lambda table: table[1]):
-        by_epoch.setdefault((run, moment.epoch), []).append(moment)
-    return {
-        (run, moment): epoch - 1 + place / len(moments)
-        for (run, epoch), moments in by_epoch.items()
-        for place, moment in enumerate(moments, start=1)
-    }
-
-
-def _lines(records: Sequence[Mapping[str, Any]], order: Sequence[TableAt], link: Link | None) -> Any:
-    there = dict.fromkeys(record["run"] for record in records)
-    names = list(dict.fromkeys(_text(name) for name in (*(run for run, _ in order), *there) if name in there))
-    steps = any(record[_TABLE][1].step is not None for record in records)
-    across = _across(records)
-    data = [
-        {"run": _text(record["run"]), "epoch": record["epoch"], "errors": record["errors"]}
-        | ({"across": across[record[_TABLE]], "at": str(record[_TABLE][1])} if steps else {})
-        for record in records
-    ]
-    linked = _linked(data, records, link, lambda record: TableView((_named(record),), where=(WRONG,)))
-    axis = alt.Axis(values=_few(sorted({record["epoch"] for record in records})), format="d")
-    encoding = {
-        "x": alt.X("across:Q", title="epoch", axis=axis) if steps else alt.X("epoch:Q", axis=axis),
-        "y": alt.Y("errors:Q", scale=alt.Scale(zero=True)),
-        "color": alt.Color("run:N", scale=_scale(names), sort=names, title=None),
-    }
-    line = alt.Chart().mark_line().encode(**encoding)
-
-    said = alt.Tooltip("at:N", title="epoch:step") if steps else "epoch:Q"
-    dots = {**encoding, "tooltip": ["run:N", said, "errors:Q"], **({"href": alt.Href("href:N")} if linked else {})}
-    points = alt.Chart().mark_point(filled=True, size=60).encode(**dots)
-    return _plain(alt.layer(line, points, data=alt.InlineData(values=data)).properties(width=520, height=180))
+    return plain(alt.Chart(alt.InlineData(values=data), width=360, height=320).mark_rect().encode(**encoding))

@@ -7,10 +7,12 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
-from secondguess.analysis.answers.sides import COLOURS, side
+from secondguess.analysis.answers.sides import LOOKS, side
 from secondguess.analysis.schema import LETTERS
 
 SHEET = "secondguess.css"
+# What the sheet calls the colours of the third table and further ones: `--c` is that of whatever is being drawn.
+_NAMES = dict(zip("cdefgh", ("third", "fourth", "fifth", "sixth", "seventh", "eighth"), strict=True))
 
 
 def shortened(text: str, most: int) -> str:
@@ -46,15 +48,26 @@ def chart_page(drawing: Mapping[str, Any], library: str) -> str:
 
 
 def sheet() -> str:
-    """The style sheet: the colours of the sides, also in charts, and what the file says."""
-    root = "".join(f"  --{name}: {colour};\n" for name, colour in COLOURS.items())
+    """The style sheet: the looks of the tables, also in charts, and what the file says."""
+    names = {side: _NAMES.get(side, side) for side in LOOKS}
+    light, dark = (
+        "".join(f"  --{names[side]}: {getattr(look, how)};\n" for side, look in LOOKS.items())
+        for how in ("light", "dark")
+    )
+    own = "".join(f".{side} {{ --c: var(--{name}); }}\n" for side, name in names.items())
+    dashes = "".join(
+        f".line.{side} {{ stroke-dasharray: {' '.join(map(str, look.dash))}; }}\n"
+        for side, look in LOOKS.items()
+        if look.dash[1]
+    )
     marks = "".join(
-        f'.chart svg [{how}="{colour}"] {{ {how}: var(--{name}); }}\n'
-        for name, colour in COLOURS.items()
+        f'.chart svg [{how}="{look.light}"] {{ {how}: var(--{names[side]}); }}\n'
+        for side, look in LOOKS.items()
         for how in ("fill", "stroke")
     )
-    own = (files("secondguess.analysis.answers") / SHEET).read_text(encoding="utf-8")
-    return f":root {{\n{root}}}\n{marks}{own}"
+    on_black = f"@media (prefers-color-scheme: dark) {{\n:root {{\n{dark}}}\n}}\n"
+    text = (files("secondguess.analysis.answers") / SHEET).read_text(encoding="utf-8")
+    return f":root {{\n{light}}}\n{on_black}{own}{dashes}{marks}{text}"
 
 
 _TEMPLATES = environment()

@@ -4,6 +4,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+MOST_DRAWN = 25  # classes of a matrix that are drawn
+
 Counts = Mapping[tuple[Any, Any], int]
 """The number of rows of each (truth, guess)."""
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-from secondguess.analysis.ask import computed, scope
+from secondguess.analysis.ask import computed, scope, seen
 from secondguess.analysis.ask.narrowing import narrowed, taken
 from secondguess.analysis.ask.questions import Question
 from secondguess.analysis.ask.refs import Runs, Selection, listed, present, resolve, row_notes, run_notes, tables_of
@@ -66,6 +66,7 @@ def question(
     epochs = [epoch for selection in chosen for epoch in selection.epochs]
     notes = [*run_notes(runs[name] for name in dict.fromkeys(selection.run for selection in chosen))]
     notes += [
+        *(seen.notes(chosen, runs) if not reports else ()),
         *_merged(asked, select, chosen),
         *row_notes(chosen),
         *(note for note in scope.all_notes(relations) if note not in notes),

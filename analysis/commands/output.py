@@ -82,7 +82,7 @@ def _give(build: Build, store: Path, options: OutputOptions) -> None:
     with answered(build, page) as (statement, (result, total)):
         answer = _answer(result, statement)
         if options.chart is not None:
-            answer = _charted(answer, options.chart)
+            answer = _charted(answer, options.chart, build)
         _tell(statement, options, answer.columns)
         if options.file is not None:
             with files.replaced(options.file) as part, part.open("w", encoding="utf-8", newline="") as out:
@@ -99,21 +99,27 @@ def _give(build: Build, store: Path, options: OutputOptions) -> None:
                 _say(_comment(options) + _part(count, total, statement))
 
 
-def _charted(answer: Answer, path: Path) -> Answer:
+def _charted(answer: Answer, path: Path, build: Build) -> Answer:
     """Draw the answer's chart into a file; the rows, which were read for it, are given back."""
     try:
         from secondguess.analysis.answers import charts
+        from secondguess.analysis.ask import charted
     except ModuleNotFoundError as error:
         raise MissingExtra(f"{error.name}, which charts need,", "view") from None
-    rows = iter(answer.rows)
-    first = list(islice(rows, charts.MOST_MARKS + 1))
-    made = charts.chart(replace(answer, rows=first))
+    read = iter(answer.rows)
+    first = list(islice(read, charted.MOST_MARKS + 1))
+    drawn, said = replace(answer, rows=first), ""
+    how = charted.charted(answer.drawn, answer.columns, answer.order) if len(first) > charted.MOST_MARKS else None
+    if how is not None:  # a chart is of all rows
+        with answered(lambda con: charted.of_chart(build(con), how), rows) as (_, result):
+            drawn, said = replace(answer, columns=result.columns, rows=list(result.rows)), how.said
+    made = charts.chart(drawn, said=said)
     if made is None:
         raise BadInput(f"this answer {charts.NO_CHART}")
     with files.replaced(path) as part:
         charts.write(made, part, path.suffix)
     _say(f"drew {path}")
-    return replace(answer, rows=chain(first, rows))
+    return replace(answer, rows=chain(first, read))
 
 
 def running(watched: Callable[[Build], Build]) -> Callable[[Build], tuple[Statement, list[Row]]]:

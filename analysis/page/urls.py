@@ -105,10 +105,13 @@ def example(view: TableView, row: int) -> str:
     return table(view, "/example", row=row)
 
 
-def question(name: str, refs: Sequence[str] = (), options: Mapping[str, object] | None = None) -> str:
-    """The page of a question about tables."""
+def question(
+    name: str, refs: Sequence[str] = (), options: Mapping[str, object] | None = None, lines: Sequence[str] = ()
+) -> str:
+    """The page of a question about tables; lines are those of its chart that are named."""
     (asked, *said) = question_form(name, options)
-    return f"/questions?{urlencode([asked, *(('t', ref) for ref in refs), *said])}"
+    parts = [asked, *(("t", ref) for ref in refs), *said, *(("line", line) for line in lines)]
+    return f"/questions?{urlencode(parts)}"
 
 
 def question_form(name: str, options: Mapping[str, object] | None = None) -> list[tuple[str, str]]:

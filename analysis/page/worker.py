@@ -16,6 +16,7 @@ import duckdb
 from secondguess.analysis.answers import files
 from secondguess.analysis.answers.answer import Answer, TableAt
 from secondguess.analysis.ask import questions, statements
+from secondguess.analysis.ask.charted import of_chart
 from secondguess.analysis.ask.refs import Runs
 from secondguess.analysis.engine import duck
 from secondguess.analysis.engine.duck import Build, answered
@@ -38,7 +39,7 @@ _ROOM = 1 << 30  # address space for what is mapped and not used: arenas, stacks
 
 @dataclass(frozen=True)
 class Asked:
-    """What a page asks: how names one of table, question, sql, compare, export, and what has what it needs.
+    """What a page asks: how names one of table, question, chart, sql, compare, export, and what has what it needs.
 
     runs are those of the store, where the page has listed them.
     """
@@ -236,6 +237,11 @@ def _build(asked: Asked, notes: list[str]) -> Build:
         question = questions.find(asked.store, asked.what)
         build = partial(statements.question, store=asked.store, asked=question, known=asked.runs)
         return partial(build, refs=asked.refs, given=asked.options)
+    if asked.how == "chart":
+        name, charted = asked.what
+        build = partial(statements.question, store=asked.store, asked=questions.find(asked.store, name))
+        build = partial(build, refs=asked.refs, given=asked.options, known=asked.runs)
+        return lambda con: of_chart(build(con), charted)
     return _free(asked)
 
 

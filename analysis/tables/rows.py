@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-from secondguess.analysis.ask import joins, refs, scope
+from secondguess.analysis.ask import joins, refs, scope, seen
 from secondguess.analysis.ask.joins import Join
 from secondguess.analysis.ask.refs import Runs, Selection, listed, present, row_notes, run_notes
 from secondguess.analysis.ask.scope import PLACE, Relation, RunNames
@@ -81,7 +81,12 @@ def table_rows(con: duckdb.DuckDBPyConnection, store: Path, view: TableView, kno
         if len(chosen) < 2 and left_out:
             raise BadInput(f"one table is left to join; {'; '.join(left_out)}")
         return _joined(con, runs, chosen, view, notes)
-    return _stacked(runs, chosen, view, notes)
+    return _stacked(runs, chosen, view, (*notes, *seen.notes(chosen, runs)))
+
+
+def seen_notes(runs: Runs, view: TableView) -> list[str]:
+    """What is said of a view whose tables stand side by side, each by itself, where they saw different examples."""
+    return seen.notes(_selected(runs, view, []), runs)
 
 
 def _selected(runs: Mapping[str, Run], view: TableView, left_out: list[str]) -> list[Selection]:

@@ -14,6 +14,7 @@ from secondguess.analysis.schema import WRONG, at_epoch
 from secondguess.analysis.tables.view import TableView
 
 IMAGES = 8  # of each guess
+_MOST_GUESSES = 100  # that are drawn; the totals count all
 _MOST_BARS = 12  # classes that have a bar each
 _LONGEST_HEAD = 2  # letters under a bar
 _STEP, _HIGH = 14, 40  # pixels from bar to bar, and of the largest
@@ -30,6 +31,7 @@ def butterfly(asked: Question, reply: Reply) -> dict[str, Any] | None:
     of_tables = zip(tables_in(reply.columns, reply.rows, reply.order), rows, strict=True)
     by_guess = {(table, row[key]): row for table, row in of_tables}
     guesses = ordered((row[key] for row in rows), reply.classes)
+    guesses, left = _most_wrong(guesses, by_guess), max(0, len(guesses) - _MOST_GUESSES)
     truths = ordered({*(truth for row in rows for truth in row["truths"] or {}), *guesses} - {None}, reply.classes)
     scale = {
         "errors": max((row["errors"] for row in rows), default=1),
@@ -48,12 +50,22 @@ def butterfly(asked: Question, reply: Reply) -> dict[str, Any] | None:
         "tables": [(at_epoch(run, epoch), side(place)) for place, (run, epoch) in enumerate(order)],
         "totals": [sum(row["errors"] for (table, _), row in by_guess.items() if table == each) for each in order],
         "lines": lines,
+        "left": left,
         "most": scale["truths"],
         "most_errors": scale["errors"],
         "listed": listed if bars else [],
         "named": any(len(label_text(guess)) > _LONGEST_HEAD for guess in guesses),
         "wide": _STEP * len(bars),
     }
+
+
+def _most_wrong(guesses: Sequence[Any], by_guess: Mapping[tuple[TableAt, Any], Mapping[str, Any]]) -> list[Any]:
+    """All guesses, or of many those with most errors in all tables, in their order."""
+    errors = dict.fromkeys(guesses, 0)
+    for (_, guess), row in by_guess.items():
+        errors[guess] += row["errors"]
+    kept = set(sorted(guesses, key=lambda guess: -errors[guess])[:_MOST_GUESSES])
+    return [guess for guess in guesses if guess in kept]
 
 
 def _part(table: TableAt, place: int, key: str, guess: Any, row: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import at_epoch
 from secondguess.analysis.tables.view import TableView
 
-MOST_CLASSES, MOST_MISTAKES = 25, 10
+MOST_CLASSES, MOST_MISTAKES = confusion.MOST_DRAWN, 10
 _LONGEST_HEAD = 4  # letters above a column
 _SHADES = 6
 

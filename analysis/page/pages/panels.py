@@ -11,7 +11,7 @@ from starlette.requests import Request
 from secondguess.analysis.answers import cells
 from secondguess.analysis.answers.answer import records
 from secondguess.analysis.answers.columns import PageColumn, fits, shown
-from secondguess.analysis.answers.sides import side
+from secondguess.analysis.answers.sides import row_sides, side
 from secondguess.analysis.ask.refs import Runs
 from secondguess.analysis.engine import expressions
 from secondguess.analysis.engine.expressions import order
@@ -22,6 +22,7 @@ from secondguess.analysis.page.pages.controls import grouped
 from secondguess.analysis.page.site import Site, large
 from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.tables import changes
+from secondguess.analysis.tables.rows import seen_notes
 from secondguess.analysis.tables.view import TableView
 
 _MOST_ADDRESSES = 2_000_000  # characters of all those that cells would lead to, less what is twice there
@@ -90,7 +91,10 @@ async def panels(
             *(page_site.ask(request, "table", each, options=options, runs=runs) for each in views)
         )
         both = zip(views, replies, strict=True)
-        return [await _panel(page_site, each, answer, (view, more)) for each, answer in both], {}
+        drawn_panels = [await _panel(page_site, each, answer, (view, more)) for each, answer in both]
+        said = seen_notes(runs, view)
+        drawn_panels[0]["notes"] = drawn_panels[0]["data"]["notes"] = [*said, *drawn_panels[0]["notes"]]
+        return drawn_panels, {}
     if view.join is not None and len(view.tables) == 2:
         answer, counted = await asyncio.gather(
             page_site.ask(request, "table", view, runs=runs), _changes(request, page_site, runs, view)
@@ -136,6 +140,7 @@ def _parts(page_site: Site, view: TableView, reply: Reply, page: tuple[TableView
             view.offset,
             verdicts=reply.verdicts,
         ),
+        "row_sides": row_sides(reply.columns, reply.rows, reply.order) if view.join is None else [],
         "fits": fits(columns) and len(whole.tables) == len(view.tables),
         "view": view,
         "side": side(place) if place is not None else "",

@@ -10,8 +10,9 @@ from starlette.responses import RedirectResponse, Response
 from secondguess.analysis.answers import cells, charts
 from secondguess.analysis.answers.answer import Answer, records, tables_in
 from secondguess.analysis.answers.columns import shown
-from secondguess.analysis.answers.sides import side
-from secondguess.analysis.ask import questions
+from secondguess.analysis.answers.lines import Naming
+from secondguess.analysis.answers.sides import row_sides
+from secondguess.analysis.ask import charted, questions
 from secondguess.analysis.ask.questions import Question
 from secondguess.analysis.engine.sqltext import is_value
 from secondguess.analysis.errors import SecondguessError
@@ -27,7 +28,7 @@ from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.tables.view import TableView
 
 _MOST_SCORES = 12  # columns; of more classes none is shown
-_MOST_CELLS = 20_000  # of matrices: more rows than those of a table that is read
+_MOST_CELLS = 200_000  # of matrices and of errors by guess, which are drawn of all their rows
 
 
 async def page(request: Request) -> Response:
@@ -65,7 +66,7 @@ async def _one(request: Request, page_site: Site, asked: Question) -> Response:
     }
     if len(names) < least:
         return drawn(request, "question.html", context, {"question": asked.name, "tables": tables})
-    more = {"most": _MOST_CELLS} if _is(asked, "matrix") else {}
+    more = {"most": _MOST_CELLS} if _is(asked, "matrix") or _is(asked, "beside") else {}
     try:
         reply = await page_site.ask(request, "question", asked.name, refs=names, options=options, runs=runs, **more)
     except SecondguessError as fault:
@@ -81,11 +82,24 @@ async def _one(request: Request, page_site: Site, asked: Question) -> Response:
     answer = await large(size, partial(drawn, request, "question.html", context, data))
     if not context["chart"]:
         return answer
-    if reply.more and "errors" in reply.columns:  # a chart is of all rows, the page's table of the first
+    chosen_lines = query.getlist("line")
+    how = charted.charted(asked.drawn, reply.columns, reply.order) if reply.more else None
+    if how is not None:  # a chart is of all rows, the page's table of the first
+        most = charted.MOST_MARKS + 1
         reply = await page_site.ask(
-            request, "question", asked.name, refs=names, options=options, most=charts.MOST_MARKS + 1
+            request, "chart", (asked.name, how), refs=names, options=options, runs=runs, most=most
         )
-    return with_chart(answer, partial(_chart, asked, names, reply))
+    elif reply.more:
+        return answer
+    naming = Naming(
+        frozenset(chosen_lines), lambda run: urls.question(asked.name, names, options, lines=_turned(chosen_lines, run))
+    )
+    return with_chart(answer, partial(_chart, asked, names, reply, how.said if how else "", naming))
+
+
+def _turned(chosen: Sequence[str], run: str) -> list[str]:
+    """The chosen lines with one more, or without it if it was among them."""
+    return [name for name in chosen if name != run] if run in chosen else [*chosen, run]
 
 
 def title(name: str) -> str:
@@ -115,11 +129,16 @@ def _swapped(asked: Question, names: Sequence[str], options: Mapping[str, str]) 
     return urls.question(asked.name, names[::-1], options) if len(names) == 2 else None
 
 
-def _chart(asked: Question, names: Sequence[str], reply: Reply) -> str:
+def _chart(asked: Question, names: Sequence[str], reply: Reply, said: str, naming: Naming) -> str:
     """The chart of an answer, each mark leading to its rows; nothing where it has none."""
     answer = Answer(reply.columns, (), reply.rows, asked.drawn, reply.order, reply.classes)
-    made = charts.chart(answer, urls.table, lambda where: urls.question("dynamics", names, {"where": where}))
+    led = partial(_examples_where, names)
+    made = charts.chart(answer, urls.table, led, said, naming)
     return charts.svg(made) if made is not None else ""
+
+
+def _examples_where(names: Sequence[str], where: str) -> str:
+    return urls.question("dynamics", names, {"where": where})
 
 
 def _listed(page_site: Site, name: str) -> dict[str, Any]:
@@ -155,7 +174,7 @@ def _answered(page_site: Site, asked: Question, reply: Reply, entries: Mapping[s
         "tied": [confusion.tied(matrix["mistakes"]) for matrix in squares],
         "butterfly": wings,
         "chart": plain,  # the others are charts themselves
-        "row_sides": _row_sides(reply) if plain else [],
+        "row_sides": row_sides(reply.columns, reply.rows, reply.order, by_run=asked.epochs == "all") if plain else [],
         "row_urls": _row_urls(reply) if plain else [],
         "pictures": _pictures(reply) if plain and "id" in reply.columns else [],
         "examples": _examples(reply, entries),
@@ -164,16 +183,6 @@ def _answered(page_site: Site, asked: Question, reply: Reply, entries: Mapping[s
 
 def _has_steps(reply: Reply) -> bool:
     return any(moment.step is not None for _, moment in reply.order)
-
-
-def _row_sides(reply: Reply) -> list[str]:
-    """Of rows of several runs the colour of each one's run."""
-    tables = list(dict.fromkeys(reply.order))
-    if len({run for run, _ in tables}) < 2 or "run" not in reply.columns:
-        return []
-    run = reply.columns.index("run")
-    place = {name: number for number, name in enumerate(dict.fromkeys(name for name, _ in tables))}
-    return [side(place[row[run]]) or "other" if row[run] in place else "other" for row in reply.rows]
 
 
 def _row_urls(reply: Reply) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import Response
 
-from secondguess.analysis.answers import charts
+from secondguess.analysis.answers import charts, lines
 from secondguess.analysis.answers.answer import records
 from secondguess.analysis.answers.sides import side
 from secondguess.analysis.ask.metrics import binned
@@ -90,7 +90,7 @@ def _charts(measured: Sequence[Mapping[str, Any]], names: Sequence[str], metrics
         drawn_ones.append(
             {
                 "name": metric,
-                "svg": charts.svg(charts.metric(points, names, rows[0]["axis"])) if points else "",
+                "svg": charts.svg(lines.metric(points, names, rows[0]["axis"])) if points else "",
                 "values": sum(row["n"] for row in rows),
                 "odd": sum(row["odd"] for row in rows),
                 "last": [(row["run"], row["value"]) for row in _last(points)],

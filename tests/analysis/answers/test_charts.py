@@ -1,6 +1,7 @@
 """Charts of answers: what is drawn of which, with which numbers, and where its marks lead."""
 
 import re
+from collections import Counter
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -10,7 +11,10 @@ from page import CAT, DOG, SCRIPT
 from PIL import Image
 
 from secondguess.analysis.answers import charts
+from secondguess.analysis.answers import lines as drawn_lines
 from secondguess.analysis.answers.answer import Answer
+from secondguess.analysis.answers.lines import Naming, whole_ticks
+from secondguess.analysis.answers.sides import colours
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.page import urls
@@ -125,7 +129,7 @@ def test_without_a_page_no_mark_leads_anywhere(made: Any) -> None:
 
 def metric(*rows: tuple[str, int, float, float, float]) -> Any:
     names = ("run", "x", "value", "least", "most")
-    return charts.metric([dict(zip(names, row, strict=True)) for row in rows], ["cnn", "double"], "step")
+    return drawn_lines.metric([dict(zip(names, row, strict=True)) for row in rows], ["cnn", "double"], "step")
 
 
 def test_a_metric_is_a_line_per_run_with_axes() -> None:
@@ -133,18 +137,18 @@ def test_a_metric_is_a_line_per_run_with_axes() -> None:
     svg = charts.svg(made)
     assert {"step", "500", "1.0"} <= set(texts(svg))
     assert ('stroke="#14764a"' in svg, 'stroke="#6d42c1"' in svg) == (True, True)
-    assert len(made.to_dict()["layer"]) == 1
+    assert [layer["mark"]["type"] for layer in made.to_dict()["layer"]] == ["line", "point"]
 
 
 def test_markup_in_the_name_of_a_run_is_text_in_its_metrics() -> None:
     name = "<script>alert(1)</script>"
     row = {"run": name, "x": 1, "value": 1.0, "least": 1.0, "most": 1.0}
-    assert "<script" not in charts.svg(charts.metric([row, {**row, "x": 2}], [name], "step"))
+    assert "<script" not in charts.svg(drawn_lines.metric([row, {**row, "x": 2}], [name], "step"))
 
 
 def test_a_point_that_stands_for_several_values_has_a_band_from_the_least_to_the_most() -> None:
     layers = metric(("cnn", 1, 2.0, 1.5, 3.0), ("cnn", 2, 1.0, 0.5, 2.0)).to_dict()["layer"]
-    assert [layer["mark"]["type"] for layer in layers] == ["area", "line"]
+    assert [layer["mark"]["type"] for layer in layers] == ["area", "line", "point"]
     assert (layers[0]["encoding"]["y"]["field"], layers[0]["encoding"]["y2"]["field"]) == ("least", "most")
 
 
@@ -242,3 +246,42 @@ def test_a_data_map_has_a_square_a_cell_that_leads_to_its_examples() -> None:
     svg = charts.svg(made)
     assert "confidence (Swayamdipta et al.)" in svg
     assert 'href="/1"' in svg
+
+
+def many(runs: int, **how: Any) -> Any:
+    """Errors of so many runs at two epochs; that of run number 9 errs least."""
+    rows = [(f"r{run}", epoch, 100 - 10 * epoch - (50 if run == 9 else run)) for run in range(runs) for epoch in (1, 2)]
+    answer = Answer(("run", "epoch", "errors"), (), rows, None, [(run, epoch) for run, epoch, _ in rows])
+    return charts.chart(answer, urls.table, **how)
+
+
+def test_of_more_runs_than_have_looks_the_others_are_grey_and_the_best_and_the_chosen_are_named() -> None:
+    svg = charts.svg(many(12, naming=Naming(frozenset({"r11", "gone"}), lambda run: f"/chosen?line={run}")))
+    strokes = Counter(re.findall(r'aria-roledescription="line mark"[^>]*stroke="(#\w+)"', svg))
+    assert (strokes["#8d8f8a"], strokes["#14764a"], strokes["#1b1c1e"]) == (4, 1, 2)
+    assert {"r9", "r11"} <= set(texts(svg))  # at their lines
+    assert {f"r{run}" for run in range(8)} <= set(texts(svg))  # in the legend
+    assert "r10" not in texts(svg)
+    assert "<title>r10</title>" in svg  # at the pointer
+    assert "/chosen?line=r10" in svg
+
+
+def test_each_of_several_confusions_is_shaded_in_its_own_colour() -> None:
+    rows = [(run, 3, CAT, DOG, 2) for run in ("a", "b", "c")]
+    order = [(run, 3) for run in ("a", "b", "c")]
+    made = chart(("matrix", ("truth", "guess", "rows")), MATRIX[0], rows, order).to_dict()
+    ranges = [part["spec"]["layer"][0]["encoding"]["color"]["scale"]["range"] for part in made["hconcat"]]
+    assert ranges == [["#f6f6f3", colour] for colour in colours(3)]
+
+
+@pytest.mark.parametrize(
+    ("least", "greatest", "expected"),
+    [(1, 3, [1, 2, 3]), (1, 2, [1, 2]), (7, 7, [7]), (1, 200, [50, 100, 150, 200]), (3, 1_000_000, [200_000, 400_000])],
+)
+def test_the_axis_of_epochs_and_steps_has_whole_numbers_and_each_once(
+    least: int, greatest: int, expected: list[int]
+) -> None:
+    assert whole_ticks([greatest, least])[: len(expected)] == expected
+    rows = [{"run": "cnn", "x": x, "value": 1.0 / x, "least": 1.0 / x, "most": 1.0 / x} for x in (least, greatest)]
+    numbers = [text for text in texts(charts.svg(drawn_lines.metric(rows, ["cnn"], "epoch"))) if "." not in text]
+    assert len(numbers) == len(set(numbers))

@@ -10,7 +10,7 @@ from page import browser
 from recording import record
 
 import secondguess as sg
-from secondguess.analysis.answers import charts
+from secondguess.analysis.answers import charts, lines
 from secondguess.analysis.answers import html as answers_html
 from secondguess.analysis.ask.statements import sql
 from secondguess.analysis.cli import main
@@ -150,7 +150,7 @@ def test_no_metric_and_no_config_runs_in_a_notebook(tab: Any, store: Path, tmp_p
 def test_no_name_runs_in_the_chart_of_a_metric(tab: Any, tmp_path: Path) -> None:
     rows = [{"run": name, "x": x, "value": x / 2, "least": 0, "most": x} for name in HOSTILE for x in (1, 2, 3)]
     for axis in HOSTILE:
-        made = charts.metric(rows, HOSTILE, axis)
+        made = lines.metric(rows, HOSTILE, axis)
         assert opened(tab, notebook(tmp_path / "metric.html", charts.svg(made))) == []
 
 

@@ -138,3 +138,10 @@ def test_an_answer_is_filtered_and_sorted_in_its_form(tmp_path) -> None:
     (page,) = texts(tmp_path, "/questions?q=confusion&t=cnn&o.where=truth+%3C%3E+guess&o.sort=-rows")
     assert 'name="o.where" size="12" value="truth &lt;&gt; guess"' in page
     assert "<b>2</b> cells" in page
+
+
+def test_of_many_guesses_those_with_most_errors_are_drawn_and_the_totals_count_all() -> None:
+    rows = [("cnn", 1, guess, 2 if guess >= 20 else 1, {0: 1}, []) for guess in range(120)]
+    made = by_guess(rows, (("cnn", 1),))
+    assert [line["label"] for line in made["lines"]] == [str(guess) for guess in range(20, 120)]
+    assert (made["left"], made["totals"]) == (20, [220])
