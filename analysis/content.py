@@ -208,6 +208,8 @@ class FileDigests:
 
     def __init__(self) -> None:
         self._known: dict[bytes, str | None] = {}
+        self.dark: set[str] = set()
+        """The digests of images with no value above 1 in their colours: to an eye they are black."""
 
     def of(self, data: bytes) -> str | None:
         """The digest of the file's pixels, as `pixel_digests`; None where it cannot be decoded."""
@@ -218,12 +220,15 @@ class FileDigests:
             self._known[key] = self._decoded(data)
         return self._known[key]
 
-    @staticmethod
-    def _decoded(data: bytes) -> str | None:
+    def _decoded(self, data: bytes) -> str | None:
         try:
-            return pixel_digests(decoded(data)[None])[0]
+            pixels = decoded(data)
         except BadInput:
             return None
+        digest = pixel_digests(pixels[None])[0]
+        if pixels[..., :3].max(initial=0) <= 1:
+            self.dark.add(digest)
+        return digest
 
 
 def text_digests(texts: Sequence[str]) -> list[str]:

@@ -3,6 +3,7 @@
 import os
 import re
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import chain
@@ -29,7 +30,16 @@ from secondguess.analysis.importers.source import SourceRun
 from secondguess.analysis.importers.wandb.artifact import artifact_folder, is_table, table_file
 from secondguess.analysis.importers.wandb.media import WandbFolders
 from secondguess.analysis.importers.wandb.offline import logs, offline_run
-from secondguess.analysis.importers.writing import ImportedRun, ImportOptions, Plan, described, image_notes, plan, write
+from secondguess.analysis.importers.writing import (
+    ImportedRun,
+    ImportOptions,
+    Plan,
+    all_dark,
+    described,
+    image_notes,
+    plan,
+    write,
+)
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import at_epoch
 from secondguess.analysis.store.additions import opened
@@ -43,15 +53,16 @@ def surveyed(planned: Plan, progress: Progress = unseen) -> ImportedRun:
     for table, version in zip(promised.tables, planned.versions, strict=True):
         progress(at_epoch(table.table, table.moment), 0)
         how = planned.layouts[table.table]
-        odd, broken = Oddities(how), 0
+        odd, faults = Oddities(how), Counter[str]()
         for batch in version.contents.batches():
             seen = pictures(batch, how.roles.image, known)
-            broken += seen.broken
+            faults.update(broken=seen.broken, dark=seen.dark)
             odd.add(batch, rows(batch, how, seen, (promised.run, table.moment.epoch, version.source.step)))
             progress(at_epoch(table.table, table.moment), batch.num_rows)
         media = version.contents.media
-        notes = (*table.notes, *odd.notes(), *image_notes(media, broken))
-        tables.append(replace(table, images=media.whole, missing=media.missing + media.refused, notes=notes))
+        notes = (*table.notes, *odd.notes(), *image_notes(media, faults))
+        missing, dark = media.missing + media.refused, all_dark(media, faults)
+        tables.append(replace(table, images=media.whole, missing=missing, notes=notes, dark=dark))
     return replace(promised, tables=tuple(tables))
 
 

@@ -69,22 +69,27 @@ def layout(schemas: Sequence[pa.Schema], roles: Roles, classes: Classes) -> Layo
 
 @dataclass(frozen=True)
 class BatchImages:
-    """The images of a batch: each row's digest, None where it has none or cannot be decoded; the files by digest."""
+    """The images of a batch: each row's digest, None where it has none or cannot be decoded; the files by digest.
+
+    broken are how many cannot be decoded, dark how many are black to an eye.
+    """
 
     digests: list[str | None]
     files: dict[str, bytes]
-    broken: int
+    broken: int = 0
+    dark: int = 0
 
 
 def pictures(batch: pa.RecordBatch, column: str | None, known: FileDigests) -> BatchImages:
     """Decode those of a batch's images that are not known, which are checked for their claimed size before."""
     if column not in batch.schema.names:
-        return BatchImages([None] * batch.num_rows, {}, 0)
+        return BatchImages([None] * batch.num_rows, {})
     files = pc.struct_field(batch.column(column), "bytes").to_pylist()
     digests = [known.of(file) if file else None for file in files]
     broken = sum(1 for file, digest in zip(files, digests, strict=True) if file and digest is None)
     by_digest = {digest: file for digest, file in zip(digests, files, strict=True) if digest is not None}
-    return BatchImages(digests, by_digest, broken)
+    dark = sum(digest in known.dark for digest in digests)
+    return BatchImages(digests, by_digest, broken, dark)
 
 
 def rows(batch: pa.RecordBatch, how: Layout, seen: BatchImages, place: tuple[str, int, int | None]) -> pa.Table:

@@ -1,5 +1,6 @@
 """Foreign runs into the store: whole or not at all."""
 
+from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -71,6 +72,7 @@ class ImportedTable:
     missing: int
     roles: str
     notes: tuple[str, ...] = ()
+    dark: bool = False  # whether its images are black to an eye
 
 
 @dataclass(frozen=True)
@@ -324,15 +326,16 @@ def _commit(
     run, image = writer.run.name, how.roles.image
     examples = ExamplesWriter(folder, writer.incoming, version.table, "image" if image else None)
     odd = Oddities(how)
-    count = broken = 0
+    count, faults = 0, Counter[str]()
 
     def batches() -> Iterator[pa.RecordBatch]:
-        nonlocal count, broken
+        nonlocal count
         progress(0)
         for batch in version.contents.batches():
             seen = pictures(batch, image, known)
             table = rows(batch, how, seen, (run, version.epoch, version.source.step))
-            count, broken = count + batch.num_rows, broken + seen.broken
+            count += batch.num_rows
+            faults.update(broken=seen.broken, dark=seen.dark)
             odd.add(batch, table)
             _keep_examples(examples, table, seen)
             progress(batch.num_rows)
@@ -360,7 +363,8 @@ def _commit(
         media.whole,
         media.missing + media.refused,
         how.line,
-        (*_table_notes(version, how), *odd.notes(), *image_notes(media, broken)),
+        (*_table_notes(version, how), *odd.notes(), *image_notes(media, faults)),
+        all_dark(media, faults),
     )
 
 
@@ -378,16 +382,29 @@ def _keep_examples(writer: ExamplesWriter, table: pa.Table, seen: BatchImages) -
 
 
 def _nothing(version: Version, how: Layout, run: str) -> pa.Table:
-    return rows(version.contents.nothing, how, BatchImages([], {}, 0), (run, version.epoch, version.source.step))
+    return rows(version.contents.nothing, how, BatchImages([], {}), (run, version.epoch, version.source.step))
 
 
 def _table_notes(version: Version, how: Layout) -> tuple[str, ...]:
     return (*version.source.notes, *version.contents.notes, *how.renamed)
 
 
-def image_notes(media: MediaCount, broken: int) -> tuple[str, ...]:
-    """Why images are not there, and how many of those that are cannot be decoded."""
-    return (*media.reasons, *([f"{broken:,} images cannot be decoded"] if broken else []))
+def image_notes(media: MediaCount, faults: Mapping[str, int]) -> tuple[str, ...]:
+    """Why images are not there, and how many of those that are cannot be decoded (broken) or seen (dark)."""
+    broken, dark = faults.get("broken", 0), faults.get("dark", 0)
+    notes = [f"{broken:,} images cannot be decoded"] if broken else []
+    if all_dark(media, faults):
+        notes.append(
+            f"these images are nearly black: all {dark:,} hold only the values 0 and 1, which is what wandb 0.29 and "
+            "newer make of float pixels from 0 to 1; log them as 8-bit pixels"
+        )
+    return (*media.reasons, *notes)
+
+
+def all_dark(media: MediaCount, faults: Mapping[str, int]) -> bool:
+    """Whether all images that can be decoded, more than one, are black to an eye."""
+    dark = faults.get("dark", 0)
+    return dark > 1 and dark == media.whole - faults.get("broken", 0)
 
 
 def described(run: ImportedRun) -> Iterator[str]:
@@ -398,7 +415,8 @@ def described(run: ImportedRun) -> Iterator[str]:
         shared = [note for note in epochs[0].notes if all(note in table.notes for table in epochs)]
         yield f"  {name}: {epochs[0].roles}"
         for table in epochs:
-            images = f", {table.images:,} images" if table.images or table.missing else ""
+            nearly = "nearly black " if table.dark else ""
+            images = f", {table.images:,} {nearly}images" if table.images or table.missing else ""
             missing = f", {table.missing:,} missing" if table.missing else ""
             yield f"    epoch {table.moment}: {table.rows:,} rows{images}{missing}"
             if len(epochs) == 1:

@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 from waiting import PATIENT
 from wandb.proto import wandb_internal_pb2 as pb
-from wandb_scripts import write_run
+from wandb_scripts import real_run, write_run
 
 import secondguess as sg
 from secondguess.analysis.cli import main
@@ -209,6 +209,26 @@ def test_images_that_cannot_be_decoded_are_missing_and_the_rest_is_taken(tmp_pat
     store = sg.connect(tmp_path / "store")
     assert store.sql("SELECT id FROM examples").fetchall() == [("a",)]
     assert store.sql("SELECT count(*) FROM t").fetchall() == [(5,)]
+
+
+def test_images_that_were_logged_as_float_pixels_are_said_to_be_nearly_black(tmp_path: Path, capsys) -> None:
+    """What the tutorial does: wandb 0.29 and newer cast pixels from 0 to 1 to whole numbers."""
+    folder = real_run(
+        tmp_path,
+        """
+for name, scale in (("floats", 1), ("bytes", 255)):
+    pixels = np.random.default_rng(0).random((3, 8, 8, 1)) * scale
+    pixels = pixels if scale == 1 else pixels.astype("uint8")
+    rows = [[str(row), wandb.Image(one), row] for row, one in enumerate(pixels)]
+    run.log({name: wandb.Table(columns=["id", "image", "guess"], data=rows)})
+""",
+    )
+    for dry in (["--dry-run"], []):
+        main(["import", str(folder), "--store", str(tmp_path / "store"), *dry])
+        said = capsys.readouterr().out
+        assert "3 rows, 3 nearly black images" in said
+        assert "these images are nearly black: all 3 hold only the values 0 and 1" in said
+        assert "3 rows, 3 images" in said  # those of 8-bit pixels
 
 
 @pytest.mark.parametrize(

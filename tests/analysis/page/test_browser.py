@@ -938,6 +938,8 @@ class TestQuestions:
     def test_disagreements_of_two(self, seen: Visit) -> None:
         self.asked(seen, "disagreements", "cnn@3", "double@3")
         assert seen.status() == "8 rows"
+        both = seen.page.locator("td[data-l=confidence]").first.inner_text()
+        assert [len(number.split(".")) for number in both.split()] == [2, 2], "two numbers, not glued together"
 
     def test_an_option_is_typed(self, seen: Visit) -> None:
         self.asked(seen, "errors", "cnn@3")
