@@ -1,7 +1,9 @@
 """An answer's values as a page draws them: labels, bars, images, and what is missing as a word."""
 
 import hashlib
+import itertools
 import math
+import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +16,9 @@ from secondguess.analysis.answers.columns import PageColumn
 from secondguess.analysis.content import sniffed, too_large
 from secondguess.analysis.schema import is_wrong
 
+_STRIP, _WIDEST_EPOCH = 240, 14  # pixels: a strip of guesses at most, one epoch of it
+_CURVE = 20  # pixels: a score of 1
+_GUESSES = re.compile(r'"[^"]*"|\S+')
 _BAR, _LINE = 44, 12  # pixels: a full score, a table's line in a joined cell
 _MOST_BYTES = 256 << 20
 
@@ -55,6 +60,24 @@ class Bar:
     top: bool = False
     faint: bool = False
     missing: bool = False
+
+
+@dataclass(frozen=True)
+class Strip:
+    """An example's guesses, epoch after epoch: (x, width, label) of equal ones in a row, in pixels; in words too."""
+
+    spans: tuple[tuple[float, float, Label], ...]
+    width: float
+    words: str
+
+
+@dataclass(frozen=True)
+class Curve:
+    """Scores in their order: the points of its lines, which end where a score is missing, in pixels; and in words."""
+
+    lines: tuple[str, ...]
+    width: float
+    words: str
 
 
 class Images:
@@ -201,6 +224,8 @@ def _drawn(column: PageColumn, values: Sequence[Any], images: Images, truth: Seq
         "picture": lambda value: _pictures(value, images),
         "number": number,
         "label": lambda value: _label(value, truth, column.title == "guess"),
+        "sequence": lambda value: strip(value, truth),
+        "scores": curve,
     }.get(column.kind)
     if draw is not None:
         return tuple(draw(value) for value in values)
@@ -211,6 +236,42 @@ def _label(value: Any, truth: Sequence[Any], guess: bool) -> Label:
     if value is None:
         return Label("", None, "null")
     return Label(text(value), is_wrong(value, truth[0]) if guess and truth else None)
+
+
+def strip(value: Any, truth: Sequence[Any]) -> Strip | None:
+    """A sequence as `trajectories` writes it: guesses in order, `-` where there is none, `|` between runs."""
+    guesses = _GUESSES.findall(value) if isinstance(value, str) else []
+    if not guesses:
+        return None
+    each = min(_WIDEST_EPOCH, _STRIP / len(guesses))
+    known = list(map(text, truth))  # the sequence is text
+    spans, words, x = [], [], 0.0
+    for guess, again in itertools.groupby(guesses):
+        epochs = len(list(again))
+        plain_guess = guess.strip('"')
+        if guess != "|":
+            label = Label(plain_guess, None, "none") if guess == "-" else _label(plain_guess, known, guess=True)
+            spans.append((round(x, 2), round(each * epochs, 2), label))
+        words.append(plain_guess if epochs == 1 else f"{epochs} times {plain_guess}")
+        x += each * epochs
+    return Strip(tuple(spans), round(x, 2), ", ".join(words).replace(", |, ", " | "))
+
+
+def curve(values: Any) -> Curve | None:
+    """Scores from 0 to 1 in their order, as wide as the strip of as many guesses; None where there are none."""
+    if not isinstance(values, list) or not any(map(_finite, values)):
+        return None
+    each = min(_WIDEST_EPOCH, _STRIP / len(values))
+    lines = []
+    for known, part in itertools.groupby(enumerate(values), key=lambda item: _finite(item[1])):
+        if known:
+            points = [
+                (round((place + 0.5) * each, 1), round(_CURVE * (1 - min(1.0, value)), 1)) for place, value in part
+            ]
+            lines.append(" ".join(f"{x:g},{y:g}" for x, y in points))
+    known_values = [value for value in values if _finite(value)]
+    words = f"from {score(known_values[0])} to {score(known_values[-1])}, at most {score(max(known_values))}"
+    return Curve(tuple(lines), round(each * len(values), 2), words)
 
 
 def bar(value: Any, top: float) -> Bar:

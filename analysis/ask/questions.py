@@ -38,7 +38,14 @@ _PLAIN: dict[str, Any] = {
     "date": datetime.date,
 }
 _KEYS = ("epochs", "tables", "drawn", "truth", "verdicts", "ids", "steps")
-_DRAWN = {"beside": 1, "under": 1, "matrix": 3, "curve": 2, "cells": 3}  # how, and how many columns it names
+_DRAWN = {
+    "beside": 1,
+    "under": 1,
+    "matrix": 3,
+    "curve": 2,
+    "cells": 3,
+    "strip": 2,
+}  # how, and how many columns it names
 # What every command has.
 _TAKEN = {"help", "store", "format", "output", "show_sql", "rows", "chart", "spreadsheet", "verify"}
 
@@ -103,7 +110,7 @@ class Question:
     epochs ("last" or "all") decides where a reference names no epoch; tables is how many references it takes, (at
     least, at most or None). drawn says how a terminal may lay the answer out, as (how, columns): `beside KEY`, the
     tables next to each other; `under KEY`, one below the other per row of `joined`; `matrix DOWN ACROSS COUNT`; and
-    a chart: `curve X Y`, `cells X Y COUNT`.
+    a chart: `curve X Y`, `cells X Y COUNT`; `strip GUESSES SCORES`, sequences as `trajectories` writes them.
     verdicts says that it may be asked of tables whose rows are right by a column of theirs, not by guess against truth;
     unique, that a table in which an id comes twice is refused. Where steps are told, it has a column `step` that is
     left out where no table asked about has steps. about is what the comments below the header say.

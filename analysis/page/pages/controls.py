@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from secondguess.analysis.answers.columns import PageColumn
 from secondguess.analysis.answers.sides import side
 from secondguess.analysis.ask.refs import Referent
 from secondguess.analysis.ask.scope import columns_of, has_steps
@@ -63,6 +64,7 @@ def links(view: TableView, more: Mapping[str, Any]) -> dict[str, Any]:
         "export": [
             (form, urls.table(whole, "/export", format=form)) for form in ("csv", "json", "markdown", "parquet")
         ],
+        "over": urls.question("trajectories", tuple(dict.fromkeys(name.partition("@")[0] for name in view.tables))),
         "reset": urls.table(TableView(view.tables, view.join, view.key, **at)),
         "columns": urls.table(replace(view, columns=None), **more),
     }
@@ -169,3 +171,11 @@ def nth(named: Sequence[Referent], place: int) -> Moment:
     if not 1 <= place <= len(places):
         raise BadInput(f"nth is {place}, not one of the {len(places)} validations of these tables")
     return places[place - 1]
+
+
+def sorting(column: PageColumn, sort: str) -> dict[str, str]:
+    """How a click on a column's head sorts by it, and how it is sorted by now: largest first, then smallest."""
+    name = urls.listed(column.names[:1])
+    down = sort == f"-{name}"
+    direction = "descending" if down else "ascending" if sort == name else ""
+    return {"sorting": name if down else f"-{name}", "direction": direction}

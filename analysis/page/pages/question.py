@@ -1,6 +1,7 @@
 """The page of questions: each with its tables, its options, its answer."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -9,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from secondguess.analysis.answers import cells, charts
 from secondguess.analysis.answers.answer import Answer, records, tables_in
-from secondguess.analysis.answers.columns import shown
+from secondguess.analysis.answers.columns import PageColumn, shown
 from secondguess.analysis.answers.lines import Naming
 from secondguess.analysis.answers.sides import row_sides
 from secondguess.analysis.ask import charted, questions
@@ -18,7 +19,7 @@ from secondguess.analysis.engine.sqltext import is_value
 from secondguess.analysis.errors import SecondguessError
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.bounds import few_tables, listed
-from secondguess.analysis.page.pages import butterfly, confusion, named
+from secondguess.analysis.page.pages import butterfly, confusion, controls, named
 from secondguess.analysis.page.pages.images import Asking, add_images, add_mistakes
 from secondguess.analysis.page.site import Site, drawn, large, site, sql_of, status_of, with_chart
 from secondguess.analysis.page.worker import Reply
@@ -27,6 +28,12 @@ from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.tables.view import TableView
 
+_SORTS = {
+    "flips": "-flips",
+    "learned late": "-first_learned",
+    "forgotten": "-forgetting_events",
+    "never stable": "stable_since IS NOT NULL, -stable_since",
+}
 _MOST_SCORES = 12  # columns; of more classes none is shown
 _MOST_CELLS = 200_000  # of matrices and of errors by guess, which are drawn of all their rows
 
@@ -74,6 +81,13 @@ async def _one(request: Request, page_site: Site, asked: Question) -> Response:
     entries = named.entries(runs, chosen)
     size = len(reply.rows) * len(reply.columns)
     context |= await large(size, partial(_answered, page_site, asked, reply, entries))
+    if all(option.name != "sort" for option in asked.options):
+        for column in context["columns"]:
+            column.update(_sorting(asked, names, options, column["shown"]))
+    if _is(asked, "strip"):
+        context["sorts"] = [
+            (name, urls.question(asked.name, names, {**options, "sort": sort})) for name, sort in _SORTS.items()
+        ]
     asking = Asking(runs, entries)
     await _illustrated(request, page_site, context, asking)
     context["left_out"] = list(dict.fromkeys(asking.notes))
@@ -95,6 +109,13 @@ async def _one(request: Request, page_site: Site, asked: Question) -> Response:
         frozenset(chosen_lines), lambda run: urls.question(asked.name, names, options, lines=_turned(chosen_lines, run))
     )
     return with_chart(answer, partial(_chart, asked, names, reply, how.said if how else "", naming))
+
+
+def _sorting(asked: Question, names: Sequence[str], options: Mapping[str, str], column: PageColumn) -> dict[str, str]:
+    """Where the head of an answer's column leads, and how the answer is sorted by it now."""
+    how = controls.sorting(column, options.get("sort", ""))
+    url = urls.question(asked.name, names, {**options, "sort": how["sorting"]})
+    return {"sort": url, "direction": how["direction"]}
 
 
 def _turned(chosen: Sequence[str], run: str) -> list[str]:
@@ -156,6 +177,9 @@ def _answered(page_site: Site, asked: Question, reply: Reply, entries: Mapping[s
     columns = [
         column for column in shown(reply.columns, reply.types, reply.sides, reply.classes) if column.title not in hidden
     ]
+    if _is(asked, "strip") and asked.drawn is not None:
+        how = dict(zip(asked.drawn[1], ("sequence", "scores"), strict=True))
+        columns = [replace(each, kind=how.get(each.title, each.kind)) for each in columns]
     scores = sum(column.kind == "score" for column in columns)
     if scores > _MOST_SCORES:
         columns = [column for column in columns if column.kind != "score"]

@@ -10,7 +10,7 @@ from starlette.responses import RedirectResponse, Response
 
 from secondguess.analysis.answers import cells
 from secondguess.analysis.answers.answer import records
-from secondguess.analysis.answers.columns import PageColumn, shown
+from secondguess.analysis.answers.columns import shown
 from secondguess.analysis.ask.refs import Runs
 from secondguess.analysis.ask.scope import columns_of, has_steps
 from secondguess.analysis.engine.sqltext import identifier, is_value
@@ -18,6 +18,7 @@ from secondguess.analysis.errors import SecondguessError
 from secondguess.analysis.page import bounds, urls
 from secondguess.analysis.page.answers import Answered
 from secondguess.analysis.page.pages import faults
+from secondguess.analysis.page.pages.controls import sorting
 from secondguess.analysis.page.pages.export import TYPES, sent
 from secondguess.analysis.page.pages.images import Asking, add_images
 from secondguess.analysis.page.pages.sending import sent_form
@@ -176,7 +177,7 @@ def _drawn(
         "kept": len(made.text) <= urls.LONGEST_SQL,
         "formats": list(TYPES),
         "reply": reply,
-        "columns": [{"shown": column, **_sorting(column, made.sort)} for column in columns],
+        "columns": [{"shown": column, **sorting(column, made.sort)} for column in columns],
         "rows": cells.rows(columns, reply.columns, reply.rows, page_site.images, 0, verdicts=reply.verdicts)
         if reply is not None
         else [],
@@ -191,14 +192,6 @@ def _drawn(
         "sql": sql_of(reply) if reply is not None else None,
     }
     return drawn(request, "sql.html", context, _data(reply, error), 200 if error is None else status_of(error))
-
-
-def _sorting(column: PageColumn, sort: str) -> dict[str, str]:
-    """How a click on a column's head sorts by it, and how it is sorted by now: largest first, then smallest."""
-    name = urls.listed(column.names[:1])
-    down = sort == f"-{name}"
-    direction = "descending" if down else "ascending" if sort == name else ""
-    return {"sorting": name if down else f"-{name}", "direction": direction}
 
 
 def _pictures(reply: Reply, known: Runs) -> list[dict[str, Any]]:

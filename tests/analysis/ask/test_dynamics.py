@@ -180,13 +180,14 @@ def test_repeated_ids_are_refused(tmp_path):
 def test_each_example_is_one_row_with_its_guesses_and_curve(store):
     found = store.ask("trajectories", "by hand")
     assert found.columns == [
-        *("id", "truth", "guesses", "truth_scores", "first_learned", "stable_since", "flips", "agreement", "runs"),
+        *("id", "truth", "guesses", "truth_scores", "first_learned", "stable_since", "flips"),
+        *("forgetting_events", "agreement", "runs"),
     ]
     assert found.fetchall() == [
-        ("a", 0, "0 1 0", [0.75, 0.25, 1], 1, 3, 2, 1, 1),
-        ("b", 1, "0 0 0", [0.5, 0, 0.25], None, None, 0, 1, 1),
-        ("c", 0, "1 0 0", [0.25, 0.75, 0.75], 2, 2, 1, 1, 1),
-        ("u", None, "0 0 1", [None, None, None], None, None, 1, 1, 1),
+        ("a", 0, "0 1 0", [0.75, 0.25, 1], 1, 3, 2, 1, 1, 1),
+        ("b", 1, "0 0 0", [0.5, 0, 0.25], None, None, 0, 0, 1, 1),
+        ("c", 0, "1 0 0", [0.25, 0.75, 0.75], 2, 2, 1, 0, 1, 1),
+        ("u", None, "0 0 1", [None, None, None], None, None, 1, None, 1, 1),
     ]
 
 
@@ -197,8 +198,8 @@ def test_runs_stand_beside_each_other_in_a_trajectory(tmp_path):
     record(tmp_path, "b", {1: [("p", "dog", dog)]}, classes=names)
     record(tmp_path, "c", {1: [("p", "dog", lost)]}, classes=names)
     rows = sg.connect(tmp_path).ask("trajectories", "a", "b", "c").fetchall()
-    assert [(row[2], row[4], row[5], row[6], row[8]) for row in rows] == [('"big cat" dog | dog | -', 1, None, 1, 3)]
-    assert rows[0][7] == pytest.approx(2 / 3)
+    assert [(row[2], row[4], row[5], row[6], row[9]) for row in rows] == [('"big cat" dog | dog | -', 1, None, 1, 3)]
+    assert rows[0][8] == pytest.approx(2 / 3)
 
 
 @pytest.mark.parametrize("bins", [1, 4, 20])
