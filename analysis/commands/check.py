@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from secondguess.analysis.commands import output
+from secondguess.analysis.commands import output, progress
 from secondguess.analysis.commands.options import answering
 from secondguess.analysis.engine.sqltext import literal
 from secondguess.analysis.engine.statement import Statement
@@ -41,7 +41,8 @@ def check(runs: tuple[str, ...], store: Path, **given: Any) -> None:
 
     wanted = {name: given.pop(name) for name in ("repair", "gc", "yes", "dry_run")}
     store = store.absolute()
-    checked = look(store, runs)
+    with progress.shown("reading every file"):
+        checked = look(store, runs)
     steps = [*(mending.repairs(checked) if wanted["repair"] else ())]
     steps += [*(mending.removals(checked) if wanted["gc"] else ())]
     doing = wanted["yes"] and not wanted["dry_run"]
@@ -50,7 +51,8 @@ def check(runs: tuple[str, ...], store: Path, **given: Any) -> None:
         if doing:
             _do(step)
     if steps and doing:
-        checked = look(store, runs)
+        with progress.shown("reading every file"):
+            checked = look(store, runs)
     elif (wanted["repair"] or wanted["gc"]) and not steps:
         _say("there is nothing to repair or remove")
     elif steps:

@@ -87,9 +87,9 @@ def compare(
             raise BadInput(f"{written} lies in the store, which only recording writes to; name a file outside {store}")
     if file is not None and how["html"] is not None and file.resolve() == how["html"].resolve():
         raise BadInput(f"{file} would be written twice; give the answer and the report a file each")
-    limit = output.timed(how["seconds"], hint="give it more with --seconds")
-    with every_file(how["verify"]), limit as watched:
-        run = output.running(watched)
+    limit = output.watching(how["seconds"], hint="give it more with --seconds")
+    with every_file(how["verify"]), limit as watch:
+        run = output.running(watch)
         made = _made(run, store.absolute(), tables, against, how)
         some = _some(run, store.absolute(), made) if form == "markdown" else {}
         if how["html"] is not None:

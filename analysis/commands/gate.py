@@ -74,8 +74,8 @@ def _judged(store: Path, tables: tuple[str, str], how: dict[str, Any]) -> tuple[
     if how["max_broken"] is None and how["protect"] is None and set(rates.values()) == {None}:
         raise BadInput("no rule is named; add --max-broken, --max-broken-rate, --min-gain or --protect")
     select = None if how["protect"] is None else _protecting(how["protect"])
-    with output.timed(how["seconds"], hint="give it more with --seconds", code=2) as watched:
-        run = output.running(watched)
+    with output.watching(how["seconds"], hint="give it more with --seconds", code=2) as watch:
+        run = output.running(watch)
         comparison = compare(run, store, *tables, level=how["level"])
         rules = evidence.rules(comparison, evidence.Bounds(how["max_broken"], **rates, significant=how["significant"]))
         if select is not None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from secondguess.analysis.answers import files
 from secondguess.analysis.answers.answer import Answer, Row
+from secondguess.analysis.commands import progress
 from secondguess.analysis.console import readable, say
 from secondguess.analysis.engine.duck import Build, Rows, answered, batches, bind, page, rows
 from secondguess.analysis.engine.kinds import kind_of_sql
@@ -43,23 +44,32 @@ class OutputOptions:
 
 def give(build: Build, store: Path, options: OutputOptions) -> None:
     """Answer on stdout, or in a file; the SQL, notes and what was left out go to stderr. Raises SecondguessError."""
-    with every_file(options.verify), timed(options.seconds) as watched:
-        _give(watched(build), store, options)
+    with every_file(options.verify), watching(options.seconds) as watch:
+        _give(watch, watch.over(build), store, options)
+
+
+@dataclass(frozen=True)
+class Watch:
+    """What is seen and bounded of statements: over wraps each build of one, unseen ends that it is seen."""
+
+    over: Callable[[Build], Build]
+    unseen: Callable[[], None]
 
 
 @contextmanager
-def timed(seconds: float | None, **said: Any) -> Iterator[Callable[[Build], Build]]:
-    """What wraps each build of a statement that is answered in the block, all within so many seconds (None: any)."""
-    if seconds is None:
-        yield lambda build: build
-        return
-    from secondguess.analysis.commands.time_limit import within
+def watching(seconds: float | None, **said: Any) -> Iterator[Watch]:
+    """A watch over what is answered in the block: all within so many seconds (None: any), seen on a terminal."""
+    with progress.answering() as (seen, unseen):
+        if seconds is None:
+            yield Watch(seen, unseen)
+            return
+        from secondguess.analysis.commands.time_limit import within
 
-    with within(seconds, **said) as watched:
-        yield watched
+        with within(seconds, **said) as limited:
+            yield Watch(lambda build: limited(seen(build)), unseen)
 
 
-def _give(build: Build, store: Path, options: OutputOptions) -> None:
+def _give(watch: Watch, build: Build, store: Path, options: OutputOptions) -> None:
     form = files.format_of(options.file, options.form) if options.file is not None else options.form or "table"
     if form == "parquet" and options.file is None:
         raise BadInput("Parquet is no text; name a file for it, as in -o answer.parquet")
@@ -77,18 +87,22 @@ def _give(build: Build, store: Path, options: OutputOptions) -> None:
             _tell(statement, options)
             with files.replaced(options.file) as part:
                 count = files.write_parquet(reader, part)
+            watch.unseen()
             _say(f"{_comment(options)}wrote {_rows(count)} to {options.file}")
         return
     with answered(build, page) as (statement, (result, total)):
         answer = _answer(result, statement)
         if options.chart is not None:
             answer = _charted(answer, options.chart, build)
+        if options.file is None:
+            watch.unseen()  # rows are written between
         _tell(statement, options, answer.columns)
         if options.file is not None:
             with files.replaced(options.file) as part, part.open("w", encoding="utf-8", newline="") as out:
                 count = files.write_text(
                     files.beside(options.file, form, answer), form, out, spreadsheet=options.spreadsheet
                 )
+            watch.unseen()
             some = "" if total is None or total == count else f" ({_part(count, total, statement)})"
             _say(f"{_comment(options)}wrote {_rows(count)} to {options.file}{some}")
         elif form == "table":
@@ -122,9 +136,9 @@ def _charted(answer: Answer, path: Path, build: Build) -> Answer:
     return replace(answer, rows=chain(first, read))
 
 
-def running(watched: Callable[[Build], Build]) -> Callable[[Build], tuple[Statement, list[Row]]]:
-    """What runs each statement that a `timed` block answers, and gives all its rows; raises SecondguessError."""
-    return lambda build: ran(watched(build))
+def running(watch: Watch) -> Callable[[Build], tuple[Statement, list[Row]]]:
+    """What runs each statement under a watch, and gives all its rows; raises SecondguessError."""
+    return lambda build: ran(watch.over(build))
 
 
 def ran(build: Build) -> tuple[Statement, list[Row]]:

@@ -33,11 +33,16 @@ def application(
 
     A question may take so many seconds and so much memory.
     """
+    return Gate(pages_of(store, keys, seconds=seconds, memory=memory), keys, port, hosts)
+
+
+def pages_of(store: Path, keys: Keys | None = None, *, seconds: float, memory: str) -> Starlette:
+    """The pages of a store, for whoever asks."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
         async with Workers(seconds, memory) as workers:
-            app.state.site = Site(store, workers, keys)
+            app.state.site = Site(store, workers, keys or Keys())
             yield
 
     pages = {
@@ -66,8 +71,7 @@ def application(
         Route("/static/{name}", _static),
     ]
     said = {SecondguessError: _fault, ClientDisconnect: _left, 404: _unknown, 500: _broken}
-    app = Starlette(routes=routes, lifespan=lifespan, exception_handlers=said)
-    return Gate(app, keys, port, hosts)
+    return Starlette(routes=routes, lifespan=lifespan, exception_handlers=said)
 
 
 async def _image(request: Request) -> Response:

@@ -47,10 +47,7 @@ class Wanted:
 
 def serve(store: Path, wanted: Wanted) -> None:
     """Serve the page of a store until Ctrl-C; where another process does, lead there. Raises BadInput."""
-    try:
-        fresh(wanted.memory).close()
-    except duckdb.Error:
-        raise BadInput(f"--memory is {wanted.memory!r}, not an amount such as 500MB or 2GB") from None
+    checked(wanted.memory)
     try:
         kept = Secret(store, states(os.environ.get("XDG_STATE_HOME", "")), anew=wanted.new_token)
     except Serving as there:
@@ -58,6 +55,14 @@ def serve(store: Path, wanted: Wanted) -> None:
         return
     with kept:
         _serve(store, wanted, kept)
+
+
+def checked(memory: str) -> None:
+    """Raise BadInput for what is no amount of memory."""
+    try:
+        fresh(memory).close()
+    except duckdb.Error:
+        raise BadInput(f"--memory is {memory!r}, not an amount such as 500MB or 2GB") from None
 
 
 def _serve(store: Path, wanted: Wanted, kept: Secret) -> None:
