@@ -152,11 +152,20 @@ def cli(ctx: click.Context) -> None:
 
 @cli.command()
 @answering()
-def runs(store: Path, **how: Any) -> None:
-    """List the runs: state, tables and epochs, rows, errors per epoch."""
-    from secondguess.analysis.ask.statements import runs_statement
+@click.option("--wide", is_flag=True, help="Draw all that is known: rows and errors per epoch, origin, config.")
+def runs(store: Path, wide: bool, **how: Any) -> None:
+    """List the runs: state, epochs, the best one with its share of errors, and what of the config differs.
 
-    _answer(lambda con: runs_statement(store.absolute()), store, **how)
+    Files and formats other than a table have it all, as --wide does.
+    """
+    if wide or how["file"] is not None or how["form"] not in (None, "table"):
+        from secondguess.analysis.ask.statements import runs_statement
+
+        _answer(lambda con: runs_statement(store.absolute()), store, **how)
+        return
+    from secondguess.analysis.ask.overview import overview
+
+    _answer(lambda con: overview(store.absolute()), store, **how)
 
 
 @cli.group(

@@ -3,11 +3,11 @@
 Their sparklines are lines of SVG: Altair, which draws the charts, takes a tenth of a second for each.
 """
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from secondguess.analysis.ask import settings
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.page import urls
 from secondguess.analysis.schema import DEFAULT_TABLE, reference
@@ -15,6 +15,7 @@ from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import Run
 
 DATA = ("name", "state", "table", "epochs", "errors", "rows", "bytes", "origin", "created", "config", "provenance")
+compared, text, shown = settings.compared, settings.text, settings.shown
 _WIDE, _HIGH = 104, 28  # pixels of a sparkline
 _DOTS = 25  # epochs: with more, points would cover the line
 
@@ -78,24 +79,6 @@ def readable(size: float) -> str:
             return f"{size:,.0f} {unit}" if unit == "B" else f"{size:,.1f} {unit}"
         size /= 1000
     return f"{size:,.1f} GB"
-
-
-def compared(settings: Sequence[Mapping[str, Any]]) -> tuple[list[tuple[str, str]], list[str]]:
-    """The keys with one value in every one of these, with it, and the keys that differ."""
-    keys = dict.fromkeys(key for each in settings for key in each)
-    values = {key: {text(each.get(key)) for each in settings} for key in keys}
-    same = [(key, min(texts)) for key, texts in values.items() if len(texts) == 1]
-    return same, [key for key, texts in values.items() if len(texts) > 1]
-
-
-def text(value: Any) -> str:
-    """A value of a config in full, unlike for unlike ones."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
-def shown(value: Any) -> str:
-    """A value of a config as a person reads it: numbers without the last digits of their binary form."""
-    return f"{value:.12g}" if isinstance(value, float) else text(value)
 
 
 def came_from(row: Mapping[str, Any]) -> dict[str, Any]:
