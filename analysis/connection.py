@@ -17,7 +17,7 @@ from secondguess.analysis.engine.duck import Build, explained, spill_folder, sta
 from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import BadInput, MissingExtra
 from secondguess.analysis.notebook import Compared, ComparedRecipes, Table, remember
-from secondguess.analysis.schema import DEFAULT_STORE, LEVEL
+from secondguess.analysis.schema import DEFAULT_STORE, LEVEL, MOST_MARKS
 from secondguess.analysis.signals import heard
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.store.verified import every_file
@@ -71,7 +71,6 @@ class Connection:
         try:
             from secondguess.analysis.answers import charts
             from secondguess.analysis.ask import charted
-            from secondguess.analysis.ask.charted import MOST_MARKS
         except ModuleNotFoundError as error:
             raise MissingExtra(f"{error.name}, which charts need,", "view") from None
         build = self._asked(question, tables, options)

@@ -51,6 +51,7 @@ _ENCODED = re.compile(r"""[%\\:"<>|=\[\]{}]|^\.|[. ]$|\.(?=json$)""", re.IGNOREC
 _LONGEST_FOLDER = 200
 # What the columns of tables that stand side by side end in; so many do at most, as in W&B.
 LETTERS = ascii_lowercase[:25]
+MOST_MARKS = 2_000  # of a chart: of more the rows are brought together before
 _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 

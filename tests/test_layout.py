@@ -11,6 +11,8 @@ REACHED_BY = {
     "analysis/answers/classes": "analysis/page/pages/question",
     "analysis/answers/compared": "analysis/page/pages/compare",
     "analysis/evidence/flipped": "analysis/answers/report",
+    "analysis/answers/lines": "analysis/answers/charts",
+    "analysis/answers/marks": "analysis/answers/charts",
     "analysis/answers/recipes": "analysis/evidence/recipes",
     "analysis/answers/grid": "analysis/answers/terminal",
     "analysis/answers/comparison": "analysis/evidence/ledger",

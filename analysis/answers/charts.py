@@ -15,10 +15,9 @@ from secondguess.analysis.answers.html import chart_page
 from secondguess.analysis.answers.lines import UNNAMED, Naming, by_epoch
 from secondguess.analysis.answers.marks import Link, caption, coloured, lines_of, linked, owns, plain, text_of, title_of
 from secondguess.analysis.answers.sides import OTHERS, colours
-from secondguess.analysis.ask.charted import MOST_MARKS
 from secondguess.analysis.engine.sqltext import is_value
 from secondguess.analysis.errors import BadInput, MissingExtra
-from secondguess.analysis.schema import WRONG, at_epoch
+from secondguess.analysis.schema import MOST_MARKS, WRONG, at_epoch
 from secondguess.analysis.tables.view import TableView
 
 # A line of Vega's, which says to a screen reader of which table it is: with a title it says so to the pointer, too.

@@ -13,9 +13,8 @@ from secondguess.analysis.engine.passages import moved
 from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.moments import Moment
-from secondguess.analysis.schema import STEP
+from secondguess.analysis.schema import MOST_MARKS, STEP
 
-MOST_MARKS = 2_000
 _LEAST = 2  # points of a line
 
 _LINE = """SELECT

@@ -39,6 +39,20 @@ def said(example: Example, first: Sequence[str] = ()) -> str:
     return f"SELECT {columns} FROM {identifier(example.table)} WHERE {example.where} ORDER BY {order}"
 
 
+def lasts(example: Example, epochs: Iterable[int], *, every: bool) -> str:
+    """What runs said in these epochs, of which each has its last: (id, run, epoch, step, whether it was an error).
+
+    Of the example, or of every one in its file: the same statement whichever it is.
+    """
+    there = ", ".join(map(literal, sorted(set(epochs))))
+    file = f" AND examples = {literal(example.stem)}" if example.stem else ""
+    where = f"epoch IN ({there}){file}" if every else f"{example.where} AND epoch IN ({there})"
+    return (
+        f"SELECT id, run, epoch, {AT_STEP} AS {STEP}, {WRONG} FROM {identifier(example.table)} "
+        f"WHERE {where} ORDER BY run, id, {_WHEN}"
+    )
+
+
 def whole(example: Example, tables: Iterable[tuple[str, Moment]]) -> str:
     """The whole rows about the example at some moments of runs; last their scores as a list, step, and whether wrong.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from secondguess.analysis.ask import computed
@@ -194,9 +195,13 @@ def columns_of(epoch: Epoch, *, steps: bool = False) -> list[tuple[str, str]]:
 
     steps says that the relation has the steps of validations.
     """
-    ours = (*COMPUTED, STEP) if steps and not epoch.has_steps else COMPUTED
-    names = read_as([name for name, _ in epoch.columns], ours)
-    return [(name, kind) for name, (_, kind) in zip(names, epoch.columns, strict=True)]
+    return list(_as_read(epoch.columns, steps=steps and not epoch.has_steps))
+
+
+@lru_cache(1_000)  # the epochs of a run have the same columns
+def _as_read(columns: tuple[tuple[str, str], ...], *, steps: bool) -> tuple[tuple[str, str], ...]:
+    names = read_as([name for name, _ in columns], (*COMPUTED, STEP) if steps else COMPUTED)
+    return tuple((name, kind) for name, (_, kind) in zip(names, columns, strict=True))
 
 
 def columns(epochs: Iterable[Epoch], scores: int, *, steps: bool = False) -> dict[str, str]:

@@ -17,7 +17,7 @@ from secondguess.analysis.engine.duck import Build, Rows, answered, batches, bin
 from secondguess.analysis.engine.kinds import kind_of_sql
 from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import BadInput, MissingExtra, listing
-from secondguess.analysis.schema import is_score, own_name
+from secondguess.analysis.schema import MOST_MARKS, is_score, own_name
 from secondguess.analysis.store.verified import every_file
 
 
@@ -121,9 +121,9 @@ def _charted(answer: Answer, path: Path, build: Build) -> Answer:
     except ModuleNotFoundError as error:
         raise MissingExtra(f"{error.name}, which charts need,", "view") from None
     read = iter(answer.rows)
-    first = list(islice(read, charted.MOST_MARKS + 1))
+    first = list(islice(read, MOST_MARKS + 1))
     drawn, said = replace(answer, rows=first), ""
-    how = charted.charted(answer.drawn, answer.columns, answer.order) if len(first) > charted.MOST_MARKS else None
+    how = charted.charted(answer.drawn, answer.columns, answer.order) if len(first) > MOST_MARKS else None
     if how is not None:  # a chart is of all rows
         with answered(lambda con: charted.of_chart(build(con), how), rows) as (_, result):
             drawn, said = replace(answer, columns=result.columns, rows=list(result.rows)), how.said

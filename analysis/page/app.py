@@ -1,8 +1,10 @@
 """The page's server: its routes, and what it says where something is wrong."""
 
 import contextlib
+import hashlib
 import logging
 from collections.abc import AsyncIterator
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -79,15 +81,26 @@ async def _image(request: Request) -> Response:
     if image is None:
         return PlainTextResponse("this image is not held any more; load its page again\n", 404)
     kind, data = image
-    return Response(data, media_type=kind, headers={"content-security-policy": "sandbox; default-src 'none'"})
+    # Its address is the digest of its bytes, so it never changes; with another cookie it is asked for anew.
+    kept = {"cache-control": "private, max-age=31536000, immutable", "vary": "cookie"}
+    return Response(data, media_type=kind, headers={"content-security-policy": "sandbox; default-src 'none'", **kept})
 
 
 async def _static(request: Request) -> Response:
     name = request.path_params["name"]
     if name not in _STATIC:
         return PlainTextResponse("no such file\n", 404)
-    data = sheet() if name == SHEET else (files("secondguess.analysis.page") / "static" / name).read_bytes()
-    return Response(data, media_type=_STATIC[name])
+    data = _file(name)
+    tag = f'"{hashlib.sha256(data).hexdigest()[:32]}"'
+    kept = {"cache-control": "private, no-cache", "etag": tag}  # asked for each time, and sent where it is another
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=kept)
+    return Response(data, media_type=_STATIC[name], headers=kept)
+
+
+@cache
+def _file(name: str) -> bytes:
+    return sheet().encode() if name == SHEET else (files("secondguess.analysis.page") / "static" / name).read_bytes()
 
 
 async def _help(request: Request) -> Response:

@@ -8,7 +8,7 @@ import bisect
 import multiprocessing
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
@@ -16,6 +16,7 @@ from multiprocessing.context import SpawnProcess
 from typing import Self
 
 from secondguess.analysis import signals
+from secondguess.analysis.ask.refs import Runs
 from secondguess.analysis.errors import SecondguessError
 from secondguess.analysis.memory import resident_bytes
 from secondguess.analysis.page.worker import Asked, Reply, serve, too_much
@@ -69,6 +70,7 @@ class _Worker:
         other.close()
         self.began = False
         self.most = 0  # bytes that it may have in memory
+        self.runs: Runs | None = None  # those that it was sent last, which are many records
 
     @property
     def too_large(self) -> bool:
@@ -94,6 +96,11 @@ class Workers:
         self._waiting: list[_Turn] = []
         self._served: set[Visit] = set()  # those that have a process
         self._numbers = count()
+
+    @property
+    def busy(self) -> bool:
+        """Whether some question waits, or all processes have one."""
+        return bool(self._waiting) or not self._free
 
     async def __aenter__(self) -> Self:
         for _ in range(_AT_ONCE):
@@ -195,7 +202,9 @@ class Workers:
         if not worker.began:
             worker.most = await asyncio.to_thread(worker.pipe.recv)
             worker.began = True
-        worker.pipe.send(asked)
+        known = asked.runs is not None and asked.runs is worker.runs
+        worker.runs = asked.runs
+        worker.pipe.send(replace(asked, runs=None, same_runs=True) if known else asked)
         until = loop.time() + self.seconds
         ready = asyncio.Event()
         loop.add_reader(worker.pipe.fileno(), ready.set)

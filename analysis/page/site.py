@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlencode
@@ -15,16 +15,22 @@ from starlette.responses import HTMLResponse, JSONResponse, Response, StreamingR
 from secondguess.analysis.answers.cells import Bar, DrawnRow, Images
 from secondguess.analysis.answers.files import jsonable
 from secondguess.analysis.answers.html import environment
+from secondguess.analysis.ask import questions
+from secondguess.analysis.ask.refs import Runs
 from secondguess.analysis.errors import AlreadyThere, BadInput, NotFound, SecondguessError
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.answers import Answers
 from secondguess.analysis.page.gate import Keys
+from secondguess.analysis.page.kept import KeptAnswers, key_of
 from secondguess.analysis.page.pool import Busy, Gone, TooSlow, Visit, Workers
 from secondguess.analysis.page.worker import Asked, Reply
+from secondguess.analysis.store.remembered import Listed, RememberedRuns
 from secondguess.analysis.tables.view import TableView, kept
 
 CHART = b"<!--chart-->"
 _SHORT = 160
+_OF_FILES = {"question", "chart"}  # which a file of the store may say
+_KEPT = {"table", "question", "chart", "sql", "compare"}  # of which the same is answered while the store stays the same
 _MANY_CELLS = 2_000
 Drawn = TypeVar("Drawn")
 
@@ -38,13 +44,47 @@ class Site:
     keys: Keys
     images: Images = field(default_factory=Images)
     answers: Answers = field(default_factory=Answers)
+    kept: KeptAnswers[Reply] = field(default_factory=KeptAnswers)
+    charts: KeptAnswers[str] = field(default_factory=KeptAnswers)
     counted: dict[Any, int] = field(default_factory=dict)  # what was counted of epochs, which do not change
     checking: asyncio.Lock = field(default_factory=asyncio.Lock)  # a check reads the whole store: one at a time
 
-    async def ask(self, request: Request, how: str, what: Any = None, **more: Any) -> Reply:
-        """The answer to a question of a page; raises SecondguessError."""
+    @cached_property
+    def _remembered(self) -> RememberedRuns:
+        return RememberedRuns(self.store)
+
+    def listed(self, request: Request) -> Listed:
+        """The runs of the store, as they are when a request first asks for them; raises NotFound without a store."""
+        known: Listed | None = request.scope.get("listed")
+        if known is None:
+            known = request.scope["listed"] = self._remembered.list()
+        return known
+
+    def runs(self, request: Request) -> Runs:
+        """The runs of the store by name, oldest first; as `listed`."""
+        return self.listed(request).runs
+
+    async def ask(self, request: Request, how: str, what: Any = None, *, fresh: bool = False, **more: Any) -> Reply:
+        """The answer to a question of a page, the one that is kept where the store is as it was, unless it is fresh.
+
+        Raises SecondguessError; Busy where it is asked ahead and others wait for theirs.
+        """
         visit = request.scope.setdefault("visit", Visit(asyncio.get_running_loop().time()))
-        return await self.workers.ask(Asked(how, self.store, what, **more), request.is_disconnected, visit)
+        asked = Asked(how, self.store, what, **more)
+        ahead = is_ahead(request)
+
+        async def ask() -> Reply:
+            if ahead and self.workers.busy:
+                raise Busy("others wait for answers; what is asked ahead can be asked again")
+            # What was asked ahead is answered whoever left: it is most likely asked again.
+            return await self.workers.ask(asked, None if ahead else request.is_disconnected, visit)
+
+        state = self.listed(request).state if how in _KEPT and not fresh else None
+        if state is None:
+            return await ask()
+        own = questions.find(self.store, what if how == "question" else what[0]) if how in _OF_FILES else None
+        key = key_of(state, how, what, own, asked.refs, dict(asked.options), asked.most, asked.only)
+        return await self.kept.answer(key, ask)
 
 
 @lru_cache(4_096)
@@ -119,6 +159,11 @@ def site(request: Request) -> Site:
     return page_site
 
 
+def is_ahead(request: Request) -> bool:
+    """Whether a browser asks for a page that its user may go to next."""
+    return "prefetch" in request.headers.get("sec-purpose", request.headers.get("purpose", ""))
+
+
 async def large(cells: int, draw: Callable[[], Drawn]) -> Drawn:
     """What is drawn of so many cells: of many in a thread, so that others are answered meanwhile."""
     return await asyncio.to_thread(draw) if cells > _MANY_CELLS else draw()
@@ -142,15 +187,25 @@ def fragment(template: str, **context: Any) -> str:
     return _TEMPLATES.get_template(template).render(**context)
 
 
-def with_chart(answer: Response, make: Callable[[], str]) -> Response:
-    """The page with its chart, which is sent last, so that nothing else waits for it."""
+def with_chart(request: Request, answer: Response, make: Callable[[], str]) -> Response:
+    """The page with its chart, which is sent last, so that nothing else waits for it.
+
+    It is kept: at the same address and of the same state of the store a chart is the same.
+    """
+    page_site = site(request)
+    state = page_site.listed(request).state
+    key = key_of(state, "drawing", request.url.path, request.url.query)
+
+    async def drawing() -> str:
+        return await asyncio.to_thread(make)
+
     before, mark, after = bytes(answer.body).partition(CHART)
     if not mark:
         return answer
 
     async def parts() -> AsyncIterator[bytes]:
         yield before
-        yield (await asyncio.to_thread(make)).encode()
+        yield (await (drawing() if state is None else page_site.charts.answer(key, drawing))).encode()
         yield after
 
     return StreamingResponse(parts(), answer.status_code, media_type="text/html")

@@ -41,7 +41,8 @@ _ROOM = 1 << 30  # address space for what is mapped and not used: arenas, stacks
 class Asked:
     """What a page asks: how names one of table, question, chart, sql, compare, export, and what has what it needs.
 
-    runs are those of the store, where the page has listed them.
+    runs are those of the store, where the page has listed them; same_runs says that they are those of the question
+    before. Where some are named by only, it is asked of these alone.
     """
 
     how: str
@@ -51,6 +52,8 @@ class Asked:
     options: Mapping[str, Any] = field(default_factory=dict)
     most: int = bounds.MOST_ROWS
     runs: Runs | None = None
+    same_runs: bool = False
+    only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -95,13 +98,16 @@ def _serve(pipe: Connection, memory: str) -> None:
     con = duck.fresh(memory)
     bound = limited(duck.memory_of(con))
     pipe.send(bound)  # it takes questions now; what it took to begin is no question's time
+    runs: Runs | None = None
     while True:
         try:
             asked = pipe.recv()
         except EOFError:
             return
+        runs = runs if asked.same_runs else asked.runs
+        some = {name: runs[name] for name in asked.only if name in runs} if asked.only and runs is not None else runs
         try:
-            answer: Reply | SecondguessError = _answer(asked, memory, con)
+            answer: Reply | SecondguessError = _answer(replace(asked, runs=some), memory, con)
         except (OutOfMemory, duckdb.OutOfMemoryException, MemoryError):
             answer = too_much(memory)
         except SecondguessError as error:

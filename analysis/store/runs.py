@@ -209,8 +209,11 @@ def run_folder(store: Path, name: str) -> Path:
     return store / encoded(name)
 
 
-def list_runs(store: Path) -> dict[str, Run]:
-    """The runs of a store by name, oldest first; raises NotFound where there is no store."""
+def list_runs(store: Path, same: Callable[[Run], Run] = lambda run: run) -> dict[str, Run]:
+    """The runs of a store by name, oldest first; raises NotFound where there is no store.
+
+    same gives for a run the one that is known already, where its records are still the same.
+    """
     folders = _folders(store)
     runs = _runs(store, folders)
     for _ in range(_LOOKS):
@@ -221,6 +224,7 @@ def list_runs(store: Path) -> dict[str, Run]:
         if {folder.name for folder in before} == {folder.name for folder in folders}:
             break  # else a run that took another's place while it was listed may be in neither
         runs = _runs(store, folders)
+    runs = {name: same(run) for name, run in runs.items()}
     return dict(sorted(runs.items(), key=lambda item: (str(item[1].about.get("created", "")), item[0])))
 
 

@@ -84,11 +84,6 @@ def table_rows(con: duckdb.DuckDBPyConnection, store: Path, view: TableView, kno
     return _stacked(runs, chosen, view, (*notes, *seen.notes(chosen, runs)))
 
 
-def seen_notes(runs: Runs, view: TableView) -> list[str]:
-    """What is said of a view whose tables stand side by side, each by itself, where they saw different examples."""
-    return seen.notes(_selected(runs, view, []), runs)
-
-
 def _selected(runs: Mapping[str, Run], view: TableView, left_out: list[str]) -> list[Selection]:
     """The epoch of each table that the view is at; tables that have none by then are left out, and said."""
     left_out.clear()

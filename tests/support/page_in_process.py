@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -15,10 +15,15 @@ _PORT = 80
 
 def texts(store: Path, *paths: str) -> list[str]:
     """What the page answers to each of these addresses, one after the other; raises AssertionError for an error."""
+    return in_turn(store, paths)
+
+
+def in_turn(store: Path, paths: Iterable[str]) -> list[str]:
+    """The same of addresses of which each is made when the ones before were answered."""
     return asyncio.run(_texts(store, paths))
 
 
-async def _texts(store: Path, paths: Sequence[str]) -> list[str]:
+async def _texts(store: Path, paths: Iterable[str]) -> list[str]:
     keys = Keys()
     app = application(store, keys, _PORT)
     asked: asyncio.Queue[Any] = asyncio.Queue()

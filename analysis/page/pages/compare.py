@@ -16,7 +16,6 @@ from secondguess.analysis.page.pages import named
 from secondguess.analysis.page.pages.images import Asking, add_images
 from secondguess.analysis.page.site import Site, drawn, site, sql_of, status_of
 from secondguess.analysis.schema import reference
-from secondguess.analysis.store.runs import list_runs
 
 
 async def page(request: Request) -> Response:
@@ -25,7 +24,7 @@ async def page(request: Request) -> Response:
     names = tuple(text for text in request.query_params.getlist("t") if text.strip())
     floor = request.query_params.get("floor", "").strip()
     few_tables(names)
-    runs = list_runs(page_site.store)
+    runs = page_site.runs(request)
     menu, more_tables = listed([reference(run.name, table) for run in runs.values() for table in run.tables])
     context: dict[str, Any] = {"title": "Compare", "here": "", "refs": names, "floor": floor, "tables": menu}
     context |= {"more_tables": more_tables, "steps": [], "at": None, "swapped": None}

@@ -1,7 +1,7 @@
 """The page of one example: its image, its truth, and what every run said of it at every epoch."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -23,7 +23,7 @@ from secondguess.analysis.page.pages.table import chosen
 from secondguess.analysis.page.site import Site, drawn, site, sql_of
 from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import AT_STEP, DEFAULT_TABLE, STEP, WRONG, whole_name
-from secondguess.analysis.store.runs import list_runs
+from secondguess.analysis.store.runs import Run
 from secondguess.analysis.tables.view import TableView
 
 _MOST = 20_000  # rows about one example: of 100 runs with 200 epochs each
@@ -37,7 +37,7 @@ async def page(request: Request) -> Response:
     if not text.isdecimal():
         raise BadInput(f"row is {text!r}, not a row of a table")
     row = int(text)
-    runs = list_runs(page_site.store)
+    runs = page_site.runs(request)
     near = await _near(request, page_site, runs, view, row)
     place = 1 if row else 0
     if len(near.rows) <= place:
@@ -51,9 +51,13 @@ async def page(request: Request) -> Response:
     colours = example_drawing.sides(runs, view)
     own = Example(_table_of(runs, view), str(name), stem)
     tables = colours.tables
-    said, scored, seen = await asyncio.gather(
-        _asked(request, page_site, runs, own, tables[0][0], partial(example.said, first=[run for run, _ in tables])),
-        _asked(request, page_site, runs, own, tables[0][0], partial(example.whole, tables=tables)),
+    first = list(dict.fromkeys(run for run, _ in tables))
+    speakers, others = _speakers(runs, own, first, whole=request.url.path.endswith(".json"))
+    asking = partial(_asked, request, page_site, runs, own, tables[0][0])
+    said, rest, scored, seen = await asyncio.gather(
+        asking(partial(example.said, first=first), speakers),
+        _others(asking, runs, own, others),
+        asking(partial(example.whole, tables=tables), first),
         _seen(request, page_site, runs, own),
     )
     scored = _by_class(scored, runs, own.table)
@@ -64,7 +68,7 @@ async def page(request: Request) -> Response:
         "set": stem,
         **seen,
         **_around(view, row, near),
-        **example_drawing.spoken(said, own.table, colours, runs),
+        **example_drawing.spoken(said, own.table, colours, runs, rest),
         "scores": example_drawing.scores(scored, colours),
         "extras": example_drawing.extras(scored),
         "cut": said.more,
@@ -73,6 +77,47 @@ async def page(request: Request) -> Response:
         "notes": list(dict.fromkeys([*said.notes, *scored.notes, *seen["left_out"]])),
     }
     return drawn(request, "example.html", context, _data(context, said, scored))
+
+
+def _speakers(
+    runs: Runs, own: Example, first: Sequence[str], *, whole: bool
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The runs whose every word about the example is shown, the view's first, and the others of which only the last is.
+
+    Reading all epochs of all runs takes the longer the more there are; whole says that it is wanted all the same.
+    """
+    there = {name for name, run in runs.items() if own.table in run.tables and _is_about(run, own)}
+    order = (*first, *sorted(there - set(first)))
+    return (order, ()) if whole else (order[: example_drawing.MOST_RUNS], order[example_drawing.MOST_RUNS :])
+
+
+def _is_about(run: Run, own: Example) -> bool:
+    """Whether some epoch of the run is about the example's file, the last one first."""
+    epochs = reversed(list(run.tables[own.table].values()))
+    return own.stem is None or any(epoch.examples is not None and epoch.examples.stem == own.stem for epoch in epochs)
+
+
+async def _others(
+    asking: Callable[[Callable[[Example], str], Sequence[str]], Awaitable[Reply]],
+    runs: Runs,
+    own: Example,
+    names: Sequence[str],
+) -> dict[str, bool | None]:
+    """Of runs that are not shown whether each was wrong at its last epoch.
+
+    Asked of all examples at once where they are few: it takes no longer, and the answer is kept for the next one.
+    """
+    if not names:
+        return {}
+    lasts = {name: max(runs[name].tables[own.table]) for name in names}
+    rows_there = sum(runs[name].tables[own.table][moment].rows for name, moment in lasts.items())
+    epochs = [moment.epoch for moment in lasts.values()]
+    try:
+        reply = await asking(partial(example.lasts, epochs=epochs, every=rows_there <= _MOST), names)
+    except SecondguessError:  # the page says what the others said
+        return {}
+    rows = (row for row in records(reply.columns, reply.rows) if row["id"] == own.id)
+    return {row["run"]: row[WRONG] for row in rows if lasts.get(row["run"]) == Moment.of(row)}
 
 
 def _around(view: TableView, row: int, near: Reply) -> dict[str, Any]:
@@ -128,10 +173,19 @@ async def _near(request: Request, page_site: Site, runs: Runs, view: TableView, 
     """The ids, and the examples' file where there is one, of a view's row and those before and after it."""
     file = "examples" if view.join is None else "examples_a"
     near = replace(chosen(view, row), columns=("id", file))
+    if not any(_has_examples(runs, name) for name in view.tables):
+        return await page_site.ask(request, "table", replace(near, columns=("id",)), runs=runs)
     try:
         return await page_site.ask(request, "table", near, runs=runs)
     except BadInput:  # a table without examples has no such column
         return await page_site.ask(request, "table", replace(near, columns=("id",)), runs=runs)
+
+
+def _has_examples(runs: Runs, name: str) -> bool:
+    """Whether some epoch of the run that a reference names says what its rows are about."""
+    run = runs.get(parse(name).run)
+    epochs = (epoch for table in run.tables.values() for epoch in table.values()) if run is not None else ()
+    return any(epoch.examples_file is not None for epoch in epochs)
 
 
 def _table_of(runs: Runs, view: TableView) -> str:
@@ -142,12 +196,18 @@ def _table_of(runs: Runs, view: TableView) -> str:
 
 
 async def _asked(
-    request: Request, page_site: Site, runs: Runs, own: Example, run: str, sql: Callable[[Example], str]
+    request: Request,
+    page_site: Site,
+    runs: Runs,
+    own: Example,
+    run: str,
+    sql: Callable[[Example], str],
+    only: Sequence[str],
 ) -> Reply:
-    """Rows about the example; of all runs, or where those cannot be read together of this one."""
+    """Rows about the example; of these runs, or where those cannot be read together of this one."""
     for each in (own, replace(own, table=whole_name(run, own.table))):
         try:
-            return await page_site.ask(request, "sql", sql(each), most=_MOST, runs=runs)
+            return await page_site.ask(request, "sql", sql(each), most=_MOST, runs=runs, only=tuple(only))
         except BadInput as error:
             fault = error
     raise fault

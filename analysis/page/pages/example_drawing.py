@@ -70,8 +70,13 @@ def picture_facts(data: bytes) -> dict[str, Any]:
         return {}
 
 
-def spoken(said: Reply, table: str, colours: TableColours, runs: Mapping[str, Run]) -> dict[str, Any]:
-    """What each run said at each epoch, the view's first; of many runs or epochs some, and of how many."""
+def spoken(
+    said: Reply, table: str, colours: TableColours, runs: Mapping[str, Run], others: Mapping[str, bool | None]
+) -> dict[str, Any]:
+    """What each run said at each epoch, the view's first; of many runs or epochs some, and of how many.
+
+    others are runs that are not shown, each with whether it was wrong in the end.
+    """
     by_run: dict[str, dict[Moment, list[dict[str, Any]]]] = {}
     for row in records(said.columns, said.rows):
         by_run.setdefault(row["run"], {}).setdefault(Moment.of(row), []).append(row)
@@ -79,15 +84,15 @@ def spoken(said: Reply, table: str, colours: TableColours, runs: Mapping[str, Ru
     epochs = sorted({epoch for name in names for epoch in by_run[name]})
     shown = few(epochs, [epoch for _, epoch in colours.tables])
     truth = next((row["truth"] for row in _rows(by_run) if row["truth"] is not None), None)
-    last = {name: by_epoch[max(by_epoch)][0] for name, by_epoch in by_run.items()}
+    last = {name: by_epoch[max(by_epoch)][0][WRONG] for name, by_epoch in by_run.items()} | dict(others)
     return {
         "truth": None if truth is None else text(truth),
         "runs": [_line(name, by_run[name], shown, table, colours, runs.get(name)) for name in names],
-        "more_runs": len(by_run) - len(names),
+        "more_runs": len(last) - len(names),
         "epochs": shown,
         "more_epochs": len(epochs) - len(shown),
         "judged": len(last),
-        "wrong": sum(row[WRONG] is True for row in last.values()),
+        "wrong": sum(wrong is True for wrong in last.values()),
         "curve": curve({name: by_run[name] for name in names}, epochs, shown, colours),
     }
 

@@ -22,7 +22,6 @@ from secondguess.analysis.page.pages.controls import grouped
 from secondguess.analysis.page.site import Site, large
 from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.tables import changes
-from secondguess.analysis.tables.rows import seen_notes
 from secondguess.analysis.tables.view import TableView
 
 _MOST_ADDRESSES = 2_000_000  # characters of all those that cells would lead to, less what is twice there
@@ -91,10 +90,7 @@ async def panels(
             *(page_site.ask(request, "table", each, options=options, runs=runs) for each in views)
         )
         both = zip(views, replies, strict=True)
-        drawn_panels = [await _panel(page_site, each, answer, (view, more)) for each, answer in both]
-        said = seen_notes(runs, view)
-        drawn_panels[0]["notes"] = drawn_panels[0]["data"]["notes"] = [*said, *drawn_panels[0]["notes"]]
-        return drawn_panels, {}
+        return [await _panel(page_site, each, answer, (view, more)) for each, answer in both], {}
     if view.join is not None and len(view.tables) == 2:
         answer, counted = await asyncio.gather(
             page_site.ask(request, "table", view, runs=runs), _changes(request, page_site, runs, view)

@@ -23,9 +23,8 @@ from secondguess.analysis.page.pages import butterfly, confusion, controls, name
 from secondguess.analysis.page.pages.images import Asking, add_images, add_mistakes
 from secondguess.analysis.page.site import Site, drawn, large, site, sql_of, status_of, with_chart
 from secondguess.analysis.page.worker import Reply
-from secondguess.analysis.schema import at_epoch, reference
+from secondguess.analysis.schema import MOST_MARKS, at_epoch, reference
 from secondguess.analysis.store.records import Epoch
-from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.tables.view import TableView
 
 _SORTS = {
@@ -58,7 +57,7 @@ async def _one(request: Request, page_site: Site, asked: Question) -> Response:
     if _is(asked, "beside") and any(option.name == "ids" for option in asked.options):
         options = {"ids": str(butterfly.IMAGES), **options}
     least, most = asked.tables
-    runs = list_runs(page_site.store)
+    runs = page_site.runs(request)
     tables = [reference(run.name, table) for run in runs.values() for table in run.tables]
     context: dict[str, Any] = {"title": title(asked.name), "here": "Questions", "asked": asked, "refs": names}
     menu, more_tables = listed(tables)
@@ -73,7 +72,7 @@ async def _one(request: Request, page_site: Site, asked: Question) -> Response:
     }
     if len(names) < least:
         return drawn(request, "question.html", context, {"question": asked.name, "tables": tables})
-    more = {"most": _MOST_CELLS} if _is(asked, "matrix") or _is(asked, "beside") else {}
+    more: dict[str, Any] = {"most": _MOST_CELLS} if _is(asked, "matrix") or _is(asked, "beside") else {}
     try:
         reply = await page_site.ask(request, "question", asked.name, refs=names, options=options, runs=runs, **more)
     except SecondguessError as fault:
@@ -99,7 +98,7 @@ async def _one(request: Request, page_site: Site, asked: Question) -> Response:
     chosen_lines = query.getlist("line")
     how = charted.charted(asked.drawn, reply.columns, reply.order) if reply.more else None
     if how is not None:  # a chart is of all rows, the page's table of the first
-        most = charted.MOST_MARKS + 1
+        most = MOST_MARKS + 1
         reply = await page_site.ask(
             request, "chart", (asked.name, how), refs=names, options=options, runs=runs, most=most
         )
@@ -108,7 +107,7 @@ async def _one(request: Request, page_site: Site, asked: Question) -> Response:
     naming = Naming(
         frozenset(chosen_lines), lambda run: urls.question(asked.name, names, options, lines=_turned(chosen_lines, run))
     )
-    return with_chart(answer, partial(_chart, asked, names, reply, how.said if how else "", naming))
+    return with_chart(request, answer, partial(_chart, asked, names, reply, how.said if how else "", naming))
 
 
 def _sorting(asked: Question, names: Sequence[str], options: Mapping[str, str], column: PageColumn) -> dict[str, str]:

@@ -20,7 +20,7 @@ from secondguess.analysis.page.pages.controls import few
 from secondguess.analysis.page.site import Site, drawn, fragment, site, with_chart
 from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import WRONG, at_epoch, reference
-from secondguess.analysis.store.runs import Run, list_runs
+from secondguess.analysis.store.runs import Run
 from secondguess.analysis.tables.view import TableView
 
 MOST_EPOCHS, MOST_METRICS = 20, 12
@@ -29,7 +29,7 @@ MOST_EPOCHS, MOST_METRICS = 20, 12
 async def run(request: Request) -> Response:
     """One run, or several together: config, metrics, tables and epochs."""
     page_site = site(request)
-    known = list_runs(page_site.store)
+    known = page_site.runs(request)
     names = list(dict.fromkeys(request.query_params.getlist("run"))) or list(known)[:1]
     few_tables(names)
     if missing := [name for name in names if name not in known]:
@@ -59,7 +59,7 @@ async def run(request: Request) -> Response:
         "notes": notes,
     }
     answer = drawn(request, "run.html", context, data)
-    return with_chart(answer, partial(_charts, measured, names, chosen)) if chosen else answer
+    return with_chart(request, answer, partial(_charts, measured, names, chosen)) if chosen else answer
 
 
 async def _measured(request: Request, page_site: Site, known: Mapping[str, Run], names: Sequence[str]) -> Reply | None:

@@ -14,7 +14,7 @@ from secondguess.analysis.page.pages import facts
 from secondguess.analysis.page.site import Site, drawn, site
 from secondguess.analysis.schema import LETTERS, WRONG, at_epoch, reference
 from secondguess.analysis.store.records import Epoch
-from secondguess.analysis.store.runs import Run, list_runs
+from secondguess.analysis.store.runs import Run
 from secondguess.analysis.tables import changes
 from secondguess.analysis.tables.view import TableView
 
@@ -25,7 +25,7 @@ _COUNTED = 2_000_000  # rows: of larger tables it would take too long to say on 
 async def runs(request: Request) -> Response:
     """All runs: state, errors by epoch, the config that differs, where to begin."""
     page_site = site(request)
-    known = list_runs(page_site.store)
+    known = page_site.runs(request)
     rows = [facts.facts(run) for run in known.values()]
     most = max((error for row in rows for error in row["errors"] if error is not None), default=0)
     for row in rows:

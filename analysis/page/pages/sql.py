@@ -27,7 +27,7 @@ from secondguess.analysis.page.site import drawn, large, site, sql_of, status_of
 from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import DEFAULT_TABLE, at_epoch, is_score, reference
 from secondguess.analysis.store.records import Epoch
-from secondguess.analysis.store.runs import Run, list_runs
+from secondguess.analysis.store.runs import Run
 from secondguess.analysis.tables.view import TableView
 
 _PLAIN = re.compile(r"[a-z_][a-z0-9_]*")
@@ -101,7 +101,7 @@ def example(runs: Mapping[str, Run]) -> str:
 async def page(request: Request) -> Response:
     """Show the box; a text in the address is put into it and not run, but what came of it when it was sent is shown."""
     page_site, query = site(request), request.query_params
-    known = list_runs(page_site.store)
+    known = page_site.runs(request)
     text, sort, key = query.get("sql", ""), query.get("sort", ""), query.get("answer", "")
     held = page_site.answers.get(key)
     if held is not None and text in ("", held.text) and sort == held.sort:
@@ -118,9 +118,9 @@ async def run(request: Request) -> Response:
         return fields
     form = dict(fields)
     text, sort = form.get("sql", ""), form.get("sort", "").strip()
-    known = list_runs(page_site.store)
+    known = page_site.runs(request)
     try:
-        reply = await page_site.ask(request, "sql", text, runs=known, options={"sort": sort})
+        reply = await page_site.ask(request, "sql", text, runs=known, options={"sort": sort}, fresh=True)
     except SecondguessError as error:
         made = Answered(text, sort, error=error)
     else:
@@ -137,7 +137,7 @@ async def export(request: Request) -> Response:
     if isinstance(fields, Response):
         return fields
     form = dict(fields)
-    list_runs(page_site.store)
+    page_site.runs(request)
     text, sort = form.get("sql", ""), form.get("sort", "").strip()
     try:
         return await sent(request, page_site, text, form.get("format", "csv"), "answer", sort=sort)

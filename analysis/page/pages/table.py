@@ -10,8 +10,8 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from secondguess.analysis.answers.sides import side
-from secondguess.analysis.ask import refs
-from secondguess.analysis.ask.refs import Referent, Runs
+from secondguess.analysis.ask import refs, seen
+from secondguess.analysis.ask.refs import Referent, Runs, Selection
 from secondguess.analysis.errors import BadInput, SecondguessError
 from secondguess.analysis.page import bounds, urls
 from secondguess.analysis.page.pages import controls, saving
@@ -19,7 +19,6 @@ from secondguess.analysis.page.pages.faults import FilterFault, filter_fault
 from secondguess.analysis.page.pages.panels import panels
 from secondguess.analysis.page.site import Site, drawn, large, site, status_of
 from secondguess.analysis.schema import WRONG, reference
-from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.tables import saved
 from secondguess.analysis.tables.view import TableView
 
@@ -30,7 +29,7 @@ async def page(request: Request) -> Response:
     """Draw a table view; what is wrong with it is said beside its controls."""
     page_site = site(request)
     query = request.query_params
-    runs = list_runs(page_site.store)
+    runs = page_site.runs(request)
     if not query.getlist("t"):
         return _choice(request, page_site, runs)
     view = urls.read_table(query)
@@ -58,8 +57,23 @@ async def page(request: Request) -> Response:
             drawn_panels, summary = await panels(request, page_site, runs, fault.others, more)
     for panel in drawn_panels if said else ():
         panel["notes"] = panel["data"]["notes"] = [said, *panel["notes"]]
+    if drawn_panels and more["side"] and view.join is None:  # of a stack its answer says it
+        beside = drawn_panels[0]
+        beside["notes"] = beside["data"]["notes"] = [*seen.notes(_shown(named, view), runs), *beside["notes"]]
     drawing = partial(_drawn, request, (runs, named), (view, more), (drawn_panels, summary), (error, fault))
     return await large(sum(panel["cells"] for panel in drawn_panels), drawing)
+
+
+def _shown(named: Sequence[Referent], view: TableView) -> list[Selection]:
+    """The epochs that are shown of the tables side by side."""
+    shown = []
+    for table in named:
+        epochs = table.selection.epochs if table.selection is not None else ()
+        if view.at is not None:
+            epochs = tuple(epoch for epoch in table.epochs if epoch.moment <= view.at)[-1:]
+        if epochs:
+            shown.append(Selection(epochs[0].run, epochs[0].table, epochs))
+    return shown
 
 
 def _drawn(

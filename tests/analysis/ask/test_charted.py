@@ -11,8 +11,8 @@ from page_in_process import texts
 from recording import record
 
 import secondguess as sg
-from secondguess.analysis.ask.charted import MOST_MARKS
 from secondguess.analysis.cli import main
+from secondguess.analysis.schema import MOST_MARKS
 from secondguess.analysis.store.runs import list_runs
 
 MANY = 2_100  # classes of which each is guessed once in the place of another
