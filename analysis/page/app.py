@@ -19,8 +19,8 @@ from secondguess.analysis.errors import SecondguessError
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.gate import Gate, Keys
 from secondguess.analysis.page.pages import check, compare, example, export, question, run, runs, saving, sql, table
-from secondguess.analysis.page.pool import Workers
-from secondguess.analysis.page.site import Site, drawn, site, status_of
+from secondguess.analysis.page.pool import Busy, Workers
+from secondguess.analysis.page.site import Site, drawn, is_ahead, site, status_of
 
 _log = logging.getLogger("secondguess")
 _STATIC = {SHEET: "text/css", "mark.svg": "image/svg+xml"} | {
@@ -108,6 +108,8 @@ async def _help(request: Request) -> Response:
 
 
 async def _fault(request: Request, error: Exception) -> Response:
+    if isinstance(error, Busy) and is_ahead(request):  # nobody waits for it, and it is no fault in the browser's eyes
+        return Response(status_code=204, headers={"cache-control": "no-store"})
     known = error if isinstance(error, SecondguessError) else SecondguessError(str(error))
     context = {
         "title": "Not found" if status_of(known) == 404 else "This cannot be shown",

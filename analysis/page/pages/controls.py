@@ -138,13 +138,15 @@ def _few(epochs: Sequence[Moment], now: Moment | None) -> list[Moment]:
     return sorted({epochs[0], *near, epochs[-1]})
 
 
-def slider(named: Sequence[Referent], view: TableView, more: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The slider that puts all tables of a view at one epoch."""
+def slider(
+    named: Sequence[Referent], view: TableView, more: Mapping[str, Any], action: str = "/table"
+) -> dict[str, Any] | None:
+    """The slider that puts all tables of a view at one epoch; action is the page that shows them."""
     bare = tuple(dict.fromkeys(text.partition("@")[0] for text in view.tables))
     if view.at is None and len(bare) < len(view.tables):
         return None  # one run at two epochs: both would be at the same
     moved = replace(view, tables=bare, at=None, exact=False, offset=0)
-    form = {"action": "/table", "hidden": urls.query(moved, **more), "exact": view.exact, "holds": view.at is not None}
+    form = {"action": action, "hidden": urls.query(moved, **more), "exact": view.exact, "holds": view.at is not None}
     return over(named, view.at, form)
 
 

@@ -6,19 +6,20 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+from starlette.datastructures import QueryParams
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 
 from secondguess.analysis.answers.answer import LEFT_OUT, Cut, is_cut, records, text
 from secondguess.analysis.answers.sides import side
-from secondguess.analysis.ask import example
+from secondguess.analysis.ask import example, refs
 from secondguess.analysis.ask.example import Example
 from secondguess.analysis.ask.refs import Runs, parse
 from secondguess.analysis.ask.scope import EXAMPLES_LEFT_OUT
 from secondguess.analysis.errors import BadInput, Damaged, NotFound, SecondguessError
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.page import urls
-from secondguess.analysis.page.pages import example_drawing
+from secondguess.analysis.page.pages import controls, example_drawing
 from secondguess.analysis.page.pages.table import chosen
 from secondguess.analysis.page.site import Site, drawn, site, sql_of
 from secondguess.analysis.page.worker import Reply
@@ -32,18 +33,19 @@ _MOST = 20_000  # rows about one example: of 100 runs with 200 epochs each
 async def page(request: Request) -> Response:
     """Draw the example in a row of a view, with the ones before and after it there."""
     page_site = site(request)
-    view = urls.read_table(request.query_params)
-    text = request.query_params.get("row", "0")
+    query = request.query_params
+    view = urls.read_table(query)
+    text = query.get("row", "0")
     if not text.isdecimal():
         raise BadInput(f"row is {text!r}, not a row of a table")
     row = int(text)
     runs = page_site.runs(request)
+    named = [refs.named(runs, each, "last") for each in view.tables]
+    if (nth := urls.read_nth(query)) is not None:
+        put = replace(view, at=controls.nth(named, nth))
+        return RedirectResponse(urls.table(put, "/example", row=row, id=query.get("id"), set=query.get("set")))
     near = await _near(request, page_site, runs, view, row)
-    place = 1 if row else 0
-    if len(near.rows) <= place:
-        raise NotFound(f"the view has no row {row + 1:,}; it has {near.total or 0:,}")
-    name = near.rows[place][0]
-    stem = near.rows[place][1] if len(near.columns) > 1 else None
+    name, stem, here = _which(query, near, row)
     if is_cut(name):
         raise NotFound(f"the id of this row is longer than a page holds ({name.said}); ask with the command line")
     if name is None:
@@ -68,6 +70,8 @@ async def page(request: Request) -> Response:
         "set": stem,
         **seen,
         **_around(view, row, near),
+        "here_in_view": here,
+        "at": controls.slider(named, view, {"row": row, "id": name, "set": stem}, "/example"),
         **example_drawing.spoken(said, own.table, colours, runs, rest),
         "scores": example_drawing.scores(scored, colours),
         "extras": example_drawing.extras(scored),
@@ -77,6 +81,22 @@ async def page(request: Request) -> Response:
         "notes": list(dict.fromkeys([*said.notes, *scored.notes, *seen["left_out"]])),
     }
     return drawn(request, "example.html", context, _data(context, said, scored))
+
+
+def _which(query: QueryParams, near: Reply, row: int) -> tuple[Any, Any, bool]:
+    """The example's id, the stem of the file about it if there is one, and whether it is in this row of the view.
+
+    An address that names an example besides its row stays with it, while another epoch's view has it elsewhere. Raises
+    NotFound where neither is there.
+    """
+    there = near.rows[1 if row else 0 :][:1]
+    name, stem = (there[0][0], there[0][1] if len(near.columns) > 1 else None) if there else (None, None)
+    asked = query.get("id")
+    if asked is not None and (not there or asked != name or query.get("set") != stem):
+        return asked, query.get("set"), False
+    if not there:
+        raise NotFound(f"the view has no row {row + 1:,}; it has {near.total or 0:,}")
+    return name, stem, True
 
 
 def _speakers(

@@ -116,6 +116,7 @@ DRAGGED = {
     "table": (table_url(NAMES[0], where="guess <> truth"), ".status .nowrap"),
     "matrix": (table_url(OTHER, path="/questions", q="confusion"), ".lead"),
     "butterfly": (table_url(OTHER, LAST, path="/questions", q="errors-by-guess"), ".lead"),
+    "example": (table_url(NAMES[0], path="/example", row="3"), ".scores10"),
     "comparison": (table_url(OTHER, LAST, path="/compare"), ".verdict"),
 }
 
@@ -191,3 +192,14 @@ def test_j_goes_on_to_the_next_page_of_rows_and_escape_closes_a_menu(visit: Open
 
 def test_large_stores_lie_outside_the_project() -> None:
     assert Path(__file__).parents[3] not in large_store("sweep").parents
+
+
+def test_an_example_stays_while_its_row_of_the_view_is_another(visit: Opened) -> None:
+    """Of the wrong ones: at another epoch the second of them is another example."""
+    seen = visit(1280, True)
+    seen.open(table_url(NAMES[0], path="/example", where="guess <> truth", row="1"))
+    example, around = seen.page.locator("h1"), seen.page.locator(".crumbs")
+    name = example.inner_text()
+    moved(seen, 1)
+    until(lambda: "no longer row 2 of the" in around.inner_text())
+    assert example.inner_text() == name
