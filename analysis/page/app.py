@@ -24,7 +24,7 @@ from secondguess.analysis.page.site import Site, drawn, is_ahead, site, status_o
 
 _log = logging.getLogger("secondguess")
 _STATIC = {SHEET: "text/css", "mark.svg": "image/svg+xml"} | {
-    f"{name}.js": "text/javascript" for name in ("secondguess", "scrollers", "scrubber")
+    f"{name}.js": "text/javascript" for name in ("secondguess", "scrollers", "scrubber", "titles", "sizes")
 }
 
 

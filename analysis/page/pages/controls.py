@@ -28,7 +28,7 @@ def few(epochs: Sequence[Moment], kept: Sequence[Moment] = (), most: int = MOST)
     return sorted(must | {epochs[place * (len(epochs) - 1) // parts] for place in range(1, parts)})
 
 
-SIZES = {"small": 28, "middle": 40, "large": 80}
+SIZES = {"small": 28, "middle": 40, "large": 80, "huge": 160}
 _PAGES = (25, 50, 100, 250)
 _MOST_EPOCHS = 12
 _ROWS_OF_A_GROUP: Mapping[str, Any] = {"group": (), "aggregate": (), "wandb_aggregate": (), "sort": (), "columns": None}
@@ -59,7 +59,10 @@ def links(view: TableView, more: Mapping[str, Any]) -> dict[str, Any]:
         "digest": urls.table(TableView(view.tables, "inner", ("digest",), **at)),
         "beside": urls.table(apart, side="1") if len(view.tables) > 1 else None,
         "without": [(name, urls.table(TableView(left, **at))) for name, left in others if left],
-        "sizes": [(name, urls.table(view, **{**more, "size": name}), name == more.get("size")) for name in SIZES],
+        "sizes": [
+            (name, pixels, urls.table(view, **{**more, "size": name}), name == more.get("size"))
+            for name, pixels in SIZES.items()
+        ],
         "pages": [(rows, urls.table(replace(plain, limit=rows), **more), rows == view.limit) for rows in _PAGES],
         "export": [
             (form, urls.table(whole, "/export", format=form)) for form in ("csv", "json", "markdown", "parquet")

@@ -25,15 +25,4 @@
   }
 
   Array.prototype.forEach.call(document.querySelectorAll(".scroll"), brought);
-
-  // A name that gave way, or was shortened, is there whole where it is touched.
-  document.addEventListener("click", function (event) {
-    var name = event.target.closest("[title]");
-    if (!name || event.target.closest("a, button, summary, label")) { return; }
-    if (name.classList.contains("long")) { name.classList.toggle("whole"); return; }
-    if (name.children.length || name.getAttribute("title") === name.textContent && !name.dataset.short) { return; }
-    var short = name.dataset.short;
-    name.dataset.short = short ? "" : name.textContent;
-    name.textContent = short || name.getAttribute("title");
-  });
 })();

@@ -102,7 +102,22 @@ def test_a_long_name_gives_way_in_its_middle_and_is_there_whole(visit: Opened) -
     assert first.evaluate("part => part.scrollWidth > part.clientWidth")
     assert LAST.endswith(last.inner_text()) and last.bounding_box()["width"] > 40
     name.click()
-    assert not first.evaluate("part => part.scrollWidth > part.clientWidth")
+    assert seen.page.locator(".told").inner_text() == LAST
+
+
+def test_the_size_of_images_holds_at_once_and_is_kept(visit: Opened) -> None:
+    seen = visit(1280, True)
+    seen.open(table_url(LAST))
+    image = seen.page.locator("td.pic img").first
+    assert image.bounding_box()["width"] == 28
+    seen.page.locator("details.menu", has_text="Rows").first.locator("summary").click()
+    seen.page.click("a:text-is('huge images')")
+    assert image.bounding_box()["width"] == 160
+    assert "size=huge" in seen.page.url
+    seen.open(table_url(OTHER))
+    assert image.bounding_box()["width"] == 160
+    seen.open(table_url(OTHER, size="small"))
+    assert image.bounding_box()["width"] == 28
 
 
 def moved(seen: Any, value: int) -> None:
