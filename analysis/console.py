@@ -4,6 +4,7 @@ Weighed against rich, which lets an escape through: its text is the programmer's
 """
 
 import logging
+import os
 import re
 import sys
 from collections.abc import Iterable
@@ -19,10 +20,23 @@ def spelled_out(text: str) -> str:
     return _UNSHOWN.sub(_as_python_writes, text)
 
 
+def shortened(text: str, most: int) -> str:
+    """A name of at most so many characters: a longer one loses its middle, since names differ at the ends."""
+    if len(text) <= most:
+        return text
+    last = (most - 1) // 2
+    return f"{text[: most - 1 - last]}…{text[len(text) - last :]}"
+
+
 def say(text: str, *, err: bool = False) -> None:
     """Print lines of text to stdout or stderr, whatever names and messages of others stand in them."""
     stream = sys.stderr if err else sys.stdout
     print(_OBEYED.sub(_as_python_writes, text), file=stream, flush=True)
+
+
+def styled(stream: IO[str]) -> bool:
+    """Whether heads may be bold: on a terminal that knows it, unless NO_COLOR asks for plain text."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def readable(stream: IO[str]) -> IO[str]:

@@ -11,6 +11,7 @@ from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import STEP
 
 _BARS = "▁▂▃▄▅▆▇█"
+MOST_BARS = 60  # classes whose scores are drawn as bars; of more the highest ones are named
 _LONGEST_TEXT, _LONGEST_CELL, _LONGEST_LIST = 400, 200, 12
 # Beside the empty bytes of an image that an answer has not: why.
 LEFT_OUT = "left out"

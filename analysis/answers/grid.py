@@ -12,6 +12,8 @@ from typing import IO
 
 from rich.cells import cell_len
 
+from secondguess.analysis.console import styled
+
 _GAP = 2
 _WORD = 24  # characters of a word that are not broken
 _NARROW = 8  # what a text keeps at least, if it has so much
@@ -70,7 +72,7 @@ class Grid:
                 used += _GAP + column.least
         if self.title:
             out.write("\n".join(line for part in self.title.split("\n") for line in _wrapped(part, width)) + "\n")
-        out.writelines(line + "\n" for line in _drawn(kept, _widths(kept, width), bold=out.isatty()))
+        out.writelines(line + "\n" for line in _drawn(kept, _widths(kept, width), bold=styled(out)))
         return hidden
 
 

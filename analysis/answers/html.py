@@ -8,19 +8,12 @@ from jinja2 import ChoiceLoader, Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
 from secondguess.analysis.answers.sides import LOOKS, side
+from secondguess.analysis.console import shortened
 from secondguess.analysis.schema import LETTERS
 
 SHEET = "secondguess.css"
 # What the sheet calls the colours of the third table and further ones: `--c` is that of whatever is being drawn.
 _NAMES = dict(zip("cdefgh", ("third", "fourth", "fifth", "sixth", "seventh", "eighth"), strict=True))
-
-
-def shortened(text: str, most: int) -> str:
-    """A name of at most so many characters: a longer one loses its middle, since names differ at the ends."""
-    if len(text) <= most:
-        return text
-    last = (most - 1) // 2
-    return f"{text[: most - 1 - last]}…{text[len(text) - last :]}"
 
 
 def environment(*packages: str) -> Environment:

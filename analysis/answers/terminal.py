@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import IO, Any
 
-from secondguess.analysis.answers.answer import Answer, Row, TableAt, bars, brief, cell, tables_in
+from secondguess.analysis.answers.answer import MOST_BARS, Answer, Row, TableAt, bars, brief, cell, tables_in
 from secondguess.analysis.answers.classes import COUNTED_ROWS, ordered, whole
 from secondguess.analysis.answers.grid import Grid, GridColumn
+from secondguess.analysis.console import shortened
 from secondguess.analysis.schema import STEP, at_epoch, is_score, own_name, score_index
 
 _FEW_SCORES = 4  # so many are still shown as numbers
-_MOST_BARS = 60
 _FEW_HIGHEST = 3
+_LONGEST_CLASS = 16  # characters of a class beside its score
 _WIDEST_MATRIX = 20
 _LABEL = str | int | float | None
 
@@ -179,7 +180,7 @@ def _shown(answer: Answer, rows: Sequence[Row], without: Iterable[int] = ()) -> 
 def _scores_cell(answer: Answer, indexes: Sequence[int], row: Row) -> str:
     """The scores of a row as bars; of more classes than a line has room for, the highest few with their classes."""
     scores = [row[at] for at in indexes]
-    if len(indexes) <= _MOST_BARS:
+    if len(indexes) <= MOST_BARS:
         return bars(scores, 1)
     there = [place for place, score in enumerate(scores) if score is not None and score == score]
     highest = sorted(there, key=lambda place: -scores[place])[:_FEW_HIGHEST]
@@ -188,7 +189,7 @@ def _scores_cell(answer: Answer, indexes: Sequence[int], row: Row) -> str:
 
 def _class_of(answer: Answer, at: int) -> str:
     index = score_index(own_name(answer.columns[at], answer.sides)[0]) or 0
-    return cell(answer.classes[index]) if index < len(answer.classes) else str(index)
+    return shortened(cell(answer.classes[index]), _LONGEST_CLASS) if index < len(answer.classes) else str(index)
 
 
 _ORIGIN = {"run", "epoch", "examples"}  # what many rows have in common

@@ -7,6 +7,7 @@ from typing import Any
 
 from secondguess.analysis.ask.refs import run_notes
 from secondguess.analysis.ask.settings import compared, shown
+from secondguess.analysis.console import shortened
 from secondguess.analysis.engine.sqltext import identifier, literal
 from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.moments import Moment
@@ -45,7 +46,11 @@ def overview(store: Path) -> Statement:
 
 def _rows(run: Run, keys: Sequence[str]) -> list[dict[str, Any]]:
     config = _config(run)
-    differs = ", ".join(f"{_short(key)} {_short(shown(config[key]))}" for key in keys if config.get(key) is not None)
+    differs = ", ".join(
+        f"{shortened(key, _LONGEST)} {shortened(shown(config[key]), _LONGEST)}"
+        for key in keys
+        if config.get(key) is not None
+    )
     about = {"state": run.state, "differs": differs}
     named = [(reference(run.name, table), epochs) for table, epochs in run.tables.items()]
     return [{**about, "run": name, **_counts(epochs)} for name, epochs in named or [(run.name, {})]]
@@ -72,14 +77,8 @@ def _config(run: Run) -> Mapping[str, Any]:
 
 def _said(same: Sequence[tuple[str, str]]) -> str:
     """What every run has alike."""
-    some = ", ".join(f"{key} {_short(value)}" for key, value in same[:_MOST_SAME])
+    some = ", ".join(f"{key} {shortened(value, _LONGEST)}" for key, value in same[:_MOST_SAME])
     return f"the same in every run: {some}" + (f" and {len(same) - _MOST_SAME} more" * (len(same) > _MOST_SAME))
-
-
-def _short(text: str) -> str:
-    """A text without its middle where it is long: settings differ at their ends."""
-    half = (_LONGEST - 1) // 2
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1 - half]}…{text[-half:]}"
 
 
 def _select(rows: Sequence[Mapping[str, Any]], names: Sequence[str]) -> str:

@@ -10,15 +10,17 @@ from pathlib import Path
 from typing import Any
 
 from secondguess.analysis.answers import files
-from secondguess.analysis.answers.answer import Answer, Row
+from secondguess.analysis.answers.answer import MOST_BARS, Answer, Row
 from secondguess.analysis.commands import progress
-from secondguess.analysis.console import readable, say
+from secondguess.analysis.console import readable, say, shortened
 from secondguess.analysis.engine.duck import Build, Rows, answered, batches, bind, page, rows
 from secondguess.analysis.engine.kinds import kind_of_sql
 from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import BadInput, MissingExtra, listing
 from secondguess.analysis.schema import MOST_MARKS, is_score, own_name
 from secondguess.analysis.store.verified import every_file
+
+_LONGEST_CLASS = 24  # characters of a class in a note
 
 
 @dataclass(frozen=True)
@@ -156,10 +158,15 @@ def check(build: Build) -> None:
 def _tell(statement: Statement, options: OutputOptions, columns: Sequence[str] = ()) -> None:
     """Say what the reader of the answer should know; as comments where SQL is shown, which can be pasted with them."""
     notes = list(dict.fromkeys(statement.remarks))
-    if any(is_score(own_name(name, statement.sides)[0]) for name in columns) and not all(
-        map(str.isdigit, statement.classes)
+    drawn = options.form in (None, "table") and options.file is None
+    named = drawn and len(statement.classes) > MOST_BARS  # beside the highest scores
+    if (
+        not named
+        and any(is_score(own_name(name, statement.sides)[0]) for name in columns)
+        and not all(map(str.isdigit, statement.classes))
     ):
-        notes.append(f"score_0, score_1, … are the scores of: {listing(statement.classes)}")
+        names = [shortened(name, _LONGEST_CLASS) for name in statement.classes]
+        notes.append(f"score_0, score_1, … are the scores of: {listing(names)}")
     if options.show_sql:
         print(statement.text + ";", file=readable(sys.stderr))
     for note in notes:

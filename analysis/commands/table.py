@@ -1,6 +1,6 @@
 """`secondguess table` and `secondguess save`: a table view spelled as options."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -71,6 +71,13 @@ def _viewing(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _with_texts(own: Sequence[str], others: Sequence[str]) -> Sequence[str]:
+    """The columns of a view where none are chosen: its own, and after the id what the examples say as text."""
+    texts = [name for name in others if name == "content"]  # that of all sides
+    place = next((number for number, name in enumerate(own, 1) if name == "id"), len(own))
+    return [*own[:place], *texts, *own[place:]]
+
+
 @click.command()
 @_viewing
 @click.option("--saved", metavar="NAME", help="Begin with a saved view; other options change it.")
@@ -88,7 +95,10 @@ def table(store: Path, saved: str | None, report: Path | None, **given: Any) -> 
     drawn = how["form"] in (None, "table") and how["file"] is None
     if view.limit is None and drawn:
         view = replace(view, limit=_PAGE)
-    build = partial(select.statement, store=store.absolute(), view=view)
+    grouped = view.group or view.aggregate or view.wandb_aggregate
+    build = partial(
+        select.statement, store=store.absolute(), view=view, usual=_with_texts if drawn and not grouped else None
+    )
     output.give(
         build, store, output.OutputOptions(**how, rows=_PAGE if view.limit is None else view.limit, report=report)
     )

@@ -396,3 +396,52 @@ def test_of_a_thousand_classes_the_three_highest_scores_are_shown_with_their_cla
     assert lines[-1].split(maxsplit=1) == ["a", "686: 0.5000, 3: 0.2500, 999: 0.1250"]
     lines, _ = drawn(table(columns, [("a", *scores)], classes=[f"n{at}" for at in range(1000)]))
     assert lines[-1].split(maxsplit=1) == ["a", "n686: 0.5000, n3: 0.2500, n999: 0.1250"]
+
+
+def test_no_colour_and_no_bold_where_nobody_wants_it(monkeypatch):
+    """https://no-color.org, and terminals that know no escapes."""
+
+    class Tty(io.StringIO):
+        def isatty(self):
+            return True
+
+    def head():
+        out = Tty()
+        Grid([GridColumn("a", ["1"], False)]).print(out, 80)
+        return out.getvalue().splitlines()[0]
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert head() == "\x1b[1ma\x1b[0m"
+    monkeypatch.setenv("TERM", "dumb")
+    assert head() == "a"
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert head() == "a"
+    monkeypatch.setenv("NO_COLOR", "")
+    assert head() == "\x1b[1ma\x1b[0m"
+
+
+def test_of_a_thousand_classes_the_highest_scores_are_named_and_no_line_lists_them_all(wide_store, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "100")
+    main(["ask", "errors", "wide-large@last", "--limit", "2", "--store", str(wide_store)])
+    said = capsys.readouterr()
+    assert max(map(cell_len, said.out.splitlines())) <= 100
+    assert said.err == "2 rows\n"
+    assert "315: 0.2823" in " ".join(said.out.split())
+    main(["ask", "errors", "wide-large@last", "--limit", "2", "--store", str(wide_store), "--format", "csv"])
+    assert max(map(len, capsys.readouterr().err.splitlines())) < 400
+
+
+def test_a_table_of_texts_shows_its_texts(wide_store, monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "80")
+    store = ["--store", str(wide_store)]
+    main(["table", "wide-texts", "--limit", "2", *store])
+    out = capsys.readouterr().out
+    assert "content" in out
+    assert "Review" in out
+    main(["table", "wide-texts@1", "wide-texts@2", "--join", "inner", "--limit", "1", *store])
+    assert capsys.readouterr().out.count("content") == 1
+    for form in ("csv", "json"):  # whose columns stay as they were
+        main(["table", "wide-texts", "--limit", "1", "--format", form, *store])
+        assert "content" not in capsys.readouterr().out
