@@ -18,13 +18,13 @@ from secondguess.analysis.answers.html import SHEET, sheet
 from secondguess.analysis.errors import SecondguessError
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.gate import Gate, Keys
-from secondguess.analysis.page.pages import check, compare, example, export, question, run, runs, saving, sql, table
+from secondguess.analysis.page.pages import check, compare, example, export, head, question, run, runs, saving, sql, table
 from secondguess.analysis.page.pool import Busy, Workers
 from secondguess.analysis.page.site import Site, drawn, is_ahead, site, status_of
 
 _log = logging.getLogger("secondguess")
 _STATIC = {SHEET: "text/css", "mark.svg": "image/svg+xml"} | {
-    f"{name}.js": "text/javascript" for name in ("secondguess", "scrollers", "scrubber", "titles", "sizes")
+    f"{name}.js": "text/javascript" for name in ("secondguess", "scrollers", "scrubber", "heads", "titles", "sizes")
 }
 
 
@@ -52,6 +52,7 @@ def pages_of(store: Path, keys: Keys | None = None, *, seconds: float, memory: s
         "/run": run.run,
         "/check": check.page,
         "/table": table.page,
+        "/head": head.page,
         "/example": example.page,
         "/questions": question.page,
         "/compare": compare.page,

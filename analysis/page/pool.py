@@ -24,6 +24,7 @@ from secondguess.analysis.page.worker import Asked, Reply, serve, too_much
 _AT_ONCE = 2
 _MOST_WAITING = 100  # questions
 _LOOK = 0.02  # seconds between looks at the pipe
+_STOPPING = 0.5  # seconds that a process has to leave a question, before it is ended: another takes a second to begin
 
 
 class TooSlow(SecondguessError):
@@ -62,13 +63,17 @@ class _Worker:
         context = multiprocessing.get_context("spawn")
         self.pipe: Connection
         self.pipe, other = context.Pipe()
-        self.process: SpawnProcess = context.Process(target=serve, args=(other, memory), daemon=True)
+        stopped, self._stops = context.Pipe(duplex=False)
+        self.process: SpawnProcess = context.Process(target=serve, args=(other, stopped, memory), daemon=True)
         resource_tracker.ensure_running()  # as it starts, it lets through again what is kept from children
         with signals.kept_from_children():
             self.process.start()
         self._withdraw = signals.promise(self.process.kill)
         other.close()
+        stopped.close()
         self.began = False
+        self.asked = 0  # questions so far
+        self.busy = False
         self.most = 0  # bytes that it may have in memory
         self.runs: Runs | None = None  # those that it was sent last, which are many records
 
@@ -77,12 +82,23 @@ class _Worker:
         """Whether it has more in memory than it may, as far as the system says it."""
         return (resident_bytes(self.process.pid) or 0) > self.most
 
+    def send(self, asked: Asked) -> None:
+        """Let it answer a question."""
+        self.asked += 1
+        self.pipe.send(replace(asked, number=self.asked))
+
+    def stop(self) -> None:
+        """Let it leave the question that it answers."""
+        with suppress(OSError):  # it has ended
+            self._stops.send(self.asked)
+
     def kill(self) -> None:
         """End the process, whatever it does."""
         self.process.kill()
         self.process.join()
         self._withdraw()
         self.pipe.close()
+        self._stops.close()
 
 
 class Workers:
@@ -179,7 +195,7 @@ class Workers:
         except (EOFError, OSError):
             raise SecondguessError("the process that answers stopped; ask again, perhaps for less") from None
         finally:
-            if whole:
+            if whole or not worker.busy:
                 self._free.append(worker)
             else:
                 self._replace(worker)
@@ -199,12 +215,13 @@ class Workers:
         self, worker: _Worker, asked: Asked, gone: Callable[[], Awaitable[bool]] | None
     ) -> Reply | SecondguessError:
         loop = asyncio.get_running_loop()
+        worker.busy = True  # also while it begins, when another thread waits at its pipe
         if not worker.began:
             worker.most = await asyncio.to_thread(worker.pipe.recv)
             worker.began = True
         known = asked.runs is not None and asked.runs is worker.runs
         worker.runs = asked.runs
-        worker.pipe.send(replace(asked, runs=None, same_runs=True) if known else asked)
+        worker.send(replace(asked, runs=None, same_runs=True) if known else asked)
         until = loop.time() + self.seconds
         ready = asyncio.Event()
         loop.add_reader(worker.pipe.fileno(), ready.set)
@@ -218,7 +235,17 @@ class Workers:
                     raise Gone("nobody waits for the answer")
                 with suppress(TimeoutError):
                     await asyncio.wait_for(ready.wait(), min(_LOOK * 5, max(_LOOK, until - loop.time())))
+        except (Gone, TooSlow):
+            worker.stop()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(ready.wait(), _STOPPING)
+            if ready.is_set():
+                with suppress(EOFError, OSError):  # it ended meanwhile
+                    await asyncio.to_thread(worker.pipe.recv)
+                    worker.busy = False
+            raise
         finally:
             loop.remove_reader(worker.pipe.fileno())
         reply: Reply | SecondguessError = await asyncio.to_thread(worker.pipe.recv)
+        worker.busy = False
         return reply

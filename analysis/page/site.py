@@ -47,6 +47,7 @@ class Site:
     kept: KeptAnswers[Reply] = field(default_factory=KeptAnswers)
     charts: KeptAnswers[str] = field(default_factory=KeptAnswers)
     counted: dict[Any, int] = field(default_factory=dict)  # what was counted of epochs, which do not change
+    reaches: dict[Any, tuple[Any, ...]] = field(default_factory=dict)  # of columns of epochs, which do not change
     checking: asyncio.Lock = field(default_factory=asyncio.Lock)  # a check reads the whole store: one at a time
 
     @cached_property

@@ -61,6 +61,11 @@ def query(view: TableView, **more: object) -> list[tuple[str, str]]:
     return parts + [(name, str(value)) for name, value in more.items() if value not in (None, "", False)]
 
 
+def head(view: TableView, column: str, show: str, **more: object) -> str:
+    """What stands in the head of a column of a view: show is bins or values."""
+    return table(view, "/head", **more, column=column, show=show)
+
+
 def read_table(given: QueryParams) -> TableView:
     """The table view of a query string; raises BadInput for what cannot be one."""
     said: dict[str, object] = {"tables": tuple(text for text in given.getlist("t") if text.strip())}

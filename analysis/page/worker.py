@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
+from threading import Thread
 from time import perf_counter
 from typing import Any
 
@@ -28,7 +29,7 @@ from secondguess.analysis.evidence.ledger import Comparison
 from secondguess.analysis.memory import mapped_bytes, resident_bytes
 from secondguess.analysis.page import bounds
 from secondguess.analysis.page.bounds import Taken
-from secondguess.analysis.tables import select
+from secondguess.analysis.tables import heads, select
 from secondguess.analysis.tables.usual import usual
 from secondguess.analysis.tables.view import TableView
 
@@ -39,10 +40,10 @@ _ROOM = 1 << 30  # address space for what is mapped and not used: arenas, stacks
 
 @dataclass(frozen=True)
 class Asked:
-    """What a page asks: how names one of table, question, chart, sql, compare, export, and what has what it needs.
+    """What a page asks: how names one of table, head, question, chart, sql, compare, export, and what has what it needs.
 
     runs are those of the store, where the page has listed them; same_runs says that they are those of the question
-    before. Where some are named by only, it is asked of these alone.
+    before. Where some are named by only, it is asked of these alone. number tells it from the questions before.
     """
 
     how: str
@@ -54,6 +55,7 @@ class Asked:
     runs: Runs | None = None
     same_runs: bool = False
     only: tuple[str, ...] = ()
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -88,15 +90,37 @@ class Reply:
         return (*self.notes, *(report.line for report in self.reports))
 
 
-def serve(pipe: Connection, memory: str) -> None:
-    """Answer what comes through the pipe, until it closes: a Reply, or the SecondguessError that it raised."""
+@dataclass
+class _Now:
+    """The question that is being answered, and its connection: what another thread may interrupt."""
+
+    con: duckdb.DuckDBPyConnection
+    number: int = 0
+
+
+def serve(pipe: Connection, stops: Connection, memory: str) -> None:
+    """Answer what comes through the pipe, until it closes: a Reply, or the SecondguessError that it raised.
+
+    The number of a question that comes through `stops` ends that question, if it is the one being answered.
+    """
     with suppress(BrokenPipeError):  # whoever asked has ended
-        _serve(pipe, memory)
+        _serve(pipe, stops, memory)
 
 
-def _serve(pipe: Connection, memory: str) -> None:
+def _interrupted(stops: Connection, now: _Now) -> None:
+    """Interrupt questions that nobody waits for any more, until the pipe closes."""
+    with suppress(EOFError, OSError):
+        while True:
+            if stops.recv() == now.number:
+                with suppress(duckdb.Error):  # it was answered just now
+                    now.con.interrupt()
+
+
+def _serve(pipe: Connection, stops: Connection, memory: str) -> None:
     con = duck.fresh(memory)
     bound = limited(duck.memory_of(con))
+    now = _Now(con)
+    Thread(target=_interrupted, args=(stops, now), daemon=True).start()
     pipe.send(bound)  # it takes questions now; what it took to begin is no question's time
     runs: Runs | None = None
     while True:
@@ -106,6 +130,7 @@ def _serve(pipe: Connection, memory: str) -> None:
             return
         runs = runs if asked.same_runs else asked.runs
         some = {name: runs[name] for name in asked.only if name in runs} if asked.only and runs is not None else runs
+        now.number = asked.number
         try:
             answer: Reply | SecondguessError = _answer(replace(asked, runs=some), memory, con)
         except (OutOfMemory, duckdb.OutOfMemoryException, MemoryError):
@@ -114,9 +139,10 @@ def _serve(pipe: Connection, memory: str) -> None:
             answer = error
         except OSError as error:  # of a file that is exported
             answer = _not_exported(error)
+        now.number = 0
         pipe.send(answer)
         con.close()
-        con = duck.fresh(memory)  # while nobody waits: no question finds what another left
+        con = now.con = duck.fresh(memory)  # while nobody waits: no question finds what another left
 
 
 def too_much(memory: str) -> SecondguessError:
@@ -239,6 +265,8 @@ def _build(asked: Asked, notes: list[str]) -> Build:
             return _few(usual(view, own, others, scores=asked.options.get("scores", True)), notes)
 
         return partial(select.statement, store=asked.store, view=view, usual=chosen, known=asked.runs)
+    if asked.how == "head":
+        return partial(_head, asked=asked)
     if asked.how == "question":
         question = questions.find(asked.store, asked.what)
         build = partial(statements.question, store=asked.store, asked=question, known=asked.runs)
@@ -255,6 +283,13 @@ def _free(asked: Asked) -> Build:
     """What makes the statement of a person's SQL, its rows sorted as the option sort says."""
     sort = [text for text in [asked.options.get("sort")] if text]
     return partial(statements.sql, store=asked.store, text=asked.what, known=asked.runs, sort=sort)
+
+
+def _head(con: duckdb.DuckDBPyConnection, asked: Asked) -> Statement:
+    """What makes the statement of a column's head: its bins, where the option edges has some, or its values."""
+    column, edges = asked.options["column"], asked.options.get("edges")
+    view = heads.binned(con, asked.what, column, edges) if edges else heads.listed(con, asked.what, column)
+    return select.statement(con, asked.store, view, known=asked.runs)
 
 
 def _few(columns: Sequence[str], notes: list[str]) -> Sequence[str]:

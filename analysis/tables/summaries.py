@@ -13,7 +13,7 @@ BINS = 10
 _TOP = 10  # texts that are counted by name
 _FIRST = 5  # ids that are listed
 _LABELS = {"guess", "truth", "run", "epoch", "examples", "step"}
-_PROBABILITIES = re.compile(r"score_\d+|confidence|truth_score")
+PROBABILITIES = re.compile(r"score_\d+|confidence|truth_score")
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def summary(column: str, base: str, kind: Kind, tables: Sequence[str] = ()) -> S
     if base in _LABELS or kind in {"text", "boolean"}:
         return _parted(name, tables, partial(_counted, name), _most_frequent)
     if kind == "number":
-        if _PROBABILITIES.fullmatch(base):
+        if PROBABILITIES.fullmatch(base):
             shown = partial(_bins, low="0::DOUBLE", high="1::DOUBLE")
             return _parted(name, tables, partial(_binned, name, "0", "1"), shown)
         limits = identifier(_range(column))

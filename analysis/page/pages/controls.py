@@ -29,6 +29,7 @@ def few(epochs: Sequence[Moment], kept: Sequence[Moment] = (), most: int = MOST)
 
 
 SIZES = {"small": 28, "middle": 40, "large": 80, "huge": 160}
+_HEADS = (("", "shown as they come into sight"), ("all", "with the page"), ("none", "not shown"))
 _PAGES = (25, 50, 100, 250)
 _MOST_EPOCHS = 12
 _ROWS_OF_A_GROUP: Mapping[str, Any] = {"group": (), "aggregate": (), "wandb_aggregate": (), "sort": (), "columns": None}
@@ -62,6 +63,10 @@ def links(view: TableView, more: Mapping[str, Any]) -> dict[str, Any]:
         "sizes": [
             (name, pixels, urls.table(view, **{**more, "size": name}), name == more.get("size"))
             for name, pixels in SIZES.items()
+        ],
+        "heads": [
+            (said, urls.table(view, **{**more, "heads": name}), name == (more.get("heads") or ""))
+            for name, said in _HEADS
         ],
         "pages": [(rows, urls.table(replace(plain, limit=rows), **more), rows == view.limit) for rows in _PAGES],
         "export": [

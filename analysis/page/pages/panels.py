@@ -18,6 +18,7 @@ from secondguess.analysis.engine.expressions import order
 from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.errors import SecondguessError, listing
 from secondguess.analysis.page import bounds, urls
+from secondguess.analysis.page.pages import head
 from secondguess.analysis.page.pages.controls import grouped
 from secondguess.analysis.page.site import Site, large
 from secondguess.analysis.page.worker import Reply
@@ -31,12 +32,19 @@ _UNSORTED = {"picture", "bins", "counts", "ids"}
 
 
 def heads(
-    view: TableView, columns: Sequence[PageColumn], grouped_by: bool, more: Mapping[str, Any]
+    view: TableView, columns: Sequence[PageColumn], grouped_by: bool, more: Mapping[str, Any], of: str | None = None
 ) -> list[dict[str, Any]]:
-    """Each column with what its head leads to: sorting by it, grouping by it, pinning it, leaving it out."""
+    """Each column with what its head leads to, and what stands in it of rows that are not grouped.
+
+    of is the one table of several side by side.
+    """
     names = [name for column in columns for name in column.names]
-    pinned = pins(more)
-    return [{"shown": column, **_head(view, column, (names, pinned, grouped_by), more)} for column in columns]
+    around = (names, pins(more), grouped_by)
+    made = [{"shown": column, **_head(view, column, around, more), "dists": []} for column in columns]
+    if not grouped_by and more.get("heads") != "none":
+        for each in made:
+            each["dists"] = head.placed(view, each["shown"], more, of)
+    return made
 
 
 def pins(more: Mapping[str, Any]) -> tuple[str, ...]:
@@ -127,7 +135,7 @@ def _parts(page_site: Site, view: TableView, reply: Reply, page: tuple[TableView
     place = whole.tables.index(view.tables[0]) if len(view.tables) == 1 and len(whole.tables) > 1 else None
     by_group = bool(view.group or view.aggregate or view.wandb_aggregate)
     return {
-        "columns": heads(whole, columns, by_group, more),
+        "columns": heads(whole, columns, by_group, more, of=view.tables[0] if place is not None else None),
         "rows": cells.rows(
             columns,
             reply.columns if leads else _NAMELESS,

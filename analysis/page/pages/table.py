@@ -16,6 +16,7 @@ from secondguess.analysis.errors import BadInput, SecondguessError
 from secondguess.analysis.page import bounds, urls
 from secondguess.analysis.page.pages import controls, saving
 from secondguess.analysis.page.pages.faults import FilterFault, filter_fault
+from secondguess.analysis.page.pages.head import inlined
 from secondguess.analysis.page.pages.panels import panels
 from secondguess.analysis.page.site import Site, drawn, large, site, status_of
 from secondguess.analysis.schema import WRONG, reference
@@ -39,7 +40,7 @@ async def page(request: Request) -> Response:
     said = bounds.columns_said(len(view.columns or ()), "name others under Columns")
     if view.columns is not None:  # each link of the page repeats them
         view = replace(view, columns=view.columns[: bounds.MOST_COLUMNS])
-    more = {name: query.get(name) for name in ("size", "side", "pin")}
+    more = {name: query.get(name) for name in ("size", "side", "pin", "heads")}
     named = [refs.named(runs, text, "last") for text in view.tables]
     if (place := urls.read_nth(query)) is not None:
         moved = replace(view, at=controls.nth(named, place), exact=query.get("exact") == "1")
@@ -55,6 +56,8 @@ async def page(request: Request) -> Response:
     if fault is not None:  # the answer as it was stays in sight
         with suppress(SecondguessError):
             drawn_panels, summary = await panels(request, page_site, runs, fault.others, more)
+    if more["heads"] == "all":
+        await inlined(request, page_site, runs, drawn_panels)
     for panel in drawn_panels if said else ():
         panel["notes"] = panel["data"]["notes"] = [said, *panel["notes"]]
     if drawn_panels and more["side"] and view.join is None:  # of a stack its answer says it
