@@ -28,8 +28,13 @@
     links.forEach(function (link, place) { link.setAttribute("tabindex", place ? "-1" : "0"); });  // arrows lead to the others
   }
 
+  function mark(head, stale) {
+    head.classList.toggle("stale", stale);
+    head.inert = stale;  // its links lead to filters of the state before
+  }
+
   function stale(except) {
-    all.forEach(function (head) { if (head !== except) { head.classList.add("stale"); } });
+    all.forEach(function (head) { if (head !== except) { mark(head, true); } });
   }
 
   function next() {
@@ -43,7 +48,7 @@
     }).then(function (text) {
       if (mine !== turn) { return; }
       put(head, text);
-      head.classList.remove("stale");
+      mark(head, false);
       asking = null;
       next();
     }).catch(function () {});  // another state is asked for, or the server has ended
@@ -70,7 +75,7 @@
   var path = new URLSearchParams(location.search).getAll("t").join(" ");
   all.forEach(function (head) {
     if (head.firstElementChild) { put(head, head.innerHTML); return; }  // it came with the page
-    head.classList.add("stale");
+    mark(head, true);
     if (before.path === path && before.heads[key(head)]) { put(head, before.heads[key(head)]); }
   });
   if (before.path === path && before.touched) {
