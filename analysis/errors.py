@@ -11,7 +11,8 @@ _ALIKE = 0.7  # of two names: one letter of four or five is another, or missing
 class Fault:
     """What is wrong in a text that a person wrote: what the text is, the text, why, and which characters of it.
 
-    start is None where the place is not known.
+    start is None where the place is not known. instead is what says the same as it should be written, where that is
+    known.
     """
 
     what: str
@@ -19,6 +20,7 @@ class Fault:
     reason: str
     start: int | None = None
     length: int = 0
+    instead: str = ""
 
 
 class SecondguessError(Exception):

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import duckdb
 
 from secondguess.analysis import signals
+from secondguess.analysis.engine import conversions
 from secondguess.analysis.engine.kinds import inexact
 from secondguess.analysis.engine.passages import Passage, fault_in, moved
 from secondguess.analysis.engine.sqltext import literal, pattern
@@ -246,6 +247,7 @@ def explained(error: duckdb.Error, passages: Sequence[Passage] = ()) -> Secondgu
     if "location" not in told and (" file " in message or _is_a_readers(error, message)):
         return Damaged(f"{message}; a file is damaged: restore it, or leave it out by name with --verify")
     if "location" not in told:
-        return Refused(message)
+        return Refused(conversions.said(message, (), 0, 0))
     start, length = json.loads(told["location"])
+    message = conversions.said(message, passages, start, length)
     return Refused(message, fault=fault_in(passages, message, start, length, str(told.get("name", ""))))

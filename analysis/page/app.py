@@ -18,7 +18,19 @@ from secondguess.analysis.answers.html import SHEET, sheet
 from secondguess.analysis.errors import SecondguessError
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.gate import Gate, Keys
-from secondguess.analysis.page.pages import check, compare, example, export, head, question, run, runs, saving, sql, table
+from secondguess.analysis.page.pages import (
+    check,
+    compare,
+    example,
+    export,
+    head,
+    question,
+    run,
+    runs,
+    saving,
+    sql,
+    table,
+)
 from secondguess.analysis.page.pool import Busy, Workers
 from secondguess.analysis.page.site import Site, drawn, is_ahead, site, status_of
 

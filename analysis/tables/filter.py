@@ -13,7 +13,7 @@ from secondguess.analysis.engine.expressions import Expression
 from secondguess.analysis.engine.kinds import Kind, kind_of_sql
 from secondguess.analysis.engine.passages import FILTER, WANDB_FILTER, Marks, Passage
 from secondguess.analysis.engine.sqltext import identifier
-from secondguess.analysis.errors import BadInput, SecondguessError
+from secondguess.analysis.errors import BadInput, Fault, SecondguessError
 from secondguess.analysis.schema import folded
 from secondguess.analysis.tables.rows import ViewRows
 from secondguess.analysis.tables.view import TableView
@@ -60,7 +60,7 @@ def filtered(con: duckdb.DuckDBPyConnection, rows: ViewRows, view: TableView) ->
     lookups = {name: place for name, place in _digests(rows).items() if name not in shown}
     known += lookups
     added = {name: expressions.expression(con, f"the column {name}", text, known) for name, text in view.add}
-    where = [expressions.expression(con, FILTER, text, known) for text in view.where]
+    where = [_condition(con, (rows, shown), text, known) for text in view.where]
     counted = {name: expressions.expression(con, f"the column {name}", text) for name, text in view.aggregate}
     sort = [_term(con, text, None if grouped else known) for text in view.sort]
     texts = [*added.values(), *where, *counted.values(), *(term for term, _ in sort)]
@@ -102,6 +102,26 @@ def filtered(con: duckdb.DuckDBPyConnection, rows: ViewRows, view: TableView) ->
         sorted_by=frozenset(name for term, _ in sort for name in term.columns),
         marks=marks,
     )
+
+
+def _condition(
+    con: duckdb.DuckDBPyConnection, cells: tuple[ViewRows, Mapping[str, Kind]], text: str, known: Sequence[str]
+) -> Expression:
+    """A filter in SQL; raises SecondguessError, which of one in W&B's language says how SQL has it."""
+    try:
+        return expressions.expression(con, FILTER, text, known)
+    except SecondguessError as error:
+        from secondguess.analysis.tables import wandb
+
+        try:
+            sql = wandb.read(*cells, text)
+        except BadInput as misread:
+            raise BadInput(f"{error}; it reads as W&B's language, in which {misread}", fault=error.fault) from None
+        if sql is None:
+            raise
+        reason = f"this is W&B's language, for which there is a filter of its own (--wandb-filter); in SQL it is: {sql}"
+        fault = Fault(FILTER, text, reason, 0, len(text), instead=sql)
+        raise BadInput(f"in {FILTER} {text!r}: {reason}", fault=fault) from None
 
 
 def _free(view: TableView, shown: Iterable[str]) -> None:

@@ -1,5 +1,6 @@
 """W&B's expression language over a table view's rows."""
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -10,6 +11,8 @@ from secondguess.analysis.errors import BadInput, Fault
 from secondguess.analysis.language.translate import ColumnSql, translate
 from secondguess.analysis.tables.rows import ViewRows
 from secondguess.analysis.tables.view import NamedExpression
+
+_ROW = re.compile(r"\brow\s*(\[|\.\s*[a-z])|\bctx\b", re.IGNORECASE)
 
 
 def values(
@@ -25,6 +28,13 @@ def conditions(rows: ViewRows, columns: Mapping[str, Kind], texts: Iterable[str]
     """The SQL of filters; raises BadInput for what is not supported."""
     cells = _cells(rows, columns)
     return [f"({_condition(text, cells)})" for text in texts]
+
+
+def read(rows: ViewRows, columns: Mapping[str, Kind], text: str) -> str | None:
+    """The SQL of a filter that reads as one of W&B's; None of others. Raises BadInput for what W&B's cannot say."""
+    if not _ROW.search(text):
+        return None
+    return _condition(text, _cells(rows, columns))
 
 
 def _condition(text: str, cells: Mapping[str, ColumnSql]) -> str:

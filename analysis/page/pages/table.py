@@ -1,7 +1,6 @@
 """The page of a table view: one or more tables stacked, joined or side by side, with every operation as a link."""
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -12,10 +11,10 @@ from starlette.responses import RedirectResponse, Response
 from secondguess.analysis.answers.sides import side
 from secondguess.analysis.ask import refs, seen
 from secondguess.analysis.ask.refs import Referent, Runs, Selection
-from secondguess.analysis.errors import BadInput, SecondguessError
+from secondguess.analysis.errors import BadInput, Refused, SecondguessError
 from secondguess.analysis.page import bounds, urls
 from secondguess.analysis.page.pages import controls, saving
-from secondguess.analysis.page.pages.faults import FilterFault, filter_fault
+from secondguess.analysis.page.pages.faults import FilterFault, each_left_out, filter_fault
 from secondguess.analysis.page.pages.head import inlined
 from secondguess.analysis.page.pages.panels import panels
 from secondguess.analysis.page.site import Site, drawn, large, site, status_of
@@ -24,6 +23,7 @@ from secondguess.analysis.tables import saved
 from secondguess.analysis.tables.view import TableView
 
 _ROWS = 50
+_TRIES = 5  # filters that are left out to find the one that is wrong
 
 
 async def page(request: Request) -> Response:
@@ -53,9 +53,8 @@ async def page(request: Request) -> Response:
         drawn_panels, summary = await panels(request, page_site, runs, view, more)
     except SecondguessError as wrong:
         error, fault = wrong, filter_fault(view, wrong)
-    if fault is not None:  # the answer as it was stays in sight
-        with suppress(SecondguessError):
-            drawn_panels, summary = await panels(request, page_site, runs, fault.others, more)
+        possible = [fault] if fault is not None else each_left_out(view, wrong) if isinstance(wrong, Refused) else []
+        drawn_panels, summary, fault = await _as_it_was(request, page_site, runs, possible, more)
     if more["heads"] == "all":
         await inlined(request, page_site, runs, drawn_panels)
     for panel in drawn_panels if said else ():
@@ -77,6 +76,23 @@ def _shown(named: Sequence[Referent], view: TableView) -> list[Selection]:
         if epochs:
             shown.append(Selection(epochs[0].run, epochs[0].table, epochs))
     return shown
+
+
+async def _as_it_was(
+    request: Request, page_site: Site, runs: Runs, possible: Sequence[FilterFault], more: Mapping[str, Any]
+) -> tuple[list[dict[str, Any]], dict[str, Any], FilterFault | None]:
+    """The answer without the filter that is wrong, so that it stays in sight, and which that is."""
+    for fault in possible[:_TRIES]:
+        others = fault.others
+        for _ in range(_TRIES):
+            try:
+                return *await panels(request, page_site, runs, others, more), replace(fault, others=others)
+            except SecondguessError as wrong:
+                further = filter_fault(others, wrong)  # another filter is wrong too
+                if further is None:
+                    break
+                others = further.others
+    return [], {}, possible[0] if len(possible) == 1 else None
 
 
 def _drawn(
@@ -101,6 +117,7 @@ def _drawn(
         "summary": summary,
         "error": error,
         "fault": fault,
+        "mended": urls.table(fault.mended, **more) if fault is not None and fault.instead else None,
         "size": controls.SIZES.get(more["size"] or "", 28),
         "heads": _heads(named, view),
         "links": controls.links(view, more),
