@@ -40,7 +40,7 @@ _ROOM = 1 << 30  # address space for what is mapped and not used: arenas, stacks
 
 @dataclass(frozen=True)
 class Asked:
-    """What a page asks: how names one of table, head, question, chart, sql, compare, export, and what has what it needs.
+    """What a page asks: how is one of table, head, question, chart, sql, compare, export, and what has what it needs.
 
     runs are those of the store, where the page has listed them; same_runs says that they are those of the question
     before. Where some are named by only, it is asked of these alone. number tells it from the questions before.

@@ -16,7 +16,6 @@ from secondguess.analysis.engine.sqltext import literal
 from secondguess.analysis.errors import BadInput, NotFound, SecondguessError
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.site import Site, drawn, site
-from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.tables import heads
 from secondguess.analysis.tables.view import TableView
 
@@ -87,7 +86,7 @@ async def page(request: Request) -> Response:
     rows = view if of is None else replace(view, tables=(of,))
     more = {name: query.get(name) for name in _MORE}
     page_site = site(request)
-    runs = list_runs(page_site.store)
+    runs = page_site.runs(request)
     head = Head(view, rows, query.get("column", ""), more)
     made = await distribution(request, page_site, runs, head, show)
     return drawn(request, "head.html", {"head": made}, made["data"])

@@ -69,27 +69,43 @@
     next();
   });
 
-  // What the page before showed stays in sight, as stale, until each head is answered anew.
+  // What was shown before stays in sight, as stale, until each head is answered anew.
+  function begin(held) {
+    all.forEach(function (head) {
+      if (head.firstElementChild) { put(head, head.innerHTML); return; }  // it came with the page
+      mark(head, true);
+      if (held[key(head)]) { put(head, held[key(head)]); }
+    });
+    all.forEach(function (head) { watch.observe(head); });
+  }
+  function shown() {
+    var heads = {};
+    all.forEach(function (head) { if (head.firstElementChild) { heads[key(head)] = head.innerHTML; } });
+    return heads;
+  }
+
   var before = {};
   try { before = JSON.parse(store.getItem("heads") || "{}"); } catch (error) { before = {}; }
   var path = new URLSearchParams(location.search).getAll("t").join(" ");
-  all.forEach(function (head) {
-    if (head.firstElementChild) { put(head, head.innerHTML); return; }  // it came with the page
-    mark(head, true);
-    if (before.path === path && before.heads[key(head)]) { put(head, before.heads[key(head)]); }
-  });
-  if (before.path === path && before.touched) {
-    all.sort(function (one, other) { return (key(other) === before.touched) - (key(one) === before.touched); });
-    if (before.top) { window.scrollTo(0, before.top); }
-  }
+  if (before.path !== path) { before = { heads: {} }; }
   store.removeItem("heads");
-  all.forEach(function (head) { watch.observe(head); });
+  all.sort(function (one, other) { return (key(other) === before.touched) - (key(one) === before.touched); });
+  begin(before.heads);
+  if (before.top) { window.scrollTo(0, before.top); }
+
+  document.addEventListener("come", function () {  // another epoch took the place of the table
+    var held = shown();
+    drop();
+    where = null;
+    watch.disconnect();
+    seen = [];
+    all = Array.prototype.slice.call(document.querySelectorAll("[data-head]"));
+    begin(held);
+  });
 
   function keep(touched) {
-    var heads = {};
-    all.forEach(function (head) { if (head.firstElementChild) { heads[key(head)] = head.innerHTML; } });
     try {
-      store.setItem("heads", JSON.stringify({ path: path, touched: touched ? key(touched) : null, top: touched ? window.scrollY : 0, heads: heads }));
+      store.setItem("heads", JSON.stringify({ path: path, touched: touched ? key(touched) : null, top: touched ? window.scrollY : 0, heads: shown() }));
     } catch (error) { return; }  // too much to keep: the heads come anew
   }
   window.addEventListener("pagehide", function () { if (!store.getItem("heads")) { keep(null); } });
