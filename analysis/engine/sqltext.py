@@ -10,6 +10,8 @@ from typing import Any
 from secondguess.analysis.engine.kinds import Kind
 from secondguess.analysis.errors import BadInput
 
+LITERAL = r"(?:NULL|true|false|\(?-?[\d.]+(?:e[-+]?\d+)?\)?(?:::[A-Z]+)?|'(?:[^']|'')*'(?:::[A-Z]+)?)"
+"""A value as `literal` writes it, but for lists and bytes, as a regular expression."""
 _WILDCARD = re.compile(r"[\[*?]")
 
 

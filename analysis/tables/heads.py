@@ -16,7 +16,7 @@ import duckdb
 
 from secondguess.analysis.engine import expressions
 from secondguess.analysis.engine.passages import FILTER
-from secondguess.analysis.engine.sqltext import identifier, is_value, literal
+from secondguess.analysis.engine.sqltext import LITERAL, identifier, is_value, literal
 from secondguess.analysis.errors import BadInput, SecondguessError
 from secondguess.analysis.schema import folded, own_name
 from secondguess.analysis.tables.summaries import PROBABILITIES
@@ -27,7 +27,7 @@ VALUES = 12  # that are listed, the most frequent
 MANY = 5_000  # unlike values, beyond which none is listed: each would be next to nothing of the whole
 PLACE, ROWS, KEPT = "place in its head", "rows of all", "rows kept"
 _PLAIN = Decimal("1e-9"), Decimal("1e19")  # between them a number is written without an exponent
-_LITERAL = re.compile(r"NULL|true|false|\(?-?[\d.]+(e[-+]?\d+)?\)?(::[A-Z]+)?|'([^']|'')*'(::[A-Z]+)?")
+_VALUE = re.compile(LITERAL)
 # Real numbers of 32 bits have some seven digits: of bins this far from 0 none is as wide as what these do not tell.
 _NEAR, _FAR = 0.001, 1_000
 _DIGITS = 800  # of the difference of any two real numbers
@@ -188,9 +188,9 @@ def _values(text: str, column: str) -> list[str] | None:
     if text.startswith(several) and text.endswith(")"):
         with suppress(BadInput):
             values = list(expressions.listed(text[len(several) : -1]))
-            return values if all(map(_LITERAL.fullmatch, values)) else None
+            return values if all(map(_VALUE.fullmatch, values)) else None
     value = text.removeprefix(one)
-    return [value] if value != text and _LITERAL.fullmatch(value) else None
+    return [value] if value != text and _VALUE.fullmatch(value) else None
 
 
 def toggled(view: TableView, column: str, value: str) -> TableView:

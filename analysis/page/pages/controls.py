@@ -1,6 +1,6 @@
 """The controls of a table's page: where each link and form leads."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,6 +14,7 @@ from secondguess.analysis.moments import Moment
 from secondguess.analysis.page import urls
 from secondguess.analysis.schema import LETTERS, WRONG, at_epoch
 from secondguess.analysis.tables import changes
+from secondguess.analysis.tables.negation import negated, negated_wandb
 from secondguess.analysis.tables.view import TableView
 
 MOST = 12
@@ -89,16 +90,34 @@ _CHIPS = (
 )
 
 
+_NEGATED: Mapping[str, Callable[[str], str]] = {"where": negated, "wandb_filter": negated_wandb}
+
+
 def chips(view: TableView, more: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """What the view filters, computes and sorts by: each as text, with the address of the view without it."""
+    """What the view filters, computes and sorts by: each as text, with the address of the view without it.
+
+    A filter has that of the view with its opposite too; what can be edited, its text and the fields of a form beside.
+    """
     view_chips = []
     for field, what, before in _CHIPS:
         parts: tuple[Any, ...] = getattr(view, field)
         for each in parts:
             others: dict[str, Any] = {field: tuple(other for other in parts if other != each), "offset": 0}
             text = each if isinstance(each, str) else " = ".join(each)
-            url = urls.table(replace(view, **others), **more)
-            view_chips.append({"text": before + text, "what": what, "url": url})
+            without = replace(view, **others)
+            chip = {"text": before + text, "what": what, "url": urls.table(without, **more), "opposite": None}
+            if (negate := _NEGATED.get(field)) is not None:
+                opposite: dict[str, Any] = {
+                    field: tuple(negate(other) if other == each else other for other in parts),
+                    "offset": 0,
+                }
+                chip["opposite"] = urls.table(replace(view, **opposite), **more)
+            alone: dict[str, Any] = {field: (each,)}
+            spelled = urls.query(TableView(view.tables, **alone))[-1][1]
+            edited = field != "sort"
+            view_chips.append(
+                {**chip, "field": field, "spelled": spelled, "hidden": urls.query(without, **more) if edited else None}
+            )
     return view_chips
 
 

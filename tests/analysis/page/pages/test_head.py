@@ -157,3 +157,34 @@ def test_a_histogram_is_brushed_with_keys(visit: Opened) -> None:
     seen.page.wait_for_url("**where=**")
     assert parse_qs(urlsplit(seen.page.url).query)["where"] == ["confidence >= 0.75 AND confidence < 0.85"]
     assert not seen.faults
+
+
+def chip(text: str, part: str) -> str:
+    """Where a part of the first chip leads."""
+    before = text.partition('class="chip"')[2].partition(part)[0]
+    return unescape(before.rpartition('<a href="')[2].partition('"')[0])
+
+
+def test_a_chip_leads_to_the_other_rows_and_has_its_text_to_be_changed(server: Server) -> None:
+    text = server.ask(table_url("cnn@3", where=f"guess = '{DOG}'", wandb_filter='row["confidence"] < 0.6975')).text
+    other = server.ask(chip(text, 'title="the other rows"')).text
+    assert parse_qs(urlsplit(chip(other, 'title="the other rows"')).query)["where"] == [f"guess = '{DOG}'"]
+    counts = [int(each.partition("<b>")[2].partition("</b> rows")[0].rpartition(">")[2]) for each in (text, other)]
+    assert sum(counts) == 40  # the rows before confidence 0.7
+    assert f"""name="where" rows="2" cols="40" spellcheck="false">guess = &#39;{DOG}&#39;</textarea>""" in text
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no script"])
+def test_a_filter_is_edited_in_its_chip(visit: Opened, script: bool) -> None:
+    seen = visit(1280, script)
+    seen.open(table_url("cnn@3", where=["wrong", f"guess = '{DOG}' -- the dogs"]))
+    assert seen.status() == "1–2 of 2 rows"
+    seen.page.locator(".chip summary", has_text="the dogs").click()
+    seen.page.locator(".chip textarea:visible").fill("confidence < 0.515")
+    seen.page.locator(".chip button:visible").click()
+    seen.page.wait_for_url("**confidence**")
+    assert seen.status() == "1–3 of 3 rows"
+    seen.page.locator(".chip", has_text="wrong").get_by_label("Keep the other rows instead").click()
+    seen.page.wait_for_url("**TRUE**")
+    assert seen.status() in ("1–0 of 0 rows", "0 rows")
