@@ -77,7 +77,11 @@ class Table:
 
     def _repr_mimebundle_(self, **how: Any) -> dict[str, str]:
         """What a notebook chooses from; the relation has one of its own, which would come before our HTML."""
-        return {"text/html": self._repr_html_(), "text/plain": repr(self)}
+        words = [
+            name for name, kind in zip(self.relation.columns, self.relation.types, strict=True) if not _media(kind)
+        ]
+        plain = self.relation.select(*words) if len(words) < len(self.relation.columns) and words else self.relation
+        return {"text/html": self._repr_html_(), "text/plain": repr(plain)}
 
     def show(self) -> None:
         """Draw the first rows: in a notebook as HTML, with images and bars, elsewhere as text."""
@@ -219,6 +223,11 @@ def _first(statement: Statement, relation: duckdb.DuckDBPyRelation) -> Sequence[
         rows = relation.limit(COUNTED_ROWS + 1).fetchall()
         return by_class(answer, rows) if len(rows) <= COUNTED_ROWS else rows
     return relation.limit(_ROWS + 1).fetchall()
+
+
+def _media(kind: object) -> bool:
+    """Whether a column of this SQL type has bytes, which are no words."""
+    return "BLOB" in str(kind)
 
 
 def _scoped(sheet: str) -> str:

@@ -5,10 +5,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 NOTEBOOKS = Path(__file__).parent.parent / "notebooks"
+
+
+def kinds(cells: list[dict[str, Any]]) -> list[str]:
+    """What a notebook's cells show, in order."""
+    return [kind for cell in cells for output in cell.get("outputs", ()) for kind in output.get("data", {})]
 
 
 @pytest.mark.slow
@@ -20,7 +26,9 @@ def test_the_notebook_runs_and_shows_pictures(demo_store: Path, tmp_path: Path, 
     ran = subprocess.run(command, cwd=work, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     cells = json.loads((work / name).read_text())["cells"]
-    outputs = [output for cell in cells for output in cell.get("outputs", ())]
-    shown = [kind for output in outputs for kind in output.get("data", {})]
+    shown = kinds(cells)
     assert sum(kind in {"image/png", "image/svg+xml"} for kind in shown) >= 2
     assert shown.count("text/html") >= 4
+    as_kept = json.loads((NOTEBOOKS / name).read_text())["cells"]
+    assert kinds(as_kept) == shown, "the notebook is kept with what it shows"
+    assert "\\x89PNG" not in json.dumps([cell["outputs"] for cell in cells if "outputs" in cell])

@@ -79,7 +79,10 @@ class _Offline:
     """
 
     def _repr_mimebundle_(self, *args: Any, **how: Any) -> dict[str, str]:
-        return {"image/svg+xml": svg(self), "text/plain": repr(self)}
+        return {
+            "image/svg+xml": svg(self, "white"),
+            "text/plain": repr(self),
+        }  # a notebook may be dark, letters are not
 
     def to_html(self, *args: Any, **how: Any) -> str:
         """The chart as HTML that needs no network; how Altair would fetch its scripts is left aside."""
@@ -107,12 +110,12 @@ def _offline_class(kind: Any) -> Any:
     return type(kind.__name__, (_Offline, kind), {"__module__": kind.__module__})
 
 
-def svg(made: Any) -> str:
-    """A chart as SVG."""
+def svg(made: Any, background: str | None = None) -> str:
+    """A chart as SVG; without a background that of where it stands shows."""
     import vl_convert
 
-    # Without a background the page's own shows, light or dark. An address without a host is put behind one of Vega's.
-    drawing = str(vl_convert.vegalite_to_svg({**made.to_dict(), "background": None})).replace(_VEGA, "")
+    # An address without a host is put behind one of Vega's.
+    drawing = str(vl_convert.vegalite_to_svg({**made.to_dict(), "background": background})).replace(_VEGA, "")
     return _LINE.sub(r"\1><title>\2</title></path>", drawing)
 
 

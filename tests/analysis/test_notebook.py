@@ -71,8 +71,13 @@ def test_named_columns_are_drawn_and_no_others(store: sg.Connection) -> None:
 def test_an_answer_is_drawn_as_the_page_draws_it(store: sg.Connection) -> None:
     asked = ("errors-by-guess", "cnn@3")
     drawn = _Tags(html(store.statement(*asked), store.ask(*asked)))
-    labels = {SCRIPT[:11] + "…", DOG, CAT}
-    assert [word for word in drawn.words if word in labels] == [CAT, SCRIPT[:11] + "…", DOG]  # the record's order
+    # In the record's order.
+    labels = {SCRIPT[:6] + "…" + SCRIPT[-5:], DOG, CAT}
+    assert [word for word in drawn.words if word in labels] == [
+        CAT,
+        SCRIPT[:6] + "…" + SCRIPT[-5:],
+        DOG,
+    ]  # the record's order
 
 
 def test_more_rows_than_are_drawn_are_said(store: sg.Connection) -> None:
@@ -109,3 +114,19 @@ def test_a_notebook_chooses_our_drawing_of_tables_answers_and_comparisons(store:
         assert "x89PNG" not in drawn
     assert "data:image/png;base64," in table
     assert comparison.startswith("<p><strong>")
+
+
+def test_in_a_notebook_of_any_colour_letters_stand_on_their_own_ground(store: sg.Connection) -> None:
+    """A dark notebook in a light system: our parts have the colours of both, a chart a white sheet."""
+    drawing = store.chart("errors-over-time", "cnn", "double")._repr_mimebundle_()["image/svg+xml"]
+    assert 'fill="white"' in drawing
+    table = store.table("cnn@3", group="guess")._repr_mimebundle_()
+    assert ":is(table, tr, td, th) { color: inherit; }" in table["text/html"]
+    assert 'class="counts"' in table["text/html"]
+    assert '<td class="counts"' not in table["text/html"], "a cell laid out as the line in it"
+
+
+def test_the_words_of_a_table_leave_its_images_out(store: sg.Connection) -> None:
+    view = store.table("cnn@3", columns="id, guess, image", limit=1)
+    assert "PNG" in repr(view)
+    assert "PNG" not in view._repr_mimebundle_()["text/plain"]
