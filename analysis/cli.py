@@ -32,6 +32,8 @@ _EXTRAS = {
     "compare": "",
     "gate": "",
     "check": "",
+    "rm": "",
+    "completion": "",
 }
 _ORDER = (
     "train",
@@ -47,6 +49,8 @@ _ORDER = (
     "sql",
     "view",
     "check",
+    "rm",
+    "completion",
 )
 
 
@@ -108,6 +112,14 @@ def _elsewhere(name: str) -> click.Command:
         from secondguess.analysis.commands.check import check
 
         return check
+    if name == "rm":
+        from secondguess.analysis.commands.rm import rm
+
+        return rm
+    if name == "completion":
+        from secondguess.analysis.commands.completion import completion
+
+        return completion
     from secondguess.analysis.commands import table
 
     return table.save if name == "save" else table.table

@@ -89,6 +89,8 @@ REACHED_BY = {
     "analysis/page/pages/panels": "analysis/page/json",
     "analysis/page/pages/run": "analysis/page/json",
     "analysis/page/pages/runs": "analysis/page/json",
+    "analysis/commands/completing": "analysis/commands/completion",
+    "analysis/store/removal": "analysis/commands/rm",
     "analysis/page/answers": "analysis/page/pages/sql",
     "analysis/page/pages/sending": "analysis/page/gate",
     "analysis/page/pages/table": "analysis/page/json",
