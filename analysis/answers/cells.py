@@ -152,10 +152,11 @@ def _row(
             cells.append(Cell("score", bars, truth=bool(known) and str(known[0]) == column.head))
             continue
         sides = _told(column, values, absent)
-        one = values[0] if len(values) == 1 else None
-        place = column.places[0]
+        there = [side for side, place in enumerate(column.places) if place is not None]
+        one = values[there[0]] if len(there) == 1 else None
+        place = column.places[there[0]] if len(there) == 1 else None
         # A filter on the beginning of a value would keep no row.
-        name = names[place] if len(values) == 1 and place is not None and not is_cut(one) else ""
+        name = names[place] if place is not None and not is_cut(one) else ""
         told = [values[side] for side in sides]
         if column.kind in {"bins", "counts"} and isinstance(one, list):  # a part for each of several tables
             sides, told = tuple(range(len(one))), one
