@@ -7,7 +7,6 @@ ROOT = TESTS.parent
 # What a module's own name does not lead to: the test that reaches it, by its path without `test_` and `.py`.
 REACHED_BY = {
     "analysis/answers/answer": "analysis/answers/terminal",
-    "analysis/answers/cells": "analysis/answers/columns",
     "analysis/answers/classes": "analysis/page/pages/question",
     "analysis/answers/compared": "analysis/page/pages/compare",
     "analysis/evidence/flipped": "analysis/answers/report",
@@ -79,6 +78,7 @@ REACHED_BY = {
     "analysis/language/values": "analysis/language/translate",
     "analysis/page/app": "analysis/page/gate",
     "analysis/page/pages/check": "analysis/page/json",
+    "analysis/page/pages/best": "analysis/tables/best",
     "analysis/page/pages/butterfly": "analysis/page/pages/question",
     "analysis/page/pages/confusion": "analysis/page/pages/question",
     "analysis/page/pages/example": "analysis/page/json",

@@ -80,6 +80,15 @@ class Curve:
     words: str
 
 
+@dataclass(frozen=True)
+class Best:
+    """One of a row's highest scores: its class, the bar, and whether the class is the truth."""
+
+    name: str
+    bar: Bar
+    truth: bool
+
+
 class Images:
     """The images that pages have shown, the latest of them, by the digest of their bytes."""
 
@@ -224,6 +233,7 @@ def _drawn(column: PageColumn, values: Sequence[Any], images: Images, truth: Seq
         "counts": _counts,
         "picture": lambda value: _pictures(value, images),
         "number": number,
+        "best": lambda value: tuple(_best(entry, value, truth) for entry in value),
         "label": lambda value: _label(value, truth, column.title == "guess"),
         "sequence": lambda value: strip(value, truth),
         "scores": curve,
@@ -231,6 +241,11 @@ def _drawn(column: PageColumn, values: Sequence[Any], images: Images, truth: Seq
     if draw is not None:
         return tuple(draw(value) for value in values)
     return tuple(None if value is None else text(value) for value in values)
+
+
+def _best(entry: dict[str, Any], best: Sequence[dict[str, Any]], truth: Sequence[Any]) -> Best:
+    truths = {text(each) for each in truth}
+    return Best(entry["class"], bar(entry["score"], best[0]["score"]), entry["class"] in truths)
 
 
 def _label(value: Any, truth: Sequence[Any], guess: bool) -> Label:

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from secondguess.analysis.engine.kinds import kind_of_sql
 from secondguess.analysis.schema import is_score, own_name, score_index
 
+BEST = "BEST"
+"""The type of a column that the page adds: the classes of a row's highest scores, with these."""
+
 
 @dataclass(frozen=True)
 class PageColumn:
@@ -20,7 +23,7 @@ class PageColumn:
     @property
     def style(self) -> str:
         """The class of its head and its cells in the sheet."""
-        return {"score": "score", "number": "num", "label": "num", "picture": "pic"}.get(self.kind, "")
+        return {"score": "score", "number": "num", "label": "num", "picture": "pic", "best": "tops"}.get(self.kind, "")
 
     @property
     def compared(self) -> bool:
@@ -28,7 +31,17 @@ class PageColumn:
         return self.kind == "number" and len(self.names) == 2 and None not in self.places
 
 
-_WIDTHS = {"score": 82, "number": 96, "label": 62, "key": 110, "picture": 52, "bins": 96, "counts": 300, "ids": 240}
+_WIDTHS = {
+    "score": 82,
+    "number": 96,
+    "label": 62,
+    "key": 110,
+    "picture": 52,
+    "best": 560,
+    "bins": 96,
+    "counts": 300,
+    "ids": 240,
+}
 _PAGE = 1232  # pixels between the margins of the narrowest page whose heads stay in sight
 
 
@@ -50,7 +63,7 @@ def shown(
 
     Sides of unlike kinds, such as a group's key and what the other side has in the group, are columns of their own.
 
-    kinds are key, picture, label, score, number, text, bins, counts, ids and other.
+    kinds are key, picture, label, score, best, number, text, bins, counts, ids and other.
     """
     groups: dict[tuple[str, str], list[tuple[str, int]]] = {}
     for place, name in enumerate(columns):
@@ -88,6 +101,8 @@ def _kind(base: str, type: str) -> str:
         return "label"
     if is_score(base) and type in {"FLOAT", "DOUBLE"}:
         return "score"
+    if type == BEST:
+        return "best"
     if type.endswith("[]"):
         return "ids"
     return "number" if kind_of_sql(type) == "number" else "text"

@@ -30,14 +30,8 @@ from secondguess.analysis.tables.view import TableView, kept
 CHART = b"<!--chart-->"
 _SHORT = 160
 _OF_FILES = {"question", "chart"}  # which a file of the store may say
-_KEPT = {
-    "table",
-    "head",
-    "question",
-    "chart",
-    "sql",
-    "compare",
-}  # of which the same is answered while the store stays the same
+# Of these the same is answered while the store stays the same.
+_KEPT = {"table", "head", "best", "question", "chart", "sql", "compare"}
 _MANY_CELLS = 2_000
 Drawn = TypeVar("Drawn")
 

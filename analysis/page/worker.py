@@ -29,7 +29,7 @@ from secondguess.analysis.evidence.ledger import Comparison
 from secondguess.analysis.memory import mapped_bytes, resident_bytes
 from secondguess.analysis.page import bounds
 from secondguess.analysis.page.bounds import Taken
-from secondguess.analysis.tables import heads, select
+from secondguess.analysis.tables import best, heads, select
 from secondguess.analysis.tables.usual import usual
 from secondguess.analysis.tables.view import TableView
 
@@ -40,7 +40,7 @@ _ROOM = 1 << 30  # address space for what is mapped and not used: arenas, stacks
 
 @dataclass(frozen=True)
 class Asked:
-    """What a page asks: how is one of table, head, question, chart, sql, compare, export, and what has what it needs.
+    """What a page asks: how is one of table, head, best, question, chart, sql, compare, export; what has what it needs.
 
     runs are those of the store, where the page has listed them; same_runs says that they are those of the question
     before. Where some are named by only, it is asked of these alone. number tells it from the questions before.
@@ -267,6 +267,8 @@ def _build(asked: Asked, notes: list[str]) -> Build:
         return partial(select.statement, store=asked.store, view=view, usual=chosen, known=asked.runs)
     if asked.how == "head":
         return partial(_head, asked=asked)
+    if asked.how == "best":
+        return partial(best.statement, store=asked.store, view=asked.what, keys=asked.options["keys"], known=asked.runs)
     if asked.how == "question":
         question = questions.find(asked.store, asked.what)
         build = partial(statements.question, store=asked.store, asked=question, known=asked.runs)

@@ -7,7 +7,7 @@ from secondguess.analysis.tables.view import TableView
 
 _FIRST = ("id", "image", "content", "truth", "guess")
 _HIDDEN = {"run", "epoch", "examples", "step", "digest"}
-_MANY_SCORES = 12
+MANY_SCORES = 12
 
 
 def usual(view: TableView, own: Sequence[str], pictures: Sequence[str], *, scores: bool = True) -> list[str]:
@@ -30,7 +30,7 @@ def usual(view: TableView, own: Sequence[str], pictures: Sequence[str], *, score
     if sides > 1:
         names = [name for name in names if base(name) != "confidence"]
     classes = {base(name) for name in names if is_score(base(name))}
-    if not scores or len(classes) > _MANY_SCORES:
+    if not scores or len(classes) > MANY_SCORES:
         names = [name for name in names if not is_score(base(name))]
     place = {name: number for number, name in enumerate(_FIRST)}
     names.sort(key=lambda name: place.get(base(name), len(place)))

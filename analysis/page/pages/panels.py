@@ -19,6 +19,7 @@ from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.errors import SecondguessError, listing
 from secondguess.analysis.page import bounds, urls
 from secondguess.analysis.page.pages import head
+from secondguess.analysis.page.pages.best import with_best
 from secondguess.analysis.page.pages.controls import grouped
 from secondguess.analysis.page.site import Site, large
 from secondguess.analysis.page.worker import Reply
@@ -28,7 +29,7 @@ from secondguess.analysis.tables.view import TableView
 _MOST_ADDRESSES = 2_000_000  # characters of all those that cells would lead to, less what is twice there
 _NAMELESS = ("",) * bounds.MOST_COLUMNS
 _LEADLESS = "cells do not lead to filters here, since so many long addresses would be a page of many megabytes"
-_UNSORTED = {"picture", "bins", "counts", "ids"}
+_UNSORTED = {"best", "picture", "bins", "counts", "ids"}
 
 
 def heads(
@@ -38,7 +39,7 @@ def heads(
 
     of is the one table of several side by side.
     """
-    names = [name for column in columns for name in column.names]
+    names = [name for column in columns if column.kind != "best" for name in column.names]
     around = (names, pins(more), grouped_by)
     made = [{"shown": column, **_head(view, column, around, more), "dists": []} for column in columns]
     if not grouped_by and more.get("heads") != "none":
@@ -80,7 +81,9 @@ def _head(
         "direction": None if down is None else "descending" if down else "ascending",
         "orders": [(name, sorted_by(quoted), sorted_by(f"-{quoted}")) for name, quoted in quoted_names],
         "change": sorted_by(f"-({quoted_names[1][1]} - {quoted_names[0][1]})") if column.compared else None,
-        "group": None if grouped_by or column.kind == "score" else urls.table(grouped(view, *column.names), **more),
+        "group": None
+        if grouped_by or column.kind in {"score", "best"}
+        else urls.table(grouped(view, *column.names), **more),
         "hide": urls.table(replace(view, columns=left), **more) if left else None,
         "pinned": is_pinned,
         "pin": pinned_to(others if is_pinned else [*others, column.names[0]]),
@@ -98,13 +101,16 @@ async def panels(
             *(page_site.ask(request, "table", each, options=options, runs=runs) for each in views)
         )
         both = zip(views, replies, strict=True)
-        return [await _panel(page_site, each, answer, (view, more)) for each, answer in both], {}
+        made = [(each, await with_best(request, page_site, runs, each, answer)) for each, answer in both]
+        return [await _panel(page_site, each, answer, (view, more)) for each, answer in made], {}
     if view.join is not None and len(view.tables) == 2:
         answer, counted = await asyncio.gather(
             page_site.ask(request, "table", view, runs=runs), _changes(request, page_site, runs, view)
         )
+        answer = await with_best(request, page_site, runs, view, answer)
         return [await _panel(page_site, view, answer, (view, more))], counted
     answer = await page_site.ask(request, "table", view, runs=runs)
+    answer = await with_best(request, page_site, runs, view, answer)
     return [await _panel(page_site, view, answer, (view, more))], {}
 
 
