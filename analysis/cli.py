@@ -25,6 +25,7 @@ _EXTRAS = {
     "train": "train",
     "import": "wandb",
     "label": "",
+    "note": "",
     "publish": "wandb",
     "table": "",
     "save": "",
@@ -39,6 +40,7 @@ _ORDER = (
     "train",
     "import",
     "label",
+    "note",
     "publish",
     "runs",
     "ask",
@@ -96,6 +98,10 @@ def _elsewhere(name: str) -> click.Command:
         from secondguess.analysis.commands.label import label
 
         return label
+    if name == "note":
+        from secondguess.analysis.commands.note import note
+
+        return note
     if name == "view":
         from secondguess.analysis.commands.view import view
 

@@ -82,6 +82,7 @@ def pages_of(store: Path, keys: Keys | None = None, *, seconds: float, memory: s
         Route("/saved", saving.change, methods=["POST"]),
         Route("/export", export.export),
         Route("/chosen", runs.chosen),
+        Route("/remark", runs.remark, methods=["POST"]),
         Route("/help", _help),
         Route("/static/{name}", _static),
     ]

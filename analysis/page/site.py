@@ -31,7 +31,7 @@ CHART = b"<!--chart-->"
 _SHORT = 160
 _OF_FILES = {"question", "chart"}  # which a file of the store may say
 # Of these the same is answered while the store stays the same.
-_KEPT = {"table", "head", "best", "question", "chart", "sql", "compare"}
+_KEPT = {"table", "head", "best", "runs", "question", "chart", "sql", "compare"}
 _MANY_CELLS = 2_000
 Drawn = TypeVar("Drawn")
 
@@ -47,6 +47,7 @@ class Site:
     answers: Answers = field(default_factory=Answers)
     kept: KeptAnswers[Reply] = field(default_factory=KeptAnswers)
     charts: KeptAnswers[str] = field(default_factory=KeptAnswers)
+    facts: dict[str, Any] = field(default_factory=dict)  # what the page of runs says of each, while it is as it was
     counted: dict[Any, int] = field(default_factory=dict)  # what was counted of epochs, which do not change
     reaches: dict[Any, tuple[Any, ...]] = field(default_factory=dict)  # of columns of epochs, which do not change
     checking: asyncio.Lock = field(default_factory=asyncio.Lock)  # a check reads the whole store: one at a time

@@ -16,7 +16,7 @@ import duckdb
 
 from secondguess.analysis.answers import files
 from secondguess.analysis.answers.answer import Answer, TableAt
-from secondguess.analysis.ask import questions, statements
+from secondguess.analysis.ask import questions, statements, sweep
 from secondguess.analysis.ask.charted import of_chart
 from secondguess.analysis.ask.refs import Runs
 from secondguess.analysis.engine import duck
@@ -40,7 +40,7 @@ _ROOM = 1 << 30  # address space for what is mapped and not used: arenas, stacks
 
 @dataclass(frozen=True)
 class Asked:
-    """What a page asks: how is one of table, head, best, question, chart, sql, compare, export; what has what it needs.
+    """What a page asks: how is table, head, best, runs, question, chart, sql, compare or export; what has its details.
 
     runs are those of the store, where the page has listed them; same_runs says that they are those of the question
     before. Where some are named by only, it is asked of these alone. number tells it from the questions before.
@@ -273,6 +273,9 @@ def _build(asked: Asked, notes: list[str]) -> Build:
         question = questions.find(asked.store, asked.what)
         build = partial(statements.question, store=asked.store, asked=question, known=asked.runs)
         return partial(build, refs=asked.refs, given=asked.options)
+    if asked.how == "runs":
+        rows, conditions = asked.what
+        return partial(sweep.filtering, rows=rows, conditions=conditions)
     if asked.how == "chart":
         name, charted = asked.what
         build = partial(statements.question, store=asked.store, asked=questions.find(asked.store, name))

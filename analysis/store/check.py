@@ -10,10 +10,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from secondguess.analysis.errors import NotFound, listing
+from secondguess.analysis.errors import Damaged, NotFound, listing
 from secondguess.analysis.moments import SPAN
 from secondguess.analysis.schema import NEWEST_FORMAT, RESERVED_NAMES, encoded, whole_name
-from secondguess.analysis.store import parquet, records, verified
+from secondguess.analysis.store import parquet, records, remarks, verified
 from secondguess.analysis.store.lock import is_held
 from secondguess.analysis.store.records import stored_file
 from secondguess.analysis.store.runs import Run, is_named_by_its_bytes, is_workplace, list_runs, named_by, set_aside
@@ -175,7 +175,11 @@ class _Look:
 
     def _others(self, run: Run) -> None:
         """What lies in a run's folder and is no part of it."""
-        known = {"run.json", "commits", "metrics", ".lock", ".incoming"}
+        known = {"run.json", "commits", "metrics", ".lock", ".incoming", remarks.FILE}
+        try:
+            remarks.read(run)
+        except Damaged as fault:
+            self.add("unreadable", run.folder / remarks.FILE, str(fault), run)
         busy = is_held(run.folder)
         commits = run.folder / "commits"
         tables = _folders(self.store, commits)

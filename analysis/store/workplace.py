@@ -23,6 +23,7 @@ from typing import Any
 from secondguess.analysis import signals
 from secondguess.analysis.errors import AlreadyThere
 from secondguess.analysis.schema import decoded
+from secondguess.analysis.store import remarks
 from secondguess.analysis.store.disk import drop_if_dead, make_folder, sync_folder
 from secondguess.analysis.store.lock import RunLock, is_held
 from secondguess.analysis.store.runs import ASIDE, is_workplace, set_aside
@@ -72,6 +73,8 @@ class Workplace:
                 raise AlreadyThere(f"run {decoded(final.name)!r} exists already; it came meanwhile") from None
             sync_folder(self.store)
             return
+        if (final / remarks.FILE).is_file() and not (new / remarks.FILE).exists():  # what was said of the run stays
+            shutil.copyfile(final / remarks.FILE, new / remarks.FILE)
         aside = self._swapped(new, final)
         try:
             sync_folder(self.store)

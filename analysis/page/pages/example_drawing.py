@@ -71,7 +71,11 @@ def picture_facts(data: bytes) -> dict[str, Any]:
 
 
 def spoken(
-    said: Reply, table: str, colours: TableColours, runs: Mapping[str, Run], others: Mapping[str, bool | None]
+    said: Reply,
+    table: str,
+    colours: TableColours,
+    runs: Mapping[str, Run],
+    others: Mapping[str, bool | None] | None = None,
 ) -> dict[str, Any]:
     """What each run said at each epoch, the view's first; of many runs or epochs some, and of how many.
 
@@ -84,7 +88,7 @@ def spoken(
     epochs = sorted({epoch for name in names for epoch in by_run[name]})
     shown = few(epochs, [epoch for _, epoch in colours.tables])
     truth = next((row["truth"] for row in _rows(by_run) if row["truth"] is not None), None)
-    last = {name: by_epoch[max(by_epoch)][0][WRONG] for name, by_epoch in by_run.items()} | dict(others)
+    last = {name: by_epoch[max(by_epoch)][0][WRONG] for name, by_epoch in by_run.items()} | dict(others or {})
     return {
         "truth": None if truth is None else text(truth),
         "runs": [_line(name, by_run[name], shown, table, colours, runs.get(name)) for name in names],

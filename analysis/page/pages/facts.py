@@ -7,28 +7,54 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from secondguess.analysis.ask import settings
+from secondguess.analysis.ask import seen, settings, sweep
+from secondguess.analysis.errors import Damaged
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.page import urls
 from secondguess.analysis.schema import DEFAULT_TABLE, reference
+from secondguess.analysis.store import remarks
 from secondguess.analysis.store.records import Epoch
+from secondguess.analysis.store.remembered import Listed
 from secondguess.analysis.store.runs import Run
 
-DATA = ("name", "state", "table", "epochs", "errors", "rows", "bytes", "origin", "created", "config", "provenance")
+DATA = (
+    *("name", "state", "table", "epochs", "errors", "rows", "bytes", "origin", "created", "tags", "note", "config"),
+    "provenance",
+)
 compared, text, shown = settings.compared, settings.text, settings.shown
 _WIDE, _HIGH = 104, 28  # pixels of a sparkline
 _DOTS = 25  # epochs: with more, points would cover the line
+_POINTS = 100  # of a sparkline: of more epochs so many are drawn, the last among them
 
 
-def facts(run: Run) -> dict[str, Any]:
+def every(known: dict[str, Any], listed: Listed) -> list[dict[str, Any]]:
+    """Each run as a row; known has those of before, of which the runs that are the same are not looked at again."""
+    rows = {}
+    for name, run in listed.runs.items():
+        before = known.get(name)
+        row = before[1] if before is not None and before[0] is run else facts(run, listed.sizes.get(name))
+        rows[name] = (run, _now(run, row))
+    known.clear()
+    known.update(rows)
+    return [row for _, row in rows.values()]
+
+
+def _now(run: Run, row: dict[str, Any]) -> dict[str, Any]:
+    """The row with the state of a run that has not ended, which no file says."""
+    if run.end is not None or row["state"] == run.state:
+        return row
+    return {**row, "state": run.state, "swept": {**row["swept"], "state": run.state}}
+
+
+def facts(run: Run, size: int | None = None) -> dict[str, Any]:
     """One run as a row; its errors are those of the default table, or else of its first table."""
     name, table = _judged_table(run)
     entries = list(table.values())
     counted = [entry for entry in entries if entry.errors is not None]
     origin = str(run.about.get("origin", ""))
     config = run.about.get("config", {}) or {}
-    size = _bytes(run.folder)
-    return {
+    size = _bytes(run.folder) if size is None else size
+    row = {
         "name": run.name,
         "url": urls.run(run.name),
         "state": run.state,
@@ -37,6 +63,7 @@ def facts(run: Run) -> dict[str, Any]:
         "epochs": [entry.moment.plain for entry in entries],
         "passed": len({entry.epoch for entry in entries}),
         "errors": [entry.errors for entry in entries],
+        "rates": [entry.error_rate for entry in entries],
         "last": entries[-1] if entries else None,
         "best": min(counted, key=lambda entry: (entry.errors or 0, entry.moment)) if counted else None,
         "reference": reference(run.name, name or DEFAULT_TABLE),
@@ -47,7 +74,41 @@ def facts(run: Run) -> dict[str, Any]:
         "imported": origin != "recorded",
         "created": str(run.about.get("created", ""))[:16].replace("T", " "),
         "config": config,
+        "settings": sweep.flat(config) if isinstance(config, Mapping) else {},
         "provenance": run.about.get("provenance") or {},
+        **_remarks(run),
+    }
+    return {**row, "swept": _swept(row)}
+
+
+def _remarks(run: Run) -> dict[str, Any]:
+    """Its tags and its note; where their file is damaged, that."""
+    try:
+        said = remarks.read(run)
+    except Damaged as fault:
+        return {"tags": (), "note": str(fault)}
+    return {"tags": said.tags, "note": said.note}
+
+
+def _swept(row: Mapping[str, Any]) -> dict[str, Any]:
+    """The row as searches, filters, orders and groups know it (`ask.sweep`)."""
+    last, best = row["last"], row["best"]
+    return {
+        "run": row["name"],
+        "state": row["state"],
+        "errors": last.errors if last else None,
+        "error_rate": last.error_rate if last else None,
+        "best_errors": best.errors if best else None,
+        "best_error_rate": best.error_rate if best else None,
+        "best_epoch": best.epoch if best else None,
+        "epochs": row["passed"],
+        "rows": row["rows"],
+        "bytes": row["bytes"],
+        "origin": row["origin"],
+        "started": row["created"],
+        "tags": row["tags"],
+        "note": row["note"],
+        **{sweep.column_of(key): value for key, value in row["settings"].items()},
     }
 
 
@@ -92,19 +153,31 @@ def came_from(row: Mapping[str, Any]) -> dict[str, Any]:
     return origins
 
 
-def sparkline(errors: Sequence[int | None], most: int) -> dict[str, Any]:
-    """Errors by epoch as points, on a scale that all runs share."""
-    step = (_WIDE - 8) / max(1, len(errors) - 1)
+def sparkline(rates: Sequence[float | None], most: float) -> dict[str, Any]:
+    """Error rates by epoch as points, on a scale that all runs share."""
+    step = (_WIDE - 8) / max(1, len(rates) - 1)
     points = [
-        (round(4 + place * step, 1), round(_HIGH - 4 - (error / most if most else 0) * (_HIGH - 8), 1))
-        for place, error in enumerate(errors)
-        if error is not None
+        (round(4 + place * step, 1), round(_HIGH - 4 - (rate / most if most else 0) * (_HIGH - 8), 1))
+        for place, rate in enumerate(rates)
+        if rate is not None
     ]
+    if len(points) > _POINTS:
+        every_so_many = -(-len(points) // _POINTS)
+        points = [*points[:-1:every_so_many], points[-1]]
     return {"points": points, "dots": points if len(points) <= _DOTS else points[-1:]}
 
 
-def least(rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
-    """The run with the smallest share of errors at its best epoch, the first of equals; None without truths."""
-    rates = {place: row["best"].error_rate for place, row in enumerate(rows) if row["best"] is not None}
-    known = {place: rate for place, rate in rates.items() if rate is not None}
-    return rows[min(known, key=known.__getitem__)] if known else None
+def least(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """The run with the smallest share of errors at its best epoch, the first of equals, among those to be compared.
+
+    These are the most runs that saw the same examples at their best epochs: alike of them, beside others that saw other
+    ones, each set one of several.
+    """
+    sets: dict[Any, list[Mapping[str, Any]]] = {}
+    for row in rows:
+        if row["best"] is not None and row["best"].error_rate is not None:
+            sets.setdefault(seen.examples_of(row["best"]), []).append(row)
+    largest = max(sets.values(), key=len, default=[])
+    best = min(largest, key=lambda row: row["best"].error_rate, default=None)
+    others = sum(map(len, sets.values())) - len(largest)
+    return {"least": best, "alike": len(largest), "unlike": others, "sets": len(sets)}

@@ -139,13 +139,16 @@
   var now = document.querySelector("[data-live]");
   if (!now) { return; }
   var last = now.innerHTML;
-  var named = function (element) { return element.name ? element.name + "=" + element.value : element.getAttribute("href"); };
+  var texts = function (part) { return Array.prototype.slice.call(part.querySelectorAll("input[type=text], input[type=search]")); };
+  var named = function (element) { return /^(text|search)$/.test(element.type) ? "box " + element.name : element.name ? element.name + "=" + element.value : element.getAttribute("href"); };
   var inputs = function (part) { return Array.prototype.slice.call(part.querySelectorAll("input")); };
 
   function put(fresh) {
     var chosen = inputs(now).filter(function (box) { return box.checked; }).map(named);
     var focused = now.contains(document.activeElement) ? named(document.activeElement) : null;
+    var typed = texts(now).map(function (box) { return box.value === box.defaultValue ? null : box.value; });
     var next = document.importNode(fresh, true);
+    texts(next).forEach(function (box, place) { if (typed[place]) { box.value = typed[place]; } });
     now.replaceWith(next);
     now = next;
     var groups = chosen.map(function (text) { return text.split("=")[0]; });
@@ -156,13 +159,21 @@
     if (again) { again.focus({ preventScroll: true }); }
   }
 
-  window.setInterval(function () {
-    if (document.hidden) { return; }
-    fetch(location.href).then(function (answer) { return answer.ok ? answer.text() : null; }).then(function (text) {
+  // The server says by a tag that nothing changed, before it draws anything; it is asked the less the longer it takes.
+  var tag = null;
+  function look() {
+    if (document.hidden) { window.setTimeout(look, 2000); return; }
+    var began = Date.now();
+    var again = function () { window.setTimeout(look, Math.max(2000, 200 * (Date.now() - began))); };
+    fetch(location.href, { cache: "no-store", headers: tag ? { "If-None-Match": tag } : {} }).then(function (answer) {
+      tag = answer.status === 304 ? tag : answer.headers.get("etag");
+      return answer.ok ? answer.text() : null;
+    }).then(function (text) {
       var fresh = text && new DOMParser().parseFromString(text, "text/html").querySelector("[data-live]");
       if (fresh && fresh.innerHTML !== last) { last = fresh.innerHTML; put(fresh); }
-    }).catch(function () {});  // the server has ended; the page stays as it is
-  }, 2000);
+    }).then(again, again);  // the server may have ended; the page stays as it is
+  }
+  window.setTimeout(look, 2000);
 })();
 
 // The page of SQL: names beside the box are put into it; while a query runs it can be cancelled, which the server sees.

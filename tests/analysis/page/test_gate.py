@@ -49,11 +49,12 @@ ADDRESSES = {
     "/compare": "/compare?t=cnn%401&t=cnn%403",
     "/compare.json": "/compare.json?t=cnn%401&t=cnn%403",
     "/chosen": "/chosen?first=cnn&second=double",
+    "/remark": "/remark",
     "/help": "/help",
     "/image/{key}": "/image/0123456789abcdef0123456789abcdef",
     "/static/{name}": "/static/secondguess.css",
 }
-FORMS = ["/sql", "/sql/export", "/save", "/saved"]
+FORMS = ["/sql", "/sql/export", "/save", "/saved", "/remark"]
 HEADERS = {
     "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
     "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
@@ -86,7 +87,7 @@ def test_every_route_is_known_to_these_tests() -> None:
 
 
 def test_get_alone_is_for_reading_and_only_sql_and_saving_take_a_form() -> None:
-    forms = {"/sql", "/sql.json", "/sql/export", "/save", "/saved"}
+    forms = {"/sql", "/sql.json", "/sql/export", "/save", "/saved", "/remark"}
     assert {route.path for route in routes() if route.methods != {"GET", "HEAD"}} == forms
     assert {route.path for route in routes() if "POST" in (route.methods or ())} == forms
 
@@ -618,6 +619,12 @@ def csrf_of(server: Server) -> str:
 
 
 BAD = {
+    "/runs?where=bogus": 400,
+    "/runs?sort=bogus": 400,
+    "/runs?view=bogus": 400,
+    "/runs?offset=-1": 400,
+    "/runs?where=true)+OR+(true": 400,
+    "/runs?columns=%22": 400,
     "/run?run=nobody": 404,
     "/table?t=nobody%403": 404,
     "/table?t=cnn%4099": 404,
