@@ -34,6 +34,7 @@ def _rows(text: str) -> int | None:
     "--wandb-rows", type=_rows, metavar="N|all", default=Settings.wandb_rows, help="Rows of each table for W&B."
 )
 @click.option("--overwrite", is_flag=True, help="Replace a run of the same name.")
+@click.option("--resume", is_flag=True, help="Go on with an interrupted run of the same settings, or begin it.")
 @click.option("--store", **STORE_OPTION)
 def train(store: Path, **options: Any) -> None:
     """Train the tutorial's network and record every epoch's predictions."""

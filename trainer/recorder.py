@@ -93,6 +93,11 @@ class Recorder:
         self._close(kind is None, kind is not None and issubclass(kind, KeyboardInterrupt))
 
     @property
+    def config(self) -> Mapping[str, Any]:
+        """The settings that the run was begun with."""
+        return self._writer.run.about.get("config") or {}
+
+    @property
     def last_epoch(self) -> int:
         """The last epoch with anything committed for any table, 0 before the first; `last_step` says how much of it."""
         return self._last.epoch

@@ -31,6 +31,7 @@ _COLUMNS = {
 def runs_relation(known: Iterable[Run]) -> Relation:
     """One row per run and table, with the columns above; rows and errors are lists, in the order of epochs.
 
+    created is when the run began, NULL of an imported one whose source does not say.
     validations are as references have them: an epoch, or a step of one.
 
     A run without a table has one row with no table_name.
@@ -45,7 +46,7 @@ def runs_relation(known: Iterable[Run]) -> Relation:
 
 def _rows(run: Run) -> list[list[object]]:
     about = run.about
-    origin, created = (None if about.get(key) is None else str(about[key]) for key in ("origin", "created"))
+    origin = None if about.get("origin") is None else str(about["origin"])
     config = json.dumps(about.get("config", {}), ensure_ascii=False)
     tables = [
         [
@@ -58,7 +59,7 @@ def _rows(run: Run) -> list[list[object]]:
         for table, epochs in run.tables.items()
     ]
     return [
-        [run.name, run.state, *table, origin, created, config] for table in tables or [[None, [], [], [], [], 0, 0]]
+        [run.name, run.state, *table, origin, run.started, config] for table in tables or [[None, [], [], [], [], 0, 0]]
     ]
 
 

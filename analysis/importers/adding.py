@@ -96,7 +96,12 @@ def is_same(origin: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Whether two imports came from one place: the same W&B run, offline or not, or the same file."""
     if is_run(origin) and is_run(other):
         return bool(other.get("id")) and origin.get("id") == other["id"]
-    return bool(origin) and origin == other
+    return bool(origin) and _place(origin) == _place(other)
+
+
+def _place(origin: Mapping[str, Any]) -> dict[str, Any]:
+    """What an origin says but for when it began, which an import by an earlier version does not have."""
+    return {name: value for name, value in origin.items() if name != "started"}
 
 
 def is_run(origin: Mapping[str, Any]) -> bool:

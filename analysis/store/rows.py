@@ -13,14 +13,15 @@ from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import STEP
 from secondguess.analysis.store import verified
 from secondguess.analysis.store.records import Epoch
-from secondguess.analysis.store.runs import find_epoch
+from secondguess.analysis.store.runs import find_epoch, find_run
 
 
 @dataclass(frozen=True)
 class CommittedRows:
     """The first rows of an epoch, each row's encoded image, and how many rows the epoch has.
 
-    All columns are there but for the step of the validation, of which there is one.
+    All columns are there but for the step of the validation, of which there is one, and the step at which the source of
+    an import had the table, which importing adds.
     """
 
     predictions: pa.Table
@@ -35,10 +36,11 @@ def read_epoch(store: Path, run: str, table: str, epoch: Moment | int, limit: in
     gone or damaged are missing.
     """
     record = find_epoch(store, run, table, epoch)
+    imported = find_run(store, run).is_imported
     try:
-        return _read(record, limit)
+        return _read(record, limit, imported)
     except FileNotFoundError:  # the run was compacted meanwhile
-        return _read(find_epoch(store, run, table, epoch), limit)
+        return _read(find_epoch(store, run, table, epoch), limit, imported)
 
 
 def ids_of(epoch: Epoch) -> pa.Array:
@@ -55,7 +57,7 @@ def _rows_of(epoch: Epoch) -> ds.Expression:
     return own & (ds.field(STEP).is_null() if epoch.step is None else ds.field(STEP) == epoch.step)
 
 
-def _read(epoch: Epoch, limit: int | None) -> CommittedRows:
+def _read(epoch: Epoch, limit: int | None, imported: bool) -> CommittedRows:
     said = verified.fault(epoch.rows_file, kept=False)
     if said == verified.MISSING:
         raise FileNotFoundError(epoch.file)
@@ -63,7 +65,7 @@ def _read(epoch: Epoch, limit: int | None) -> CommittedRows:
         raise Damaged(f"{epoch.name} is committed, but its file {epoch.file} {said}; restore it from a copy")
     chosen = ds.dataset(epoch.file, format="parquet").scanner(filter=_rows_of(epoch))
     rows = chosen.to_table() if limit is None else chosen.head(limit)
-    if epoch.has_steps:
+    if epoch.has_steps or (imported and STEP in rows.column_names):
         rows = rows.drop_columns(STEP)
     return CommittedRows(rows, _images(epoch, rows["id"]), epoch.rows)
 

@@ -78,6 +78,18 @@ class Run:
             return str(self.end.get("status", "finished"))
         return "running" if is_held(self.folder) else "interrupted"
 
+    @property
+    def is_imported(self) -> bool:
+        """Whether it comes from elsewhere: what made it is not known by its record, but by the source's."""
+        return self.about.get("source") is not None
+
+    @property
+    def started(self) -> str | None:
+        """When it began, a text of date and time; of an imported run as its source says, None where it does not."""
+        about = self.about.get("source") if self.is_imported else self.about
+        started = about.get("started" if self.is_imported else "created") if isinstance(about, Mapping) else None
+        return None if started is None else str(started)
+
     @cached_property
     def commits(self) -> Mapping[str, list[tuple[str, dict[str, Any]]]]:
         """The live records per table: (file name, content)."""

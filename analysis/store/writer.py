@@ -373,5 +373,7 @@ def _written_once(name: str) -> AlreadyThere:
 
 
 def _taken(run: Run) -> AlreadyThere:
-    more = "; go on with Recorder(…, resume=True)" if run.state == "interrupted" else ""
+    more = (
+        "; go on with `secondguess train --resume`, or Recorder(…, resume=True)" if run.state == "interrupted" else ""
+    )
     return AlreadyThere(f"run {run.name!r} exists already ({run.state}); choose another name, or --overwrite it{more}")

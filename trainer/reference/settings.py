@@ -33,10 +33,13 @@ class Settings:
     wandb: WandbMode = "offline"
     wandb_rows: int | None = 320  # rows of each table that W&B gets; None: all
     overwrite: bool = False
+    resume: bool = False  # go on with an interrupted run of these settings, or begin it
     store: str = DEFAULT_STORE
     device: str | None = None  # None: a GPU where there is one
 
     def __post_init__(self) -> None:
+        if self.resume and self.overwrite:
+            raise BadInput("resume continues a run, overwrite replaces it; choose one")
         for name, known in (("dataset", get_args(Dataset)), ("wandb", get_args(WandbMode))):
             value = getattr(self, name)
             if value not in known:

@@ -1,5 +1,7 @@
 """Train the reference network and record every epoch's predictions."""
 
+from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
@@ -9,7 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from secondguess.analysis.console import spelled_out
-from secondguess.analysis.errors import NotWritten, SecondguessError, listing
+from secondguess.analysis.errors import AlreadyThere, BadInput, NotWritten, SecondguessError, listing
 from secondguess.analysis.schema import DEFAULT_TABLE, at_epoch
 from secondguess.trainer.mirror.mirror import WandbOptions
 from secondguess.trainer.recorder import Recorder
@@ -53,7 +55,11 @@ def train(settings: Settings) -> list[EpochResult]:
     lost: list[str] = []
     # cuDNN's fastest algorithms add in no fixed order; the same seed must give the same guesses.
     with _recorder(settings, test_set) as recorder, torch.backends.cudnn.flags(enabled=True, deterministic=True):
+        begun = _begun(recorder, settings, test_set, console)
         for number in range(1, settings.epochs + 1):
+            if number <= begun:
+                _again(training, recorder, tables, (number, begun), console)
+                continue
             loss = _one_pass(training, recorder, number, console)
             scores = [training.scores(table.examples) for table in tables]
             for table, scores_NxC in zip(tables, scores, strict=True):
@@ -80,34 +86,72 @@ class _RecordedTable:
 
 
 def _recorder(settings: Settings, test_set: LabelledImages) -> Recorder:
-    rows = min(len(test_set.ids), TUTORIAL_ROWS, settings.wandb_rows or TUTORIAL_ROWS)
-    config = {
+    return Recorder(
+        settings.store,
+        run=settings.run,
+        config=_config(settings, test_set),
+        classes=test_set.classes,
+        wandb=_sink(settings),
+        overwrite=settings.overwrite,
+        resume=settings.resume,
+    )
+
+
+def _sink(settings: Settings) -> str | WandbOptions:
+    if settings.wandb == "off":
+        return "off"
+    return WandbOptions(mode=settings.wandb, project=PROJECT, rows=settings.wandb_rows)
+
+
+def _config(settings: Settings, test_set: LabelledImages) -> dict[str, Any]:
+    """The settings that are kept with the run; img_count is how many images a table has where the tutorial looks."""
+    most = len(test_set.ids) if settings.wandb == "off" else settings.wandb_rows or TUTORIAL_ROWS
+    return {
         "epochs": settings.epochs,
         "batch_size": settings.batch_size,
         "lr": settings.lr,
         "l1_size": settings.l1_size,
         "l2_size": settings.l2_size,
         "conv_kernel": settings.conv_kernel,
-        "img_count": rows,
+        "img_count": min(len(test_set.ids), TUTORIAL_ROWS, most),
         "dataset": settings.dataset,
         "seed": settings.seed,
         "test_batch_size": settings.test_batch_size,
     }
-    sink: str | WandbOptions = "off"
-    if settings.wandb != "off":
-        sink = WandbOptions(mode=settings.wandb, project=PROJECT, rows=settings.wandb_rows)
-    return Recorder(
-        settings.store,
-        run=settings.run,
-        config=config,
-        classes=test_set.classes,
-        wandb=sink,
-        overwrite=settings.overwrite,
+
+
+def _begun(recorder: Recorder, settings: Settings, test_set: LabelledImages, console: Console) -> int:
+    """The last epoch that a resumed run has, 0 of a new one; raises BadInput where it was begun otherwise."""
+    last = recorder.last_epoch
+    if last == 0:
+        return 0
+    if last > settings.epochs:
+        raise BadInput(f"run {settings.run!r} has {last} epochs already; name more with --epochs")
+    config = {**recorder.config}
+    kept = {"epochs", "img_count", "test_batch_size"}  # what changes no epoch
+    mine = {name: value for name, value in _config(settings, test_set).items() if name not in kept}
+    if differs := [name for name, value in mine.items() if config.get(name) != value]:
+        options = " ".join(f"--{name.replace('_', '-')} {config.get(name)}" for name in differs)
+        raise BadInput(f"run {settings.run!r} was begun otherwise; resume it with {options}")
+    console.print(
+        f"{settings.run} has {last} of {settings.epochs} epochs; they are trained again, and not recorded again"
     )
+    return last
 
 
-def _one_pass(training: Training, recorder: Recorder, epoch: int, console: Console) -> float:
-    """Train for one epoch, log each step's loss and return their mean."""
+def _again(
+    training: Training, recorder: Recorder, tables: Sequence[_RecordedTable], at: tuple[int, int], console: Console
+) -> None:
+    """Train for an epoch that is recorded, up to the last of them, whose tables may not all be: no weights are kept."""
+    number, last = at
+    _one_pass(training, None, number, console)
+    for table in tables if number == last else ():
+        with suppress(AlreadyThere):
+            _record(recorder, table, number, training.scores(table.examples))
+
+
+def _one_pass(training: Training, recorder: Recorder | None, epoch: int, console: Console) -> float:
+    """Train for one epoch, log each step's loss with the recorder, if there is one, and return their mean."""
     count = -(-len(training.labels) // training.settings.batch_size)
     total = 0.0
     step = (epoch - 1) * count
@@ -118,7 +162,8 @@ def _one_pass(training: Training, recorder: Recorder, epoch: int, console: Conso
             for loss in torch.stack(losses).tolist():
                 step += 1
                 total += loss
-                recorder.log(step=step, loss=loss)
+                if recorder is not None:
+                    recorder.log(step=step, loss=loss)
             progress.update(bar, advance=len(losses))
     return total / count
 

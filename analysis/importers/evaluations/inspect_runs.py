@@ -68,11 +68,17 @@ def _run(model: str, tasks: Mapping[str, _Read]) -> SourceRun:
     places = os.pathsep.join(str(Path(read.log.name).absolute()) for read in reads)
     return SourceRun(
         model,
-        {"kind": "inspect", "place": places},
+        {"kind": "inspect", "place": places, **_started(reads)},
         config=_about(model, tasks),
         tables=tables,
         finished=all(read.head.status == "success" for read in reads),
     )
+
+
+def _started(reads: Sequence[_Read]) -> dict[str, str]:
+    """When the first of its tasks began, where the logs say so."""
+    times = [str(read.head.eval["created"]) for read in reads if read.head.eval.get("created")]
+    return {"started": min(times)} if times else {}
 
 
 def _about(model: str, tasks: Mapping[str, _Read]) -> dict[str, Any]:

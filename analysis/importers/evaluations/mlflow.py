@@ -12,6 +12,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -161,7 +162,7 @@ class _Reading:
             )
         return SourceRun(
             name=str(theirs.info.run_name or id_),
-            origin={"kind": "mlflow", "id": id_, "place": self.place},
+            origin={"kind": "mlflow", "id": id_, "place": self.place, **_started(theirs.info.start_time)},
             config=dict(theirs.data.params),
             metrics=partial(iter, self._metrics(id_, list(theirs.data.metrics))),
             tables=tables,
@@ -278,3 +279,10 @@ def _told_apart(names: list[str]) -> list[str]:
 def _chunks(ids: list[str], size: int = 500) -> Iterator[list[str]]:
     for start in range(0, len(ids), size):
         yield ids[start : start + size]
+
+
+def _started(milliseconds: object) -> dict[str, str]:
+    """When a run began, where it is said."""
+    if not isinstance(milliseconds, int) or not 0 < milliseconds < 1 << 43:
+        return {}
+    return {"started": datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")}

@@ -72,7 +72,7 @@ def facts(run: Run, size: int | None = None) -> dict[str, Any]:
         "size": readable(size),
         "origin": "trained here" if origin == "recorded" else origin,
         "imported": origin != "recorded",
-        "created": str(run.about.get("created", ""))[:16].replace("T", " "),
+        "created": (run.started or "start unknown")[:16].replace("T", " "),
         "config": config,
         "settings": sweep.flat(config) if isinstance(config, Mapping) else {},
         "provenance": run.about.get("provenance") or {},

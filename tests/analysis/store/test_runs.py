@@ -312,3 +312,18 @@ def test_nothing_is_lost_while_a_run_is_recorded(store: Path) -> None:
     (store / COMMITS / "00003.json").unlink()
     assert find_run(store, "cnn").lost() == []
     run.close()
+
+
+@pytest.mark.parametrize(
+    ("source", "started"),
+    [
+        (None, "2026-01-02T03:04:05+00:00"),
+        ({"kind": "csv", "place": "a.csv"}, None),
+        ({"kind": "wandb", "id": "x", "started": "2025-06-07T08:09:10"}, "2025-06-07T08:09:10"),
+    ],
+)
+def test_an_imported_run_began_when_its_source_says_and_not_when_it_was_imported(tmp_path, source, started) -> None:
+    about = {"format": 1, "name": "a", "created": "2026-01-02T03:04:05+00:00"} | ({"source": source} if source else {})
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "run.json").write_text(json.dumps(about))
+    assert list_runs(tmp_path)["a"].started == started

@@ -197,3 +197,21 @@ def test_a_run_that_was_published_and_imported_equals_itself_row_by_row(
     ):
         expected = here.sql(rows)
         assert there.sql(rows).project(", ".join(expected.columns)).fetchall() == expected.fetchall()
+
+
+def test_an_imported_run_has_no_column_of_the_steps_that_importing_adds(tmp_path: Path) -> None:
+    """Where a source has a column of that name itself, it has another one in the store."""
+    (tmp_path / "a.csv").write_text("id,pred,label\nx,0,1\ny,1,1\n")
+    (tmp_path / "b.csv").write_text("id,pred,label,step\nx,0,1,7\ny,1,1,8\n")
+    for run in ("a", "b"):
+        main(["import", str(tmp_path / f"{run}.csv"), "--run", run, "--store", str(tmp_path / "store")])
+    columns = {}
+    for run in ("a", "b"):
+        sent = send(tmp_path / "store", run, WandbOptions(mode="offline"))
+        assert sent.report.folder is not None
+        (file,) = sent.report.folder.rglob("*.table.json")
+        columns[run] = json.loads(file.read_text())["columns"]
+    assert columns["a"] == ["id", "guess", "truth"]
+    assert columns["b"][:3] == ["id", "guess", "truth"]
+    assert "step" not in columns["b"]
+    assert len(columns["b"]) == 4

@@ -5,6 +5,8 @@ import io
 import json
 import os
 import struct
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,11 +17,14 @@ from needs_torch import torch  # noqa: F401 - networks are trained here
 from PIL import Image
 from sklearn.datasets import load_digits
 
+from secondguess.analysis.cli import main
 from secondguess.analysis.errors import AlreadyThere, BadInput, SecondguessError
+from secondguess.analysis.moments import Moment
 from secondguess.analysis.store import disk
+from secondguess.analysis.store.runs import find_run
 from secondguess.trainer.reference.datasets import load
 from secondguess.trainer.reference.settings import Settings
-from secondguess.trainer.reference.train import train
+from secondguess.trainer.reference.train import _config, train
 from secondguess.trainer.reference.training import Training
 
 SMALL = Settings(epochs=1, l1_size=4, l2_size=8, lr=0.01, wandb="off")
@@ -83,7 +88,7 @@ def test_the_config_has_the_tutorials_keys(recorded):
         "l1_size": 4,
         "l2_size": 8,
         "conv_kernel": 5,
-        "img_count": 320,
+        "img_count": 899,
         "dataset": "digits",
         "seed": 0,
         "test_batch_size": 100,
@@ -172,3 +177,80 @@ def test_a_disk_that_is_full_during_an_epoch_costs_that_epoch_and_not_the_traini
     assert {epoch for epoch, *_ in rows(tmp_path, "full")} == {2}
     assert (tmp_path / "full" / "commits" / "end.json").exists()
     assert "No space left on device" in capsys.readouterr().err
+
+
+class TestResume:
+    """`--resume` goes on with an interrupted run: the same guesses as those of one that was never interrupted."""
+
+    def interrupted(self, store: Path, after: int, run: str = "cut", **more: object) -> Settings:
+        """The settings of a run of three epochs, which was killed after so many of them."""
+        settings = replace(SMALL, store=str(store), run=run, epochs=3, **more)
+        code = (
+            "import os\nfrom secondguess.trainer.reference import train as module\n"
+            "from secondguess.trainer.reference.settings import Settings\nreal, seen = module._record, []\n"
+            "def record(recorder, table, number, scores):\n"
+            f"    seen.append(1)\n    real(recorder, table, number, scores)\n    len(seen) == {after} and os._exit(9)\n"
+            f"module._record = record\nmodule.train({settings!r})\n"
+        )
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        assert done.returncode == 9, done.stderr
+        return settings
+
+    def test_it_ends_as_a_run_that_was_not_interrupted(self, tmp_path, capsys):
+        settings = self.interrupted(tmp_path, after=2)
+        with pytest.raises(AlreadyThere, match="go on with `secondguess train --resume`"):
+            train(settings)
+        assert [result.number for result in train(replace(settings, resume=True))] == [3]
+        assert "cut has 2 of 3 epochs; they are trained again, and not recorded again" in capsys.readouterr().err
+        train(replace(settings, run="whole"))
+        assert rows(tmp_path, "cut") == rows(tmp_path, "whole")
+        assert len(rows(tmp_path, "cut")) == 3 * 899
+        metrics = "SELECT step, epoch, name, value FROM read_parquet(?) ORDER BY ALL"
+        paths = [str(tmp_path / run / "metrics/*.parquet") for run in ("cut", "whole")]
+        found = [duckdb.execute(metrics, [path]).fetchall() for path in paths]
+        cut, whole = ([each for each in rows_ if each[2] == "acc" or each[0] > 2 * 29] for rows_ in found)
+        assert cut == whole
+        assert find_run(tmp_path, "cut").state == "finished"
+
+    def test_a_table_that_the_last_epoch_lacks_is_recorded(self, tmp_path):
+        settings = self.interrupted(tmp_path, after=3, train_table=True)  # of epoch 2 the test table alone
+        assert {*find_run(tmp_path, "cut").tables["train_predictions"]} == {Moment(1)}
+        train(replace(settings, resume=True))
+        train(replace(settings, run="whole"))
+        for table in ("test_predictions", "train_predictions"):
+            assert rows(tmp_path, "cut", table) == rows(tmp_path, "whole", table)
+
+    def test_other_settings_are_refused_with_those_that_it_was_begun_with(self, tmp_path):
+        settings = self.interrupted(tmp_path, after=1)
+        other = replace(settings, resume=True, lr=0.5, l2_size=16)
+        with pytest.raises(BadInput, match=r"was begun otherwise; resume it with --lr 0.01 --l2-size 8"):
+            train(other)
+        with pytest.raises(BadInput, match="choose one"):
+            replace(other, overwrite=True)
+        assert find_run(tmp_path, "cut").state == "interrupted"
+        assert len(train(replace(settings, resume=True, epochs=4))) == 3
+
+    def test_a_run_that_is_not_there_is_begun_and_one_that_has_finished_is_said(self, tmp_path):
+        new = replace(SMALL, store=str(tmp_path), run="new", resume=True)
+        assert len(train(new)) == 1
+        with pytest.raises(AlreadyThere, match="has finished and cannot be resumed"):
+            train(new)
+
+    def test_the_command_has_the_option(self, tmp_path, capsys):
+        settings = self.interrupted(tmp_path, after=1)
+        small = ["--l1-size", "4", "--l2-size", "8", "--lr", "0.01", "--wandb", "off", "--epochs", "3"]
+        main(["train", "--run", "cut", "--resume", "--store", str(tmp_path), *small])
+        assert "cut has 1 of 3 epochs" in capsys.readouterr().err
+        assert len(rows(tmp_path, "cut")) == settings.epochs * 899
+
+
+def test_img_count_is_what_is_recorded_where_wandb_gets_nothing(tmp_path):
+    def counted(run: str) -> int:
+        return json.loads((tmp_path / run / "run.json").read_text())["config"]["img_count"]
+
+    train(replace(SMALL, store=str(tmp_path), run="off"))
+    assert counted("off") == 899
+    _, test_set = load("digits", "")
+    said = {wandb: _config(replace(SMALL, wandb=wandb), test_set)["img_count"] for wandb in ("off", "offline")}
+    assert said == {"off": 899, "offline": 320}
+    assert _config(replace(SMALL, wandb="offline", wandb_rows=None), test_set)["img_count"] == 899
