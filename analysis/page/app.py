@@ -23,6 +23,7 @@ from secondguess.analysis.page.pages import (
     compare,
     example,
     export,
+    gallery,
     head,
     question,
     run,
@@ -36,7 +37,8 @@ from secondguess.analysis.page.site import Site, drawn, is_ahead, site, status_o
 
 _log = logging.getLogger("secondguess")
 _STATIC = {SHEET: "text/css", "mark.svg": "image/svg+xml"} | {
-    f"{name}.js": "text/javascript" for name in ("secondguess", "scrollers", "scrubber", "heads", "titles", "sizes")
+    f"{name}.js": "text/javascript"
+    for name in ("secondguess", "scrollers", "scrubber", "heads", "titles", "sizes", "gallery")
 }
 
 
@@ -65,6 +67,7 @@ def pages_of(store: Path, keys: Keys | None = None, *, seconds: float, memory: s
         "/check": check.page,
         "/table": table.page,
         "/head": head.page,
+        "/gallery": gallery.page,
         "/example": example.page,
         "/questions": question.page,
         "/compare": compare.page,
@@ -81,6 +84,7 @@ def pages_of(store: Path, keys: Keys | None = None, *, seconds: float, memory: s
         Route("/save", saving.save, methods=["POST"]),
         Route("/saved", saving.change, methods=["POST"]),
         Route("/export", export.export),
+        Route("/marked", gallery.marked),
         Route("/chosen", runs.chosen),
         Route("/remark", runs.remark, methods=["POST"]),
         Route("/help", _help),

@@ -61,6 +61,11 @@ def query(view: TableView, **more: object) -> list[tuple[str, str]]:
     return parts + [(name, str(value)) for name, value in more.items() if value not in (None, "", False)]
 
 
+def gallery(view: TableView, **more: object) -> str:
+    """A table view as images."""
+    return table(view, "/gallery", **more)
+
+
 def head(view: TableView, column: str, show: str, **more: object) -> str:
     """What stands in the head of a column of a view: show is bins or values."""
     return table(view, "/head", **more, column=column, show=show)

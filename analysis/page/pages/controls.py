@@ -74,6 +74,7 @@ def links(view: TableView, more: Mapping[str, Any]) -> dict[str, Any]:
             (form, urls.table(whole, "/export", format=form)) for form in ("csv", "json", "markdown", "parquet")
         ],
         "over": urls.question("trajectories", tuple(dict.fromkeys(name.partition("@")[0] for name in view.tables))),
+        "gallery": urls.gallery(replace(view, **_ROWS_OF_A_GROUP, limit=None, offset=0)),
         "reset": urls.table(TableView(view.tables, view.join, view.key, **at)),
         "columns": urls.table(replace(view, columns=None), **more),
     }
@@ -93,7 +94,7 @@ _CHIPS = (
 _NEGATED: Mapping[str, Callable[[str], str]] = {"where": negated, "wandb_filter": negated_wandb}
 
 
-def chips(view: TableView, more: Mapping[str, Any]) -> list[dict[str, Any]]:
+def chips(view: TableView, more: Mapping[str, Any], path: str = "/table") -> list[dict[str, Any]]:
     """What the view filters, computes and sorts by: each as text, with the address of the view without it.
 
     A filter has that of the view with its opposite too; what can be edited, its text and the fields of a form beside.
@@ -105,13 +106,13 @@ def chips(view: TableView, more: Mapping[str, Any]) -> list[dict[str, Any]]:
             others: dict[str, Any] = {field: tuple(other for other in parts if other != each), "offset": 0}
             text = each if isinstance(each, str) else " = ".join(each)
             without = replace(view, **others)
-            chip = {"text": before + text, "what": what, "url": urls.table(without, **more), "opposite": None}
+            chip = {"text": before + text, "what": what, "url": urls.table(without, path, **more), "opposite": None}
             if (negate := _NEGATED.get(field)) is not None:
                 opposite: dict[str, Any] = {
                     field: tuple(negate(other) if other == each else other for other in parts),
                     "offset": 0,
                 }
-                chip["opposite"] = urls.table(replace(view, **opposite), **more)
+                chip["opposite"] = urls.table(replace(view, **opposite), path, **more)
             alone: dict[str, Any] = {field: (each,)}
             spelled = urls.query(TableView(view.tables, **alone))[-1][1]
             edited = field != "sort"

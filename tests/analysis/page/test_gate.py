@@ -34,6 +34,9 @@ ADDRESSES = {
     "/table.json": table_url("cnn@3", path="/table.json"),
     "/head": table_url("cnn@3", path="/head", column="guess"),
     "/head.json": table_url("cnn@3", path="/head.json", column="confidence", show="bins"),
+    "/gallery": table_url("cnn@3", path="/gallery", by="guess"),
+    "/gallery.json": table_url("cnn@3", path="/gallery.json"),
+    "/marked": table_url("cnn@3", path="/marked", mark="r01"),
     "/example": table_url("cnn@3", path="/example", row="0"),
     "/example.json": table_url("cnn@3", path="/example.json", row="0"),
     "/questions": "/questions?q=errors&t=cnn%403",
@@ -111,7 +114,11 @@ def test_the_pages_own_links_and_forms_are_answered_with_every_header(server: Se
             continue
         answer = server.ask(address, method)
         expected = (
-            404 if address.startswith(("/image/", "/saved")) else 307 if address in ("/", ADDRESSES["/chosen"]) else 200
+            404
+            if address.startswith(("/image/", "/saved"))
+            else 307
+            if address in ("/", ADDRESSES["/chosen"], ADDRESSES["/marked"])
+            else 200
         )
         assert (address, method, answer.status) == (address, method, expected)
         assert headers_hold(answer)
@@ -564,7 +571,13 @@ class TestStore:
         return [address for address, method in asked() if method == "GET" and address != "/"]
 
     def test_where_it_is_gone_each_page_says_so_and_shows_no_trace(self, server: Server, moved: Path) -> None:
-        free = {"/help", ADDRESSES["/chosen"], ADDRESSES["/static/{name}"], ADDRESSES["/image/{key}"]}
+        free = {
+            "/help",
+            ADDRESSES["/marked"],
+            ADDRESSES["/chosen"],
+            ADDRESSES["/static/{name}"],
+            ADDRESSES["/image/{key}"],
+        }
         for address in set(self.addresses()) - free:
             answer = server.ask(address)
             assert (address, answer.status) == (address, 404)
@@ -651,6 +664,14 @@ BAD = {
     "/table?t=cnn%403&wandb_filter=%28%28": 400,
     "/table?t=cnn%403&group=%22": 400,
     "/table?t=cnn%403&unknown=1": 200,
+    "/gallery?t=": 400,
+    "/gallery?t=nobody%403": 404,
+    "/gallery?t=cnn%403&by=nocolumn": 400,
+    "/gallery?t=cnn%403&by=guess&from=-1": 400,
+    "/gallery?t=cnn%403&where=%28": 400,
+    "/gallery?t=cnn%403&size=x&limit=7&from=x": 200,
+    "/marked?t=cnn%403": 400,
+    "/marked?t=cnn%403&mark=r01&to=pdf": 400,
     "/head?t=cnn%403": 400,
     "/head?t=cnn%403&column=nocolumn": 400,
     "/head?t=cnn%403&column=guess&show=pie": 400,
