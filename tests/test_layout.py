@@ -90,7 +90,6 @@ REACHED_BY = {
     "analysis/page/pages/named": "analysis/page/pages/question",
     "analysis/page/pages/panels": "analysis/page/json",
     "analysis/page/pages/run": "analysis/page/json",
-    "analysis/page/pages/runs": "analysis/page/json",
     "analysis/commands/completing": "analysis/commands/completion",
     "analysis/store/removal": "analysis/commands/rm",
     "analysis/page/answers": "analysis/page/pages/sql",

@@ -7,12 +7,12 @@ from typing import Any
 from starlette.requests import Request
 
 from secondguess.analysis.answers.columns import BEST
-from secondguess.analysis.ask import refs
-from secondguess.analysis.ask.refs import Runs
+from secondguess.analysis.ask.refs import Runs, TableRef, parse
 from secondguess.analysis.errors import SecondguessError
 from secondguess.analysis.page.site import Site
 from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import is_score
+from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.tables.usual import MANY_SCORES
 from secondguess.analysis.tables.view import TableView
 
@@ -50,8 +50,15 @@ async def with_best(request: Request, page_site: Site, runs: Runs, view: TableVi
 
 def _many(runs: Runs, view: TableView) -> bool:
     """Whether a table of the view has more classes than a row has columns for, as far as the records say."""
-    epochs = [epoch for text in view.tables for epoch in refs.named(runs, text, "last").epochs[-1:]]
+    epochs = [epoch for text in view.tables for epoch in _lasts(runs, parse(text))]
     return any(sum(is_score(name) for name, _ in epoch.columns) > MANY_SCORES for epoch in epochs)
+
+
+def _lasts(runs: Runs, ref: TableRef) -> list[Epoch]:
+    """The last epoch of a table that is named, or of each table of a run that is."""
+    run = runs.get(ref.run)
+    tables = run.tables if run is not None else {}
+    return [list(epochs.values())[-1] for name, epochs in tables.items() if ref.table in (None, name) and epochs]
 
 
 def _named(best: Sequence[Any], classes: Sequence[str]) -> list[list[dict[str, Any]]]:

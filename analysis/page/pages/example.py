@@ -50,7 +50,7 @@ async def page(request: Request) -> Response:
         raise NotFound(f"the id of this row is longer than a page holds ({name.said}); ask with the command line")
     if name is None:
         raise NotFound("this row has no id, so nothing else is known of its example")
-    colours = example_drawing.sides(runs, view)
+    colours = example_drawing.sides(named, view)
     own = Example(_table_of(runs, view), str(name), stem)
     tables = colours.tables
     first = list(dict.fromkeys(run for run, _ in tables))

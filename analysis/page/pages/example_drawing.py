@@ -10,7 +10,7 @@ from PIL import Image
 from secondguess.analysis.answers import cells
 from secondguess.analysis.answers.answer import TableAt, records, text
 from secondguess.analysis.answers.sides import side
-from secondguess.analysis.ask import refs
+from secondguess.analysis.ask.refs import Referent
 from secondguess.analysis.engine.sqltext import literal
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.page import urls
@@ -46,11 +46,10 @@ class TableColours:
         return side(names.index(run)) if run in names else ""
 
 
-def sides(runs: Mapping[str, Run], view: TableView) -> TableColours:
-    """The view's tables at the epochs that it shows; those that name nothing are left out."""
+def sides(named: Sequence[Referent], view: TableView) -> TableColours:
+    """The view's tables at the epochs that it shows, named are what they name; those that name nothing are left out."""
     tables = []
-    for name in view.tables:
-        table = refs.named(runs, name, "last")
+    for table in named:
         if table.selection is None:
             continue
         there = table.selection.epochs if view.at is None else table.epochs

@@ -6,6 +6,7 @@ from typing import Any
 
 from page import make_store
 
+from secondguess.analysis.ask import refs
 from secondguess.analysis.page.pages import example_drawing
 from secondguess.analysis.page.pages.example_drawing import TableColours
 from secondguess.analysis.page.worker import Reply
@@ -85,10 +86,14 @@ def test_of_a_hundred_classes_the_truth_and_the_largest_scores_are_shown() -> No
 
 def test_two_epochs_of_one_run_are_the_first_and_the_second_table(tmp_path: Path) -> None:
     runs = list_runs(make_store(tmp_path / "predictions"))
-    colours = example_drawing.sides(runs, TableView(("cnn@1", "cnn@3")))
+
+    def sides(view: TableView) -> TableColours:
+        return example_drawing.sides([refs.named(runs, name, "last") for name in view.tables], view)
+
+    colours = sides(TableView(("cnn@1", "cnn@3")))
     assert [colours.of_table("cnn", epoch) for epoch in (1, 2, 3)] == ["a", "a", "b"]
     assert colours.of_table("double", 3) == ""
-    at_two = example_drawing.sides(runs, TableView(("double", "cnn"), at=2))
+    at_two = sides(TableView(("double", "cnn"), at=2))
     assert at_two.tables == (("double", 2), ("cnn", 2))
 
 
