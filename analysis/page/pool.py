@@ -16,10 +16,10 @@ from multiprocessing.context import SpawnProcess
 from typing import Self
 
 from secondguess.analysis import signals
-from secondguess.analysis.ask.refs import Runs
 from secondguess.analysis.errors import SecondguessError
 from secondguess.analysis.memory import resident_bytes
 from secondguess.analysis.page.worker import Asked, Reply, serve, too_much
+from secondguess.analysis.store.runs import Run
 
 _AT_ONCE = 2
 _MOST_WAITING = 100  # questions
@@ -75,7 +75,7 @@ class _Worker:
         self.asked = 0  # questions so far
         self.busy = False
         self.most = 0  # bytes that it may have in memory
-        self.runs: Runs | None = None  # those that it was sent last, which are many records
+        self._runs: dict[str, Run] = {}  # those that it was sent last
 
     @property
     def too_large(self) -> bool:
@@ -83,8 +83,13 @@ class _Worker:
         return (resident_bytes(self.process.pid) or 0) > self.most
 
     def send(self, asked: Asked) -> None:
-        """Let it answer a question."""
+        """Let it answer a question; of the runs, which are many records, those go along that it does not have."""
         self.asked += 1
+        if asked.runs is not None:
+            names = [name for name in asked.only or asked.runs if name in asked.runs]
+            new = {name: asked.runs[name] for name in names if self._runs.get(name) is not asked.runs[name]}
+            self._runs.update(new)
+            asked = replace(asked, runs=new, only=tuple(names))
         self.pipe.send(replace(asked, number=self.asked))
 
     def stop(self) -> None:
@@ -219,9 +224,7 @@ class Workers:
         if not worker.began:
             worker.most = await asyncio.to_thread(worker.pipe.recv)
             worker.began = True
-        known = asked.runs is not None and asked.runs is worker.runs
-        worker.runs = asked.runs
-        worker.send(replace(asked, runs=None, same_runs=True) if known else asked)
+        worker.send(asked)
         until = loop.time() + self.seconds
         ready = asyncio.Event()
         loop.add_reader(worker.pipe.fileno(), ready.set)

@@ -1,6 +1,7 @@
 """What every page needs: the store, the workers, the templates; and its answer as HTML or as JSON."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, lru_cache
@@ -16,7 +17,8 @@ from secondguess.analysis.answers.cells import Bar, DrawnRow, Images
 from secondguess.analysis.answers.files import jsonable
 from secondguess.analysis.answers.html import environment
 from secondguess.analysis.ask import questions
-from secondguess.analysis.ask.refs import Runs
+from secondguess.analysis.ask.questions import Question
+from secondguess.analysis.ask.refs import Runs, parse, run_notes
 from secondguess.analysis.errors import AlreadyThere, BadInput, NotFound, SecondguessError
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.answers import Answers
@@ -29,6 +31,7 @@ from secondguess.analysis.tables.view import TableView, kept
 
 CHART = b"<!--chart-->"
 _SHORT = 160
+_EVERY_RUN = re.compile(r"\b(runs|metrics)\b", re.IGNORECASE)
 _OF_FILES = {"question", "chart"}  # which a file of the store may say
 # Of these the same is answered while the store stays the same.
 _KEPT = {"table", "head", "best", "runs", "question", "chart", "sql", "compare"}
@@ -50,6 +53,7 @@ class Site:
     facts: dict[str, Any] = field(default_factory=dict)  # what the page of runs says of each, while it is as it was
     counted: dict[Any, int] = field(default_factory=dict)  # what was counted of epochs, which do not change
     reaches: dict[Any, tuple[Any, ...]] = field(default_factory=dict)  # of columns of epochs, which do not change
+    _noted: tuple[str | None, list[str]] = field(default=(None, []), init=False)
     checking: asyncio.Lock = field(default_factory=asyncio.Lock)  # a check reads the whole store: one at a time
 
     @cached_property
@@ -67,13 +71,22 @@ class Site:
         """The runs of the store by name, oldest first; as `listed`."""
         return self.listed(request).runs
 
+    def noted(self, request: Request) -> list[str]:
+        """What is wrong in the runs' folders; looked at again when something there is another."""
+        listed = self.listed(request)
+        if listed.state is None or self._noted[0] != listed.state:
+            self._noted = (listed.state, run_notes(listed.runs.values()))
+        return self._noted[1]
+
     async def ask(self, request: Request, how: str, what: Any = None, *, fresh: bool = False, **more: Any) -> Reply:
         """The answer to a question of a page, the one that is kept where the store is as it was, unless it is fresh.
 
         Raises SecondguessError; Busy where it is asked ahead and others wait for theirs.
         """
         visit = request.scope.setdefault("visit", Visit(asyncio.get_running_loop().time()))
+        own = questions.find(self.store, what if how == "question" else what[0]) if how in _OF_FILES else None
         asked = Asked(how, self.store, what, **more)
+        asked = replace(asked, only=asked.only or _needed(asked, own))
         ahead = is_ahead(request)
 
         async def ask() -> Reply:
@@ -85,7 +98,6 @@ class Site:
         state = self.listed(request).state if how in _KEPT and not fresh else None
         if state is None:
             return await ask()
-        own = questions.find(self.store, what if how == "question" else what[0]) if how in _OF_FILES else None
         key = key_of(state, how, what, own, asked.refs, dict(asked.options), asked.most, asked.only)
         return await self.kept.answer(key, ask)
 
@@ -160,6 +172,18 @@ def site(request: Request) -> Site:
     """The open page that a request belongs to."""
     page_site: Site = request.app.state.site
     return page_site
+
+
+def _needed(asked: Asked, own: Question | None) -> tuple[str, ...]:
+    """The runs that are asked about, where it is about no others; nothing where it may be about any."""
+    names = asked.what.tables if isinstance(asked.what, TableView) else asked.refs
+    if asked.runs is None or not names or (own is not None and _EVERY_RUN.search(own.sql)):
+        return ()
+    try:
+        runs = tuple(dict.fromkeys(parse(name).run for name in names))
+    except BadInput:  # which its answer says
+        return ()
+    return runs if all(name in asked.runs for name in runs) else ()
 
 
 def is_ahead(request: Request) -> bool:

@@ -29,6 +29,7 @@ from secondguess.analysis.evidence.ledger import Comparison
 from secondguess.analysis.memory import mapped_bytes, resident_bytes
 from secondguess.analysis.page import bounds
 from secondguess.analysis.page.bounds import Taken
+from secondguess.analysis.store.runs import Run
 from secondguess.analysis.tables import best, heads, select
 from secondguess.analysis.tables.usual import usual
 from secondguess.analysis.tables.view import TableView
@@ -42,8 +43,8 @@ _ROOM = 1 << 30  # address space for what is mapped and not used: arenas, stacks
 class Asked:
     """What a page asks: how is table, head, best, runs, question, chart, sql, compare or export; what has its details.
 
-    runs are those of the store, where the page has listed them; same_runs says that they are those of the question
-    before. Where some are named by only, it is asked of these alone. number tells it from the questions before.
+    runs are those of the store, where the page has listed them. Where only names some, it is asked of these alone, in
+    this order; a process is sent those of them that it does not have. number tells it from the questions before.
     """
 
     how: str
@@ -53,7 +54,6 @@ class Asked:
     options: Mapping[str, Any] = field(default_factory=dict)
     most: int = bounds.MOST_ROWS
     runs: Runs | None = None
-    same_runs: bool = False
     only: tuple[str, ...] = ()
     number: int = 0
 
@@ -122,17 +122,17 @@ def _serve(pipe: Connection, stops: Connection, memory: str) -> None:
     now = _Now(con)
     Thread(target=_interrupted, args=(stops, now), daemon=True).start()
     pipe.send(bound)  # it takes questions now; what it took to begin is no question's time
-    runs: Runs | None = None
+    held: dict[str, Run] = {}  # as they were sent last
     while True:
         try:
             asked = pipe.recv()
         except EOFError:
             return
-        runs = runs if asked.same_runs else asked.runs
-        some = {name: runs[name] for name in asked.only if name in runs} if asked.only and runs is not None else runs
+        held.update(asked.runs or {})
+        runs = None if asked.runs is None else {name: held[name] for name in asked.only}
         now.number = asked.number
         try:
-            answer: Reply | SecondguessError = _answer(replace(asked, runs=some), memory, con)
+            answer: Reply | SecondguessError = _answer(replace(asked, runs=runs), memory, con)
         except (OutOfMemory, duckdb.OutOfMemoryException, MemoryError):
             answer = too_much(memory)
         except SecondguessError as error:

@@ -318,7 +318,8 @@ def _examples_file(store: Path, name: str, record: Mapping[str, Any]) -> StoredF
 
 
 def _files_of(record: dict[str, Any]) -> list[str]:
-    named = [record["file"]["name"], *(entry["examples"] for entry in record["epochs"] if entry["examples"])]
+    seen = dict.fromkeys(entry["examples"] for entry in record["epochs"] if entry["examples"])
+    named = [record["file"]["name"], *seen]
     return [*named, record["metrics"]["name"]] if record["metrics"] else named
 
 
@@ -331,6 +332,8 @@ def epochs_of(store: Path, folder: Path, names: tuple[str, str], table: str, rec
     """The epochs that a record of a run's folder commits; names are the run's, now and when it was recorded."""
     moments = tuple(Moment.of(entry) for entry in record["epochs"])
     rows_file = stored_file(folder, record["file"])
+    shown = {entry["examples"] for entry in record["epochs"] if entry["examples"]}
+    examples = {name: _examples_file(store, name, record) for name in shown}
     columns = tuple((name, kind) for name, kind in record["columns"])
     classes = tuple(record["classes"]) if record["classes"] is not None else None
     return [
@@ -351,7 +354,7 @@ def epochs_of(store: Path, folder: Path, names: tuple[str, str], table: str, rec
             classes=classes,
             rows_file=rows_file,
             in_file=moments,
-            examples_file=_examples_file(store, entry["examples"], record) if entry["examples"] else None,
+            examples_file=examples.get(entry["examples"]),
             right=record.get("right"),
             step=entry.get("step"),
             has_steps="step" in entry,

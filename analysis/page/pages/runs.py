@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from secondguess.analysis.ask import joins, sweep
-from secondguess.analysis.ask.refs import Runs, run_notes
+from secondguess.analysis.ask.refs import Runs
 from secondguess.analysis.ask.sweep import RunGroup
 from secondguess.analysis.engine import expressions
 from secondguess.analysis.errors import BadInput, SecondguessError
@@ -51,7 +51,7 @@ async def runs(request: Request) -> Response:
     chosen = [by_name[row["run"]] for row in kept]
     context = _context(rows, chosen, asked, listed.sizes)
     starts = await _starts(request, page_site, known) if asked.is_plain else []
-    notes = run_notes(known.values())
+    notes = page_site.noted(request)
     context |= {"starts": starts, "notes": notes, "check": urls.check(), "fault": fault, "shown": facts.shown}
     data = {
         "runs": [{key: row[key] for key in facts.DATA} for row in chosen],

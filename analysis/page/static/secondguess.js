@@ -164,7 +164,7 @@
   function look() {
     if (document.hidden) { window.setTimeout(look, 2000); return; }
     var began = Date.now();
-    var again = function () { window.setTimeout(look, Math.max(2000, 200 * (Date.now() - began))); };
+    var again = function () { window.setTimeout(look, Math.min(10000, Math.max(2000, 100 * (Date.now() - began)))); };
     fetch(location.href, { cache: "no-store", headers: tag ? { "If-None-Match": tag } : {} }).then(function (answer) {
       tag = answer.status === 304 ? tag : answer.headers.get("etag");
       return answer.ok ? answer.text() : null;

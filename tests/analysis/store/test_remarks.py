@@ -76,7 +76,7 @@ def test_a_file_that_is_none_of_remarks_is_said_and_can_be_said_anew(store: Path
     with pytest.raises(Damaged, match="delete it"):
         remarks.change(store, "cnn", ["b"])  # whose other tags would be lost
     assert remarks.change(store, "cnn", ["b"], note="anew") == Remarks(("b",), "anew")
-    assert check(store).findings == []
+    assert check(store).findings == ()
 
 
 def test_the_command_says_what_there_is_and_changes_it(store: Path, capsys: pytest.CaptureFixture[str]) -> None:
