@@ -100,6 +100,14 @@ def read_nth(given: QueryParams) -> int | None:
     return int(text) if text else None
 
 
+def read_from(given: QueryParams) -> int:
+    """The place that a list goes on from, counted from 0; raises BadInput for what is none."""
+    text = given.get("from", "").strip() or "0"
+    if not text.isdecimal() or len(text) > 12:
+        raise BadInput(f"from is {text!r}, not a place of the list")
+    return int(text)
+
+
 def listed(names: Iterable[str]) -> str:
     """Names of columns as one text, which `expressions.names` reads."""
     return ",".join(map(_quoted, names))
@@ -116,11 +124,16 @@ def example(view: TableView, row: int) -> str:
 
 
 def question(
-    name: str, refs: Sequence[str] = (), options: Mapping[str, object] | None = None, lines: Sequence[str] = ()
+    name: str,
+    refs: Sequence[str] = (),
+    options: Mapping[str, object] | None = None,
+    lines: Sequence[str] = (),
+    **more: object,
 ) -> str:
-    """The page of a question about tables; lines are those of its chart that are named."""
+    """The page of a question about tables; lines are those of its chart that are named, more is what the page adds."""
     (asked, *said) = question_form(name, options)
     parts = [asked, *(("t", ref) for ref in refs), *said, *(("line", line) for line in lines)]
+    parts += [(key, str(value)) for key, value in more.items() if value not in (None, "", 0)]
     return f"/questions?{urlencode(parts)}"
 
 

@@ -14,15 +14,18 @@ from secondguess.analysis.schema import WRONG, at_epoch
 from secondguess.analysis.tables.view import TableView
 
 IMAGES = 8  # of each guess
-_MOST_GUESSES = 100  # that are drawn; the totals count all
+MOST_GUESSES = 50  # that are drawn at once; the totals count all
 _MOST_BARS = 12  # classes that have a bar each
 _LONGEST_HEAD = 2  # letters under a bar
 _STEP, _HIGH = 14, 40  # pixels from bar to bar, and of the largest
 _WIDE = 64  # pixels of the most errors
 
 
-def butterfly(asked: Question, reply: Reply) -> dict[str, Any] | None:
-    """Of errors by guess: the tables next to each other, all bars of a kind on one scale; None for other answers."""
+def butterfly(asked: Question, reply: Reply, start: int = 0) -> dict[str, Any] | None:
+    """Of errors by guess: the tables next to each other, all bars of a kind on one scale; None for other answers.
+
+    Of many guesses those from a place on, the ones with most errors first.
+    """
     if asked.drawn is None or asked.drawn[0] != "beside" or not {"errors", "truths"} <= set(reply.columns):
         return None
     rows = records(reply.columns, reply.rows)
@@ -30,8 +33,9 @@ def butterfly(asked: Question, reply: Reply) -> dict[str, Any] | None:
     key = asked.drawn[1][0]
     of_tables = zip(tables_in(reply.columns, reply.rows, reply.order), rows, strict=True)
     by_guess = {(table, row[key]): row for table, row in of_tables}
-    guesses = ordered((row[key] for row in rows), reply.classes)
-    guesses, left = _most_wrong(guesses, by_guess), max(0, len(guesses) - _MOST_GUESSES)
+    guesses: Sequence[Any] = ordered((row[key] for row in rows), reply.classes)
+    every = len(guesses)
+    guesses = _most_wrong(guesses, by_guess, start)
     truths = ordered({*(truth for row in rows for truth in row["truths"] or {}), *guesses} - {None}, reply.classes)
     scale = {
         "errors": max((row["errors"] for row in rows), default=1),
@@ -50,7 +54,8 @@ def butterfly(asked: Question, reply: Reply) -> dict[str, Any] | None:
         "tables": [(at_epoch(run, epoch), side(place)) for place, (run, epoch) in enumerate(order)],
         "totals": [sum(row["errors"] for (table, _), row in by_guess.items() if table == each) for each in order],
         "lines": lines,
-        "left": left,
+        "every": every,
+        "start": start,
         "most": scale["truths"],
         "most_errors": scale["errors"],
         "listed": listed if bars else [],
@@ -59,13 +64,16 @@ def butterfly(asked: Question, reply: Reply) -> dict[str, Any] | None:
     }
 
 
-def _most_wrong(guesses: Sequence[Any], by_guess: Mapping[tuple[TableAt, Any], Mapping[str, Any]]) -> list[Any]:
-    """All guesses, or of many those with most errors in all tables, in their order."""
+def _most_wrong(
+    guesses: Sequence[Any], by_guess: Mapping[tuple[TableAt, Any], Mapping[str, Any]], start: int
+) -> Sequence[Any]:
+    """All guesses in their order, or of many some from a place on, those with most errors in all tables first."""
+    if len(guesses) <= MOST_GUESSES:
+        return guesses
     errors = dict.fromkeys(guesses, 0)
     for (_, guess), row in by_guess.items():
         errors[guess] += row["errors"]
-    kept = set(sorted(guesses, key=lambda guess: -errors[guess])[:_MOST_GUESSES])
-    return [guess for guess in guesses if guess in kept]
+    return sorted(guesses, key=lambda guess: -errors[guess])[start : start + MOST_GUESSES]
 
 
 def _part(table: TableAt, place: int, key: str, guess: Any, row: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -117,7 +117,7 @@ async def _groups(
         }
         group = _group(page_site, view, reply, ("", total, None))
         return [group], {**turned, "notes": reply.notes, "reports": reply.reports, "data": {"total": total}}
-    start = _place(more["from"] or "0")
+    start = urls.read_from(request.query_params)
     counted = replace(heads.plain(view), group=(more["by"],), sort=(), limit=_GROUPS, offset=start)
     there = await page_site.ask(request, "table", _largest_first(counted), runs=page_site.runs(request))
     total = there.total if there.total is not None else len(there.rows)
@@ -137,12 +137,6 @@ async def _groups(
         "what": f"groups by {more['by']}, the largest first",
     }
     return groups, {**turned, "notes": notes, "reports": reports, "data": {"total": total, "by": more["by"]}}
-
-
-def _place(text: str) -> int:
-    if not text.isdecimal() or len(text) > 12:
-        raise BadInput(f"from is {text!r}, not a place among the groups")
-    return int(text)
 
 
 def _largest_first(view: TableView) -> TableView:

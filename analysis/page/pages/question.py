@@ -78,8 +78,9 @@ async def _one(request: Request, page_site: Site, asked: Question) -> Response:
     except SecondguessError as fault:
         return drawn(request, "question.html", {**context, "error": fault}, {"error": str(fault)}, status_of(fault))
     entries = named.entries(runs, chosen)
+    start = urls.read_from(query)
     size = len(reply.rows) * len(reply.columns)
-    context |= await large(size, partial(_answered, page_site, asked, reply, entries))
+    context |= await large(size, partial(_answered, page_site, asked, reply, entries, start))
     if all(option.name != "sort" for option in asked.options):
         for column in context["columns"]:
             column.update(_sorting(asked, names, options, column["shown"]))
@@ -87,6 +88,7 @@ async def _one(request: Request, page_site: Site, asked: Question) -> Response:
         context["sorts"] = [
             (name, urls.question(asked.name, names, {**options, "sort": sort})) for name, sort in _SORTS.items()
         ]
+    context["pages"] = _pages(asked, names, options, context["butterfly"])
     asking = Asking(runs, entries)
     await _illustrated(request, page_site, context, asking)
     context["left_out"] = list(dict.fromkeys(asking.notes))
@@ -108,6 +110,25 @@ async def _one(request: Request, page_site: Site, asked: Question) -> Response:
         frozenset(chosen_lines), lambda run: urls.question(asked.name, names, options, lines=_turned(chosen_lines, run))
     )
     return with_chart(request, answer, partial(_chart, asked, names, reply, how.said if how else "", naming))
+
+
+def _pages(
+    asked: Question, names: Sequence[str], options: Mapping[str, str], wings: Mapping[str, Any] | None
+) -> dict[str, Any] | None:
+    """Of many guesses the range that is shown, and the addresses of those before and after them; None of few."""
+    if wings is None or wings["every"] <= butterfly.MOST_GUESSES:
+        return None
+    start, most = wings["start"], butterfly.MOST_GUESSES
+    last = start + len(wings["lines"])
+    places = {
+        "earlier": max(0, start - most) if start else None,
+        "later": last if last < wings["every"] else None,
+    }
+    turned = {
+        name: None if place is None else urls.question(asked.name, names, options, **{"from": place})
+        for name, place in places.items()
+    }
+    return {"range": (start + 1, last), "every": wings["every"], **turned}
 
 
 def _sorting(asked: Question, names: Sequence[str], options: Mapping[str, str], column: PageColumn) -> dict[str, str]:
@@ -169,7 +190,9 @@ def _listed(page_site: Site, name: str) -> dict[str, Any]:
         return {"name": name, "help": "", "url": "", "fault": str(fault)}
 
 
-def _answered(page_site: Site, asked: Question, reply: Reply, entries: Mapping[str, Epoch]) -> dict[str, Any]:
+def _answered(
+    page_site: Site, asked: Question, reply: Reply, entries: Mapping[str, Epoch], start: int
+) -> dict[str, Any]:
     hidden = (
         {"examples", "run", "epoch", *(["step"] if _has_steps(reply) else [])} if reply.sides > 1 else {"examples"}
     )  # said in the heading, or for joins only
@@ -183,7 +206,7 @@ def _answered(page_site: Site, asked: Question, reply: Reply, entries: Mapping[s
     if scores > _MOST_SCORES:
         columns = [column for column in columns if column.kind != "score"]
     squares = confusion.matrices(asked, reply)
-    wings = butterfly.butterfly(asked, reply)
+    wings = butterfly.butterfly(asked, reply, start)
     plain = not squares and wings is None
     return {
         "reply": reply,

@@ -140,8 +140,15 @@ def test_an_answer_is_filtered_and_sorted_in_its_form(tmp_path) -> None:
     assert "<b>2</b> cells" in page
 
 
-def test_of_many_guesses_those_with_most_errors_are_drawn_and_the_totals_count_all() -> None:
-    rows = [("cnn", 1, guess, 2 if guess >= 20 else 1, {0: 1}, []) for guess in range(120)]
-    made = by_guess(rows, (("cnn", 1),))
-    assert [line["label"] for line in made["lines"]] == [str(guess) for guess in range(20, 120)]
-    assert (made["left"], made["totals"]) == (20, [220])
+def test_of_many_guesses_those_with_most_errors_come_first_and_the_others_on_further_pages() -> None:
+    rows = [("cnn", 1, f"class {number}", number + 1, {"x": number + 1}, []) for number in range(60)]
+    rows += [("double", 2, "class 5", 100, {"x": 100}, [])]
+    made = reply(("run", "epoch", "guess", "errors", "truths", "ids"), rows, (("cnn", 1), ("double", 2)))
+    first, rest, none = (butterfly.butterfly(asked("beside", "guess"), made, start) for start in (0, 50, 100))
+    assert first is not None and rest is not None and none is not None
+    assert [line["label"] for line in first["lines"]][:3] == ["class 5", "class 59", "class 58"]
+    assert [line["label"] for line in rest["lines"]] == [
+        f"class {number}" for number in (*range(10, 5, -1), *range(4, -1, -1))
+    ]
+    assert (len(first["lines"]), len(rest["lines"]), len(none["lines"]), first["every"]) == (50, 10, 0, 60)
+    assert first["totals"] == rest["totals"] == [sum(range(1, 61)), 100]
