@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import click
 
@@ -11,7 +12,7 @@ from secondguess.analysis.ask import refs
 from secondguess.analysis.ask.refs import Runs
 from secondguess.analysis.commands.options import store_among
 from secondguess.analysis.errors import SecondguessError
-from secondguess.analysis.schema import DEFAULT_TABLE, WRONG
+from secondguess.analysis.schema import DEFAULT_TABLE, WRONG, default_store
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.tables import saved
@@ -36,27 +37,29 @@ class _Line:
 
     command: click.Command
     context: click.Context
+    store: Path
     given: list[str] = field(default_factory=list)
     waits: click.Parameter | None = None
 
 
-def after(root: click.Command, words: Sequence[str], current: str) -> Next:
-    """What may stand where current has been begun, after these words."""
+def after(root: click.Command, words: Sequence[str], current: str, store: Path) -> Next:
+    """What may stand where current has been begun, after these words, in this store where they name none."""
     with suppress(click.ClickException, SecondguessError, OSError):
-        line = _read(root, words)
+        named = store_among(words)
+        line = _read(root, words, store if named == default_store() else named)
         if line.waits is not None:
-            return _values(line, words, line.waits, current)
+            return _values(line, line.waits, current)
         if current.startswith("-"):
             return Next(_starting(_options(line), current))
         if isinstance(line.command, click.Group):
             return Next(_starting(line.command.list_commands(line.context), current))
-        return _arguments(line, words, current)
+        return _arguments(line, current)
     return Next()
 
 
-def _read(root: click.Command, words: Sequence[str]) -> _Line:
+def _read(root: click.Command, words: Sequence[str], store: Path) -> _Line:
     """Read a command line word by word."""
-    line = _Line(root, click.Context(root, info_name="secondguess", obj=store_among(words)))
+    line = _Line(root, click.Context(root, info_name="secondguess", obj=store), store)
     for word in words:
         if line.waits is not None:
             line.waits = None
@@ -89,7 +92,7 @@ def _starting(names: Sequence[str], current: str) -> tuple[str, ...]:
     return tuple(name for name in names if name.startswith(current))
 
 
-def _values(line: _Line, words: Sequence[str], option: click.Parameter, current: str) -> Next:
+def _values(line: _Line, option: click.Parameter, current: str) -> Next:
     """What an option may be given."""
     name = (option.name or "").removeprefix("option_")
     if isinstance(option.type, click.Choice):
@@ -98,30 +101,28 @@ def _values(line: _Line, words: Sequence[str], option: click.Parameter, current:
         return Next(files=True)
     if option.metavar and re.fullmatch(r"\[[\w-]+(\|[\w-]+)*\]", option.metavar):  # a question's choices
         return Next(_starting(option.metavar[1:-1].split("|"), current))
-    store = store_among(words)
     if name == "saved":
-        return Next(_starting(list(saved.names(store)), current))
+        return Next(_starting(list(saved.names(line.store)), current))
     if name in _TABLES:
-        return _references(list_runs(store), current)
+        return _references(list_runs(line.store), current)
     if name in _COLUMNS:
         before, begun = re.fullmatch(r"(.*?)(\w*)", current, re.S).groups()  # type: ignore[union-attr]
-        names = _starting(_columns(list_runs(store), line.given), begun)
+        names = _starting(_columns(list_runs(line.store), line.given), begun)
         return Next(tuple(before + name for name in names), open=True)
     return Next()
 
 
-def _arguments(line: _Line, words: Sequence[str], current: str) -> Next:
+def _arguments(line: _Line, current: str) -> Next:
     """What a command may be given by place."""
     arguments = [param for param in line.command.params if isinstance(param, click.Argument)]
     place = min(len(line.given), len(arguments) - 1)
     if place < 0 or (len(line.given) >= len(arguments) and arguments[place].nargs == 1):
         return Next()
     named = (arguments[place].metavar or arguments[place].name or "").upper()
-    store = store_among(words)
     if "TABLE" in named or named in {"A", "B"}:
-        return _references(list_runs(store), current)
+        return _references(list_runs(line.store), current)
     if "RUN" in named:
-        left = [name for name in list_runs(store) if name not in line.given]
+        left = [name for name in list_runs(line.store) if name not in line.given]
         return Next(_starting(left, current))
     kind = arguments[place].type
     if isinstance(kind, click.Choice):

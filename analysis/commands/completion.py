@@ -4,10 +4,12 @@ import re
 import shlex
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import click
 
 from secondguess.analysis.commands.completing import Next, after
+from secondguess.analysis.commands.options import STORE
 from secondguess.analysis.console import readable
 
 _FILES = ":files"  # in place of words: any file
@@ -60,8 +62,9 @@ complete -c secondguess -f -a '(__secondguess_complete)'
 @click.argument("shell", type=click.Choice(list(_SCRIPTS)))
 @click.option("--line", hidden=True, help="A command line up to the cursor: say what may come next.")
 @click.option("--breaks", default="", hidden=True, help="The signs at which bash begins a word anew.")
+@STORE
 @click.pass_context
-def completion(ctx: click.Context, shell: str, line: str | None, breaks: str) -> None:
+def completion(ctx: click.Context, shell: str, store: Path, line: str | None, breaks: str) -> None:
     """Print the script that completes commands, options, tables, epochs, columns and questions in a shell.
 
     In ~/.bashrc: eval "$(secondguess completion bash)"; in ~/.zshrc, after compinit: eval "$(secondguess completion
@@ -72,7 +75,7 @@ def completion(ctx: click.Context, shell: str, line: str | None, breaks: str) ->
         out.write(_SCRIPTS[shell])
         return
     words, current, quote = split(line)
-    found = after(ctx.find_root().command, words[1:], current)
+    found = after(ctx.find_root().command, words[1:], current, store)
     out.writelines(f"{reply}\n" for reply in replies(shell, found, current, quote, breaks))
 
 
