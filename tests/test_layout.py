@@ -91,6 +91,7 @@ REACHED_BY = {
     "analysis/page/pages/panels": "analysis/page/json",
     "analysis/page/pages/run": "analysis/page/json",
     "analysis/commands/completing": "analysis/commands/completion",
+    "analysis/commands/texts": "analysis/answers/terminal",
     "analysis/store/removal": "analysis/commands/rm",
     "analysis/page/answers": "analysis/page/pages/sql",
     "analysis/page/pages/sending": "analysis/page/gate",

@@ -15,6 +15,7 @@ from secondguess.analysis.schema import STEP, at_epoch, is_score, own_name, scor
 
 _FEW_SCORES = 4  # so many are still shown as numbers
 _FEW_HIGHEST = 3
+_LONGEST_TEXT = 160  # characters of what an example says
 _LONGEST_CLASS = 16  # characters of a class beside its score
 _WIDEST_MATRIX = 20
 _LABEL = str | int | float | None
@@ -174,7 +175,10 @@ def _shown(answer: Answer, rows: Sequence[Row], without: Iterable[int] = ()) -> 
             cells = [_scores_cell(answer, indexes, row) for row in rows]
             yield _Shown(f"scores{side}", f"scores{side} {first}…{last}", cells, False)
         elif index not in skipped:
-            yield _Shown(cell(name), cell(name), [brief(row[index]) for row in rows], answer.numeric[index])
+            texts = [brief(row[index]) for row in rows]
+            if name == "content":
+                texts = [text if len(text) <= _LONGEST_TEXT else f"{text[: _LONGEST_TEXT - 1]}…" for text in texts]
+            yield _Shown(cell(name), cell(name), texts, answer.numeric[index])
 
 
 def _scores_cell(answer: Answer, indexes: Sequence[int], row: Row) -> str:

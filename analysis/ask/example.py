@@ -82,6 +82,12 @@ def images(stems: Iterable[str], ids: Iterable[str]) -> str:
     return f"SELECT examples, id, image FROM examples WHERE examples IN ({files}) AND id IN ({names})"
 
 
+def texts(stems: Iterable[str], ids: Iterable[str]) -> str:
+    """The texts of these ids in these files: (the file's stem, id, content)."""
+    files, names = (", ".join(map(literal, each)) for each in (stems, ids))
+    return f"SELECT examples, id, content FROM examples WHERE examples IN ({files}) AND id IN ({names})"
+
+
 def surest(table: str, down: str, across: str, most: int) -> str:
     """Of each pair of unlike labels in two columns of a table the ids of at most so many rows, the surest first."""
     one, other = identifier(down), identifier(across)

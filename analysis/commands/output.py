@@ -12,6 +12,7 @@ from typing import Any
 from secondguess.analysis.answers import files
 from secondguess.analysis.answers.answer import MOST_BARS, Answer, Row
 from secondguess.analysis.commands import progress
+from secondguess.analysis.commands.texts import with_texts
 from secondguess.analysis.console import readable, say, shortened
 from secondguess.analysis.engine.duck import Build, Rows, answered, batches, bind, page, rows
 from secondguess.analysis.engine.kinds import kind_of_sql
@@ -108,7 +109,7 @@ def _give(watch: Watch, build: Build, store: Path, options: OutputOptions) -> No
             some = "" if total is None or total == count else f" ({_part(count, total, statement)})"
             _say(f"{_comment(options)}wrote {_rows(count)} to {options.file}{some}")
         elif form == "table":
-            _to_terminal(answer, options, total, statement)
+            _to_terminal(with_texts(answer, store, options.rows), options, total, statement)
         else:
             count = files.write_text(answer, form, readable(sys.stdout), spreadsheet=options.spreadsheet)
             if total is not None and total > count:

@@ -442,6 +442,12 @@ def test_a_table_of_texts_shows_its_texts(wide_store, monkeypatch, capsys):
     assert "Review" in out
     main(["table", "wide-texts@1", "wide-texts@2", "--join", "inner", "--limit", "1", *store])
     assert capsys.readouterr().out.count("content") == 1
+    main(["ask", "errors", "wide-texts@1", "--limit", "2", *store])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "id content guess truth" in shown
+    assert "Review" in shown
+    main(["ask", "errors", "wide-large", "--limit", "2", *store])
+    assert "content" not in capsys.readouterr().out
     for form in ("csv", "json"):  # whose columns stay as they were
         main(["table", "wide-texts", "--limit", "1", "--format", form, *store])
         assert "content" not in capsys.readouterr().out
