@@ -25,6 +25,7 @@ from secondguess.analysis.schema import WRONG, at_epoch
 from secondguess.analysis.tables.view import TableView
 
 _INK = "#1b1c1e"
+_DOTS = 40  # of a line
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ def by_epoch(
     if len(names) > len(LOOKS):
         return _many(runs, data, encoding, naming)
     layers = lines_of(names, encoding, points=False, legend=True)
-    if all(record.get("n", 1) == 1 for record in records):
+    # More points than that would cover the lines, and take longer to draw than all else.
+    if len(records) <= _DOTS * len(names) and all(record.get("n", 1) == 1 for record in records):
         views = dict(zip(map(id, records), tables, strict=True))
         is_linked = linked(
             data, records, link, lambda record: TableView((at_epoch(*views[id(record)]),), where=(WRONG,))
@@ -111,8 +113,7 @@ def by_epoch(
         said = alt.Tooltip("at:N", title="epoch:step") if steps else "epoch:Q"
         dots = {"tooltip": ["run:N", said, "errors:Q"], **({"href": alt.Href("href:N")} if is_linked else {})}
         dots |= {"color": coloured(names, legend=True), "shape": shaped(names, legend=True)}
-        size = 60 if len(records) <= 40 * len(names) else 12  # else they would cover the lines
-        layers.append(alt.Chart().mark_point(filled=True, size=size, opacity=1).encode(**encoding, **dots))
+        layers.append(alt.Chart().mark_point(filled=True, size=60, opacity=1).encode(**encoding, **dots))
     return plain(alt.layer(*layers, data=alt.InlineData(values=data)).properties(width=520, height=180))
 
 

@@ -64,6 +64,7 @@ def facts(run: Run, size: int | None = None) -> dict[str, Any]:
         "passed": len({entry.epoch for entry in entries}),
         "errors": [entry.errors for entry in entries],
         "rates": [entry.error_rate for entry in entries],
+        "most": max((entry.error_rate or 0 for entry in entries), default=0),
         "last": entries[-1] if entries else None,
         "best": min(counted, key=lambda entry: (entry.errors or 0, entry.moment)) if counted else None,
         "reference": reference(run.name, name or DEFAULT_TABLE),
@@ -156,14 +157,13 @@ def came_from(row: Mapping[str, Any]) -> dict[str, Any]:
 def sparkline(rates: Sequence[float | None], most: float) -> dict[str, Any]:
     """Error rates by epoch as points, on a scale that all runs share."""
     step = (_WIDE - 8) / max(1, len(rates) - 1)
+    there = [(place, rate) for place, rate in enumerate(rates) if rate is not None]
+    if len(there) > _POINTS:
+        there = [*there[: -1 : -(-len(there) // _POINTS)], there[-1]]
     points = [
         (round(4 + place * step, 1), round(_HIGH - 4 - (rate / most if most else 0) * (_HIGH - 8), 1))
-        for place, rate in enumerate(rates)
-        if rate is not None
+        for place, rate in there
     ]
-    if len(points) > _POINTS:
-        every_so_many = -(-len(points) // _POINTS)
-        points = [*points[:-1:every_so_many], points[-1]]
     return {"points": points, "dots": points if len(points) <= _DOTS else points[-1:]}
 
 

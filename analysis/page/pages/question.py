@@ -18,7 +18,7 @@ from secondguess.analysis.ask.questions import Question
 from secondguess.analysis.engine.sqltext import is_value
 from secondguess.analysis.errors import SecondguessError
 from secondguess.analysis.page import urls
-from secondguess.analysis.page.bounds import few_tables, listed
+from secondguess.analysis.page.bounds import MOST_ROWS, few_tables, listed
 from secondguess.analysis.page.pages import butterfly, confusion, controls, named
 from secondguess.analysis.page.pages.images import Asking, add_images, add_mistakes
 from secondguess.analysis.page.site import Site, drawn, large, site, sql_of, status_of, with_chart
@@ -72,11 +72,16 @@ async def _one(request: Request, page_site: Site, asked: Question) -> Response:
     }
     if len(names) < least:
         return drawn(request, "question.html", context, {"question": asked.name, "tables": tables})
-    more: dict[str, Any] = {"most": _MOST_CELLS} if _is(asked, "matrix") or _is(asked, "beside") else {}
+    over_time = asked.drawn is None and asked.epochs == "all"  # whose chart has more points than the page has rows
+    more: dict[str, Any] = {"most": MOST_MARKS} if over_time else {}
+    more = {"most": _MOST_CELLS} if _is(asked, "matrix") or _is(asked, "beside") else more
     try:
         reply = await page_site.ask(request, "question", asked.name, refs=names, options=options, runs=runs, **more)
     except SecondguessError as fault:
         return drawn(request, "question.html", {**context, "error": fault}, {"error": str(fault)}, status_of(fault))
+    whole = reply
+    if over_time and len(reply.rows) > MOST_ROWS:
+        reply = replace(reply, rows=reply.rows[:MOST_ROWS], more=True)
     entries = named.entries(runs, chosen)
     start = urls.read_from(query)
     size = len(reply.rows) * len(reply.columns)
@@ -98,18 +103,18 @@ async def _one(request: Request, page_site: Site, asked: Question) -> Response:
     if not context["chart"]:
         return answer
     chosen_lines = query.getlist("line")
-    how = charted.charted(asked.drawn, reply.columns, reply.order) if reply.more else None
+    how = charted.charted(asked.drawn, whole.columns, whole.order) if whole.more else None
     if how is not None:  # a chart is of all rows, the page's table of the first
         most = MOST_MARKS + 1
-        reply = await page_site.ask(
+        whole = await page_site.ask(
             request, "chart", (asked.name, how), refs=names, options=options, runs=runs, most=most
         )
-    elif reply.more:
+    elif whole.more:
         return answer
     naming = Naming(
         frozenset(chosen_lines), lambda run: urls.question(asked.name, names, options, lines=_turned(chosen_lines, run))
     )
-    return with_chart(request, answer, partial(_chart, asked, names, reply, how.said if how else "", naming))
+    return with_chart(request, answer, partial(_chart, asked, names, whole, how.said if how else "", naming))
 
 
 def _pages(

@@ -135,7 +135,7 @@ def _context(
 ) -> dict[str, Any]:
     """The parts of the page, of all runs and those that are chosen."""
     rows = list(chosen[asked.offset : asked.offset + _ROWS])
-    most = max((rate for row in chosen for rate in row["rates"] if rate is not None), default=0)
+    most = max((row["most"] for row in chosen), default=0)
     for row in rows:
         row["line"] = facts.sparkline(row["rates"], most)
     same, keys = facts.compared([row["settings"] for row in chosen])
