@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil, sqrt
 from typing import Any
 
 MOST_DRAWN = 25  # classes of a matrix that are drawn
@@ -68,3 +69,51 @@ def most_mistaken(counts: Sequence[Counts], labels: Sequence[Any], most: int) ->
         number[other] += value
     chosen = set(sorted(labels, key=lambda label: -number[label])[:most])
     return [label for label in labels if label in chosen]
+
+
+def by_similarity(counts: Sequence[Counts], labels: Sequence[Any]) -> list[Any]:
+    """The labels so that those which are taken for each other most often stand beside each other, if they can.
+
+    The most common confusions join their labels first, end to end; what is never confused comes last, in its own order.
+    """
+    number: dict[tuple[int, int], int] = {}
+    place = {label: position for position, label in enumerate(labels)}
+    for value, one, other in (mistake for table in counts for mistake in mistakes(table)):
+        low, high = sorted((place[one], place[other]))
+        number[low, high] = number.get((low, high), 0) + value
+    chains = {position: [position] for position in range(len(labels))}
+    for (one, other), _ in sorted(number.items(), key=lambda pair: (-pair[1], pair[0])):
+        first, second = chains[one], chains[other]
+        if first is second:
+            continue
+        # The ends that are confused come together: a chain is turned where its other end would.
+        if first.index(one) < len(first) / 2:
+            first.reverse()
+        if second.index(other) >= len(second) / 2:
+            second.reverse()
+        first.extend(second)
+        for position in second:
+            chains[position] = first
+    distinct = {id(chain): chain for chain in chains.values()}.values()
+    in_order = sorted(distinct, key=lambda chain: (-len(chain), chain[0]))
+    return [labels[position] for chain in in_order for position in chain]
+
+
+def blocks(counts: Sequence[Counts], labels: Sequence[Any]) -> list[list[Any]]:
+    """Labels in order of similarity, in about as many blocks as each has labels; in the last those never confused."""
+    confused = {label for table in counts for _, *pair in mistakes(table) for label in pair}
+    there = [label for label in labels if label in confused]
+    size = max(1, ceil(sqrt(len(there))))
+    parts = [list(there[start : start + size]) for start in range(0, len(there), size)]
+    rest = [label for label in labels if label not in confused]
+    return [*parts, rest] if rest else parts
+
+
+def folded(counts: Counts, parts: Sequence[Sequence[Any]]) -> dict[tuple[int, int], int]:
+    """How many mistakes lie between each two blocks, by their places: of the truth's, of the guess's."""
+    place = {label: number for number, part in enumerate(parts) for label in part}
+    sums: dict[tuple[int, int], int] = {}
+    for value, one, other in mistakes(counts):
+        key = place[one], place[other]
+        sums[key] = sums.get(key, 0) + value
+    return sums

@@ -1,6 +1,6 @@
 """An answer that is a matrix: one per table with margins, its most common mistakes in words, every number a link."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from secondguess.analysis.answers.answer import records, tables_in
@@ -10,18 +10,24 @@ from secondguess.analysis.ask import confusion
 from secondguess.analysis.ask.confusion import Counts, Margins
 from secondguess.analysis.ask.questions import Question
 from secondguess.analysis.engine.sqltext import is_value
+from secondguess.analysis.errors import BadInput
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.worker import Reply
-from secondguess.analysis.schema import at_epoch
+from secondguess.analysis.schema import WRONG, at_epoch
 from secondguess.analysis.tables.view import TableView
 
 MOST_CLASSES, MOST_MISTAKES = confusion.MOST_DRAWN, 10
 _LONGEST_HEAD = 4  # letters above a column
 _SHADES = 6
+_MOST_ZOOMED = 64  # classes of a block
 
 
-def matrices(asked: Question, reply: Reply) -> list[dict[str, Any]]:
-    """Of an answer drawn as a matrix, one for each table, each cell leading to its rows."""
+def matrices(asked: Question, reply: Reply, fold: str = "", link: Callable[[str], str] = str) -> list[dict[str, Any]]:
+    """Of an answer drawn as a matrix, one for each table, each cell leading to its rows.
+
+    Of many classes those with most mistakes; or with a fold of `all` the blocks of like classes, each cell leading to
+    the link of its own fold, such as `3-7`: the classes of one block by those of another. Raises BadInput for another.
+    """
     if asked.drawn is None or asked.drawn[0] != "matrix":
         return []
     down, across, count = asked.drawn[1]
@@ -30,11 +36,108 @@ def matrices(asked: Question, reply: Reply) -> list[dict[str, Any]]:
     labels = ordered((row[name] for row in rows for name in (down, across)), reply.classes)
     of_tables = list(zip(tables_in(reply.columns, reply.rows, reply.order), rows, strict=True))
     counts = [{(row[down], row[across]): row[count] for of, row in of_tables if of == table} for table in order]
-    kept = confusion.most_mistaken(counts, labels, MOST_CLASSES)
-    drawn = []
-    for place, (table, pairs) in enumerate(zip(order, counts, strict=True)):
-        drawn.append(_matrix(at_epoch(*table), side(place), (down, across), pairs, (labels, kept)))
-    return drawn
+    tables = [
+        (at_epoch(*table), side(place), pairs) for place, (table, pairs) in enumerate(zip(order, counts, strict=True))
+    ]
+    parts = confusion.blocks(counts, confusion.by_similarity(counts, labels)) if len(labels) > MOST_CLASSES else []
+    folds = {"parts": len(parts), "folded": link("all"), "unfolded": link(""), "fold": fold if parts else ""}
+    if parts and fold == "all":
+        return [
+            {**_folded(table, side, (down, across), pairs, (labels, parts), link), **folds}
+            for table, side, pairs in tables
+        ]
+    kept = [confusion.most_mistaken(counts, labels, MOST_CLASSES)] * 2
+    if parts and fold:
+        kept = [parts[place][:_MOST_ZOOMED] for place in _places(fold, len(parts))]
+    elif parts:  # what is confused stands together
+        chosen = set(kept[0])
+        kept = [[label for part in parts for label in part if label in chosen]] * 2
+    return [
+        {**_matrix(table, side, (down, across), pairs, (labels, kept[0], kept[1])), **folds}
+        for table, side, pairs in tables
+    ]
+
+
+def _places(fold: str, parts: int) -> list[int]:
+    """The places of two blocks, from 0; raises BadInput for what names none."""
+    numbers = [int(text) - 1 for text in fold.split("-") if text.isdecimal() and len(text) < 6]
+    if len(numbers) != 2 or fold.count("-") != 1 or not all(0 <= number < parts for number in numbers):
+        raise BadInput(f"fold is {fold!r}, neither all nor two of the {parts} blocks, as in 1-2")
+    return numbers
+
+
+def _folded(
+    table: str,
+    side: str,
+    named: tuple[str, str],
+    counts: Counts,
+    grouped: tuple[Sequence[Any], Sequence[Sequence[Any]]],
+    link: Callable[[str], str],
+) -> dict[str, Any]:
+    """One table's matrix of blocks of classes: how many mistakes lie between each two of them."""
+    labels, parts = grouped
+    sums = confusion.folded(counts, parts)
+    most = max(sums.values(), default=0)
+    counted = confusion.margins(counts, labels)
+    names = [f"{label_text(part[0])} … {label_text(part[-1])} ({len(part)} classes)" for part in parts]
+    lines = []
+    for down, part in enumerate(parts):
+        cells = []
+        for across, name in enumerate(names):
+            value = sums.get((down, across), 0)
+            cells.append(
+                {
+                    "value": value,
+                    "url": link(f"{down + 1}-{across + 1}"),
+                    "shade": -(-value * _SHADES // most) if most else 0,
+                    "right": False,
+                    "title": f"{named[0]} {names[down]}, {named[1]} {name}: {value:,} mistakes",
+                }
+            )
+        every, right = (sum(numbers[label] for label in part) for numbers in (counted.all, counted.right))
+        lines.append(
+            {
+                "label": str(down + 1),
+                "name": names[down],
+                "cells": cells,
+                "errors": every - right,
+                "all": every,
+                "recall": _share(right / every if every else None, 3),
+            }
+        )
+    guessed = [sum(counted.guessed[label] for label in part) for part in parts]
+    rights = [sum(counted.right[label] for label in part) for part in parts]
+    shares = [_share(right / count if count else None, 2) for right, count in zip(rights, guessed, strict=True)]
+    return {
+        **_whole(table, side, named, counts, (labels, counted)),
+        "heads": [(str(place + 1), name) for place, name in enumerate(names)],
+        "listed": [(str(place + 1), name) for place, name in enumerate(names)],
+        "listed_down": [],
+        "lines": lines,
+        "errors": [count - right for count, right in zip(guessed, rights, strict=True)],
+        "precision": [share.removeprefix("0") for share in shares],
+        "left": 0,
+    }
+
+
+def _whole(
+    table: str, side: str, named: tuple[str, str], counts: Counts, counted: tuple[Sequence[Any], Margins]
+) -> dict[str, Any]:
+    """What is said of a table whichever of its classes are drawn."""
+    labels, margins = counted
+    return {
+        "name": table,
+        "side": side,
+        "down": named[0],
+        "across": named[1],
+        "wrong": margins.errors,
+        "rows": margins.rows,
+        "classes": len(labels),
+        "mistakes": _mistakes(table, named, counts),
+        "half": confusion.half(counts),
+        "pairs": len(labels) * (len(labels) - 1),
+        "every": urls.table(TableView((table,), where=(WRONG,), group=(named[0], named[1]), sort=("-n",))),
+    }
 
 
 def _matrix(
@@ -42,32 +145,25 @@ def _matrix(
     side: str,
     named: tuple[str, str],
     counts: Counts,
-    chosen: tuple[Sequence[Any], Sequence[Any]],
+    chosen: tuple[Sequence[Any], Sequence[Any], Sequence[Any]],
 ) -> dict[str, Any]:
-    """One table's matrix; its margins count every class, also those that are not drawn."""
-    labels, kept = chosen
-    short, listed = heads(kept, _LONGEST_HEAD)
+    """One table's matrix of some classes by some; its margins count every class, also those that are not drawn."""
+    labels, truths, guesses = chosen
+    short, listed = heads(guesses, _LONGEST_HEAD)
+    short_down, listed_down = (short, []) if truths == guesses else heads(truths, _LONGEST_HEAD)
     most = max((value for (one, other), value in counts.items() if one != other), default=0)
     counted = confusion.margins(counts, labels)
-    there = [pair for pair in zip(short, kept, strict=True) if counted.all[pair[1]] or pair[1] is not None]
-    lines = [_line(table, named, pair, (kept, counts, most), counted) for pair in there]
+    there = [pair for pair in zip(short_down, truths, strict=True) if counted.all[pair[1]] or pair[1] is not None]
+    lines = [_line(table, named, pair, (guesses, counts, most), counted) for pair in there]
     return {
-        "name": table,
-        "side": side,
-        "down": named[0],
-        "across": named[1],
-        "heads": [(head, label_text(label)) for head, label in zip(short, kept, strict=True)],
+        **_whole(table, side, named, counts, (labels, counted)),
+        "heads": [(head, label_text(label)) for head, label in zip(short, guesses, strict=True)],
         "listed": listed,
+        "listed_down": listed_down,
         "lines": lines,
-        "errors": [counted.guessed[label] - counted.right[label] for label in kept],
-        "precision": [_share(counted.precision(label), 2).removeprefix("0") for label in kept],
-        "wrong": counted.errors,
-        "rows": counted.rows,
-        "classes": len(labels),
-        "left": len(labels) - len(kept),
-        "mistakes": _mistakes(table, named, counts),
-        "half": confusion.half(counts),
-        "pairs": len(labels) * (len(labels) - 1),
+        "errors": [counted.guessed[label] - counted.right[label] for label in guesses],
+        "precision": [_share(counted.precision(label), 2).removeprefix("0") for label in guesses],
+        "left": len(labels) - len(guesses),
     }
 
 

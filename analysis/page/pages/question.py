@@ -1,7 +1,7 @@
 """The page of questions: each with its tables, its options, its answer."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -35,6 +35,15 @@ _SORTS = {
 }
 _MOST_SCORES = 12  # columns; of more classes none is shown
 _MOST_CELLS = 200_000  # of matrices and of errors by guess, which are drawn of all their rows
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """Which part of an answer of many classes is drawn: guesses from a place on, a fold of a matrix; and its links."""
+
+    start: int
+    fold: str
+    folded: Callable[[str], str]
 
 
 async def page(request: Request) -> Response:
@@ -83,9 +92,10 @@ async def _one(request: Request, page_site: Site, asked: Question) -> Response:
     if over_time and len(reply.rows) > MOST_ROWS:
         reply = replace(reply, rows=reply.rows[:MOST_ROWS], more=True)
     entries = named.entries(runs, chosen)
-    start = urls.read_from(query)
+    fold = query.get("fold", "").strip()
+    drawing = Drawing(urls.read_from(query), fold, lambda other: urls.question(asked.name, names, options, fold=other))
     size = len(reply.rows) * len(reply.columns)
-    context |= await large(size, partial(_answered, page_site, asked, reply, entries, start))
+    context |= await large(size, partial(_answered, page_site, asked, reply, entries, drawing))
     if all(option.name != "sort" for option in asked.options):
         for column in context["columns"]:
             column.update(_sorting(asked, names, options, column["shown"]))
@@ -196,7 +206,7 @@ def _listed(page_site: Site, name: str) -> dict[str, Any]:
 
 
 def _answered(
-    page_site: Site, asked: Question, reply: Reply, entries: Mapping[str, Epoch], start: int
+    page_site: Site, asked: Question, reply: Reply, entries: Mapping[str, Epoch], drawing: Drawing
 ) -> dict[str, Any]:
     hidden = (
         {"examples", "run", "epoch", *(["step"] if _has_steps(reply) else [])} if reply.sides > 1 else {"examples"}
@@ -210,8 +220,8 @@ def _answered(
     scores = sum(column.kind == "score" for column in columns)
     if scores > _MOST_SCORES:
         columns = [column for column in columns if column.kind != "score"]
-    squares = confusion.matrices(asked, reply)
-    wings = butterfly.butterfly(asked, reply, start)
+    squares = confusion.matrices(asked, reply, drawing.fold, drawing.folded)
+    wings = butterfly.butterfly(asked, reply, drawing.start)
     plain = not squares and wings is None
     return {
         "reply": reply,

@@ -9,9 +9,11 @@ from page_in_process import texts
 from recording import record
 
 from secondguess.analysis.answers.classes import heads, ordered
+from secondguess.analysis.ask.confusion import blocks, by_similarity
 from secondguess.analysis.ask.questions import Question
 from secondguess.analysis.ask.scope import Relation, ctes
 from secondguess.analysis.engine.statement import JoinReport, Statement
+from secondguess.analysis.errors import BadInput
 from secondguess.analysis.page.pages import butterfly
 from secondguess.analysis.page.pages.confusion import matrices, tied
 from secondguess.analysis.page.site import sql_of
@@ -152,3 +154,55 @@ def test_of_many_guesses_those_with_most_errors_come_first_and_the_others_on_fur
     ]
     assert (len(first["lines"]), len(rest["lines"]), len(none["lines"]), first["every"]) == (50, 10, 0, 60)
     assert first["totals"] == rest["totals"] == [sum(range(1, 61)), 100]
+
+
+MANY = [(f"c{truth:02}", f"c{(truth + 20) % 40:02}" if truth < 3 else f"c{truth:02}", truth + 1) for truth in range(40)]
+MANY += [(f"c{truth:02}", f"c{truth:02}", 5) for truth in range(3)]
+"""Of 40 classes 0 is taken for 20 once, 1 for 21 twice, 2 for 22 three times; the others never err."""
+
+
+def folded(fold: str) -> Any:
+    rows = [("cnn", 1, *row) for row in MANY]
+    made = reply(("run", "epoch", "truth", "guess", "rows"), rows, (("cnn", 1),))
+    [matrix] = matrices(asked("matrix", "truth", "guess", "rows"), made, fold, lambda other: f"?fold={other}")
+    return matrix
+
+
+def test_many_classes_are_folded_into_blocks_of_those_that_are_taken_for_each_other() -> None:
+    matrix = folded("all")
+    assert [name.partition("(")[2] for _, name in matrix["heads"]] == ["3 classes)", "3 classes)", "34 classes)"]
+    cells = {
+        (down, across): cell["value"]
+        for down, line in enumerate(matrix["lines"])
+        for across, cell in enumerate(line["cells"])
+    }
+    assert sum(cells.values()) == 6
+    assert sum(line["errors"] for line in matrix["lines"]) == sum(matrix["errors"]) == matrix["wrong"] == 6
+    assert (cells[2, 2], matrix["lines"][2]["recall"], matrix["lines"][2]["all"]) == (
+        0,
+        "1.000",
+        sum(range(4, 41)) - 21 - 22 - 23,
+    )
+    assert matrix["lines"][0]["cells"][1]["url"] == "?fold=1-2"
+    assert [mistake["count"] for mistake in matrix["mistakes"]] == [3, 2, 1]
+
+
+def test_a_block_is_zoomed_into() -> None:
+    matrix = folded("1-1")
+    names = [name for _, name in matrix["heads"]]
+    assert len(names) == 3
+    assert [line["name"] for line in matrix["lines"]] == names
+    pairs = {("c00", "c20"), ("c01", "c21"), ("c02", "c22")}
+    assert any(set(pair) <= set(names) for pair in pairs)
+    assert folded("")["left"] == 15  # as before: the 25 with most mistakes
+    with pytest.raises(BadInput, match="fold is '9-1', neither all nor two of the 3 blocks, as in 1-2"):
+        folded("9-1")
+
+
+def test_classes_that_are_taken_for_each_other_stand_together() -> None:
+    counts = {("a", "d"): 5, ("d", "a"): 4, ("b", "e"): 3, ("e", "d"): 1, ("c", "c"): 9}
+    assert by_similarity([counts], ["a", "b", "c", "d", "e", "f"]) in (
+        ["a", "d", "e", "b", "c", "f"],
+        ["b", "e", "d", "a", "c", "f"],
+    )
+    assert blocks([counts], ["b", "e", "d", "a", "c", "f"]) == [["b", "e"], ["d", "a"], ["c", "f"]]
