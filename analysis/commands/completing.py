@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import click
@@ -50,7 +50,12 @@ def after(root: click.Command, words: Sequence[str], current: str, store: Path) 
         if line.waits is not None:
             return _values(line, line.waits, current)
         if current.startswith("-"):
-            return Next(_starting(_options(line), current))
+            name, equals, begun = current.partition("=")
+            option = _waiting(line.command, name) if equals else None
+            if option is None:
+                return Next(_starting(_options(line), current))
+            found = _values(line, option, begun)
+            return replace(found, words=tuple(f"{name}={word}" for word in found.words))
         if isinstance(line.command, click.Group):
             return Next(_starting(line.command.list_commands(line.context), current))
         return _arguments(line, current)
@@ -101,6 +106,8 @@ def _values(line: _Line, option: click.Parameter, current: str) -> Next:
         return Next(files=True)
     if option.metavar and re.fullmatch(r"\[[\w-]+(\|[\w-]+)*\]", option.metavar):  # a question's choices
         return Next(_starting(option.metavar[1:-1].split("|"), current))
+    if name == "at":
+        return Next(_starting(_epochs(list_runs(line.store), line.given), current))
     if name == "saved":
         return Next(_starting(list(saved.names(line.store)), current))
     if name in _TABLES:
@@ -119,7 +126,7 @@ def _arguments(line: _Line, current: str) -> Next:
     if place < 0 or (len(line.given) >= len(arguments) and arguments[place].nargs == 1):
         return Next()
     named = (arguments[place].metavar or arguments[place].name or "").upper()
-    if "TABLE" in named or named in {"A", "B"}:
+    if "TABLE" in named or "ADDRESS" in named or named in {"A", "B"}:
         return _references(list_runs(line.store), current)
     if "RUN" in named:
         left = [name for name in list_runs(line.store) if name not in line.given]
@@ -152,16 +159,27 @@ def _only(runs: Runs, run: str) -> str:
     return tables[0] if len(tables) == 1 and tables[0] != DEFAULT_TABLE else ""
 
 
+def _epochs(runs: Runs, given: Sequence[str]) -> list[str]:
+    """The epochs of the tables that are named, or of all."""
+    chosen = [epoch for text in given for epoch in _resolved(runs, text, "all")]
+    every = [epoch for run in runs.values() for table in run.tables.values() for epoch in table.values()]
+    return [str(moment) for moment in sorted({epoch.moment for epoch in chosen or every})]
+
+
+def _resolved(runs: Runs, text: str, epochs: str) -> Sequence[Epoch]:
+    """The epochs that a reference names; none of what is no reference."""
+    with suppress(SecondguessError):
+        return refs.resolve(runs, text.partition("@")[0] if epochs == "all" else text, epochs).epochs
+    return ()
+
+
 def _columns(runs: Runs, given: Sequence[str]) -> list[str]:
     """The columns of the tables that are named, or of all."""
     return list(dict.fromkeys([*_named_columns(runs, given), WRONG]))
 
 
 def _named_columns(runs: Runs, given: Sequence[str]) -> Iterator[str]:
-    chosen: list[Epoch] = []
-    for text in given:
-        with suppress(SecondguessError):
-            chosen += refs.resolve(runs, text, "last").epochs
+    chosen = [epoch for text in given for epoch in _resolved(runs, text, "last")]
     every = (epoch for run in runs.values() for table in run.tables.values() for epoch in table.values())
     for epoch in chosen or every:
         yield from (name for name, _ in epoch.columns)

@@ -104,6 +104,8 @@ LINES = [
     ("secondguess ask reliability cnn-1 --binning m", ["mass"], ["mass"]),
     ("secondguess runs --format ma", ["markdown"], ["markdown"]),
     ("secondguess rm cnn-1 te", ["texts"], ["texts"]),
+    ("secondguess table cnn-1 --at 1", ["1", "10"], ["1", "10"]),
+    ("secondguess view --export out cn", ["cnn-1"], ["cnn-1"]),
     ("secondguess nonsense ", [], []),
 ]
 
@@ -111,6 +113,11 @@ LINES = [
 @pytest.mark.parametrize(("line", "replies"), [(line, bash) for line, bash, _ in LINES])
 def test_bash(place: Path, line: str, replies: list[str]) -> None:
     assert [text for text in in_bash(place, line) if not text.startswith("compopt")] == replies
+
+
+def test_bash_completes_the_value_behind_an_equals_sign(place: Path) -> None:
+    assert in_bash(place, "secondguess runs --format=ma") == ["markdown"]
+    assert in_bash(place, "secondguess runs --format ma") == ["markdown"]
 
 
 def test_bash_reads_a_name_with_spaces_and_quotes_as_one_word(place: Path) -> None:
