@@ -7,11 +7,13 @@ from typing import Any
 from jinja2 import ChoiceLoader, Environment, PackageLoader, select_autoescape
 from markupsafe import Markup
 
-from secondguess.analysis.answers.sides import LOOKS, side
+from secondguess.analysis.answers.sides import INK, LOOKS, OTHERS, QUIET, side
 from secondguess.analysis.console import shortened
 from secondguess.analysis.schema import LETTERS
 
 SHEET = "secondguess.css"
+# The other colours of charts, and what the sheet calls them.
+_OF_CHARTS = {INK: "ink", OTHERS: "edge", QUIET: "ink-2"}
 # What the sheet calls the colours of the third table and further ones: `--c` is that of whatever is being drawn.
 _NAMES = dict(zip("cdefgh", ("third", "fourth", "fifth", "sixth", "seventh", "eighth"), strict=True))
 
@@ -56,6 +58,11 @@ def sheet() -> str:
     marks = "".join(
         f'.chart svg [{how}="{look.light}"] {{ {how}: var(--{names[side]}); }}\n'
         for side, look in LOOKS.items()
+        for how in ("fill", "stroke")
+    )
+    marks += "".join(
+        f'.chart svg [{how}="{colour}"] {{ {how}: var(--{name}); }}\n'
+        for colour, name in _OF_CHARTS.items()
         for how in ("fill", "stroke")
     )
     on_black = f"@media (prefers-color-scheme: dark) {{\n:root {{\n{dark}}}\n}}\n"

@@ -19,12 +19,11 @@ from secondguess.analysis.answers.marks import (
     text_of,
     title_of,
 )
-from secondguess.analysis.answers.sides import LOOKS
+from secondguess.analysis.answers.sides import INK, LOOKS
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import WRONG, at_epoch
 from secondguess.analysis.tables.view import TableView
 
-_INK = "#1b1c1e"
 _DOTS = 40  # of a line
 
 
@@ -148,13 +147,13 @@ def _many(runs: Sequence[str], data: Sequence[dict[str, Any]], encoding: Mapping
     layers = lines_of(names, {**encoding, **leading}, points=False, legend=True)
     strong = alt.Chart().transform_filter(alt.FieldEqualPredicate(field="told", equal=1))
     named = {"detail": "run:N", "description": alt.Description("run:N")}
-    layers.append(strong.mark_line(strokeWidth=2.5, color=_INK).encode(**named, **encoding))
+    layers.append(strong.mark_line(strokeWidth=2.5, color=INK).encode(**named, **encoding))
     ends = {mark["run"]: mark for mark in known if mark["told"]}
     labels = alt.Chart(
         alt.InlineData(values=_one_above_another([{**mark, "name": name} for name, mark in ends.items()]))
     )
     beside = {**encoding, "y": alt.Y("at:Q", title="errors"), "text": "name:N"}
-    layers.append(labels.mark_text(align="left", dx=6, fontSize=11, fontWeight="bold", color=_INK).encode(**beside))
+    layers.append(labels.mark_text(align="left", dx=6, fontSize=11, fontWeight="bold", color=INK).encode(**beside))
     return plain(alt.layer(*layers, data=alt.InlineData(values=data)).properties(width=520, height=220))
 
 

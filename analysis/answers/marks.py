@@ -5,7 +5,7 @@ from typing import Any
 
 import altair as alt
 
-from secondguess.analysis.answers.sides import LOOKS, colours, looks
+from secondguess.analysis.answers.sides import LOOKS, QUIET, colours, looks
 from secondguess.analysis.console import spelled_out
 from secondguess.analysis.tables.view import TableView
 
@@ -43,7 +43,7 @@ def plain(made: Any) -> Any:
 
 def caption(said: str) -> Any:
     """What is said of a chart's marks, above it."""
-    return alt.TitleParams(title_of(said), anchor="start", fontSize=11, fontWeight="normal", color="#5c5e62")
+    return alt.TitleParams(title_of(said), anchor="start", fontSize=11, fontWeight="normal", color=QUIET)
 
 
 def owns(place: int) -> int:

@@ -33,6 +33,7 @@ LOOKS = {
 }
 OTHER = Look("#8d8f8a", "#74777d", "circle")
 OTHERS = OTHER.light
+INK, QUIET = "#1b1c1e", "#5c5e62"  # of texts and of what is strong whatever its table
 
 
 def side(place: int) -> str:

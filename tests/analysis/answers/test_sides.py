@@ -105,3 +105,8 @@ def test_the_sheet_has_the_charts_colours_and_replaces_them_on_black() -> None:
     assert re.findall(r"--a: (#\w+);", text) == ["#14764a", "#4fc48c"]
     assert '.chart svg [fill="#14764a"] { fill: var(--a); }' in text
     assert '.chart svg [stroke="#6d42c1"] { stroke: var(--b); }' in text
+
+
+def test_what_is_strong_or_grey_in_a_chart_is_so_on_black_too() -> None:
+    for colour, name in ((sides.INK, "ink"), (sides.OTHERS, "edge"), (sides.QUIET, "ink-2")):
+        assert f'.chart svg [stroke="{colour}"] {{ stroke: var(--{name}); }}' in sheet()
