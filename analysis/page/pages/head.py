@@ -21,6 +21,7 @@ from secondguess.analysis.tables.view import TableView
 
 _SHOWN = {"score": "bins", "number": "bins", "label": "values", "text": "values"}
 _WIDE, _HIGH, _BAR = 68, 24, 22  # pixels
+_LOOKED_UP = {"image", "content", "digest"}  # for the rows of a page alone
 _MOST_SIDES = 3  # of a join, whose heads stand one above the other
 _MORE = ("size", "side", "pin", "heads")
 
@@ -45,12 +46,16 @@ class Head:
 
 
 def placed(view: TableView, column: PageColumn, more: Mapping[str, Any], of: str | None) -> list[dict[str, Any]]:
-    """What the head of a column shows, one for each of its names, each with its address; none of images and ids.
+    """What the head of a column shows, one for each of its names, with its address; none of images, texts and ids.
 
     drawn is what `inlined` makes of it.
     """
     show = _SHOWN.get(column.kind)
-    if show is None or (column.kind == "label" and view.join is not None and len(view.tables) > _MOST_SIDES):
+    if (
+        show is None
+        or column.title in _LOOKED_UP
+        or (column.kind == "label" and view.join is not None and len(view.tables) > _MOST_SIDES)
+    ):
         return []
     rows = view if of is None else replace(view, tables=(of,))
     return [

@@ -1,6 +1,7 @@
 """What stands in the heads of a table's columns: as data, as links, and brushed in Chromium."""
 
 import asyncio
+import re
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -188,3 +189,11 @@ def test_a_filter_is_edited_in_its_chip(visit: Opened, script: bool) -> None:
     seen.page.locator(".chip", has_text="wrong").get_by_label("Keep the other rows instead").click()
     seen.page.wait_for_url("**TRUE**")
     assert seen.status() in ("1–0 of 0 rows", "0 rows")
+
+
+def test_what_is_looked_up_for_the_rows_of_a_page_alone_has_no_distribution(server: Server) -> None:
+    for url in (table_url("reviews/reviews@1"), table_url("cnn@3", columns="id,image,digest,guess")):
+        text = server.ask(url).text
+        assert not [name for name in ("content", "image", "digest") if f'data-key=" {name}"' in text]
+        for head in re.findall(r'data-head="([^"]*)"', text):
+            assert server.ask(unescape(head)).status == 200, head
