@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from secondguess.analysis.ask import questions, refs, statements
-from secondguess.analysis.ask.confusion import most_mistaken
 from secondguess.analysis.ask.scope import columns_of, has_steps
 from secondguess.analysis.engine.duck import Build
 from secondguess.analysis.engine.sqltext import identifier
@@ -212,9 +211,14 @@ class Floor:
 
 
 def most_changed(made: Comparison, labels: Sequence[Any], most: int) -> list[Any]:
-    """All labels, or of more than `most` those whose confusions changed most, in the order of labels."""
-    changes = {(pair.truth, pair.guess): abs(pair.errors_b - pair.errors_a) for pair in made.pairs}
-    return most_mistaken([changes], labels, most)
+    """All labels, or of more than `most` those of the confusions that changed most, in the order of labels."""
+    if len(labels) <= most:
+        return list(labels)
+    chosen: set[Any] = set()
+    for pair in made.pairs:  # most changed first
+        if len(more := chosen | {pair.truth, pair.guess}) <= most:
+            chosen = more
+    return [label for label in labels if label in chosen]
 
 
 def points(share: float) -> str:

@@ -12,7 +12,7 @@ def compared(pairs: list[tuple[object, object, int, int]]) -> Comparison:
         a, b = (sum(pair[side] for pair in pairs if pair[0] == truth) for side in (2, 3))
         counts = Counts(both_right=100 - a - b, fixed=a, broken=b)
         groups.append(Group(truth, counts, (0, 0), 1, "cannot_tell"))
-    made = tuple(Pair(*pair, 0, 0) for pair in pairs)
+    made = tuple(Pair(*pair, 0, 0) for pair in sorted(pairs, key=lambda pair: -abs(pair[2] - pair[3])))
     return Comparison("a@1", "b@1", Counts(both_right=1), classes=tuple(groups), pairs=made)
 
 
@@ -48,3 +48,9 @@ def test_of_many_classes_those_that_changed_most_are_drawn_and_the_rest_is_said(
 
 def test_without_classes_there_is_none() -> None:
     assert matrix(compared([]), lambda *where: "") is None
+
+
+def test_of_changes_of_one_size_so_many_are_drawn_as_classes_have_room() -> None:
+    """Of 50 pairs of two classes each that change by one, ten."""
+    found = drawn([(f"t{number:02}", f"g{number:02}", 0, 1) for number in range(50)])
+    assert (len(found["heads"]), found["changed"], found["changed_left"]) == (20, 50, 40)
