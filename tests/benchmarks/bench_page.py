@@ -41,6 +41,7 @@ WRONG = ("where", "guess <> truth")
 SKIP = ("offset", "{offset}")
 PAIR = (("t", "cnn@1"), ("t", "cnn@5"))
 DIFFER = ("where", "guess_a IS DISTINCT FROM guess_b")
+BRUSH = ("where", "confidence >= 0.2{n} AND confidence < 0.8{n}")
 MNIST_PAGES: Pages = {
     "runs": ("/runs", (("sort", "-epochs"),)),
     "50 rows of 10,000, with images": ("/table", (("t", "cnn@5"), SKIP)),
@@ -59,6 +60,8 @@ MNIST_PAGES: Pages = {
     ),
     "a comparison": ("/compare", (("t", "cnn@{early}"), ("t", "double@5"))),
     "the run": ("/run", (("run", "cnn"),)),
+    "100 images by guess": ("/gallery", (("t", "cnn@5"), WRONG, ("by", "guess"), ("limit", "10{n}"))),
+    "a column's head": ("/head", (("t", "cnn@5"), BRUSH, ("column", "truth_score"), ("show", "bins"))),
 }
 LARGE_PAGES: Pages = {
     "50 rows of {rows}, with images": ("/table", (("t", "a@1"), SKIP)),
@@ -67,6 +70,11 @@ LARGE_PAGES: Pages = {
         "/table",
         (("t", "a@1"), WRONG, ("sort", "-confidence"), ("limit", "4{n}")),
     ),
+    "the rows of a brush": ("/table", (("t", "a@1"), BRUSH)),
+    "the head that was brushed": ("/head", (("t", "a@1"), BRUSH, ("column", "confidence"), ("show", "bins"))),
+    "another head, of numbers": ("/head", (("t", "a@1"), BRUSH, ("column", "truth_score"), ("show", "bins"))),
+    "another head, of labels": ("/head", (("t", "a@1"), BRUSH, ("column", "guess"))),
+    "as images": ("/gallery", (("t", "a@1"), BRUSH, ("limit", "50"))),
 }
 MANY_PAGES: Pages = {
     "500 runs": ("/runs", (("offset", "{n}00"),)),
@@ -112,6 +120,7 @@ def wide_pages(name: str) -> Pages:
         "an example": ("/example", (("t", name), ("row", "1{n}"))),
         "errors by guess": ("/questions", (("q", "errors-by-guess"), ("t", name), ("o.ids", "{after}"))),
         "confusion": ("/questions", (("q", "confusion"), ("t", f"{name}@{{early}}"))),
+        "100 images": ("/gallery", (("t", name), SKIP, ("limit", "100"))),
     }
 
 
