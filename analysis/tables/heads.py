@@ -177,9 +177,24 @@ def chosen(view: TableView, column: str) -> tuple[TableView, list[str]]:
     return replace(view, where=tuple(left), offset=0), values
 
 
+def places(text: str, column: str, edges: Sequence[str]) -> frozenset[int | None] | None:
+    """The places, as in `binned`, of what a filter that a head wrote keeps; None of one whose ends are no edges."""
+    match = _range(column).fullmatch(text)
+    if match is None:
+        return None
+    if match["low"] is None:
+        return frozenset({-1 if text.endswith(" NULL") else None})
+    known = {edge: place for place, edge in enumerate(edges)}
+    last = match["high"] == edges[-1]
+    if match["low"] not in known or match["high"] not in known or (match["sign"] == "<=") is not last:
+        return None
+    return frozenset(range(known[match["low"]], known[match["high"]]))
+
+
 def _range(column: str) -> re.Pattern[str]:
-    name = re.escape(bare(column))
-    return re.compile(rf"{name} >= [-\d.e+]+ AND {name} <=? [-\d.e+]+|{name} IS NULL|NOT isfinite\({name}\)")
+    name, number = re.escape(bare(column)), r"[-\d.e+]+"
+    between = rf"{name} >= (?P<low>{number}) AND {name} (?P<sign><=?) (?P<high>{number})"
+    return re.compile(rf"{between}|{name} IS NULL|NOT isfinite\({name}\)")
 
 
 def _values(text: str, column: str) -> list[str] | None:

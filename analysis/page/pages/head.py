@@ -1,7 +1,7 @@
 """What stands in a column's head: bars of its numbers or its values, each of which leads to the rows that have it."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -108,12 +108,37 @@ async def distribution(request: Request, page_site: Site, runs: Runs, head: Head
     elif reach[0] > heads.MANY:
         said = f"about {_rounded(reach[0])} different"
         return {"column": head.column, "said": said, "bars": [], "data": {"column": head.column, "about": reach[0]}}
-    reply = await page_site.ask(request, "head", head.rows, options=options, runs=runs, most=2 * heads.MANY)
-    counts = [(place, rows, kept) for place, rows, kept in reply.rows]
+    others, keeps = _apart(head, show, options.get("edges", ()))
+    reply = await page_site.ask(request, "head", others, options=options, runs=runs, most=2 * heads.MANY)
+    counts = [(place, rows, kept if keeps(place) else 0) for place, rows, kept in reply.rows]
     data = {"column": head.column, "sql": reply.sql, "seconds": reply.seconds}
     if show == "bins":
         return _bins(head, edges, counts, data)
     return _values(head, counts, data)
+
+
+def _apart(head: Head, show: str, edges: Sequence[str]) -> tuple[TableView, Callable[[Any], bool]]:
+    """The rows without the filters that the head wrote itself, and whether these keep what has a place or a value.
+
+    What a bar counts does not change with which bars are chosen, so it is asked once; the bars that are chosen are kept
+    whole. Filters between the edges are left to be asked.
+    """
+    others, values = heads.chosen(head.rows, head.column)
+    own = [text for text in head.rows.where if text not in others.where]
+    if show == "values":
+        return others, lambda value: not own or _literal(value) in values
+    places = [heads.places(text, head.column, edges) for text in own]
+    if any(each is None for each in places):
+        return head.rows, lambda place: True
+    return others, lambda place: all(each is not None and place in each for each in places)
+
+
+def _literal(value: Any) -> str:
+    """A value as SQL; nothing for one that no filter can name."""
+    try:
+        return literal(value)
+    except TypeError:
+        return ""
 
 
 async def _reach(request: Request, page_site: Site, runs: Runs, head: Head, *, numbers: bool) -> tuple[Any, ...]:
@@ -194,11 +219,8 @@ def _values(head: Head, every: Sequence[tuple[Any, int, int]], data: Mapping[str
     if total <= len(counts):  # all are there: in their own order they are found sooner
         in_order = sorted(counts, key=lambda each: (each[0] is None, isinstance(each[0], str), each[0] or 0))
     for value, rows, kept in in_order:
-        try:
-            text = literal(value)
-            url = urls.table(heads.toggled(head.view, head.column, text), **head.more)
-        except TypeError:  # what no filter can name
-            text, url = "", ""
+        text = _literal(value)
+        url = urls.table(heads.toggled(head.view, head.column, text), **head.more) if text else ""
         lines.append(
             {
                 "label": "null" if value is None else number(value) if not isinstance(value, str) else value,

@@ -197,3 +197,25 @@ def test_what_is_looked_up_for_the_rows_of_a_page_alone_has_no_distribution(serv
         assert not [name for name in ("content", "image", "digest") if f'data-key=" {name}"' in text]
         for head in re.findall(r'data-head="([^"]*)"', text):
             assert server.ask(unescape(head)).status == 200, head
+
+
+@pytest.mark.parametrize(
+    ("column", "show", "where"),
+    [
+        ("confidence", "bins", "confidence >= 0.55 AND confidence < 0.7"),
+        ("confidence", "bins", "confidence >= 0.75 AND confidence <= 1"),
+        ("confidence", "bins", "confidence >= 0.512 AND confidence < 0.7"),
+        ("confidence", "bins", "confidence IS NULL"),
+        ("confidence", "bins", "confidence > 0.6"),
+        ("guess", "values", f"guess IN ('{DOG}', '{CAT}')"),
+        ("guess", "values", f"\"guess\" IS NOT DISTINCT FROM '{DOG}'"),
+        ("note", "values", '"note" IS NOT DISTINCT FROM NULL'),
+    ],
+)
+def test_what_a_head_says_is_kept_is_what_the_table_keeps(server: Server, column: str, show: str, where: str) -> None:
+    """Also where it is summed up from bars that were counted before."""
+    told = head(server, column, show, where=[where, "id > 'r03'"])
+    parts = [*told.get("bins", ()), *told.get("values", ())]
+    kept = sum(each["kept"] for each in parts)
+    table = server.ask(table_url("cnn@3", path="/table.json", where=[where, "id > 'r03'"])).data["panels"][0]
+    assert (kept, sum(each["rows"] for each in parts)) == (table["total"], 56)
