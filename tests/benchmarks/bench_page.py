@@ -41,7 +41,7 @@ WRONG = ("where", "guess <> truth")
 SKIP = ("offset", "{offset}")
 PAIR = (("t", "cnn@1"), ("t", "cnn@5"))
 DIFFER = ("where", "guess_a IS DISTINCT FROM guess_b")
-BRUSH = ("where", "confidence >= 0.2{n} AND confidence < 0.8{n}")
+BRUSH = ("where", "confidence >= 0.{n}5 AND confidence < 0.95")
 MNIST_PAGES: Pages = {
     "runs": ("/runs", (("sort", "-epochs"),)),
     "50 rows of 10,000, with images": ("/table", (("t", "cnn@5"), SKIP)),
