@@ -153,7 +153,9 @@ def _many(runs: Sequence[str], data: Sequence[dict[str, Any]], encoding: Mapping
         alt.InlineData(values=_one_above_another([{**mark, "name": name} for name, mark in ends.items()]))
     )
     beside = {**encoding, "y": alt.Y("at:Q", title="errors"), "text": "name:N"}
-    layers.append(labels.mark_text(align="left", dx=6, fontSize=11, fontWeight="bold", color=INK).encode(**beside))
+    layers.append(
+        labels.mark_text(align="right", dx=-4, dy=-7, fontSize=11, fontWeight="bold", color=INK).encode(**beside)
+    )
     return plain(alt.layer(*layers, data=alt.InlineData(values=data)).properties(width=520, height=220))
 
 

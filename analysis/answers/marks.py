@@ -69,7 +69,12 @@ def _dashed(names: Sequence[str], *, legend: bool, field: str) -> Any:
 
 
 def _legend(names: Sequence[str], legend: bool) -> Any:
-    return alt.Legend(values=list(names[: len(LOOKS)]), labelLimit=280) if legend else None
+    """Below the chart, whose width is the field's then, also where names are long."""
+    own = list(names[: len(LOOKS)])
+    columns = 2 if max(map(len, own), default=0) > 20 else 4
+    return (
+        alt.Legend(values=own, orient="bottom", columns=columns, labelLimit=230, columnPadding=16) if legend else None
+    )
 
 
 def lines_of(
