@@ -44,6 +44,8 @@ async def runs(request: Request) -> Response:
     fault: SecondguessError | None = None
     kept = sweep.searched([row["swept"] for row in rows], asked.search)
     try:
+        for name in (asked.columns or ()) if rows else ():
+            sweep.known(name, [row["swept"] for row in rows])
         kept = await _filtered(request, page_site, known, kept, asked)
     except SecondguessError as error:
         fault = error
