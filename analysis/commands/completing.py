@@ -12,7 +12,7 @@ from secondguess.analysis.ask import refs
 from secondguess.analysis.ask.refs import Runs
 from secondguess.analysis.commands.options import store_among
 from secondguess.analysis.errors import SecondguessError
-from secondguess.analysis.schema import DEFAULT_TABLE, WRONG, default_store
+from secondguess.analysis.schema import DEFAULT_TABLE, WRONG, at_epoch, default_store
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.tables import saved
@@ -150,7 +150,7 @@ def _references(runs: Runs, current: str) -> Next:
         return Next(_starting([f"{run}/{table}" for table in runs[run].tables], current), open=True)
     table = before[len(run) + 1 :] or (DEFAULT_TABLE if DEFAULT_TABLE in runs[run].tables else _only(runs, run))
     epochs = [*_EPOCHS, *map(str, runs[run].tables.get(table, ()))]
-    return Next(_starting([f"{before}@{epoch}" for epoch in epochs], current))
+    return Next(_starting([at_epoch(before, epoch) for epoch in epochs], current))
 
 
 def _only(runs: Runs, run: str) -> str:
