@@ -15,6 +15,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -261,6 +262,19 @@ def read_process(pid: int, name: str) -> bytes:
         return Path(f"/proc/{pid}/{name}").read_bytes()
     except OSError:
         return b""
+
+
+def seconds(pid: int) -> float:
+    """The CPU time a process has taken."""
+    parts = read_process(pid, "stat").decode().rpartition(")")[2].split()
+    return sum(map(int, parts[11:13])) / os.sysconf("SC_CLK_TCK") if parts else 0.0
+
+
+def resting(server: Server) -> bool:
+    """Whether no worker computes: within a moment none has used the processor for a tenth of it."""
+    before = {pid: seconds(pid) for pid in server.workers()}
+    time.sleep(0.3)
+    return all(seconds(pid) < spent + 0.03 for pid, spent in before.items())
 
 
 @contextmanager

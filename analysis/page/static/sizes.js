@@ -11,6 +11,9 @@
     if (!chosen) { return; }
     root.style.setProperty("--images", chosen.getAttribute("data-pixels") + "px");
     root.setAttribute("data-images", name);
+    Array.prototype.forEach.call(document.querySelectorAll(".preds td.pic img"), function (image) {
+      image.width = image.height = Number(chosen.getAttribute("data-pixels"));
+    });
     links().forEach(function (link) {
       if (link === chosen) { link.parentElement.setAttribute("aria-current", "true"); }
       else { link.parentElement.removeAttribute("aria-current"); }
@@ -24,6 +27,7 @@
     localStorage.setItem(KEPT, link.getAttribute("data-size"));
     history.replaceState(history.state, "", link.getAttribute("href"));
     draw(link.getAttribute("data-size"));
+    link.closest("details").open = false;
   });
 
   function kept() { draw(new URLSearchParams(location.search).get("size") || localStorage.getItem(KEPT)); }

@@ -11,7 +11,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
-from page import Server, children, read_process, serving, table_url
+from page import Server, children, read_process, resting, seconds, serving, table_url
 from stores import record
 from waiting import HANG_S, until
 
@@ -99,12 +99,6 @@ def test_the_time_to_begin_is_no_questions_time(
         assert runner.run(asked()).rows == [(42,)]
 
 
-def seconds(pid: int) -> float:
-    """The CPU time a process has taken."""
-    parts = read_process(pid, "stat").decode().rpartition(")")[2].split()
-    return sum(map(int, parts[11:13])) / os.sysconf("SC_CLK_TCK") if parts else 0.0
-
-
 def megabytes(pid: int) -> float:
     """The memory a process has now."""
     parts = read_process(pid, "statm").split()
@@ -128,17 +122,6 @@ def test_what_an_address_asks_is_stopped_too(quick: Server, name: str) -> None:
     answer = quick.ask(table_url("cnn@3", **{name: text}))
     assert answer.status in {400, 503}  # one that is refused at once is as well
     assert answers(quick)
-
-
-def test_the_process_that_was_stopped_is_gone_and_another_is_there(patient: Server) -> None:
-    before = settled(patient)
-    one = asking(patient, "POST /sql", urlencode({"csrf": patient.csrf, "sql": ENDLESS}))
-    until(lambda: computing(patient, before))
-    one.close()
-    until(lambda: len(set(before) - set(patient.workers())) == 1)
-    until(lambda: len(patient.workers()) == 2)
-    assert answers(patient)
-    assert len(set(before) & set(patient.workers())) == 1
 
 
 def test_what_asks_nothing_is_answered_while_all_processes_compute(patient: Server) -> None:
@@ -246,7 +229,7 @@ def asking(server: Server, head: str, body: str = "") -> socket.socket:
 
 @pytest.mark.parametrize("how", ["sql", "question"])
 def test_what_nobody_waits_for_any_more_is_stopped(patient: Server, how: str) -> None:
-    """Leaving the page closes its connection; what computes for it is ended."""
+    """Leaving the page closes its connection; what computes for it stops, and goes on with the next question."""
     folder = patient.store / "questions"
     folder.mkdir(exist_ok=True)
     (folder / "endless.sql").write_text(f"-- Never answered\n{ENDLESS.replace('SELECT', 'SELECT 1 + ', 1)}\n")
@@ -254,10 +237,10 @@ def test_what_nobody_waits_for_any_more_is_stopped(patient: Server, how: str) ->
     form = urlencode({"csrf": patient.csrf, "sql": ENDLESS})
     one = asking(patient, "POST /sql", form) if how == "sql" else asking(patient, "GET /questions?q=endless&t=cnn%403")
     until(lambda: computing(patient, before))
-    busy = computing(patient, before)
     one.close()
-    until(lambda: not set(busy) & set(patient.workers()))
+    until(lambda: resting(patient))
     assert answers(patient)
+    assert set(patient.workers()) == set(before)
     (folder / "endless.sql").unlink()
 
 
