@@ -19,13 +19,13 @@ from playwright.sync_api import sync_playwright
 HERE = Path(__file__).parent
 JOINED = "/table?t=cnn-0%401&t=cnn-0%405&join=inner&where=guess_a+%3C%3E+guess_b"
 PICTURES = {
-    "two-epochs": (JOINED, 620),
+    "two-epochs": (JOINED, 860),
     "errors-by-guess": ("/questions?q=errors-by-guess&t=double-0%405&t=cnn-0%405", 640),
     "comparison": ("/compare?t=cnn-0%401&t=cnn-0%405", 900),
     "trajectories": ("/questions?q=trajectories&t=cnn-0&o.sort=-flips", 560),
 }
 SCRUBBED = "/questions?q=errors-by-guess&t=cnn%401&t=double%401"
-EPOCHS = 30
+EPOCHS = (*range(1, 11), 12, 14, 17, 20, 25, 30)
 
 
 @contextmanager
@@ -58,7 +58,7 @@ def scrub(store: Path, browser: Any) -> None:
     frames = []
     with page_of(store, browser, 1280, 680) as (page, base):
         page.goto(base + SCRUBBED, wait_until="networkidle")
-        for epoch in range(1, EPOCHS + 1):
+        for epoch in EPOCHS:
             slider = page.locator("form.slider input[type=range]")
             slider.evaluate(
                 "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input')) }", epoch
@@ -69,7 +69,11 @@ def scrub(store: Path, browser: Any) -> None:
             page.wait_for_load_state("networkidle")
             frames.append(reduced(Image.open(io.BytesIO(page.screenshot())).resize((960, 510))))
     frames[0].save(
-        HERE / "scrubbing.gif", save_all=True, append_images=frames[1:], duration=[220] * 29 + [1500], loop=0
+        HERE / "scrubbing.gif",
+        save_all=True,
+        append_images=frames[1:],
+        duration=[300] * (len(frames) - 1) + [1500],
+        loop=0,
     )
 
 
