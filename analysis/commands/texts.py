@@ -11,6 +11,7 @@ from pathlib import Path
 
 from secondguess.analysis.answers.answer import Answer, Row
 from secondguess.analysis.ask import example, statements
+from secondguess.analysis.console import say
 from secondguess.analysis.engine.duck import answered, rows
 from secondguess.analysis.errors import SecondguessError
 
@@ -44,9 +45,12 @@ def _texts(store: Path, stems: Sequence[str], first: Sequence[Row], at: int) -> 
     if not stems or not ids:
         return {}
     build = partial(statements.sql, store=store, text=example.texts(stems, ids))
-    with suppress(SecondguessError), answered(build, rows) as (_, found):  # the rows stay
-        return {(stem, name): text for stem, name, text in found.rows if text is not None}
-    return {}
+    try:
+        with answered(build, rows) as (_, found):
+            return {(stem, name): text for stem, name, text in found.rows if text is not None}
+    except SecondguessError as fault:  # the rows stay
+        say(f"the texts of the examples are not shown: {fault}", err=True)
+        return {}
 
 
 def _may_have(path: Path) -> bool:

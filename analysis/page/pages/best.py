@@ -8,7 +8,7 @@ from starlette.requests import Request
 
 from secondguess.analysis.answers.columns import BEST
 from secondguess.analysis.ask.refs import Runs, TableRef, parse
-from secondguess.analysis.errors import SecondguessError
+from secondguess.analysis.errors import BadInput, SecondguessError
 from secondguess.analysis.page.site import Site
 from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import is_score
@@ -35,8 +35,10 @@ async def with_best(request: Request, page_site: Site, runs: Runs, view: TableVi
         return reply
     try:
         found = await page_site.ask(request, "best", view, options={"keys": tuple(keys)}, runs=runs)
-    except SecondguessError:  # a table without scores: the rest stays
+    except BadInput:  # a table without scores
         return reply
+    except SecondguessError as fault:  # the rest stays
+        return replace(reply, notes=(*reply.notes, f"the best scores are not shown: {fault}"))
     best = {row[0]: _named(row[1:], found.classes) for row in found.rows}
     if len(best) < len(keys) or len(found.rows) > len(keys):
         return reply

@@ -56,7 +56,7 @@ async def page(request: Request) -> Response:
     first = list(dict.fromkeys(run for run, _ in tables))
     speakers, others = _speakers(runs, own, first, whole=request.url.path.endswith(".json"))
     asking = partial(_asked, request, page_site, runs, own, tables[0][0])
-    said, rest, scored, seen = await asyncio.gather(
+    said, (rest, unknown), scored, seen = await asyncio.gather(
         asking(partial(example.said, first=first), speakers),
         _others(asking, runs, own, others),
         asking(partial(example.whole, tables=tables), first),
@@ -78,7 +78,7 @@ async def page(request: Request) -> Response:
         "cut": said.more,
         "sql": sql_of(said),
         "seconds": said.seconds,
-        "notes": list(dict.fromkeys([*said.notes, *scored.notes, *seen["left_out"]])),
+        "notes": list(dict.fromkeys([*said.notes, *unknown, *scored.notes, *seen["left_out"]])),
     }
     return drawn(request, "example.html", context, _data(context, said, scored))
 
@@ -122,22 +122,22 @@ async def _others(
     runs: Runs,
     own: Example,
     names: Sequence[str],
-) -> dict[str, bool | None]:
-    """Of runs that are not shown whether each was wrong at its last epoch.
+) -> tuple[dict[str, bool | None], list[str]]:
+    """Of runs that are not shown whether each was wrong at its last epoch, and what is said where that is not known.
 
     Asked of all examples at once where they are few: it takes no longer, and the answer is kept for the next one.
     """
     if not names:
-        return {}
+        return {}, []
     lasts = {name: max(runs[name].tables[own.table]) for name in names}
     rows_there = sum(runs[name].tables[own.table][moment].rows for name, moment in lasts.items())
     epochs = [moment.epoch for moment in lasts.values()]
     try:
         reply = await asking(partial(example.lasts, epochs=epochs, every=rows_there <= _MOST), names)
-    except SecondguessError:  # the page says what the others said
-        return {}
+    except SecondguessError as fault:  # the page says what those said that are shown
+        return {}, [f"{len(names):,} more runs are not counted here: {fault}"]
     rows = (row for row in records(reply.columns, reply.rows) if row["id"] == own.id)
-    return {row["run"]: row[WRONG] for row in rows if lasts.get(row["run"]) == Moment.of(row)}
+    return {row["run"]: row[WRONG] for row in rows if lasts.get(row["run"]) == Moment.of(row)}, []
 
 
 def _around(view: TableView, row: int, near: Reply) -> dict[str, Any]:
