@@ -23,7 +23,6 @@ from secondguess.analysis.tables.view import TableView
 # A line of Vega's, which says to a screen reader of which table it is: with a title it says so to the pointer, too.
 _LINE = re.compile(r'(<path aria-label="([^"]*)"[^>]*aria-roledescription="line mark"[^>]*)/>')
 _VEGA = "https://vega.github.io/vega-datasets/"
-_INK = "#1b1c1e"
 _TABLE = "\0table"  # beside a record's columns, of which none can be called so: its run and moment
 NO_CHART = (
     "has no chart; confusion, data-map, errors-by-guess, errors-over-time, reliability and risk-coverage have one"
@@ -79,10 +78,8 @@ class _Offline:
     """
 
     def _repr_mimebundle_(self, *args: Any, **how: Any) -> dict[str, str]:
-        return {
-            "image/svg+xml": svg(self, "white"),
-            "text/plain": repr(self),
-        }  # a notebook may be dark, letters are not
+        # A notebook may be dark, letters are not.
+        return {"image/svg+xml": svg(self, "white"), "text/plain": repr(self)}
 
     def to_html(self, *args: Any, **how: Any) -> str:
         """The chart as HTML that needs no network; how Altair would fetch its scripts is left aside."""

@@ -5,7 +5,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from secondguess.analysis.ask.refs import run_notes
+from secondguess.analysis.ask.refs import fewest_errors, run_notes
 from secondguess.analysis.ask.settings import compared, shown
 from secondguess.analysis.console import shortened
 from secondguess.analysis.engine.sqltext import identifier, literal
@@ -57,15 +57,12 @@ def _rows(run: Run, keys: Sequence[str]) -> list[dict[str, Any]]:
 
 
 def _counts(epochs: Mapping[Moment, Epoch]) -> dict[str, Any]:
-    counted = {moment: entry for moment, entry in epochs.items() if entry.errors is not None}
-    if not counted:
-        return {"epochs": len({moment.epoch for moment in epochs}), "best": None, "at": None, "% err": None}
-    at = min(counted, key=lambda moment: (counted[moment].errors or 0, moment))
-    rate = counted[at].error_rate
+    best = fewest_errors(epochs.values())
+    rate = best.error_rate if best is not None else None
     return {
         "epochs": len({moment.epoch for moment in epochs}),
-        "best": counted[at].errors,
-        "at": str(at),
+        "best": best.errors if best is not None else None,
+        "at": str(best.moment) if best is not None else None,
         "% err": None if rate is None else Decimal(f"{100 * rate:.2f}"),
     }
 

@@ -38,14 +38,8 @@ _PLAIN: dict[str, Any] = {
     "date": datetime.date,
 }
 _KEYS = ("epochs", "tables", "drawn", "truth", "verdicts", "ids", "steps")
-_DRAWN = {
-    "beside": 1,
-    "under": 1,
-    "matrix": 3,
-    "curve": 2,
-    "cells": 3,
-    "strip": 2,
-}  # how, and how many columns it names
+# How an answer is drawn, and how many columns that names.
+_DRAWN = {"beside": 1, "under": 1, "matrix": 3, "curve": 2, "cells": 3, "strip": 2}
 # What every command has.
 _TAKEN = {"help", "store", "format", "output", "show_sql", "rows", "chart", "spreadsheet", "verify"}
 

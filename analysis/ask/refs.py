@@ -144,12 +144,17 @@ def _chosen(name: str, epochs: Mapping[Moment, Epoch], epoch: Moment | str) -> t
 
 
 def _best(name: str, epochs: Mapping[Moment, Epoch]) -> Epoch:
-    """The validation with the fewest errors, the earliest of equals."""
-    counted = [(epoch.errors, epoch.moment) for epoch in epochs.values() if epoch.errors is not None]
-    if not counted:
+    best = fewest_errors(epochs.values())
+    if best is None:
         lacks = next((epoch.lacks for epoch in epochs.values()), "truth")
         raise BadInput(f"{name} has no {lacks}, so no epoch of it is best; name an epoch, or last")
-    return epochs[min(counted)[1]]
+    return best
+
+
+def fewest_errors(epochs: Iterable[Epoch]) -> Epoch | None:
+    """The validation with the fewest errors, the earliest of equals; None where none are counted."""
+    counted = [epoch for epoch in epochs if epoch.errors is not None]
+    return min(counted, key=lambda epoch: (epoch.errors or 0, epoch.moment), default=None)
 
 
 Runs = Mapping[str, Run]

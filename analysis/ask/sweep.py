@@ -1,6 +1,5 @@
 """The runs of a store as one table: what each came to beside its config, filtered, sorted, and grouped by any key."""
 
-import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 import duckdb
 
+from secondguess.analysis.ask import settings
 from secondguess.analysis.engine import expressions
 from secondguess.analysis.engine.passages import FILTER, Marks
 from secondguess.analysis.engine.sqltext import identifier, literal
@@ -56,14 +56,9 @@ def searched(rows: Iterable[RunRow], words: str) -> list[RunRow]:
 
     def text(row: RunRow) -> str:
         own = [row["run"], row["note"], *row["tags"], *(v for key, v in row.items() if key not in MEASURED)]
-        return "\n".join(map(plain, own)).casefold()
+        return "\n".join(map(settings.text, own)).casefold()
 
     return [row for row in rows if all(word in text(row) for word in wanted)] if wanted else list(rows)
-
-
-def plain(value: Any) -> str:
-    """A value of a config in full, unlike for unlike ones."""
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
 
 
 def ordered(rows: Iterable[RunRow], column: str, *, down: bool) -> list[RunRow]:
@@ -77,7 +72,7 @@ def ordered(rows: Iterable[RunRow], column: str, *, down: bool) -> list[RunRow]:
 def _rank(value: Any) -> tuple[int, float, str]:
     if isinstance(value, bool | int | float) and not (isinstance(value, float) and math.isnan(value)):
         return 0, float(value), ""
-    return 1, 0.0, plain(value).casefold()
+    return 1, 0.0, settings.text(value).casefold()
 
 
 def filtering(con: duckdb.DuckDBPyConnection, rows: Sequence[RunRow], conditions: Sequence[str]) -> Statement:
@@ -119,7 +114,7 @@ def _kind(values: Iterable[Any]) -> str:
 def _literal(value: Any, kind: str) -> str:
     if value is None or kind not in {"VARCHAR"}:
         return literal(list(value) if isinstance(value, tuple) else value)
-    return literal(plain(value))
+    return literal(settings.text(value))
 
 
 @dataclass(frozen=True)
@@ -142,10 +137,10 @@ def groups(rows: Sequence[RunRow], column: str) -> list[RunGroup]:
     by_value: dict[str, tuple[Any, list[RunRow]]] = {}
     for row in rows:
         for value in (row["tags"] or (None,)) if column == "tags" else (row.get(column),):
-            by_value.setdefault(plain(value), (value, []))[1].append(row)
+            by_value.setdefault(settings.text(value), (value, []))[1].append(row)
     kind = _kind([row.get(column) for row in rows])
     made = [_group(value, _condition(column, kind, value), members) for value, members in by_value.values()]
-    return sorted(made, key=lambda group: (group.mean is None, group.mean or 0, plain(group.value)))
+    return sorted(made, key=lambda group: (group.mean is None, group.mean or 0, settings.text(group.value)))
 
 
 def _group(value: Any, condition: str, members: Sequence[RunRow]) -> RunGroup:

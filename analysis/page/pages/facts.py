@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from secondguess.analysis.ask import seen, settings, sweep
+from secondguess.analysis.ask.refs import fewest_errors
 from secondguess.analysis.errors import Damaged
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.page import urls
@@ -50,7 +51,6 @@ def facts(run: Run, size: int | None = None) -> dict[str, Any]:
     """One run as a row; its errors are those of the default table, or else of its first table."""
     name, table = _judged_table(run)
     entries = list(table.values())
-    counted = [entry for entry in entries if entry.errors is not None]
     origin = str(run.about.get("origin", ""))
     config = run.about.get("config", {}) or {}
     size = _bytes(run.folder) if size is None else size
@@ -66,7 +66,7 @@ def facts(run: Run, size: int | None = None) -> dict[str, Any]:
         "rates": [entry.error_rate for entry in entries],
         "most": max((entry.error_rate or 0 for entry in entries), default=0),
         "last": entries[-1] if entries else None,
-        "best": min(counted, key=lambda entry: (entry.errors or 0, entry.moment)) if counted else None,
+        "best": fewest_errors(entries),
         "reference": reference(run.name, name or DEFAULT_TABLE),
         "rows": sum(entry.rows for epochs in run.tables.values() for entry in epochs.values()),
         "bytes": size,

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from secondguess.analysis.ask import sweep
+from secondguess.analysis.ask import settings
 from secondguess.analysis.ask.sweep import RunRow
 from secondguess.analysis.page import urls
 
@@ -63,7 +63,7 @@ class _Axis:
             self.ticks = [(self.y(value), self._said(value)) for value in shown]
         else:
             self.is_log = False
-            texts = sorted(dict.fromkeys(map(sweep.plain, there)))
+            texts = sorted(dict.fromkeys(map(settings.text, there)))
             self._texts = {text: place for place, text in enumerate(texts[:_MOST_VALUES])}
             if len(texts) > _MOST_VALUES:
                 self._texts |= dict.fromkeys(texts[_MOST_VALUES:], _MOST_VALUES)
@@ -77,7 +77,7 @@ class _Axis:
         if value is None:
             return _TOP + _HIGH + _NONE
         if not self._is_number:
-            return self._at(self._texts.get(sweep.plain(value), 0))
+            return self._at(self._texts.get(settings.text(value), 0))
         low, high = self._ends
         share = (self._scaled(float(value)) - low) / (high - low) if high > low else 0.5
         return round(_TOP + (1 - share) * _HIGH, 1)
