@@ -120,10 +120,10 @@ def test_the_size_of_images_holds_at_once_and_is_kept(visit: Opened) -> None:
     assert image.bounding_box()["width"] == 28
 
 
-def moved(seen: Any, value: int) -> None:
-    """The slider, dragged to an epoch and not let go."""
+def moved(seen: Any, *values: int) -> None:
+    """The slider, dragged over these epochs before any answer can come, and not let go."""
     seen.page.locator("form.slider input[type=range]").evaluate(
-        "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input')) }", value
+        "(slider, values) => { for (slider.value of values) slider.dispatchEvent(new Event('input')) }", values
     )
 
 
@@ -169,8 +169,7 @@ def test_frames_are_asked_for_ahead_and_late_ones_are_dropped(visit: Opened) -> 
         return [query["at"][0] for page in pages if "at" in (query := parse_qs(page.query))]
 
     title = seen.page.locator("h1")
-    for value in (50, 60, 70, 80, 90, 100):
-        moved(seen, value)
+    moved(seen, 50, 60, 70, 80, 90, 100)
     until(lambda: "at epoch 100" in title.inner_text())
     until(lambda: asked()[-3:] == ["101", "102", "103"])
     assert not {"60", "70", "80", "90"} & set(asked())
