@@ -13,10 +13,11 @@ import duckdb
 
 from secondguess.analysis.answers.answer import Answer
 from secondguess.analysis.ask import questions, statements
-from secondguess.analysis.engine.duck import Build, explained, spill_folder, starting_over
+from secondguess.analysis.engine.duck import Build, explained, register, spill_folder, starting_over
 from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import BadInput, MissingExtra
 from secondguess.analysis.notebook import Compared, ComparedRecipes, Table, remember
+from secondguess.analysis.objects.path import place
 from secondguess.analysis.schema import DEFAULT_STORE, LEVEL, MOST_MARKS
 from secondguess.analysis.signals import heard
 from secondguess.analysis.store.runs import list_runs
@@ -212,12 +213,13 @@ def connect(
     Ours spills into a private folder, which goes with it. With verify files of 64 MB and more are read, too, to see
     that they are as they were written.
     """
-    path = Path(store).absolute()
+    path = place(store).absolute()
     list_runs(path)
     if con is None:
         spill = spill_folder()
         con = duckdb.connect(config={"temp_directory": str(spill)})
         weakref.finalize(con, _remove, spill, os.getpid())
+    register(con)
     return Connection(path, con, verify=verify)
 
 

@@ -55,6 +55,10 @@ class Damaged(SecondguessError):
     """A file of the store that cannot be trusted or read."""
 
 
+class NotReached(SecondguessError):
+    """A bucket that does not answer, or refuses to; the text says what to do."""
+
+
 class NotWritten(SecondguessError, OSError):
     """What a disk that is full, failing or read-only did not take; errno says which."""
 

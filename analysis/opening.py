@@ -11,6 +11,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from secondguess.analysis.errors import BadInput, NotFound
+from secondguess.analysis.objects.path import ObjectPath
 
 _LONGEST_PATH = 4096
 _PLAIN = re.compile(r"(?:[\w-][\w.-]*/)*[\w-][\w.-]*", re.ASCII)  # what nearly all names are: one look is enough
@@ -27,7 +28,12 @@ def open_regular(path: Path, *, links: bool = False) -> BufferedReader:
 
 
 def read_regular(path: Path | str, limit: int, *, links: bool = False) -> bytes:
-    """Read a regular file of at most `limit` bytes; raises as `open_regular`, and BadInput for a longer one."""
+    """Read a regular file of at most `limit` bytes; raises as `open_regular`, and BadInput for a longer one.
+
+    So an object of a bucket, and NotReached where that does not answer.
+    """
+    if isinstance(path, ObjectPath):
+        return _read_object(path, limit)
     handle, size = _opened(path, links)
     try:
         if size > limit:
@@ -40,6 +46,15 @@ def read_regular(path: Path | str, limit: int, *, links: bool = False) -> bytes:
         raise BadInput(f"{path} cannot be read: {error.strerror}") from None
     finally:
         os.close(handle)
+
+
+def _read_object(path: ObjectPath, limit: int) -> bytes:
+    try:
+        if (size := path.stat().st_size) > limit:
+            raise BadInput(f"{path} has {size:,} bytes; at most {limit:,} are read")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise NotFound(f"no object {path}") from None
 
 
 def below(root: Path, name: str) -> Path:

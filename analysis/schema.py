@@ -10,6 +10,7 @@ from typing import Any
 
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.moments import Moment
+from secondguess.analysis.objects.path import place
 
 FORMAT_VERSION = 1
 # A record with steps: who does not know them would take two validations of an epoch for one.
@@ -56,17 +57,22 @@ _LOWER = str.maketrans(ascii_uppercase, ascii_lowercase)
 
 
 def default_store() -> Path:
-    """The folder where nobody names one: the environment's, or the usual one."""
-    return Path(os.environ.get(STORE_VARIABLE) or DEFAULT_STORE)
+    """Where the store lies where nobody says: as the environment has it, or in the usual folder."""
+    return place(os.environ.get(STORE_VARIABLE) or DEFAULT_STORE)
+
+
+def _placed(_: Any, __: Any, store: str) -> Path:
+    return place(store)
 
 
 # `--store` of every command, as click takes it: not all of them may import each other.
 STORE_OPTION: Mapping[str, Any] = {
-    "type": Path,
+    "type": str,
+    "callback": _placed,
     "default": default_store,
     "show_default": False,
     "metavar": "PATH",
-    "help": f"The folder that holds the runs [default: {DEFAULT_STORE}, or ${STORE_VARIABLE}].",
+    "help": f"Where the runs lie: a folder, or s3://BUCKET/FOLDER [default: {DEFAULT_STORE}, or ${STORE_VARIABLE}].",
 }
 
 

@@ -4,7 +4,6 @@ import logging
 import operator
 import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
@@ -13,6 +12,7 @@ import pyarrow as pa
 from secondguess.analysis import signals
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.moments import LAST_EPOCH, LAST_STEP, Moment
+from secondguess.analysis.objects.path import place
 from secondguess.analysis.schema import DEFAULT_STORE, checked_name
 from secondguess.analysis.store.commits import Metric
 from secondguess.analysis.store.runs import list_runs
@@ -50,7 +50,7 @@ class Recorder:
         overwrite: bool = False,
         first_epoch: int = 1,
     ) -> None:
-        self.store = Path(store).absolute()
+        self.store = place(store).absolute()
         self.report: MirrorReport | None = None
         self._process = os.getpid()
         self._closed = False

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from secondguess.analysis.objects.path import place
 from secondguess.analysis.schema import STORE_OPTION, default_store
 
 
@@ -33,7 +34,7 @@ def store_among(arguments: Sequence[str]) -> Path:
     store = default_store()
     for name, value in pairwise([*arguments, ""]):
         if name == "--store" or name.startswith("--store="):
-            store = Path(value if name == "--store" else name.removeprefix("--store="))
+            store = place(value if name == "--store" else name.removeprefix("--store="))
     return store
 
 

@@ -21,6 +21,7 @@ from secondguess.analysis.engine.passages import Passage, fault_in, moved
 from secondguess.analysis.engine.sqltext import literal, pattern
 from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import Damaged, OutOfMemory, Refused, SecondguessError
+from secondguess.analysis.objects.bucket import filesystems
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -197,9 +198,16 @@ def fresh(memory: str | None = None, spill: Path | None = None) -> duckdb.DuckDB
     """A new connection that takes so much memory and spills into that folder, before it is locked."""
     limits = {"memory_limit": memory or _JOINING, "temp_directory": str(spill or "")}
     con = duckdb.connect(":memory:", config={**_CONFIG, **limits})
+    register(con)
     con.execute("SET enable_progress_bar = false")  # it is drawn on stdout, between the rows
     con.execute("SET errors_as_json = true")  # they say where, whatever their words
     return con
+
+
+def register(con: duckdb.DuckDBPyConnection) -> None:
+    """Let a connection read from the buckets that this process has opened."""
+    for files in filesystems():
+        con.register_filesystem(files)
 
 
 def memory_of(con: duckdb.DuckDBPyConnection) -> int:

@@ -246,7 +246,7 @@ def _named(
 
 def _has_mirror(run: Run, wandb_id: str) -> bool:
     """Whether the run was recorded or published into the W&B run of that id."""
-    return any(path.name == f"wandb-{wandb_id}.json" for path in (run.folder / "commits").glob("wandb-*.json"))
+    return any(path.name == f"wandb-{wandb_id}.json" for path in run.commits_folder.glob("wandb-*.json"))
 
 
 def _versions(source: SourceRun, options: ImportOptions, progress: Progress) -> list[Version]:

@@ -10,7 +10,7 @@ from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import encoded, whole_name
 from secondguess.analysis.store import examples, parquet
 from secondguess.analysis.store.disk import give_name, make_folder, put_record, sync_folder
-from secondguess.analysis.store.lock import RunLock
+from secondguess.analysis.store.lock import Held, hold
 from secondguess.analysis.store.runs import Run, check_open, find_run
 from secondguess.analysis.store.upkeep import compact
 from secondguess.analysis.store.verified import digest_of
@@ -43,11 +43,11 @@ def opened(store: Path, name: str) -> Iterator[Run]:
         lock.release()
 
 
-def _locked(run: Run) -> RunLock:
+def _locked(run: Run) -> Held:
     if run.outside:
         raise Damaged(f"run {run.name!r} cannot be added to: {run.faults[0]}")
     try:
-        return RunLock(run.folder)
+        return hold(run.folder)
     except (BlockingIOError, FileNotFoundError):
         raise AlreadyThere(f"run {run.name!r} is being recorded; add to it when it has ended") from None
 
@@ -105,7 +105,7 @@ def add_epochs(place: Workplace, recorded_as: str, name: str) -> None:
             for table, live in Run(place.path, recorded_as, folder).commits.items():
                 for record_name, record in live:
                     done += _moved(folder / record["file"]["name"], run.folder / record["file"]["name"])
-                    commits = run.folder / "commits" / encoded(table)
+                    commits = run.commits_folder / encoded(table)
                     make_folder(commits)
                     done.append(_put(commits / record_name, record, run.folder / ".incoming"))
         except BaseException:

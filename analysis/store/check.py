@@ -1,7 +1,6 @@
 """What is wrong or odd in a store: every record and every committed file read anew, every folder looked through."""
 
 import json
-import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -94,7 +93,7 @@ class _Look:
 
     def add(self, what: str, path: Path, said: str, run: Run | None = None) -> None:
         """Keep a finding."""
-        where = os.path.relpath(path, self.store)
+        where = str(path.relative_to(self.store))
         self.findings.append(Finding(what, where, run.name if run is not None else None, said))
 
     def run(self, run: Run) -> None:
@@ -109,7 +108,7 @@ class _Look:
             said = (
                 f"{whole_name(run.name, table, listing(epochs))} was committed when the run ended; its record is gone"
             )
-            self.add("missing", run.folder / "commits" / encoded(table), said, run)
+            self.add("missing", run.commits_folder / encoded(table), said, run)
         for path in [] if is_held(run.folder) else run.unnamed():
             if is_named_by_its_bytes(path):
                 said = "no record names it: its record is gone, or it was never committed"
@@ -131,21 +130,21 @@ class _Look:
             if said is not None:
                 what = "missing" if said == MISSING else "outside" if "link that leads out" in said else "altered"
                 self.add(what, file.path, f"{said}{_lost_by(file, run)}", run)
-            if said != MISSING and os.path.isfile(file.path):
-                self.read[file.path] = os.path.getsize(file.path)
+            if said != MISSING and file.path.is_file():
+                self.read[file.path] = file.path.stat().st_size
 
     def _records(self, run: Run) -> None:
         """Each record of a run: what is wrong with its text, and what the run says of it besides."""
-        about, commits = run.folder / "run.json", run.folder / "commits"
+        about, commits = run.folder / "run.json", run.commits_folder
         paths = [about, commits, *_entries(commits)]
         paths += [path for table in _folders(self.store, commits) for path in _entries(table) if path.suffix == ".json"]
-        if not os.path.lexists(about):
+        if not _is_there(about):
             self.add("missing", about, "is missing", run)
-        files = [path for path in paths if path.suffix == ".json" and os.path.lexists(path)]
+        files = [path for path in paths if path.suffix == ".json" and _is_there(path)]
         said = [path for path in files if self._json(path, run)]
         for fault in run.damage():
             of = max((path for path in paths if str(path) in fault), key=lambda path: len(str(path)), default=commits)
-            if of not in said and os.path.lexists(of):
+            if of not in said and _is_there(of):
                 self.add("outside" if of.is_symlink() else "unreadable", of, fault, run)
 
     def _json(self, path: Path, run: Run | None) -> bool:
@@ -175,16 +174,19 @@ class _Look:
 
     def _others(self, run: Run) -> None:
         """What lies in a run's folder and is no part of it."""
-        known = {"run.json", "commits", "metrics", ".lock", ".incoming", remarks.FILE}
+        known = {"run.json", run.commits_folder.name, "metrics", ".lock", ".lease", ".incoming", remarks.FILE}
         try:
             remarks.read(run)
         except Damaged as fault:
             self.add("unreadable", run.folder / remarks.FILE, str(fault), run)
         busy = is_held(run.folder)
-        commits = run.folder / "commits"
+        former = run.former_folders()
+        commits = run.commits_folder
         tables = _folders(self.store, commits)
         for path in _entries(run.folder):
-            if path.name not in known and path.name not in {table.name for table in tables}:
+            if path in former:
+                self.add("left over", path, "are records of a run that was replaced, or was to replace it", run)
+            elif path.name not in known and path.name not in {table.name for table in tables}:
                 self.add("foreign", path, "is no part of a run", run)
         for path in _entries(commits):
             if path.suffix != ".json" and path not in tables:
@@ -266,7 +268,7 @@ class _Look:
 
     def _is_text(self, path: Path) -> bool:
         """Whether a path is a plain file of a bounded size, which may be read."""
-        if os.path.isfile(path) and os.path.getsize(path) <= _LARGEST_TEXT:
+        if path.is_file() and path.stat().st_size <= _LARGEST_TEXT:
             return True
         self.add("unreadable", path, "is no plain file of up to 1 MB")
         return False
@@ -283,12 +285,17 @@ class _Look:
             self.add("unreadable", path, "is an empty question")
 
 
+def _is_there(path: Path) -> bool:
+    """Whether a path is there, be it a link to nothing."""
+    return path.exists() or path.is_symlink()
+
+
 def _file_name(record: Mapping[str, Any]) -> str:
     return Path(record["file"]["name"]).name
 
 
 def _superseded_metrics(store: Path, run: Run) -> set[str]:
-    tables = _folders(store, run.folder / "commits")
+    tables = _folders(store, run.commits_folder)
     every = [record for table in tables for record in records.all_records(store, table)[0].values()]
     return {Path(record["metrics"]["name"]).name for record in every if record["metrics"]}
 

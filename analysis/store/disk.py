@@ -10,6 +10,9 @@ import hashlib
 import json
 import logging
 import os
+import shutil
+import stat
+import tempfile
 import uuid
 from collections.abc import Callable, Iterator
 from contextvars import ContextVar
@@ -19,6 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from secondguess.analysis import signals
+from secondguess.analysis.objects.path import ObjectPath, delete
 from secondguess.analysis.store.seal import sealed
 
 _log = logging.getLogger("secondguess")
@@ -52,6 +56,8 @@ def synced_at_end(folder: Path) -> Iterator[None]:
 
 def make_folder(folder: Path) -> None:
     """Make a folder and its missing parents, durably; raises OSError where that is impossible."""
+    if isinstance(folder, ObjectPath):
+        return
     missing = []
     while not folder.is_dir():
         missing.append(folder)
@@ -70,16 +76,37 @@ def make_folder(folder: Path) -> None:
 
 def make_private(folder: Path) -> None:
     """Make a folder that nobody but its owner can look into; one that is there stays as it is. Raises OSError."""
-    if not folder.is_dir():
+    if not isinstance(folder, ObjectPath) and not folder.is_dir():
         make_folder(folder.parent)
         with contextlib.suppress(FileExistsError):
             os.mkdir(folder, 0o700)
         sync_folder(folder.parent)
 
 
+def here(folder: Path) -> Path:
+    """Where on this machine what goes to a folder is made: there, but for a bucket's in a private temporary folder.
+
+    Raises OSError where somebody else has that.
+    """
+    if not isinstance(folder, ObjectPath):
+        return folder
+    private = Path(tempfile.gettempdir()) / f"secondguess-{os.getuid()}"
+    make_private(private)
+    about = private.lstat()
+    if about.st_uid != os.getuid() or not stat.S_ISDIR(about.st_mode) or about.st_mode & 0o077:
+        raise OSError(errno.EACCES, f"{private} is not private; remove it, or name another folder in TMPDIR")
+    return private
+
+
+def sync_below(folder: Path) -> None:
+    """Make every entry of a folder and of those in it survive a power loss."""
+    for inside, _, _ in () if isinstance(folder, ObjectPath) else os.walk(folder):
+        sync_folder(Path(inside))
+
+
 def sync_folder(folder: Path) -> None:
     """Make the folder's entries survive a power loss, where the file system can be asked to."""
-    if _synced_later.get():
+    if isinstance(folder, ObjectPath) or _synced_later.get():
         return
     try:
         handle = os.open(folder, os.O_RDONLY)
@@ -97,11 +124,14 @@ def sync_folder(folder: Path) -> None:
 class Part:
     """A file that is being written under a temporary name: `publish` makes it visible, leaving the block drops it.
 
+    Of one that goes to a bucket the file is in a temporary folder of this machine until then.
+
     It hashes what is written (`sha256`) and counts it (`size`, bytes). No glob for Parquet finds it. As long as its
     process lives it is locked, so that nobody clears it away.
     """
 
     def __init__(self, folder: Path) -> None:
+        folder = here(folder)
         make_folder(folder)
         self.size = 0
         self.closed = False
@@ -180,7 +210,7 @@ class Part:
         try:
             sync_folder(path.parent)
         except OSError:
-            os.unlink(path)
+            path.unlink()
             raise
         return path
 
@@ -214,7 +244,13 @@ def drop_if_dead(part: Path, *, look_only: bool = False) -> bool:
 
 
 def give_name(part: Path, final: Path) -> None:
-    """Give a file a name, put-if-absent; raises FileExistsError where it is taken."""
+    """Give a file a name, put-if-absent; raises FileExistsError where it is taken.
+
+    A name in a bucket is given to a copy of it.
+    """
+    if isinstance(final, ObjectPath):
+        final.put(part, absent=True)
+        return
     try:
         os.link(part, final)
     except OSError as error:
@@ -235,8 +271,19 @@ def _rename_if_absent(part: Path, final: Path) -> None:
         os.close(folder)
 
 
+def remove_folder(folder: Path) -> None:
+    """Remove a folder with all that lies in it; raises OSError."""
+    if isinstance(folder, ObjectPath):
+        delete(path for path in folder.rglob("*") if path.is_file())
+    else:
+        shutil.rmtree(folder)
+
+
 def put_record(final: Path, record: dict[str, Any], incoming: Path) -> None:
     """Create a JSON record, sealed, under a name that must be new; raises FileExistsError where it is taken."""
+    if isinstance(final, ObjectPath):
+        final.put(record_bytes(record), absent=True)
+        return
     with Part(incoming) as part:
         part.write(record_bytes(record))
         part.publish(final)
@@ -249,6 +296,9 @@ def record_bytes(record: dict[str, Any]) -> bytes:
 
 def put_text(final: Path, text: str, incoming: Path, *, overwrite: bool = False) -> None:
     """Create or, with overwrite, replace a text file in one step; raises FileExistsError where the name is taken."""
+    if isinstance(final, ObjectPath):
+        final.put(text.encode(), absent=not overwrite)
+        return
     with Part(incoming) as part:
         part.write(text.encode())
         if overwrite and final.exists():

@@ -4,7 +4,6 @@ import hashlib
 import itertools
 import json
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -20,7 +19,7 @@ from secondguess.analysis.errors import Damaged
 from secondguess.analysis.schema import encoded
 from secondguess.analysis.store import parquet, records
 from secondguess.analysis.store.commits import ExamplesFile
-from secondguess.analysis.store.disk import Part, make_folder, put_text, record_bytes, sync_folder
+from secondguess.analysis.store.disk import Part, give_name, make_folder, put_text, record_bytes, sync_folder
 from secondguess.analysis.store.id_sets import id_hashes, repeated
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.store.verified import digest_of
@@ -251,9 +250,10 @@ def restate(run: Path, shared: Mapping[str, ExamplesFile]) -> None:
 
 def relabelled(path: Path, incoming: Path, labels: pa.Table) -> ExamplesFile | None:
     """The file with the same examples and content, and these labels (id, truth) where they are not NULL."""
-    names = pq.read_schema(path).names
+    names = parquet.schema(path).names
     kind = "image" if "image" in names else "text"
-    rows = pq.read_table(path, columns=[name for name in names if name not in {"image", "content"}])
+    with parquet.opened(path) as file:
+        rows = file.read([name for name in names if name not in {"image", "content"}])
     rows = rows.replace_schema_metadata(None)
     plain = labels["truth"].type.value_type if pa.types.is_dictionary(labels["truth"].type) else labels["truth"].type
     labels = labels.filter(pc.and_(labels["id"].is_valid(), labels["truth"].is_valid()))
@@ -287,7 +287,7 @@ def share(file: Path, folder: Path) -> ExamplesFile | None:
     identity = ""
     for path in _places(folder, file.stem):
         try:
-            os.link(file, path)
+            give_name(file, path)
         except FileExistsError:
             identity = identity or str(parquet.said(file).get("identity", ""))
             if there := _found(path, identity):

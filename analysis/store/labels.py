@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from secondguess.analysis.errors import BadInput, Damaged, listing
 from secondguess.analysis.moments import Moment
@@ -107,7 +106,7 @@ class LabelledTable:
         for path, said in verified.faults(files).items():
             raise Damaged(f"{name} cannot be labelled: {path} {said}; restore it from a copy")
         try:
-            pa.unify_schemas([parquet.widened(pq.read_schema(path)) for path in self._paths])
+            pa.unify_schemas([parquet.widened(parquet.schema(path)) for path in self._paths])
         except pa.ArrowException as error:
             raise BadInput(f"{name}: its epochs have unlike columns ({error}); label one at a time") from None
 
@@ -142,7 +141,7 @@ class LabelledTable:
     def write(self, labels: KeyedLabels) -> None:
         """Commit the rows with the labels that were matched, which take the place of others; raises NotWritten."""
         run, incoming = self._run, self._run.folder / ".incoming"
-        commits = run.folder / "commits" / encoded(self._table)
+        commits = run.commits_folder / encoded(self._table)
         with writing(f"the labels of {whole_name(run.name, self._table)} could not be recorded"):
             entries, file, schema, shown = self._written(labels)
             record: dict[str, Any] = {
@@ -198,7 +197,7 @@ class LabelledTable:
 
     def _schema(self, kind: pa.DataType) -> pa.Schema:
         """The columns of all records, with truth beside the guess, and truth_score where there are scores."""
-        schema = pa.unify_schemas([parquet.widened(pq.read_schema(path)) for path in self._paths])
+        schema = pa.unify_schemas([parquet.widened(parquet.schema(path)) for path in self._paths])
         schema = schema.remove_metadata()
         if "truth" not in schema.names:
             after = schema.names.index("guess" if "guess" in schema.names else "id") + 1

@@ -10,6 +10,9 @@ from functools import cache
 from pathlib import Path
 from weakref import WeakSet
 
+from secondguess.analysis.objects.path import ObjectPath
+from secondguess.analysis.store.lease import Lease, is_leased
+
 _NAME = ".lock"
 _PATIENCE_S = 1.0  # a reader that looks whether a run goes on holds the lock for a moment
 
@@ -82,8 +85,18 @@ def _held_here() -> WeakSet[RunLock]:
     return locks
 
 
+Held = RunLock | Lease
+
+
+def hold(folder: Path, patience_s: float = _PATIENCE_S) -> Held:
+    """The lock on a run's folder, in a bucket the lease on it; raises as these do."""
+    return Lease(folder) if isinstance(folder, ObjectPath) else RunLock(folder, patience_s)
+
+
 def is_held(folder: Path) -> bool:
     """Whether some process is recording the run in this folder."""
+    if isinstance(folder, ObjectPath):
+        return is_leased(folder)
     try:
         handle = os.open(folder / _NAME, os.O_RDONLY)
     except FileNotFoundError:

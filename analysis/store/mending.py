@@ -4,8 +4,6 @@ Nothing that is committed is touched. Each step says what it would do before any
 """
 
 import contextlib
-import os
-import shutil
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -16,7 +14,6 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from secondguess.analysis.errors import AlreadyThere
 from secondguess.analysis.moments import Moment
@@ -24,8 +21,8 @@ from secondguess.analysis.schema import FORMAT_VERSION
 from secondguess.analysis.store import parquet
 from secondguess.analysis.store.check import Checked, Finding
 from secondguess.analysis.store.commits import now, verdicts
-from secondguess.analysis.store.disk import put_record
-from secondguess.analysis.store.lock import RunLock
+from secondguess.analysis.store.disk import put_record, remove_folder
+from secondguess.analysis.store.lock import hold
 from secondguess.analysis.store.records import format_of, span
 from secondguess.analysis.store.runs import ASIDE, Run, is_named_by_its_bytes, list_runs, named_by, set_aside
 from secondguess.analysis.store.verified import digest_of
@@ -58,7 +55,7 @@ def repairs(checked: Checked) -> Iterator[Step]:
                 )
         elif finding.what == "unrecorded" and (made := _record_of(runs, run, path)) is not None:
             record, content = made
-            where = os.path.relpath(record, checked.store)
+            where = record.relative_to(checked.store)
             yield Step(f"write {where}, which commits {finding.path}", partial(_put_held, run, record, content))
 
 
@@ -84,10 +81,10 @@ def removals(checked: Checked, now_s: float | None = None) -> Iterator[Step]:
 def _age(path: Path, now_s: float) -> float:
     """For how many seconds nothing at or in a path has changed; 0 where it cannot be seen."""
     try:
-        about = os.lstat(path)
+        about = path.lstat()
         times = [about.st_mtime, about.st_ctime]
         if stat.S_ISDIR(about.st_mode):
-            times += [os.lstat(Path(place) / name).st_mtime for place, _, names in os.walk(path) for name in names]
+            times += [inside.lstat().st_mtime for inside in path.rglob("*") if not inside.is_dir()]
     except OSError:
         return 0.0
     return now_s - max(times)
@@ -97,7 +94,7 @@ def _too_new(run: Run, finding: Finding, now_s: float) -> bool:
     """Whether what was superseded may still be read by somebody who listed it before it was."""
     if ".incoming" in Path(finding.path).parts:
         return False
-    paths = [run.folder / "commits" / table for table in os.listdir(run.folder / "commits")]
+    paths = sorted(run.commits_folder.iterdir())
     return (
         min((_age(path, now_s) for folder in paths if folder.is_dir() for path in folder.iterdir()), default=0.0)
         < OLD_S
@@ -117,10 +114,10 @@ def _as_runs(folder: Path) -> list[Run]:
 def _remove(path: Path, run: Run | None) -> None:
     with _held(run):
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
+            remove_folder(path)
         else:
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
+                path.unlink()
 
 
 @contextlib.contextmanager
@@ -130,7 +127,7 @@ def _held(run: Run | None) -> Iterator[None]:
         yield
         return
     try:
-        lock = RunLock(run.folder)
+        lock = hold(run.folder)
     except BlockingIOError:
         raise AlreadyThere(f"run {run.name!r} is being recorded; check it when it has ended") from None
     try:
@@ -180,7 +177,7 @@ def _record_of(runs: Mapping[str, Run], run: Run, path: Path) -> tuple[Path, dic
     moments = {Moment.of(entry) for entry in epochs}
     if not moments.isdisjoint(run.tables.get(table, {})):
         return None
-    with pq.ParquetFile(path) as file:
+    with parquet.opened(path) as file:
         schema, rows = file.schema_arrow, file.metadata.num_rows
     size = path.stat().st_size
     content = {
@@ -195,7 +192,7 @@ def _record_of(runs: Mapping[str, Run], run: Run, path: Path) -> tuple[Path, dic
         "examples": _stated(runs, {entry["examples"] for entry in epochs}),
         "repaired": True,
     }
-    return run.folder / "commits" / path.parent.name / f"{span(epochs)}.json", content
+    return run.commits_folder / path.parent.name / f"{span(epochs)}.json", content
 
 
 def _stated(runs: Mapping[str, Run], names: set[str | None]) -> dict[str, Any]:
@@ -212,10 +209,11 @@ def _metrics_of(run: Run, epochs: set[int]) -> dict[str, Any] | None:
     fitting = [path for path, about in found if about and about <= epochs]
     if len(fitting) != 1:
         return None
-    rows = pq.read_metadata(fitting[0]).num_rows
+    rows = parquet.metadata(fitting[0]).num_rows
     size = fitting[0].stat().st_size
     return {"name": f"metrics/{fitting[0].name}", "rows": rows, "bytes": size, "sha256": digest_of(fitting[0])}
 
 
 def _epochs_in(path: Path) -> set[int]:
-    return set(pc.unique(pq.read_table(path, columns=["epoch"])["epoch"]).drop_null().to_pylist())
+    with parquet.opened(path) as file:
+        return set(pc.unique(file.read(["epoch"])["epoch"]).drop_null().to_pylist())

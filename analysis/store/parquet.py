@@ -2,14 +2,17 @@
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.fs
 import pyarrow.parquet as pq
 
 from secondguess.analysis.errors import Damaged
+from secondguess.analysis.objects.path import ObjectPath
 from secondguess.analysis.schema import FORMAT_VERSION
 from secondguess.analysis.store.disk import Part, sync_folder
 from secondguess.analysis.store.verified import digest_of
@@ -30,7 +33,7 @@ def footer(about: dict[str, Any]) -> dict[bytes, bytes]:
 def said(path: Path) -> dict[str, Any]:
     """What a file's footer says of it, nothing where that is nothing of ours; raises OSError, pa.ArrowException."""
     try:
-        about = json.loads((pq.read_metadata(path).metadata or {}).get(_FOOTER_KEY, b"{}"))
+        about = json.loads((metadata(path).metadata or {}).get(_FOOTER_KEY, b"{}"))
     except ValueError:
         return {}
     return about if isinstance(about, dict) else {}
@@ -111,9 +114,37 @@ def columns(schema: pa.Schema) -> list[list[str]]:
     return [[name, str(kind)] for name, kind in zip(schema.names, types, strict=True)]
 
 
+@contextmanager
+def opened(path: Path) -> Iterator[pq.ParquetFile]:
+    """A file, open for reading by ranges, its pages' checksums verified; raises OSError, pa.ArrowException."""
+    source = path.open("rb") if isinstance(path, ObjectPath) else nullcontext(path)
+    with source as whence, pq.ParquetFile(whence, page_checksum_verification=True) as file:
+        yield file
+
+
+def metadata(path: Path) -> pq.FileMetaData:
+    """What a file's footer says of its row groups; raises OSError, pa.ArrowException."""
+    with opened(path) as file:
+        return file.metadata
+
+
+def schema(path: Path) -> pa.Schema:
+    """A file's columns; raises OSError, pa.ArrowException."""
+    with opened(path) as file:
+        return file.schema_arrow
+
+
+def scanned(path: Path) -> ds.Dataset:
+    """A file for reading some of its rows."""
+    if not isinstance(path, ObjectPath):
+        return ds.dataset(path, format="parquet")
+    files = pa.fs.PyFileSystem(pa.fs.FSSpecHandler(path.bucket.filesystem()))
+    return ds.dataset(str(path), format="parquet", filesystem=files)
+
+
 def row_groups(path: Path, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
     """A file's row groups, one at a time, their checksums verified."""
-    with pq.ParquetFile(path, page_checksum_verification=True) as file:
+    with opened(path) as file:
         for group in range(file.num_row_groups):
             yield file.read_row_group(group, columns)
 
@@ -124,7 +155,7 @@ def publish(part: Part, folder: Path, stem: str, rows: int) -> dict[str, Any]:
     A file of that name with the same content is success. Raises Damaged where the file on disk does not hold the rows
     that were written, or the name is taken by other content.
     """
-    count = pq.read_metadata(part.path).num_rows
+    count = metadata(part.path).num_rows
     if count != rows:
         raise Damaged(f"{part.path} holds {count} rows after {rows} were written; is the disk sound?")
     path = folder / f"{stem}-{part.sha256[:12]}.parquet"

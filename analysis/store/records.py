@@ -16,6 +16,7 @@ from typing import Any
 
 from secondguess.analysis.errors import BadInput, Damaged, NotFound
 from secondguess.analysis.moments import LAST_STEP, Moment
+from secondguess.analysis.objects.path import ObjectPath
 from secondguess.analysis.opening import read_regular
 from secondguess.analysis.schema import FORMAT_VERSION, NEWEST_FORMAT, STEPS_FORMAT, is_score, whole_name
 from secondguess.analysis.store.seal import is_whole
@@ -36,6 +37,8 @@ _ENTRY: dict[str, Any] = {
     "unique": bool,
     "examples": str | None,
 }
+# Where its records lie: another folder than the usual where it replaced a run that cannot be moved.
+_COMMITS = re.compile(r"commits|\.commits-[0-9a-f]{12}")
 # What it may say besides.
 _SETS = ("id_set", "id_truth_set")
 # What run.json may say of a run, and its type.
@@ -47,6 +50,7 @@ _ABOUT: dict[str, Any] = {
     "classes": list | None,
     "provenance": dict | None,
     "source": dict | None,
+    "commits": str | None,
 }
 
 
@@ -170,6 +174,7 @@ def read_about(path: Path) -> dict[str, Any]:
         datetime.fromisoformat(record.get("created", "1970-01-01"))
         typed = all(isinstance(record[key], kind) for key, kind in _ABOUT.items() if key in record)
         whole = typed and all(isinstance(name, str) for name in record.get("classes") or ())
+        whole = whole and _COMMITS.fullmatch(record.get("commits") or "commits") is not None
     except (TypeError, ValueError):
         whole = False
     if not whole:
@@ -216,8 +221,7 @@ def all_records(store: Path, folder: Path) -> tuple[dict[str, dict[str, Any]], l
         commits: dict[str, dict[str, Any]] = {}
         faults: list[str] = []
         try:
-            with os.scandir(folder) as entries:
-                paths = [(Path(entry.path), entry.is_symlink()) for entry in entries if entry.name.endswith(".json")]
+            paths = _listed(folder)
         except FileNotFoundError:
             return {}, []
         try:
@@ -231,6 +235,14 @@ def all_records(store: Path, folder: Path) -> tuple[dict[str, dict[str, Any]], l
         except FileNotFoundError:
             continue  # a compaction removed a record between listing and reading: list again
         return commits, faults
+
+
+def _listed(folder: Path) -> list[tuple[Path, bool]]:
+    """The records in a folder, and whether each is a link."""
+    if isinstance(folder, ObjectPath):
+        return [(path, False) for path in folder.glob("*.json")]
+    with os.scandir(folder) as entries:
+        return [(Path(entry.path), entry.is_symlink()) for entry in entries if entry.name.endswith(".json")]
 
 
 def check_link(store: Path, path: Path) -> None:

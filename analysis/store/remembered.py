@@ -1,7 +1,8 @@
 """The runs of a store, each read once while its records stay as they are, and what tells the store's states apart.
 
-A state is that of every file's name, size, inode and times. What changed in the last two seconds may change again
-within one tick of a file system's clock: such runs are read anew, and no state of their store is told from the next.
+A state is that of every file's name, size, inode and times, in a bucket of every object's name and ETag. What changed
+in the last two seconds may change again within one tick of a file system's clock: such runs are read anew, and no state
+of their store is told from the next.
 """
 
 import hashlib
@@ -11,6 +12,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from secondguess.analysis.objects.path import ObjectPath, look
+from secondguess.analysis.store.lease import LEASES
 from secondguess.analysis.store.runs import Run, list_runs
 
 _SETTLED_NS = 2_000_000_000  # the coarsest clock of a file system
@@ -37,6 +40,8 @@ class RememberedRuns:
 
     def list(self) -> Listed:
         """The store's runs: the very same mapping for as long as nothing changed; raises NotFound without a store."""
+        if isinstance(self._store, ObjectPath):
+            look(self._store)
         before = time.time_ns() - _SETTLED_NS
         looks = {folder: tuple(_look(folder)) for folder in _folders(self._store)}
         settled = {folder: all(max(seen[3:]) < before for seen in look) for folder, look in looks.items()}
@@ -56,7 +61,7 @@ class RememberedRuns:
         state = None
         if all(settled.values()) and all(run.folder in kept for run in runs.values()):
             going = [(run.name, run.state) for run in runs.values() if run.end is None]
-            top = os.stat(self._store)
+            top = self._store.stat()
             told = (top.st_ino, top.st_mtime_ns, sorted((str(folder), look) for folder, look in looks.items()), going)
             state = hashlib.sha256(repr(told).encode()).hexdigest()[:32]
         if state is None or state != self._last.state:
@@ -71,6 +76,8 @@ def _bytes(look: tuple[_Seen, ...]) -> int:
 
 def _folders(store: Path) -> list[Path]:
     """Every folder of the store, but what is beside it."""
+    if isinstance(store, ObjectPath):
+        return [path for path in store.glob("*") if path.name not in _ASIDE and path.is_dir()]
     try:
         with os.scandir(store) as entries:
             return [Path(entry.path) for entry in entries if entry.name not in _ASIDE and entry.is_dir()]
@@ -80,10 +87,17 @@ def _folders(store: Path) -> list[Path]:
 
 def _look(folder: Path) -> Iterator[_Seen]:
     """What is seen of a folder of the store; behind a link it may change at any moment."""
-    if folder.is_symlink():
+    if isinstance(folder, ObjectPath):
+        yield from (_seen(path) for path in folder.rglob("*") if path.is_file() and path.parent.name != LEASES)
+    elif folder.is_symlink():
         yield (str(folder), 0, 0, time.time_ns(), time.time_ns())
     else:
         yield from _files(folder)
+
+
+def _seen(path: ObjectPath) -> _Seen:
+    """What is seen of an object: its ETag tells one content from another."""
+    return (str(path), int.from_bytes(hashlib.sha256(str(path.etag).encode()).digest()[:7]), path.stat().st_size, 0, 0)
 
 
 def _files(folder: str | os.PathLike[str]) -> Iterator[_Seen]:

@@ -1,17 +1,21 @@
 """Removing runs, and what nothing names any more when they are gone."""
 
 import os
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from secondguess.analysis.errors import AlreadyThere, NotFound, NotWritten, listing
+from secondguess.analysis.objects.path import ObjectPath, delete
 from secondguess.analysis.schema import encoded
-from secondguess.analysis.store.disk import sync_folder
-from secondguess.analysis.store.lock import RunLock, is_held
+from secondguess.analysis.store.disk import remove_folder, sync_folder
+from secondguess.analysis.store.lock import Held, hold, is_held
 from secondguess.analysis.store.runs import Run, is_workplace, list_runs
 from secondguess.analysis.store.workplace import IMPORTING, clear, workplace
+
+_DAY_S = 24 * 3600
 
 
 @dataclass(frozen=True)
@@ -33,7 +37,7 @@ def planned(store: Path, names: Sequence[str]) -> Removal:
         raise AlreadyThere(f"run {going[0]!r} is being recorded; remove it when it has ended")
     others = [run for run in known.values() if run not in runs]
     freed = sorted(_named(runs) - _named(others))
-    files = tuple(path for name in freed if (path := store / "examples" / name).is_file())
+    files = tuple(path for name in freed if (path := store / "examples" / name).is_file() and not _is_new(path))
     return Removal(runs, files, _needed(store, others)) if files else Removal(runs, ())
 
 
@@ -48,24 +52,38 @@ def remove(store: Path, removal: Removal) -> list[Path]:
             for run in removal.runs:
                 if not run.outside:
                     held.callback(_locked(run).release)
-                os.rename(run.folder, place.path / run.folder.name)
-                sync_folder(store)
+                _take_out(run.folder, place.path)
             return [] if removal.stays else _freed(store, removal.examples, place.path)
     except OSError as error:
         raise NotWritten(f"{listing(run.name for run in removal.runs)} could not be removed", error) from error
 
 
-def _locked(run: Run) -> RunLock:
+def _take_out(folder: Path, place: Path) -> None:
+    """Take a run's folder out of its store in one step; of a bucket, whose readers see it no more, first its record."""
+    if isinstance(folder, ObjectPath):
+        delete([folder / "run.json"])
+        remove_folder(folder)
+    else:
+        os.rename(folder, place / folder.name)
+        sync_folder(folder.parent)
+
+
+def _locked(run: Run) -> Held:
     try:
-        return RunLock(run.folder)
+        return hold(run.folder)
     except BlockingIOError:
         raise AlreadyThere(f"run {run.name!r} is being recorded; remove it when it has ended") from None
 
 
 def _freed(store: Path, examples: Iterable[Path], place: Path) -> list[Path]:
     """Take files away that no run names; one that has been named meanwhile is put back."""
-    gone = []
+    gone: list[Path] = []
     for path in examples:
+        if isinstance(path, ObjectPath):
+            if path.name not in _named(list_runs(store).values()):
+                path.unlink()
+                gone.append(path)
+            continue
         aside = place / path.name
         os.rename(path, aside)
         if path.name in _named(list_runs(store).values()) or _needed(store, list_runs(store).values(), but=place):
@@ -74,6 +92,11 @@ def _freed(store: Path, examples: Iterable[Path], place: Path) -> list[Path]:
             gone.append(path)
     sync_folder(store / "examples")
     return gone
+
+
+def _is_new(path: Path) -> bool:
+    """Whether somebody may be about to name an object: none is locked as a file is, so each stays for a day."""
+    return isinstance(path, ObjectPath) and time.time() - path.stat().st_mtime < _DAY_S
 
 
 def _named(runs: Iterable[Run]) -> set[str]:
@@ -97,6 +120,8 @@ def _needed(store: Path, others: Iterable[Run], but: Path | None = None) -> str:
             return f"{run.name} has records that cannot be read, which may name them"
         if not run.outside and is_held(run.folder):
             return f"{run.name} is being recorded, and may need them"
+    if isinstance(store, ObjectPath):
+        return ""
     if any(is_workplace(path) and path != but and is_held(path) for path in store.iterdir()):
         return "an import is under way, and may need them"
     return ""
@@ -104,5 +129,5 @@ def _needed(store: Path, others: Iterable[Run], but: Path | None = None) -> str:
 
 def wandb_folders(store: Path, runs: Iterable[Run]) -> list[Path]:
     """What W&B keeps of these runs in the store."""
-    ids = {path.stem.removeprefix("wandb-") for run in runs for path in (run.folder / "commits").glob("wandb-*.json")}
+    ids = {path.stem.removeprefix("wandb-") for run in runs for path in run.commits_folder.glob("wandb-*.json")}
     return sorted(path for name in ids for path in (store / "wandb").glob(f"*run-*-{encoded(name)}"))

@@ -6,12 +6,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-import pyarrow.parquet as pq
 
 from secondguess.analysis.errors import Damaged
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import STEP
-from secondguess.analysis.store import verified
+from secondguess.analysis.store import parquet, verified
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import find_epoch, find_run
 
@@ -45,7 +44,7 @@ def read_epoch(store: Path, run: str, table: str, epoch: Moment | int, limit: in
 
 def ids_of(epoch: Epoch) -> pa.Array:
     """The ids of a committed epoch, in the order of its rows; raises FileNotFoundError where its file is gone."""
-    rows = ds.dataset(epoch.file, format="parquet").to_table(["id"], filter=_rows_of(epoch))
+    rows = parquet.scanned(epoch.file).to_table(["id"], filter=_rows_of(epoch))
     return rows["id"].cast(pa.string()).combine_chunks()
 
 
@@ -63,7 +62,7 @@ def _read(epoch: Epoch, limit: int | None, imported: bool) -> CommittedRows:
         raise FileNotFoundError(epoch.file)
     if said is not None:
         raise Damaged(f"{epoch.name} is committed, but its file {epoch.file} {said}; restore it from a copy")
-    chosen = ds.dataset(epoch.file, format="parquet").scanner(filter=_rows_of(epoch))
+    chosen = parquet.scanned(epoch.file).scanner(filter=_rows_of(epoch))
     rows = chosen.to_table() if limit is None else chosen.head(limit)
     if epoch.has_steps or (imported and STEP in rows.column_names):
         rows = rows.drop_columns(STEP)
@@ -77,9 +76,9 @@ def _images(epoch: Epoch, ids: pa.ChunkedArray) -> list[bytes | None] | None:
         or verified.fault(epoch.examples_file, kept=False) is not None
     ):
         return None
-    if "image" not in pq.read_schema(epoch.examples).names:
+    if "image" not in parquet.schema(epoch.examples).names:
         return None
     wanted = ds.field("id").isin(ids.combine_chunks())
-    examples = ds.dataset(epoch.examples, format="parquet").to_table(columns=["id", "image"], filter=wanted)
+    examples = parquet.scanned(epoch.examples).to_table(columns=["id", "image"], filter=wanted)
     images = examples["image"].take(pc.index_in(ids, examples["id"]))
     return [image and image["bytes"] for image in images.to_pylist()]

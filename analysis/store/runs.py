@@ -11,6 +11,7 @@ from typing import Any
 
 from secondguess.analysis.errors import BadInput, Damaged, NotFound, listing
 from secondguess.analysis.moments import SPAN, Moment
+from secondguess.analysis.objects.path import ObjectPath, look, warm
 from secondguess.analysis.schema import at_epoch, decoded, encoded, whole_name
 from secondguess.analysis.store import records
 from secondguess.analysis.store.lock import is_held
@@ -22,6 +23,8 @@ _ROWS_FILE = rf"epochs?-{SPAN}-([0-9a-f]{{12}})\.parquet"
 _LOOKS = 10
 _WORKPLACE = re.compile(r"\.(importing|replacing)-[0-9a-z]+")
 ASIDE = ".aside"
+COMMITS = "commits"
+_WHOLE = ".commits-"  # what the folder of records is called of a run that came into a bucket whole
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,23 @@ class Run:
         missing = "is missing; restore it from a copy, or with `secondguess check --repair`"
         return self._record(records.read_about, self.folder / "run.json", missing) or {}
 
+    @property
+    def commits_folder(self) -> Path:
+        """The folder of its records: `commits`, unless run.json names another, as where it came into a bucket whole."""
+        return self.folder / str(self.about.get("commits") or COMMITS)
+
+    def former_folders(self) -> list[Path]:
+        """Folders of records that do not count: of a run that this one has replaced, or that was to replace it."""
+        try:
+            paths = [path for path in self.folder.iterdir() if path.name == COMMITS or path.name.startswith(_WHOLE)]
+        except FileNotFoundError:
+            return []
+        return [path for path in paths if path.name != self.commits_folder.name and path.is_dir()]
+
     @cached_property
     def end(self) -> Mapping[str, Any] | None:
         """How the run ended, None where no record says so."""
-        return self._record(records.read_end, self.folder / "commits" / "end.json")
+        return self._record(records.read_end, self.commits_folder / "end.json")
 
     def _record(
         self, read: Callable[[Path], dict[str, Any]], path: Path, missing: str = ""
@@ -94,7 +110,10 @@ class Run:
     def commits(self) -> Mapping[str, list[tuple[str, dict[str, Any]]]]:
         """The live records per table: (file name, content)."""
         commits: dict[str, list[tuple[str, dict[str, Any]]]] = {}
-        for folder in self._commit_folders():
+        folders = self._commit_folders()
+        if isinstance(self.folder, ObjectPath):
+            warm(path for folder in folders for path in folder.glob("*.json"))
+        for folder in folders:
             live, faults = records.table_records(self.store, folder)
             self.faults.extend(faults)
             if live:
@@ -103,7 +122,7 @@ class Run:
 
     def _commit_folders(self) -> list[Path]:
         """The folders with the tables' records; one behind a link that leads out is a fault."""
-        commits = self.folder / "commits"
+        commits = self.commits_folder
         try:
             if self.outside:
                 return []
@@ -194,7 +213,7 @@ class Run:
             live = {record["file"]["name"] for _, record in self.commits.get(named_by(folder), ())}
             if not folder.is_dir() or folder.is_symlink():
                 continue
-            names = sorted(f"{folder.name}/{name}" for name in os.listdir(folder) if name.startswith("epoch"))
+            names = sorted(f"{folder.name}/{name}" for name in _names(folder) if name.startswith("epoch"))
             if rest := [name for name in names if name not in live]:
                 named = {record["file"]["name"] for record in records.all_records(self.store, commits)[0].values()}
                 unnamed = [self.folder / name for name in rest if name not in named]
@@ -246,6 +265,9 @@ def _runs(store: Path, folders: Iterable[Path]) -> dict[str, Run]:
 
 def _folders(store: Path) -> list[Path]:
     try:
+        if isinstance(store, ObjectPath):
+            look(store)
+            warm(path / "run.json" for path in store.iterdir() if (path / "run.json").is_file())
         return list(store.iterdir())
     except (FileNotFoundError, NotADirectoryError):
         raise NotFound(
@@ -270,7 +292,7 @@ def set_aside(workplace: Path) -> list[Path]:
 
 def _run_in(store: Path, folder: Path) -> Run | None:
     """The run in a folder of a store; None where it has neither the record of one nor any commit."""
-    if not os.path.isfile(folder / "run.json") and not _has_commits(folder):
+    if not _is_file(folder / "run.json") and not _has_commits(folder):
         return None  # so, too, for folders that are not ours to look into
     run = Run(store, named_by(folder), folder, outside=folder.is_symlink() and leads_out(store, folder))
     if run.outside:
@@ -281,12 +303,22 @@ def _run_in(store: Path, folder: Path) -> Run | None:
 def _has_commits(folder: Path) -> bool:
     """Whether a folder without run.json has lost it: what begins a run is written before its first commit."""
     try:
-        paths = list((folder / "commits").iterdir())
+        paths = list((folder / COMMITS).iterdir())
         tables = [path for path in paths if path.is_dir()]
-        names = [path.name for path in paths] + [name for table in tables for name in os.listdir(table)]
+        names = [path.name for path in paths] + [name for table in tables for name in _names(table)]
         return any(name.endswith(".json") for name in names)
     except OSError:
         return False
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is a file, also where one may not look."""
+    return path.is_file() if isinstance(path, ObjectPath) else os.path.isfile(path)
+
+
+def _names(folder: Path) -> list[str]:
+    """What lies in a folder."""
+    return [path.name for path in folder.iterdir()]
 
 
 def find_run(store: Path, name: str) -> Run:

@@ -3,7 +3,6 @@
 import contextlib
 import itertools
 import logging
-import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -72,7 +71,7 @@ def sweep(run: Run) -> None:
     for table in {*live, *_begun(run)}:
         named = live.get(table, [])
         # Records first: one that still names a file must not outlive it.
-        _keep(run.folder / "commits" / encoded(table), {name for name, _ in named})
+        _keep(run.commits_folder / encoded(table), {name for name, _ in named})
         _keep(run.folder / encoded(table), {Path(record["file"]["name"]).name for _, record in named})
     _keep(run.folder / "metrics", metrics)
     _keep(run.folder / ".incoming", set())
@@ -80,7 +79,7 @@ def sweep(run: Run) -> None:
 
 def _begun(run: Run) -> list[str]:
     """The tables that were ever to be committed: the file of a first epoch may have come without its record."""
-    folder = run.folder / "commits"
+    folder = run.commits_folder
     return [decoded(path.name) for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
 
 
@@ -90,7 +89,7 @@ def _keep(folder: Path, names: set[str]) -> None:
     for path in folder.iterdir():
         if path.name not in names and _OURS.fullmatch(path.name):
             with contextlib.suppress(FileNotFoundError):
-                os.unlink(path)
+                path.unlink()
     sync_folder(folder)
 
 
@@ -116,7 +115,7 @@ def _layout(record: dict[str, Any]) -> list[Any]:
 
 def _merge(run: Run, table: str, group: list[_Named]) -> None:
     merged = merged_record(run, table, group)
-    path, merged = named(run.folder / "commits" / encoded(table), merged)
+    path, merged = named(run.commits_folder / encoded(table), merged)
     put_record(path, merged, run.folder / ".incoming")
 
 
@@ -160,11 +159,11 @@ def epoch_groups(
     places: list[tuple[Moment, int, int]] = []
     for file, record in enumerate(records):
         steps = STEP in record["epochs"][0]
-        with pq.ParquetFile(_rows_of(folder, record)) as opened:
+        with parquet.opened(_rows_of(folder, record)) as opened:
             for group in range(opened.num_row_groups):
                 places.append((_moment_of(opened, group, steps=steps), file, group))
     for file, groups in itertools.groupby(sorted(places), key=lambda place: place[1]):
-        with pq.ParquetFile(_rows_of(folder, records[file]), page_checksum_verification=True) as opened:
+        with parquet.opened(_rows_of(folder, records[file])) as opened:
             for moment, _, group in groups:
                 yield moment, opened.read_row_group(group, columns)
 
@@ -190,7 +189,7 @@ def _concatenate(
     """
     files = [record[kind] for record in records]
     paths = [run.folder / file["name"] for file in files]
-    schema = parquet.widened(pq.read_schema(paths[0]))
+    schema = parquet.widened(parquet.schema(paths[0]))
     every: Iterable[pa.Table] = (group for path in paths for group in parquet.row_groups(path))
     if kind == "file":
         every = (group for _, group in epoch_groups(run.folder, records))

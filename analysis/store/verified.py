@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from secondguess.analysis.objects.path import ObjectPath
+
 MISSING = "is missing"
 LARGE = 64 << 20  # bytes: a larger file is read for its digest only where every file is asked for
 _SETTLED_NS = 2_000_000_000  # the coarsest clock of a file system: a later change may have the same times
@@ -88,6 +90,8 @@ def _each(files: Iterable[StoredFile], *, read: bool, anew: bool = False, kept: 
 
 def leads_out(store: Path, path: str | Path) -> bool:
     """Whether a path, its links followed, is not below the store, whose own path may be a link."""
+    if isinstance(store, ObjectPath):
+        return False
     root = os.path.realpath(store)
     there = os.path.realpath(path)
     return there != root and not there.startswith(root.rstrip(os.sep) + os.sep)
@@ -114,11 +118,11 @@ class _Verified:
     """The files of one store that are known to be whole, and those that were found not to be, as they were then."""
 
     def __init__(self, store: Path, memory: Path) -> None:
-        self._store = str(store)
+        self._store = store
         self._memory = memory
         self._whole: dict[str, list[object]] | None = None  # by path within the store: what was seen, and the digest
         self._broken: dict[str, tuple[_Seen, str]] = {}
-        self._folders: dict[str, tuple[float, bool]] = {}
+        self._folders: dict[Path, tuple[float, bool]] = {}
         self._lately: dict[str, tuple[float, list[object]]] = {}  # files that are too new to be remembered for long
 
     def faults(self, files: Iterable[StoredFile], *, read: bool, anew: bool, kept: bool) -> dict[Path, str]:
@@ -130,7 +134,7 @@ class _Verified:
         found: dict[Path, str] = {}
         unknown: list[tuple[StoredFile, _Seen]] = []
         for file in files:
-            said, seen = self._at_a_glance(file, self._leads_out(os.path.dirname(file.path)))
+            said, seen = self._at_a_glance(file, self._leads_out(file.path.parent))
             if said is not None:
                 found[file.path] = said
             elif seen is not None and not self._knows(file, seen):
@@ -139,23 +143,23 @@ class _Verified:
             found.update(self._read(unknown, anew=anew, kept=kept))
         return found
 
-    def _leads_out(self, folder: str) -> bool:
+    def _leads_out(self, folder: Path) -> bool:
         """Whether a folder of files lies outside; looked at anew for each question."""
         now = time.monotonic()
         looked, outside = self._folders.get(folder, (-_LATELY_S, False))
         if now - looked >= _LATELY_S:
-            outside = leads_out(Path(self._store), folder)
+            outside = leads_out(self._store, folder)
             self._folders[folder] = (now, outside)
         return outside
 
     def _at_a_glance(self, file: StoredFile, outside: bool) -> tuple[str | None, _Seen | None]:
         """What is wrong with a file that need not be read to see it, and what is seen of it where it is to be read."""
         try:
-            about = os.lstat(file.path)
+            about = file.path.lstat() if isinstance(file.path, ObjectPath) else os.lstat(file.path)
             if outside or (stat.S_ISLNK(about.st_mode) and leads_out(file.store, file.path)):
                 return "lies behind a link that leads out of the store, and is not read", None
             if stat.S_ISLNK(about.st_mode):
-                about = os.stat(file.path)
+                about = file.path.stat()
         except (FileNotFoundError, NotADirectoryError):
             return MISSING, None
         except OSError as error:
@@ -166,11 +170,13 @@ class _Verified:
             return f"has {about.st_size:,} bytes, not the {file.size:,} that were written", None
         if file.sha256 is None:
             return (None if _looks_whole(file.path) else "is no whole Parquet file"), None
-        seen = (about.st_size, about.st_ino, about.st_mtime_ns, about.st_ctime_ns)
+        seen = _seen(file.path, about)
         before, said = self._broken.get(str(file.path), (None, None))
         if before == seen:
             return said, None
-        return None, seen if about.st_size <= LARGE or _every.get() else None
+        # Of a bucket's file a question reads ranges: the whole is read only where that is asked for.
+        unread = isinstance(file.path, ObjectPath) or about.st_size > LARGE
+        return None, None if unread and not _every.get() else seen
 
     def _knows(self, file: StoredFile, seen: _Seen) -> bool:
         if self._whole is None:
@@ -199,12 +205,19 @@ class _Verified:
                 self._lately[self._key(file)] = (time.monotonic(), [*seen, file.sha256])
         self._whole |= new
         if kept and (new or anew):
-            there = {key: told for key, told in self._whole.items() if os.path.exists(os.path.join(self._store, key))}
+            there = {key: told for key, told in self._whole.items() if (self._store / key).exists()}
             _remember(self._memory, there)
         return found
 
     def _key(self, file: StoredFile) -> str:
-        return str(file.path).removeprefix(self._store).lstrip(os.sep)
+        return str(file.path).removeprefix(str(self._store)).lstrip(os.sep)
+
+
+def _seen(path: Path, about: os.stat_result) -> _Seen:
+    """What tells a file from another of its name."""
+    if isinstance(path, ObjectPath):
+        return (about.st_size, int.from_bytes(hashlib.sha256(str(path.etag).encode()).digest()[:7]), 0, 0)
+    return (about.st_size, about.st_ino, about.st_mtime_ns, about.st_ctime_ns)
 
 
 def _looks_whole(path: Path) -> bool:
@@ -220,7 +233,8 @@ def _looks_whole(path: Path) -> bool:
 
 @cache
 def _known(store: Path, caches: str) -> _Verified:
-    name = hashlib.sha256(os.fsencode(os.path.realpath(store))).hexdigest()[:24]
+    where = str(store) if isinstance(store, ObjectPath) else os.path.realpath(store)
+    name = hashlib.sha256(os.fsencode(where)).hexdigest()[:24]
     folder = caches if os.path.isabs(caches) else os.path.expanduser("~/.cache")
     if not os.path.isabs(folder):  # a user without a home
         folder = os.devnull

@@ -22,10 +22,12 @@ from typing import Any
 
 from secondguess.analysis import signals
 from secondguess.analysis.errors import AlreadyThere
+from secondguess.analysis.objects.path import ObjectPath
 from secondguess.analysis.schema import decoded
 from secondguess.analysis.store import remarks
-from secondguess.analysis.store.disk import drop_if_dead, make_folder, sync_folder
-from secondguess.analysis.store.lock import RunLock, is_held
+from secondguess.analysis.store.arrival import arrive
+from secondguess.analysis.store.disk import drop_if_dead, here, make_folder, sync_folder
+from secondguess.analysis.store.lock import Held, RunLock, is_held
 from secondguess.analysis.store.runs import ASIDE, is_workplace, set_aside
 
 _log = logging.getLogger("secondguess")
@@ -46,7 +48,7 @@ class Workplace:
         self._process = os.getpid()
         self._changing = threading.Lock()
         while True:
-            self.path = store / f"{prefix}{uuid.uuid4().hex}"
+            self.path = here(store) / f"{prefix}{uuid.uuid4().hex}"
             os.mkdir(self.path, 0o700)
             # Whoever clears up may take it for a dead one until it is locked, and then has it.
             with suppress(BlockingIOError, FileNotFoundError):
@@ -54,16 +56,19 @@ class Workplace:
                 break
         self._withdraw = signals.promise(self._abandon)
 
-    def take_place(self, new: Path, final: Path, old: RunLock | None) -> None:
+    def take_place(self, new: Path, final: Path, old: Held | None) -> None:
         """Give a run that was made here its name; what had the name is deleted. All of it happens, or nothing.
 
         old is the lock on the run that is replaced, where there is one. Raises AlreadyThere where the name is another's
         by now, OSError.
         """
         with signals.finished_first(_PATIENCE_S), self._changing:
-            self._take_place(new, final, old)
+            if isinstance(final, ObjectPath):
+                arrive(new, final, self.store, old)
+            else:
+                self._take_place(new, final, old)
 
-    def _take_place(self, new: Path, final: Path, old: RunLock | None) -> None:
+    def _take_place(self, new: Path, final: Path, old: Held | None) -> None:
         if old is None or not old.holds():  # there is none, or somebody took it away
             try:
                 os.rename(new, final)
@@ -159,6 +164,7 @@ def _system_exchange() -> Any:
 
 def remains(store: Path) -> list[Path]:
     """What killed processes left beside a store's runs: workplaces that nobody holds, and files half written."""
+    store = here(store)
     left = [folder for folder in _folders(store) if not is_held(folder)]
     if (store / _FORMER).is_dir():
         left.append(store / _FORMER)
@@ -166,7 +172,11 @@ def remains(store: Path) -> list[Path]:
 
 
 def clear(store: Path) -> None:
-    """Bring back what a killed process had set aside, remove the rest of what `remains` names, and say so."""
+    """Bring back what a killed process had set aside, remove the rest of what `remains` names, and say so.
+
+    So, of a bucket's, what they left in the folder of this machine where its files are made.
+    """
+    store = here(store)
     for folder in _folders(store):
         try:
             lock = RunLock(folder, patience_s=0)

@@ -11,10 +11,18 @@ from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotWritten, SecondguessError, listing
+from secondguess.analysis.errors import (
+    AlreadyThere,
+    BadInput,
+    Damaged,
+    NotReached,
+    NotWritten,
+    SecondguessError,
+    listing,
+)
 from secondguess.analysis.moments import Moment
+from secondguess.analysis.objects.path import ObjectPath
 from secondguess.analysis.schema import FORMAT_VERSION, STEP, checked_name, encoded, whole_name
 from secondguess.analysis.store import parquet, verified
 from secondguess.analysis.store.commits import (
@@ -27,8 +35,9 @@ from secondguess.analysis.store.commits import (
     record,
     write_epoch,
 )
-from secondguess.analysis.store.disk import Part, make_folder, make_private, put_record, sync_folder
-from secondguess.analysis.store.lock import RunLock
+from secondguess.analysis.store.disk import Part, make_folder, make_private, put_record, sync_below, sync_folder
+from secondguess.analysis.store.lease import Leased
+from secondguess.analysis.store.lock import Held, RunLock, hold
 from secondguess.analysis.store.records import Epoch, format_of
 from secondguess.analysis.store.runs import Run, check_open, find_run, list_runs, run_folder
 from secondguess.analysis.store.upkeep import compact, sweep
@@ -45,7 +54,7 @@ METRICS = pa.schema(
 class _Replaced:
     """A run that another one replaces once that has something committed: its lock, and where the other is made."""
 
-    lock: RunLock
+    lock: Held
     folder: Path
     place: Workplace
 
@@ -56,7 +65,7 @@ class RunWriter:
     A run that replaces another is made in a workplace, and takes its place with its first committed epoch.
     """
 
-    def __init__(self, run: Run, lock: RunLock, replaced: _Replaced | None = None) -> None:
+    def __init__(self, run: Run, lock: Held, replaced: _Replaced | None = None) -> None:
         self.run = run
         self.incoming = (run.folder if replaced is None else replaced.place.path) / ".incoming"
         self._lock = lock
@@ -119,7 +128,8 @@ class RunWriter:
                 if damage := run.damage():
                     raise Damaged(f"run {name!r} cannot be resumed: {listing(damage, 1)}")
                 sweep(run)
-                _sync(store.parent, store, *(Path(inside) for inside, _, _ in os.walk(run.folder)))
+                _sync(store.parent, store)
+                sync_below(run.folder)
         return cls(run, lock)
 
     def committed(self) -> Mapping[str, Mapping[Moment, Epoch]]:
@@ -131,7 +141,7 @@ class RunWriter:
         run = self._fresh()
         faults = verified.faults(run.metrics_files, kept=False)
         files = [path for path in run.metrics if path not in faults]
-        steps = [pc.max(pq.ParquetFile(path).read(["step"])["step"]).as_py() for path in files]
+        steps = [_last_step(path) for path in files]
         return max((step for step in steps if step is not None), default=0)
 
     def commit(self, epoch: EpochRows) -> None:
@@ -140,7 +150,7 @@ class RunWriter:
         Raises BadInput for a step of an epoch whose end is committed.
         """
         self.check_open()
-        commit = self.run.folder / "commits" / encoded(epoch.table) / f"{epoch.moment.stem}.json"
+        commit = self.run.commits_folder / encoded(epoch.table) / f"{epoch.moment.stem}.json"
         name = whole_name(self.run.name, epoch.table, epoch.moment)
         self.check_free(epoch.table, epoch.moment)
         if commit.exists():
@@ -191,7 +201,7 @@ class RunWriter:
             version = format_of(moment for moments in committed.values() for moment in moments)
             how = {"format": version, "ended": now(), "status": "finished", **about}
             how |= {"tables": tables, "metrics": entry}
-            end = self.run.folder / "commits" / "end.json"
+            end = self.run.commits_folder / "end.json"
             try:
                 put_record(end, how, self.incoming)
                 if metrics:  # a run that ends with nothing replaces nothing
@@ -206,7 +216,7 @@ class RunWriter:
         name = encoded(name).replace("/", "%2F")
         with writing(f"{name} of run {self.run.name!r} could not be recorded"):
             for count in itertools.count(1):
-                path = self.run.folder / "commits" / f"{name}{'' if count == 1 else f'-{count}'}.json"
+                path = self.run.commits_folder / f"{name}{'' if count == 1 else f'-{count}'}.json"
                 with contextlib.suppress(FileExistsError):
                     put_record(path, {"format": FORMAT_VERSION, **about}, self.incoming)
                     return
@@ -254,13 +264,17 @@ class RunWriter:
         """Give the run its name, where another one had it until now."""
         if self._replaced is not None and not self._has_place():
             self._replaced.place.take_place(self.run.folder, self._replaced.folder, self._replaced.lock)
+            if isinstance(self._replaced.folder, ObjectPath):  # it was copied, and held by the lease from now on
+                self._lock.release()
+                self._lock, self.run = self._replaced.lock, Run(self.run.store, self.run.name, self._replaced.folder)
         self._has_place()
 
     def _has_place(self) -> bool:
         """Whether the run lies where its name leads, which is noted."""
         if self._replaced is None:
             return True
-        if self.run.folder != self._replaced.folder and self._lock.is_of(self._replaced.folder):
+        at = self._replaced.folder
+        if self.run.folder != at and isinstance(self._lock, RunLock) and self._lock.is_of(at):
             self.run = Run(self.run.store, self.run.name, self._replaced.folder)
             self._lock.moved(self._replaced.folder)
             self._replaced.lock.release()
@@ -271,6 +285,11 @@ class RunWriter:
         if not self._has_place() and commit is not None:
             commit.unlink(missing_ok=True)  # nobody has seen it
         run = self._fresh()
+        with contextlib.suppress(NotReached):  # then what is there is not known, and all of it stays
+            self._drop(files, run)
+
+    @staticmethod
+    def _drop(files: Sequence[dict[str, Any] | None], run: Run) -> None:
         if run.damage():
             return
         live = [record["file"]["name"] for records in run.commits.values() for _, record in records]
@@ -278,7 +297,7 @@ class RunWriter:
         for path in (run.folder / file["name"] for file in files if file is not None):
             if path not in kept:
                 try:
-                    os.unlink(path)
+                    path.unlink()
                 except OSError as fault:
                     _log.warning("%s belongs to no epoch and could not be removed: %s", path, fault)
 
@@ -296,6 +315,12 @@ class RunWriter:
             return parquet.publish(part, self.run.folder / "metrics", "metrics", rows.num_rows)
 
 
+def _last_step(path: Path) -> int | None:
+    with parquet.opened(path) as file:
+        step: int | None = pc.max(file.read(["step"])["step"]).as_py()
+        return step
+
+
 @contextlib.contextmanager
 def writing(what: str) -> Iterator[None]:
     """Say what could not be written where the disk refuses: NotWritten."""
@@ -308,7 +333,7 @@ def writing(what: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _released_on_error(lock: RunLock) -> Iterator[None]:
+def _released_on_error(lock: Held) -> Iterator[None]:
     try:
         yield
     except BaseException:
@@ -334,12 +359,12 @@ def _make_store(store: Path) -> None:
         raise BadInput(f"cannot write to the store {store}: {error.strerror}; name another folder") from None
 
 
-def _begun(folder: Path, name: str, about: Mapping[str, Any]) -> RunLock:
+def _begun(folder: Path, name: str, about: Mapping[str, Any]) -> Held:
     """The lock of a run that begins in this folder, its first record written."""
     lock = locked(folder, name)
     with _released_on_error(lock):
         names = {path.name for path in folder.iterdir()}
-        if "run.json" not in names and (foreign := names - {".lock", ".incoming"}):
+        if "run.json" not in names and (foreign := names - {".lock", ".lease", ".incoming"}):
             raise AlreadyThere(f"{folder} is no run, but holds {listing(sorted(foreign))}; choose another name")
         _sync(folder.parent.parent, folder.parent)
         record = {"format": FORMAT_VERSION, "name": name, "created": now(), **about}
@@ -357,10 +382,15 @@ def _sync(*folders: Path) -> None:
         sync_folder(folder)
 
 
-def locked(folder: Path, name: str) -> RunLock:
+def locked(folder: Path, name: str) -> Held:
     """The lock of a run; raises AlreadyThere where another process has it."""
     try:
-        return RunLock(folder)
+        return hold(folder)
+    except Leased as error:
+        raise AlreadyThere(
+            f"run {name!r} is being recorded by another process, or was until it died: {error.strerror}; choose "
+            "another name, or wait"
+        ) from None
     except (BlockingIOError, FileNotFoundError):  # gone: somebody replaces it at this moment
         raise AlreadyThere(f"run {name!r} is being recorded by another process; choose another name") from None
 
