@@ -1,0 +1,36 @@
+"""What lies in a bucket, and what a client of one must be able to do."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One object: its key, size in bytes, ETag as the server writes it (quotes included), last change in UTC."""
+
+    key: str
+    size: int
+    etag: str
+    modified: datetime
+
+
+class Client(Protocol):
+    """The requests that a store makes; each answers whole or raises an OSError whose text is one line."""
+
+    def entries(self, prefix: str) -> list[Entry]:
+        """All objects whose key starts with the prefix, in the order of their keys."""
+
+    def entry(self, key: str) -> Entry:
+        """One object, unread; raises FileNotFoundError."""
+
+    def read(self, key: str, span: tuple[int, int] | None = None, etag: str = "") -> tuple[bytes, str]:
+        """The content, or its bytes from `span[0]` up to `span[1]`, and the ETag; with `etag` only of that version."""
+
+    def put(self, key: str, data: bytes | Path, *, absent: bool) -> str:
+        """Write the object and return its ETag; with `absent` raises FileExistsError where the key is taken."""
+
+    def delete(self, keys: Iterable[str]) -> None:
+        """Remove objects; those that are not there are none to remove."""
