@@ -24,22 +24,30 @@ HEAVY = {"torch", "torchvision", "wandb", "pandas", "pyarrow", "scipy", "altair"
 ARROWS: dict[str, set[str]] = {
     "analysis.errors": set(),
     "analysis.moments": set(),
-    "analysis.schema": {"analysis.moments", "analysis.errors"},
+    "analysis.objects": {"analysis.errors"},
+    "analysis.schema": {"analysis.objects", "analysis.moments", "analysis.errors"},
     "analysis.signals": set(),
     "analysis.memory": set(),
     "analysis.content": {"analysis.errors"},
     "analysis.child": {"analysis.errors"},
     "analysis.frames": {"analysis.errors"},
-    "analysis.opening": {"analysis.errors"},
+    "analysis.opening": {"analysis.objects", "analysis.errors"},
     "analysis.console": set(),
     "analysis.store": {
+        "analysis.objects",
         "analysis.signals",
         "analysis.opening",
         "analysis.schema",
         "analysis.moments",
         "analysis.errors",
     },
-    "analysis.engine": {"analysis.signals", "analysis.schema", "analysis.moments", "analysis.errors"},
+    "analysis.engine": {
+        "analysis.objects",
+        "analysis.signals",
+        "analysis.schema",
+        "analysis.moments",
+        "analysis.errors",
+    },
     "analysis.language": {"analysis.engine", "analysis.errors"},
     "analysis.ask": {
         "analysis.engine",
@@ -99,6 +107,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "analysis.connection": {
+        "analysis.objects",
         "analysis.evidence",
         "analysis.signals",
         "analysis.importers",
@@ -112,6 +121,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "analysis.page": {
+        "analysis.objects",
         "analysis.memory",
         "analysis.evidence",
         "analysis.content",
@@ -126,6 +136,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "analysis.commands": {
+        "analysis.objects",
         "analysis.memory",
         "analysis.moments",
         "analysis.opening",
@@ -151,6 +162,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "trainer.mirror": {
+        "analysis.objects",
         "analysis.signals",
         "analysis.store",
         "analysis.frames",
@@ -161,6 +173,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "trainer.recorder": {
+        "analysis.objects",
         "analysis.signals",
         "trainer.mirror",
         "trainer.recording",

@@ -206,8 +206,10 @@ def fresh(memory: str | None = None, spill: Path | None = None) -> duckdb.DuckDB
 
 def register(con: duckdb.DuckDBPyConnection) -> None:
     """Let a connection read from the buckets that this process has opened."""
+    known = con.list_filesystems()
     for files in filesystems():
-        con.register_filesystem(files)
+        if files.protocol not in known:
+            con.register_filesystem(files)
 
 
 def memory_of(con: duckdb.DuckDBPyConnection) -> int:

@@ -23,7 +23,8 @@ from pathlib import Path, PosixPath
 from typing import Any, Self
 
 from secondguess.analysis.errors import BadInput, NotReached
-from secondguess.analysis.objects.bucket import Bucket, Entry, bucket
+from secondguess.analysis.objects.bucket import Bucket, bucket
+from secondguess.analysis.objects.client import Entry
 
 _FRESH_S = 2.0
 _AT_ONCE = 16  # records that are read beside each other: each takes a round trip

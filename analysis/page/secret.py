@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Self
 
 from secondguess.analysis.errors import SecondguessError
+from secondguess.analysis.objects.path import ObjectPath
 
 _BYTES = 32  # of a secret
 _LONGEST = 1 << 16  # bytes of the file
@@ -30,6 +31,10 @@ class Serving(SecondguessError):
         self.key = key
 
 
+def _where(store: Path) -> str:
+    return str(store) if isinstance(store, ObjectPath) else os.path.realpath(store)
+
+
 class Secret:
     """The secret of a store's page, held by the one process that serves it; close it to let another.
 
@@ -43,7 +48,7 @@ class Secret:
         self.key = secrets.token_bytes(_BYTES)
         self.port = 0
         self.fault = ""
-        path = folder / f"{sha256(os.path.realpath(store).encode(errors='surrogateescape')).hexdigest()[:32]}.json"
+        path = folder / f"{sha256(_where(store).encode(errors='surrogateescape')).hexdigest()[:32]}.json"
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._handle = os.open(path, _FLAGS, 0o600)

@@ -22,6 +22,7 @@ from typing import Any
 
 from secondguess.analysis.child import Events, private_pipes
 from secondguess.analysis.moments import Moment
+from secondguess.analysis.objects.path import place
 from secondguess.trainer.mirror.outbox import ALLOWANCE_S, EpochTable, RowCount, RunStart, TimedRow, describe
 
 _NICENESS = 10
@@ -114,7 +115,7 @@ def _serve(start: RunStart, lines: Iterator[bytes], events: PipeAccount) -> None
     if opened is None:
         return
     wandb_run, delivery, run = opened
-    committed = delivery.Committed(Path(start.store), start.run, start.rows)
+    committed = delivery.Committed(place(start.store), start.run, start.rows)
     exit_code = 1
     with contextlib.suppress(SystemExit):
         for line in lines:

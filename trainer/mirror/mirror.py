@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from secondguess.analysis.child import require_wandb
 from secondguess.analysis.moments import Moment
+from secondguess.analysis.objects.path import ObjectPath
 from secondguess.analysis.schema import CLASSES, MIRROR
 from secondguess.trainer.mirror.outbox import HISTORY_LIMIT, MirrorReport, Outbox, RunStart, describe
 from secondguess.trainer.mirror.process import ProcessFeed
@@ -68,7 +69,8 @@ class WandbMirror:
 
         Args:
             target: What W&B run to open, or the user's own open run, which is never finished here.
-            store: The store's folder; W&B's files go to its folder `wandb`, those of a run of the user's do not.
+            store: Where it lies; W&B's files go to its folder `wandb`, of a bucket's to that of the working folder,
+                and those of a run of the user's to neither.
             run: The run's name, in the store and in W&B.
             config: The run's config in W&B; a run of the user's keeps its own.
             classes: Their names, if they have some, which go into the config, for a table has no place for them.
@@ -154,14 +156,16 @@ def _bar() -> Iterator[Callable[[int, int, str], None]]:
 
 
 def _run_start(options: WandbOptions, store: Path, run: str, config: Mapping[str, object]) -> RunStart:
+    folder = Path.cwd() if isinstance(store, ObjectPath) else store  # as W&B does where nobody says
     return RunStart(
         store=str(store),
+        folder=str(folder),
         run=run,
         project=options.project,
         config=config,
         rows=options.rows,
         mode=options.mode,
-        temporary=str(store / "wandb" / "tmp"),
+        temporary=str(folder / "wandb" / "tmp"),
         start_timeout_s=options.start_timeout_s,
         patience_s=options.patience_s,
         grace_s=options.grace_s,

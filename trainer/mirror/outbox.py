@@ -22,9 +22,13 @@ from secondguess.analysis.schema import at_epoch
 
 @dataclass(frozen=True)
 class RunStart:
-    """What the child is told first; paths are absolute, `temporary` is a folder of its own, times are seconds."""
+    """What the child is told first; paths are absolute, times are seconds.
+
+    folder is where W&B writes, temporary a folder of the child's own.
+    """
 
     store: str
+    folder: str
     run: str
     project: str
     config: Mapping[str, object]

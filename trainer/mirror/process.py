@@ -116,7 +116,7 @@ class Child:
         self._failure = self.stage = ""
         self.opened = self.finished = False
         self.settled = threading.Event()
-        self._process = child.start("secondguess.trainer.mirror.child", _environment(os.environ, Path(start.store)))
+        self._process = child.start("secondguess.trainer.mirror.child", _environment(os.environ, Path(start.folder)))
         self._listener = threading.Thread(target=self._listen, name="secondguess-wandb-events", daemon=True)
         self._listener.start()
         self.send(first)
@@ -189,13 +189,13 @@ class Child:
                 self.finished = True
 
 
-def _environment(inherited: Mapping[str, str], store: Path) -> dict[str, str]:
-    """Returns the environment in which W&B writes below `store/wandb` only."""
+def _environment(inherited: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """Returns the environment in which W&B writes below `folder/wandb` only."""
     own = {
-        "WANDB_DIR": str(store),
-        "WANDB_DATA_DIR": str(store / "wandb" / "data"),
-        "WANDB_CACHE_DIR": str(store / "wandb" / "cache"),
-        "WANDB_ARTIFACT_DIR": str(store / "wandb" / "artifacts"),
+        "WANDB_DIR": str(folder),
+        "WANDB_DATA_DIR": str(folder / "wandb" / "data"),
+        "WANDB_CACHE_DIR": str(folder / "wandb" / "cache"),
+        "WANDB_ARTIFACT_DIR": str(folder / "wandb" / "artifacts"),
         "WANDB_PROGRAM": inherited.get("WANDB_PROGRAM", (sys.argv or [""])[0]),
     }
     return child.environment(inherited, own)

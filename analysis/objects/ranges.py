@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from fsspec.spec import AbstractFileSystem
 
-from secondguess.analysis.store.objects import Entry
+from secondguess.analysis.objects.client import Entry
 
 
 class Ranges(Protocol):
@@ -72,25 +72,19 @@ class BucketFile(io.RawIOBase):
 
 
 class BucketFiles(AbstractFileSystem):  # type: ignore[misc]
-    """The files of one bucket, for reading only; asks for its bucket at each use, so a forked child gets its own."""
+    """The files of all buckets of a kind, for reading; each is asked for anew, so that a forked child has its own."""
 
     cachable = False
 
-    def __init__(self, protocol: str, name: str, ranges: Callable[[], Ranges]) -> None:
+    def __init__(self, protocol: str, bucket: Callable[[str], Ranges]) -> None:
         super().__init__()
         self.protocol = protocol
-        self._name = name
-        self._ranges = ranges
+        self._bucket = bucket
 
-    def _key(self, path: str) -> str:
-        head = f"{self._name}/"
-        plain = path.removeprefix(f"{self.protocol}://")
-        if not plain.startswith(head):
-            raise FileNotFoundError(f"{path} is not in {self.protocol}://{self._name}, the bucket that is open here")
-        return plain.removeprefix(head)
-
-    def _path(self, entry: Entry) -> str:
-        return f"{self._name}/{entry.key}"
+    def _split(self, path: str) -> tuple[Ranges, str, str]:
+        """The bucket of a path, its name, and the key within it."""
+        name, _, key = path.removeprefix(f"{self.protocol}://").partition("/")
+        return self._bucket(f"{self.protocol}://{name}"), name, key
 
     @classmethod
     def _strip_protocol(cls, path: str) -> str:
@@ -105,13 +99,13 @@ class BucketFiles(AbstractFileSystem):  # type: ignore[misc]
         """Open an object for reading; no request where a listing or an earlier look named it."""
         if mode not in {"r", "rb"}:
             raise PermissionError(f"{self.unstrip_protocol(path)}: the files of a store are only read here")
-        ranges = self._ranges()
-        return BucketFile(ranges, ranges.entry(self._key(path)))
+        ranges, name, key = self._split(path)
+        return BucketFile(ranges, ranges.entry(key))
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
         """What is known of an object."""
-        entry = self._ranges().entry(self._key(path))
-        return _info(self._path(entry), entry)
+        ranges, name, key = self._split(path)
+        return _info(name, ranges.entry(key))
 
     def exists(self, path: str, **_: Any) -> bool:
         """Whether the object is there."""
@@ -123,21 +117,22 @@ class BucketFiles(AbstractFileSystem):  # type: ignore[misc]
 
     def modified(self, path: str) -> datetime:
         """When the object was last written."""
-        return self._ranges().entry(self._key(path)).modified
+        ranges, name, key = self._split(path)
+        return ranges.entry(key).modified
 
     def glob(self, path: str, **_: Any) -> list[str]:
         """The path itself, unasked for; with `*` or `?` those objects whose path fits."""
         if not {"*", "?"} & set(path):
             return [self._strip_protocol(path)]
-        key = self._key(path)
+        ranges, name, key = self._split(path)
         start = key[: min(key.index(letter) for letter in "*?" if letter in key)]
-        return [self._path(entry) for entry in self._ranges().entries(start) if _fits(entry.key, key)]
+        return [f"{name}/{entry.key}" for entry in ranges.entries(start) if _fits(entry.key, key)]
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
         """All objects below a folder, at any depth."""
-        key = self._key(f"{path.rstrip('/')}/")
-        entries = self._ranges().entries(key)
-        return [_info(self._path(entry), entry) if detail else self._path(entry) for entry in entries]
+        ranges, name, key = self._split(f"{path.rstrip('/')}/")
+        infos = [_info(name, entry) for entry in ranges.entries(key)]
+        return infos if detail else [info["name"] for info in infos]
 
 
 def _fits(key: str, pattern: str) -> bool:
@@ -146,5 +141,11 @@ def _fits(key: str, pattern: str) -> bool:
     return len(parts) == len(patterns) and all(map(fnmatch.fnmatchcase, parts, patterns))
 
 
-def _info(path: str, entry: Entry) -> dict[str, Any]:
-    return {"name": path, "size": entry.size, "type": "file", "ETag": entry.etag, "LastModified": entry.modified}
+def _info(bucket: str, entry: Entry) -> dict[str, Any]:
+    return {
+        "name": f"{bucket}/{entry.key}",
+        "size": entry.size,
+        "type": "file",
+        "ETag": entry.etag,
+        "LastModified": entry.modified,
+    }

@@ -15,7 +15,7 @@ from boto3.exceptions import Boto3Error
 from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 
-from secondguess.analysis.store.objects import Entry
+from secondguess.analysis.objects.client import Entry
 
 ATTEMPTS = 5
 TIMEOUT = 30.0  # seconds without a byte
