@@ -160,5 +160,6 @@ def _client(name: str) -> Client:
     try:
         from secondguess.analysis.objects.s3 import S3
     except ModuleNotFoundError as error:
-        raise MissingExtra(f"{error.name}, which opens s3://,", "s3") from None
+        package = (error.name or "").partition(".")[0]
+        raise MissingExtra(f"{package}, which opens s3://,", "s3") from None
     return S3(name)

@@ -198,7 +198,7 @@ class S3:
             return OSError(f"{what}: the bucket is in another region; set AWS_REGION")
         if status >= 500 or code in {"SlowDown", "RequestTimeout"}:
             return ConnectionError(
-                f"{what}: {where} answered {status} ({code}), {self._attempts} times; try again later"
+                f"{what}: {where} answered {status} ({code}) {self._attempts} times; try again later"
             )
         return OSError(f"{what}: {where} answered {status} ({code})")
 
