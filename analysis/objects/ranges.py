@@ -99,7 +99,7 @@ class BucketFiles(AbstractFileSystem):  # type: ignore[misc]
         """Open an object for reading; no request where a listing or an earlier look named it."""
         if mode not in {"r", "rb"}:
             raise PermissionError(f"{self.unstrip_protocol(path)}: the files of a store are only read here")
-        ranges, name, key = self._split(path)
+        ranges, _name, key = self._split(path)
         return BucketFile(ranges, ranges.entry(key))
 
     def info(self, path: str, **_: Any) -> dict[str, Any]:
@@ -117,7 +117,7 @@ class BucketFiles(AbstractFileSystem):  # type: ignore[misc]
 
     def modified(self, path: str) -> datetime:
         """When the object was last written."""
-        ranges, name, key = self._split(path)
+        ranges, _name, key = self._split(path)
         return ranges.entry(key).modified
 
     def glob(self, path: str, **_: Any) -> list[str]:

@@ -31,7 +31,7 @@ def adopt(place: Workplace, run: str, *, overwrite: bool = False) -> None:
     Raises AlreadyThere where the store has a run of that name and it is not to be overwritten, or is being recorded.
     """
     store, folder = place.store, place.path
-    existing = list_runs(store)
+    existing = list_runs(store) if store.is_dir() else {}
     check_twins(existing, run)
     examples.move(folder, folder / encoded(run), store)
     if overwrite and run in existing:

@@ -54,7 +54,7 @@ class RunLock:
 
     def is_of(self, folder: Path) -> bool:
         """Whether it is the lock of that folder."""
-        if self._handle < 0:
+        if self._handle < 0 or isinstance(folder, ObjectPath):
             return False
         try:
             return os.path.samestat(os.fstat(self._handle), os.stat(folder / _NAME))

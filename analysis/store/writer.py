@@ -84,7 +84,7 @@ class RunWriter:
         name = checked_name("run", name)
         _make_store(store)
         clear(store)
-        existing = list_runs(store)
+        existing = list_runs(store) if store.is_dir() else {}  # a bucket has no folder before its first object
         check_twins(existing, name)
         folder = run_folder(store, name)
         if name in existing and not overwrite:

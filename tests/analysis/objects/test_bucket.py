@@ -15,8 +15,8 @@ import pytest
 from s3_server import KEY, SECRET, S3Server, bucket_url, s3_process, s3_server
 
 from secondguess.analysis.errors import BadInput
-from secondguess.analysis.store.bucket import Bucket, Entry, bucket, key_of
-from secondguess.analysis.store.s3 import S3
+from secondguess.analysis.objects.bucket import Bucket, Entry, bucket, key_of
+from secondguess.analysis.objects.s3 import S3
 
 __all__ = ["bucket_url", "s3_process", "s3_server"]  # the fixtures
 
@@ -252,7 +252,7 @@ def test_threads_share_a_bucket(s3_server: S3Server, bucket_url: str) -> None:
 def test_a_forked_child_opens_its_own(bucket_url: str) -> None:
     code = """
 import os, sys, warnings
-from secondguess.analysis.store.bucket import bucket
+from secondguess.analysis.objects.bucket import bucket
 url = sys.argv[1]
 files = bucket(url).filesystem()
 bucket(url).put("k", b"one")
@@ -382,7 +382,7 @@ def test_the_extra_that_is_missing_is_named() -> None:
     code = """
 import sys
 sys.modules["boto3"] = None
-from secondguess.analysis.store.bucket import bucket
+from secondguess.analysis.objects.bucket import bucket
 try:
     bucket("s3://any/key")
 except ImportError as error:
