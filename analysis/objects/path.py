@@ -57,9 +57,9 @@ class ObjectPath(PosixPath):
     __slots__ = ()
 
     def __str__(self) -> str:
-        """The URL."""
-        scheme, _, rest = super().__str__().partition("/")
-        return f"{scheme}//{rest}"
+        """The URL; of what is relative to another path the names alone."""
+        scheme, slash, rest = super().__str__().partition("/")
+        return f"{scheme}//{rest}" if scheme.endswith(":") else f"{scheme}{slash}{rest}"
 
     def __fspath__(self) -> str:
         """Nothing of the operating system finds it."""

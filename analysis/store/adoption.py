@@ -10,7 +10,7 @@ from secondguess.analysis.store import examples
 from secondguess.analysis.store.disk import make_private
 from secondguess.analysis.store.runs import list_runs, run_folder
 from secondguess.analysis.store.workplace import IMPORTING, Workplace, clear, workplace
-from secondguess.analysis.store.writer import check_twins, locked
+from secondguess.analysis.store.writer import check_twins, locked, writing
 
 
 @contextmanager
@@ -28,8 +28,14 @@ def staging(store: Path) -> Iterator[Workplace]:
 def adopt(place: Workplace, run: str, *, overwrite: bool = False) -> None:
     """Move a finished run and its examples out of a workplace into its store.
 
-    Raises AlreadyThere where the store has a run of that name and it is not to be overwritten, or is being recorded.
+    Raises AlreadyThere where the store has a run of that name and it is not to be overwritten, or is being recorded;
+    NotWritten.
     """
+    with writing(f"run {run!r} could not be brought into the store"):
+        _adopted(place, run, overwrite=overwrite)
+
+
+def _adopted(place: Workplace, run: str, *, overwrite: bool) -> None:
     store, folder = place.store, place.path
     existing = list_runs(store) if store.is_dir() else {}
     check_twins(existing, run)

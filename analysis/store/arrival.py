@@ -17,8 +17,9 @@ from secondguess.analysis.objects.path import ObjectPath, delete
 from secondguess.analysis.schema import decoded
 from secondguess.analysis.store import records
 from secondguess.analysis.store.disk import record_bytes
+from secondguess.analysis.store.lease import Lease
 from secondguess.analysis.store.lock import Held
-from secondguess.analysis.store.runs import COMMITS, Run
+from secondguess.analysis.store.runs import COMMITS, WHOLE, Run
 from secondguess.analysis.store.seal import SEAL
 
 
@@ -26,9 +27,20 @@ def arrive(new: Path, final: ObjectPath, store: Path, old: Held | None) -> None:
     """Give a run of this machine its place in a bucket; what had the place goes.
 
     old is the lease on the run that is replaced, where there is one. Raises AlreadyThere where the name is another's by
-    now, OSError: then nothing is changed.
+    now, OSError, Leased where it comes from elsewhere: then nothing is changed.
     """
-    commits = f".commits-{uuid.uuid4().hex[:12]}"
+    if old is not None:
+        _arrive(new, final, store, old)
+        return
+    lease = Lease(final)
+    try:
+        _arrive(new, final, store, lease, is_new=True)
+    finally:
+        lease.release()
+
+
+def _arrive(new: Path, final: ObjectPath, store: Path, lease: Held, *, is_new: bool = False) -> None:
+    commits = f"{WHOLE}{uuid.uuid4().hex[:12]}"
     files = [path for path in _files(new) if path.parts[len(new.parts)] not in {"run.json", COMMITS}]
     said = sorted((new / COMMITS).rglob("*.json"))
     done: list[ObjectPath] = []
@@ -39,15 +51,15 @@ def arrive(new: Path, final: ObjectPath, store: Path, old: Held | None) -> None:
         for path in said:
             _put(path, final / commits / path.relative_to(new / COMMITS), done)
         about = {key: value for key, value in records.read(new / "run.json").items() if key != SEAL}
-        if old is not None and not old.holds():
+        if not lease.holds():
             raise _taken(final)
         try:
-            (final / "run.json").put(record_bytes({**about, "commits": commits}), absent=old is None)
+            (final / "run.json").put(record_bytes({**about, "commits": commits}), absent=is_new)
         except FileExistsError:
             raise _taken(final) from None
     except BaseException:
         with suppress(OSError, NotReached):
-            _withdraw(done, Run(store, decoded(final.name), final))
+            _withdraw(done, Run(store, decoded(final.name), final), lease)
         raise
     with suppress(OSError, NotReached):  # what is left is said by a check, and removed by its --gc
         clear_former(Run(store, decoded(final.name), final))
@@ -68,11 +80,12 @@ def _put(path: Path, final: ObjectPath, done: list[ObjectPath]) -> None:
     done.append(final)
 
 
-def _withdraw(done: Iterable[ObjectPath], there: Run) -> None:
-    """Take back what came, but what the run that is there by now names: the same rows have the same file."""
-    if there.damage():
+def _withdraw(done: Iterable[ObjectPath], there: Run, lease: Held) -> None:
+    """Take back what came, but what the run that is there names: the same rows have the same file."""
+    is_run = (there.folder / "run.json").is_file()
+    if not lease.holds() or (is_run and there.damage()):
         return
-    named = named_files(there)
+    named = named_files(there) if is_run else set()
     delete(path for path in done if path not in named)
 
 

@@ -15,7 +15,15 @@ from secondguess.analysis.schema import NEWEST_FORMAT, RESERVED_NAMES, encoded, 
 from secondguess.analysis.store import parquet, records, remarks, verified
 from secondguess.analysis.store.lock import is_held
 from secondguess.analysis.store.records import stored_file
-from secondguess.analysis.store.runs import Run, is_named_by_its_bytes, is_workplace, list_runs, named_by, set_aside
+from secondguess.analysis.store.runs import (
+    WHOLE,
+    Run,
+    is_named_by_its_bytes,
+    is_workplace,
+    list_runs,
+    named_by,
+    set_aside,
+)
 from secondguess.analysis.store.seal import is_whole
 from secondguess.analysis.store.verified import MISSING, StoredFile, leads_out
 
@@ -205,7 +213,10 @@ class _Look:
         every, _ = records.all_records(self.store, commits)
         live = run.commits.get(named_by(commits), [])
         names = {name for name, _ in live}
-        superseded = {_file_name(record) for record in every.values()} - {_file_name(record) for _, record in live}
+        superseded = {_file_name(record) for record in every.values()} | {
+            Path(name).name for name in run.former_files()
+        }
+        superseded -= {_file_name(record) for _, record in live}
         for path in _entries(commits):
             if path.suffix != ".json":
                 self.add("foreign", path, "is no record", run)
@@ -255,6 +266,9 @@ class _Look:
                     self.add("left over", kept, "waits for the next writer to bring it back")
                 if not is_held(path):
                     self.add("left over", path, "was being made when its writer ended")
+            elif path not in ours and any(inside.name.startswith(WHOLE) for inside in _entries(path)):
+                if not is_held(path):
+                    self.add("left over", path, "was being brought here when its writer ended")
             elif path not in ours:
                 self.add("foreign", path, "is no part of the store")
         for path in _entries(self.store / "views"):
@@ -297,7 +311,8 @@ def _file_name(record: Mapping[str, Any]) -> str:
 def _superseded_metrics(store: Path, run: Run) -> set[str]:
     tables = _folders(store, run.commits_folder)
     every = [record for table in tables for record in records.all_records(store, table)[0].values()]
-    return {Path(record["metrics"]["name"]).name for record in every if record["metrics"]}
+    former = {Path(name).name for name in run.former_files()}
+    return former | {Path(record["metrics"]["name"]).name for record in every if record["metrics"]}
 
 
 def _lost_by(file: StoredFile, run: Run | None) -> str:

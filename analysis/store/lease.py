@@ -120,6 +120,6 @@ def _rest_s(lease: ObjectPath) -> float:
 
 
 def _leased(folder: ObjectPath, rest_s: float) -> Leased:
-    return Leased(
-        errno.EWOULDBLOCK, f"its lease ends in {max(1, round(rest_s))} s unless whoever has it renews it", str(folder)
-    )
+    rest = max(1, round(rest_s))
+    said = f"another process has it, or had until it died; its lease ends in {rest} s unless it is renewed"
+    return Leased(errno.EWOULDBLOCK, said, str(folder))

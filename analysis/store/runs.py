@@ -24,7 +24,7 @@ _LOOKS = 10
 _WORKPLACE = re.compile(r"\.(importing|replacing)-[0-9a-z]+")
 ASIDE = ".aside"
 COMMITS = "commits"
-_WHOLE = ".commits-"  # what the folder of records is called of a run that came into a bucket whole
+WHOLE = ".commits-"  # what the folder of records is called of a run that came into a bucket whole
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,16 @@ class Run:
     def former_folders(self) -> list[Path]:
         """Folders of records that do not count: of a run that this one has replaced, or that was to replace it."""
         try:
-            paths = [path for path in self.folder.iterdir() if path.name == COMMITS or path.name.startswith(_WHOLE)]
+            paths = [path for path in self.folder.iterdir() if path.name == COMMITS or path.name.startswith(WHOLE)]
         except FileNotFoundError:
             return []
         return [path for path in paths if path.name != self.commits_folder.name and path.is_dir()]
+
+    def former_files(self) -> set[str]:
+        """What the records in such folders name, rows and metrics."""
+        tables = [path for folder in self.former_folders() for path in folder.iterdir() if path.is_dir()]
+        every = [record for table in tables for record in records.all_records(self.store, table)[0].values()]
+        return {str(file["name"]) for record in every for file in (record["file"], record["metrics"]) if file}
 
     @cached_property
     def end(self) -> Mapping[str, Any] | None:
@@ -207,14 +213,14 @@ class Run:
 
     def unnamed(self) -> list[Path]:
         """The files of rows that no record names, not even one that another supersedes."""
-        paths = []
+        paths, former = [], self.former_files()
         for commits in self._commit_folders():
             folder = self.folder / commits.name
             live = {record["file"]["name"] for _, record in self.commits.get(named_by(folder), ())}
             if not folder.is_dir() or folder.is_symlink():
                 continue
             names = sorted(f"{folder.name}/{name}" for name in _names(folder) if name.startswith("epoch"))
-            if rest := [name for name in names if name not in live]:
+            if rest := [name for name in names if name not in live | former]:
                 named = {record["file"]["name"] for record in records.all_records(self.store, commits)[0].values()}
                 unnamed = [self.folder / name for name in rest if name not in named]
                 paths += [path for path in unnamed if re.fullmatch(_ROWS_FILE, path.name)]

@@ -36,7 +36,7 @@ from secondguess.analysis.store.commits import (
     write_epoch,
 )
 from secondguess.analysis.store.disk import Part, make_folder, make_private, put_record, sync_below, sync_folder
-from secondguess.analysis.store.lease import Leased
+from secondguess.analysis.store.lease import Lease, Leased
 from secondguess.analysis.store.lock import Held, RunLock, hold
 from secondguess.analysis.store.records import Epoch, format_of
 from secondguess.analysis.store.runs import Run, check_open, find_run, list_runs, run_folder
@@ -237,6 +237,11 @@ class RunWriter:
         """Raise SecondguessError where this process may write no more: forked, closed, or the folder gone."""
         if os.getpid() != self._process:
             raise SecondguessError(f"run {self.run.name!r} was opened by another process; only that one writes to it")
+        if not self._lock.holds() and isinstance(self._lock, Lease):
+            raise SecondguessError(
+                f"run {self.run.name!r} is closed, or another process has taken it over, since its lease had ended; "
+                "nothing more is recorded there"
+            )
         if not self._lock.holds():
             raise SecondguessError(
                 f"run {self.run.name!r} is closed, or its folder {self.run.folder} was removed or replaced; "
@@ -387,10 +392,7 @@ def locked(folder: Path, name: str) -> Held:
     try:
         return hold(folder)
     except Leased as error:
-        raise AlreadyThere(
-            f"run {name!r} is being recorded by another process, or was until it died: {error.strerror}; choose "
-            "another name, or wait"
-        ) from None
+        raise AlreadyThere(f"run {name!r} is being recorded: {error.strerror}; choose another name, or wait") from None
     except (BlockingIOError, FileNotFoundError):  # gone: somebody replaces it at this moment
         raise AlreadyThere(f"run {name!r} is being recorded by another process; choose another name") from None
 
