@@ -198,7 +198,6 @@ def fresh(memory: str | None = None, spill: Path | None = None) -> duckdb.DuckDB
     """A new connection that takes so much memory and spills into that folder, before it is locked."""
     limits = {"memory_limit": memory or _JOINING, "temp_directory": str(spill or "")}
     con = duckdb.connect(":memory:", config={**_CONFIG, **limits})
-    register(con)
     con.execute("SET enable_progress_bar = false")  # it is drawn on stdout, between the rows
     con.execute("SET errors_as_json = true")  # they say where, whatever their words
     return con
@@ -223,6 +222,7 @@ def locked(con: duckdb.DuckDBPyConnection, build: Build, memory: str | None = No
 
     DuckDB grants writing with reading, but no statement of one SELECT round a person's text can ask for it.
     """
+    register(con)
     statement = build(con)
     if memory is None and not statement.reports:
         con.execute("RESET memory_limit")
