@@ -2,24 +2,28 @@
 
 import random
 import time
+import uuid
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from datetime import UTC
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import boto3.session
 import botocore.exceptions as faults
-from boto3.exceptions import Boto3Error
-from boto3.s3.transfer import TransferConfig
 from botocore.config import Config
 
 from secondguess.analysis.objects.client import Entry
 
 ATTEMPTS = 5
 TIMEOUT = 30.0  # seconds without a byte
-_PART = 16 << 20  # bytes: of 10,000 parts at most, so boto3 makes them larger from 160 GB on
+_PART = 16 << 20  # bytes
+_PARTS_AT_ONCE = 4
+_MOST_PARTS = 10_000  # of an object, so parts are larger from 160 GB on
+_TOKEN = "upload"
 _DELETED_AT_ONCE = 1000
 
 _ABSENT = {"NoSuchKey", "404"}
@@ -94,18 +98,57 @@ class S3:
         return self._asked(f"s3://{self._name}/{key} cannot be read", fetched)
 
     def put(self, key: str, data: bytes | Path, *, absent: bool) -> str:
-        """Write the object; a file goes up in parts."""
+        """Write the object; a file larger than a part goes up in parts, and is there once the last one is."""
         what = f"s3://{self._name}/{key} cannot be written"
+        if isinstance(data, Path):
+            if data.stat().st_size > _PART:
+                return self._put_in_parts(key, data, absent, what)
+            data = data.read_bytes()
         if absent:
-            return self._created(key, data if isinstance(data, bytes) else data.read_bytes(), what)
-        if isinstance(data, bytes):
-            etag = self._asked(what, lambda: self._s3.put_object(Bucket=self._name, Key=key, Body=data))["ETag"]
-            return str(etag)
-        self._asked(what, lambda: self._s3.upload_file(str(data), self._name, key, Config=_transfer()))
-        entry = self.entry(key)
-        if entry.size != (size := data.stat().st_size):
-            raise OSError(f"{what}: {entry.size:,} of {size:,} bytes arrived; write it again")
-        return entry.etag
+            return self._created(key, data, what)
+        return str(self._asked(what, lambda: self._s3.put_object(Bucket=self._name, Key=key, Body=data))["ETag"])
+
+    def _put_in_parts(self, key: str, file: Path, absent: bool, what: str) -> str:
+        """Send a file's parts beside each other, then make an object of them; if that fails they are removed."""
+        token = uuid.uuid4().hex  # tells our object from another one where the last answer was lost
+        size = file.stat().st_size
+        length = max(_PART, -(-size // _MOST_PARTS))
+        begun = partial(self._s3.create_multipart_upload, Bucket=self._name, Key=key, Metadata={_TOKEN: token})
+        upload = {"Bucket": self._name, "Key": key, "UploadId": self._asked(what, begun)["UploadId"]}
+
+        def sent(number: int) -> dict[str, Any]:
+            with file.open("rb") as opened:
+                opened.seek((number - 1) * length)
+                part = opened.read(length)
+            answer = self._asked(what, partial(self._s3.upload_part, **upload, PartNumber=number, Body=part))
+            return {"PartNumber": number, "ETag": answer["ETag"]}
+
+        try:
+            with ThreadPoolExecutor(_PARTS_AT_ONCE) as pool:
+                parts = list(pool.map(sent, range(1, -(-size // length) + 1)))
+            return self._completed(upload, parts, absent, token, what)
+        except BaseException:
+            with suppress(faults.ClientError, faults.BotoCoreError):
+                self._s3.abort_multipart_upload(**upload)
+            raise
+
+    def _completed(
+        self, upload: dict[str, str], parts: list[dict[str, Any]], absent: bool, token: str, what: str
+    ) -> str:
+        """Make an object of its parts; gives its ETag."""
+        condition = {"IfNoneMatch": "*"} if absent else {}
+        try:
+            answer = self._s3.complete_multipart_upload(**upload, **condition, MultipartUpload={"Parts": parts})
+            return str(answer["ETag"])
+        except (faults.ClientError, faults.BotoCoreError) as error:
+            key = upload["Key"]
+            with suppress(faults.ClientError, faults.BotoCoreError):
+                about = self._s3.head_object(Bucket=self._name, Key=key)
+                if about["Metadata"].get(_TOKEN) == token:
+                    return str(about["ETag"])
+            if isinstance(error, faults.ClientError) and _code(error) in _TAKEN:
+                raise FileExistsError(f"s3://{self._name}/{key} is there already") from None
+            raise self._fault(what, error) from None
 
     def _created(self, key: str, data: bytes, what: str) -> str:
         """Put if absent, in one request; asks again while another one for the key is under way."""
@@ -160,14 +203,12 @@ class S3:
                 if attempt == self._attempts:
                     raise self._fault(what, error) from None
                 _pause(attempt)
-            except (faults.ClientError, faults.BotoCoreError, Boto3Error) as error:
+            except (faults.ClientError, faults.BotoCoreError) as error:
                 raise self._fault(what, error) from None
         raise AssertionError  # the last attempt returns or raises
 
     def _fault(self, what: str, error: Exception) -> OSError:
         """The OSError that says in one line what boto3's says in many."""
-        if isinstance(error, Boto3Error):  # of a file that is sent in parts: it is raised from what happened
-            error = error.__context__ if isinstance(error.__context__, faults.ClientError) else error
         if isinstance(error, faults.ClientError):
             return self._refusal(what, error)
         where = _host(self._s3.meta.endpoint_url)
@@ -201,10 +242,6 @@ class S3:
                 f"{what}: {where} answered {status} ({code}) {self._attempts} times; try again later"
             )
         return OSError(f"{what}: {where} answered {status} ({code})")
-
-
-def _transfer() -> TransferConfig:
-    return TransferConfig(multipart_threshold=_PART, multipart_chunksize=_PART, max_concurrency=4)
 
 
 def _pause(attempt: int) -> None:

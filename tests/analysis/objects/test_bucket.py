@@ -158,6 +158,26 @@ def test_an_upload_that_fails_leaves_nothing(s3_server: S3Server, bucket_url: st
     assert [r.status for r in s3_server.log if r.method == "DELETE"] == [204]  # its parts
 
 
+def test_a_large_file_is_put_if_absent_too(s3_server: S3Server, bucket_url: str, tmp_path: Path) -> None:
+    (tmp_path / "large").write_bytes(bytes(20 << 20))
+    bucket(bucket_url).put("large", tmp_path / "large", absent=True)
+    (tmp_path / "large").write_bytes(bytes(30 << 20))
+    with pytest.raises(FileExistsError, match="/large is there already"):
+        bucket(bucket_url).put("large", tmp_path / "large", absent=True)
+    assert bucket(bucket_url).entry("large").size == 20 << 20
+    assert [r.status for r in s3_server.log if r.method == "DELETE"] == [204]  # the parts of the second
+
+
+@pytest.mark.parametrize("absent", [True, False])
+def test_a_large_file_whose_last_answer_was_lost_is_ours(
+    s3_server: S3Server, bucket_url: str, tmp_path: Path, absent: bool
+) -> None:
+    (tmp_path / "large").write_bytes(bytes(20 << 20))
+    s3_server.fault(method="POST", pattern="uploadId", times=1, when="after", status=503)
+    etag = bucket(bucket_url).put("large", tmp_path / "large", absent=absent)
+    assert etag == bucket(bucket_url).entry("large").etag
+
+
 @pytest.mark.parametrize("size", [100, 300_000])
 def test_a_body_that_is_cut_is_read_again(s3_server: S3Server, bucket_url: str, size: int) -> None:
     data = os.urandom(size)
