@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from secondguess.analysis.errors import BadInput, MissingExtra
-from secondguess.analysis.objects.client import Client, Entry
+from secondguess.analysis.objects.client import PACKAGES, Client, Entry
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
 __all__ = ["SCHEMES", "Bucket", "Entry", "bucket", "key_of"]
 
-SCHEMES = ("s3",)
+SCHEMES = ("s3", "gs", "az")
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _KNOWN_AT_MOST = 200_000  # entries: some 60 MB
@@ -118,7 +118,7 @@ def bucket(url: str) -> Bucket:
     place = f"{scheme}://{name}"
     with _opening:
         if place not in _open:
-            _open[place] = Bucket(place, _client(name))
+            _open[place] = Bucket(place, _client(scheme, name))
         return _open[place]
 
 
@@ -156,10 +156,16 @@ def _shown(url: str) -> str:
     return url if "@" not in parts.netloc else url.replace(parts.netloc, parts.netloc.rpartition("@")[2])
 
 
-def _client(name: str) -> Client:
+def _client(scheme: str, name: str) -> Client:
     try:
+        if scheme != "s3":
+            from secondguess.analysis.objects.foreign import Foreign
+
+            return Foreign(scheme, name)
         from secondguess.analysis.objects.s3 import S3
     except ModuleNotFoundError as error:
-        package = (error.name or "").partition(".")[0]
+        package = str(error.name).partition(".")[0]
         raise MissingExtra(f"{package}, which opens s3://,", "s3") from None
+    except ImportError:
+        raise BadInput(f"{scheme}:// needs a package that is not installed: pip install {PACKAGES[scheme]}") from None
     return S3(name)

@@ -6,6 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+PACKAGES = {"gs": "gcsfs", "az": "adlfs"}  # what opens buckets of these schemes; `s3` is an extra of ours
+
 
 @dataclass(frozen=True)
 class Entry:
