@@ -124,7 +124,12 @@ REACHED_BY = {
     "trainer/mirror/process": "trainer/mirror/mirror",
     "trainer/mirror/run": "trainer/mirror/mirror",
     "trainer/mirror/table": "trainer/mirror/mirror",
+    "analysis/store/session": "trainer/recording/gathering",
+    "trainer/recording/content": "trainer/recording/images",
+    "trainer/recording/merging": "trainer/recording/gathering",
+    "trainer/recording/new_content": "trainer/recording/gathering",
     "trainer/recording/provenance": "trainer/recorder",
+    "trainer/recording/shard": "trainer/recording/gathering",
     "trainer/recording/table": "trainer/recorder",
 }
 

@@ -53,7 +53,8 @@ def record(
             _log.warning(
                 "run %s: ids are the rows' positions, as no ids are given; compare it with runs of the same rows", run
             )
-    with Recorder(store, run=run, config=config, classes=names, overwrite=overwrite) as recorder:
+    alone: dict[str, Any] = {"rank": 0, "world_size": 1}  # all rows are here, whichever processes there are besides
+    with Recorder(store, run=run, config=config, classes=names, overwrite=overwrite, **alone) as recorder:
         with recorder.table(table, epoch=1) as rows:
             rows.add(ids=ids, scores=scores, **labels, **columns)
         return recorder.run

@@ -20,10 +20,14 @@ from secondguess.analysis.store.writer import RunWriter
 from secondguess.trainer.mirror.mirror import MirrorReport, WandbMirror, WandbOptions, require_wandb
 from secondguess.trainer.recording import provenance
 from secondguess.trainer.recording.columns import plain
-from secondguess.trainer.recording.table import EpochOptions, TableRecorder, WriteExamples
+from secondguess.trainer.recording.gathering import Gathering
+from secondguess.trainer.recording.ranks import Ranks
+from secondguess.trainer.recording.shard import ShardWriter
+from secondguess.trainer.recording.table import EpochOptions, Rows, TableRecorder, WriteExamples
 
 _log = logging.getLogger("secondguess")
 
+_LEFT = "its Recorder was closed before its end"
 _PATIENCE_S = 4.0  # for what a signal meets to be committed whole, else it is not committed
 
 
@@ -36,6 +40,13 @@ class Recorder:
     here. resume continues an interrupted run after its last committed epoch (`recorder.last_epoch`); overwrite
     replaces a run. first_epoch is how the loop calls its first epoch: with 0, what it calls 0 is epoch 1 here. Every
     epoch whose `table` block was left is durable, whatever happens later.
+
+    Of a training in several processes each has a Recorder, which takes its rank and world_size from torchrun's
+    environment, or as they are given. Each records its share of an epoch; rank 0 waits for those of all, for patience_s
+    seconds, and commits the epoch once, whole. On other ranks a `table` block ends when the share is durable, and the
+    Recorder's own block when rank 0 has committed all of them. Rank 0's are the metrics, the config, W&B, and what
+    becomes of a run that is there. session is what all ranks of this start say, and those of no other; torchrun says it
+    for them.
     """
 
     def __init__(
@@ -49,6 +60,10 @@ class Recorder:
         resume: bool = False,
         overwrite: bool = False,
         first_epoch: int = 1,
+        rank: int | None = None,
+        world_size: int | None = None,
+        session: str | None = None,
+        patience_s: float = 600.0,
     ) -> None:
         self.store = place(store).absolute()
         self.report: MirrorReport | None = None
@@ -58,31 +73,44 @@ class Recorder:
         self._metrics: list[Metric] = []
         self._tables: dict[str, TableRecorder] = {}
         self._before_first = _whole("first_epoch", first_epoch, 0, 1) - 1
-        mirror = _mirror_of(wandb)
+        ranks = Ranks.of(rank, world_size, session, patience_s)
+        self.rank, self.world_size = (ranks.rank, ranks.count) if ranks is not None else (0, 1)
+        self._gathering: Gathering | None = None
+        self._mirror: WandbMirror | None = None
+        mirror = _mirror_of(wandb) if self.rank == 0 else None
         if resume and overwrite:
             raise BadInput("resume continues a run, overwrite replaces it; choose one")
         config = provenance.plain(config or {})
         self.classes = _checked_classes(classes)
-        going_on = resume and self.store.is_dir() and checked_name("run", run) in list_runs(self.store)
-        if going_on:
-            self._writer = RunWriter.resume(self.store, run)
+        self._writer: RunWriter | ShardWriter
+        if ranks is not None and ranks.rank:
+            self._writer = ShardWriter(self.store, run, ranks, goes_on=resume, overwrites=overwrite)
+            going_on = True
         else:
-            about = {"origin": "recorded", "config": config, "classes": self.classes, **provenance.gather()}
-            self._writer = RunWriter.create(self.store, run, about, overwrite=overwrite)
+            self._writer, going_on = self._begun(run, config, resume=resume, overwrite=overwrite)
         try:
             if going_on:
                 self.classes = self._same_classes(classes)
+            if going_on and isinstance(self._writer, RunWriter):
                 self._step = self._writer.last_step()
             pa.array([0])  # pyarrow imports pandas for its first array: now, not within the first epoch
             self.run = self._writer.run.name
-            self._mirror = (
-                WandbMirror(mirror, store=self.store, run=self.run, config=config, classes=self.classes)
-                if mirror is not None
-                else None
-            )
-        except BaseException:
+            if mirror is not None:
+                self._mirror = WandbMirror(mirror, store=self.store, run=self.run, config=config, classes=self.classes)
+            if ranks is not None and isinstance(self._writer, RunWriter):
+                self._gathering = Gathering(self._writer, ranks, {"classes": self.classes, "config": {**self.config}})
+        except BaseException as error:
+            if isinstance(self._writer, ShardWriter):
+                self._writer.refuse(error)
             self._writer.close()
             raise
+
+    def _begun(self, run: str, config: Mapping[str, Any], *, resume: bool, overwrite: bool) -> tuple[RunWriter, bool]:
+        """The writer of the run, and whether that was there before and goes on."""
+        if resume and self.store.is_dir() and checked_name("run", run) in list_runs(self.store):
+            return RunWriter.resume(self.store, run), True
+        about = {"origin": "recorded", "config": config, "classes": self.classes, **provenance.gather()}
+        return RunWriter.create(self.store, run, about, overwrite=overwrite), False
 
     def __enter__(self) -> Self:
         return self
@@ -90,7 +118,8 @@ class Recorder:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._close(kind is None, kind is not None and issubclass(kind, KeyboardInterrupt))
+        interrupted = kind is not None and issubclass(kind, KeyboardInterrupt)
+        self._close(kind is None, interrupted, f"{kind.__name__}: {error}" if kind is not None else "")
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -109,18 +138,23 @@ class Recorder:
 
     @property
     def _last(self) -> Moment:
+        if isinstance(self._writer, ShardWriter):
+            return self._writer.last
         return max((moment for epochs in self._writer.committed().values() for moment in epochs), default=Moment(0))
 
     def log(self, *, step: int | None = None, epoch: int | None = None, **metrics: object) -> None:
         """Keep metrics of a training step; step counts on by itself when left out.
 
-        They become durable with the next table, or when the run ends. Raises BadInput for a value that is no number.
+        They become durable with the next table, or when the run ends. Of several ranks' only those of rank 0 are kept.
+        Raises BadInput for a value that is no number.
         """
         if self._closed:
             raise BadInput(f"the recorder of run {self.run!r} is closed; log before its block ends")
         step = self._step + 1 if step is None else _whole("step", step, 0, LAST_STEP)
         epoch = epoch if epoch is None else _whole("epoch", epoch, 0, LAST_EPOCH) - self._before_first
         values = {name: _number(name, value) for name, value in metrics.items()}
+        if self.rank:
+            return
         self._step = step
         self._metrics.extend((step, epoch, name, value) for name, value in values.items())
         if self._mirror is not None:
@@ -135,6 +169,7 @@ class Recorder:
         dataset: str | None = None,
         unlabelled: object = (),
         duplicates: str = "refuse",
+        uneven: bool = False,
         **metrics: object,
     ) -> TableRecorder:
         """A table of this epoch, committed with its metrics when its `with` block ends.
@@ -144,8 +179,10 @@ class Recorder:
         ended so no step is taken any more, else epochs and steps come in any order, and are read in theirs.
         dataset names the examples file (default: the table's name). unlabelled is the label, or a list of them, that
         stands for none: -100. duplicates="first" leaves out the rows of an id that was there in this epoch, as samplers
-        of several processes repeat some to fill their batches, and says how many. Raises BadInput for a name or epoch
-        that cannot be, AlreadyThere for an epoch, or a step of it, that is committed.
+        of several processes repeat some to fill their batches, and says how many. uneven says that ranks may have other
+        numbers of rows, by more than one. Raises BadInput for a name or epoch that cannot be, AlreadyThere for an
+        epoch, or a step of it, that is committed; leaving the block raises SecondguessError where the shares of all
+        ranks did not come, and commits nothing then.
         """
         name = checked_name("table", name)
         moment = Moment(self._counted_from_1(epoch), None if step is None else _whole("step", step, 0, LAST_STEP))
@@ -158,8 +195,8 @@ class Recorder:
         if twins := [known for known in self._tables if known != name and known.casefold() == name.casefold()]:
             raise BadInput(f"table {name!r} differs from {twins[0]!r} only in case; choose another name")
         if name not in self._tables:
-            self._tables[name] = TableRecorder(self._writer, name, self.classes, self._commit)
-        return self._tables[name].begin(moment, EpochOptions(dataset, none, duplicates == "first"), values)
+            self._tables[name] = TableRecorder(self._writer, name, self.classes, self._commit, self._gathering)
+        return self._tables[name].begin(moment, EpochOptions(dataset, none, duplicates == "first", uneven), values)
 
     def _say_first_epoch(self) -> None:
         if self._before_first and not self._tables:
@@ -178,25 +215,43 @@ class Recorder:
         """End the run (or leave it interrupted), wait for W&B, and let the run go; once, and not in a forked child."""
         self._close(finished, interrupted=False)
 
-    def _close(self, finished: bool, interrupted: bool) -> None:
+    def _close(self, finished: bool, interrupted: bool, fault: str = "") -> None:
         if self._closed or os.getpid() != self._process:
             return
         self._closed = True
+        if isinstance(self._writer, ShardWriter):
+            self._leave(self._writer, finished, fault)
+            return
         try:
             if finished:
                 with signals.finished_first(_PATIENCE_S):
                     self._writer.end(self._metrics)
         finally:
             try:
-                if self._mirror is not None:
-                    self.report = (
-                        self._mirror.abandon() if interrupted else self._mirror.close(exit_code=0 if finished else 1)
-                    )
-                    self._writer.note(f"wandb-{self.report.wandb_id}", self.report.about())
+                if self._gathering is not None:
+                    self._gathering.close(self._writer, None if finished else fault or _LEFT)
             finally:
-                self._writer.close()
+                self._end_mirror(self._writer, finished, interrupted)
 
-    def _commit(self, table: TableRecorder, rows: pa.Table, examples: WriteExamples) -> None:
+    def _leave(self, writer: ShardWriter, finished: bool, fault: str) -> None:
+        """End this rank's part, whose shares rank 0 has committed then; it is said why where that is before the end."""
+        try:
+            if finished:
+                writer.end()
+        finally:
+            writer.close(None if finished else fault or _LEFT)
+
+    def _end_mirror(self, writer: RunWriter, finished: bool, interrupted: bool) -> None:
+        try:
+            if self._mirror is not None:
+                self.report = (
+                    self._mirror.abandon() if interrupted else self._mirror.close(exit_code=0 if finished else 1)
+                )
+                writer.note(f"wandb-{self.report.wandb_id}", self.report.about())
+        finally:
+            writer.close()
+
+    def _commit(self, table: TableRecorder, rows: Rows, examples: WriteExamples) -> None:
         step = self._step if table.step is None else table.step
         values = [(step, table.epoch, name, value) for name, value in table.metrics.items()]
         with signals.finished_first(_PATIENCE_S):

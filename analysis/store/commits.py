@@ -38,7 +38,8 @@ class EpochRows:
     examples, called when all rows were read, says which file of the store's `examples` folder they are about. metrics
     are (step, epoch, name, value), to be committed with the rows. right names the column of booleans that says which
     rows are right, where it is not guess against truth that does. Where it has_steps, as any with a step, the column
-    `step` is that of the validation, NULL for the end of an epoch, and no column of the user's.
+    `step` is that of the validation, NULL for the end of an epoch, and no column of the user's. ranks is what the
+    record says of the processes that predicted the rows, where there were several.
     """
 
     table: str
@@ -50,6 +51,7 @@ class EpochRows:
     right: str | None = None
     step: int | None = None
     has_steps: bool = False
+    ranks: Mapping[str, Any] | None = None
 
     @property
     def moment(self) -> Moment:
@@ -155,6 +157,7 @@ def write_epoch(epoch: EpochRows, about: Mapping[str, Any], incoming: Path, fold
             name = examples.name if examples is not None else None
             said = tally.entry(epoch.epoch, name, unique=tally.has_all_ids and not repeats)
             said |= {STEP: epoch.step} if epoch.has_steps else {}
+            said |= {"ranks": dict(epoch.ranks)} if epoch.ranks is not None else {}
             file.add_key_value_metadata(parquet.footer({**about, "epochs": [said]}))
         ids = partial(parquet.row_groups, part.path, ["id"])
         if not (tally.has_all_ids and repeats and all_differ(ids, tally.repeated())):

@@ -21,7 +21,7 @@ from secondguess.analysis.store.verified import StoredFile, digest_of, leads_out
 _ROWS_FILE = rf"epochs?-{SPAN}-([0-9a-f]{{12}})\.parquet"
 
 _LOOKS = 10
-_WORKPLACE = re.compile(r"\.(importing|replacing)-[0-9a-z]+")
+_WORKPLACE = re.compile(r"\.(importing|replacing|ranks)-[0-9a-z]+")
 ASIDE = ".aside"
 COMMITS = "commits"
 WHOLE = ".commits-"  # what the folder of records is called of a run that came into a bucket whole

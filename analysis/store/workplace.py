@@ -32,7 +32,7 @@ from secondguess.analysis.store.runs import ASIDE, is_workplace, set_aside
 
 _log = logging.getLogger("secondguess")
 
-IMPORTING, REPLACING = ".importing-", ".replacing-"
+IMPORTING, REPLACING, RANKS = ".importing-", ".replacing-", ".ranks-"
 _FORMER = ".replaced"  # where versions up to 0.1 put what they replaced
 _PART = re.compile(r"[0-9a-f]{32}\.part")
 _PATIENCE_S = 4.0  # for a change of names that a signal meets

@@ -37,7 +37,7 @@ from secondguess.analysis.store.commits import (
 )
 from secondguess.analysis.store.disk import Part, make_folder, make_private, put_record, sync_below, sync_folder
 from secondguess.analysis.store.lease import Lease, Leased
-from secondguess.analysis.store.lock import Held, RunLock, hold
+from secondguess.analysis.store.lock import Held, RunLock, hold, is_held
 from secondguess.analysis.store.records import Epoch, format_of
 from secondguess.analysis.store.runs import Run, check_open, find_run, list_runs, run_folder
 from secondguess.analysis.store.upkeep import compact, sweep
@@ -124,7 +124,7 @@ class RunWriter:
             with _released_on_error(lock):
                 run = find_run(store, name)  # as it stands now that nobody else changes it
                 if run.end is not None:
-                    raise AlreadyThere(f"run {name!r} has finished and cannot be resumed; choose another name")
+                    raise _finished(name)
                 if damage := run.damage():
                     raise Damaged(f"run {name!r} cannot be resumed: {listing(damage, 1)}")
                 sweep(run)
@@ -154,7 +154,7 @@ class RunWriter:
         name = whole_name(self.run.name, epoch.table, epoch.moment)
         self.check_free(epoch.table, epoch.moment)
         if commit.exists():
-            raise _written_once(name)
+            raise written_once(name)
         check_types(epoch, self._types[epoch.table])
         check_steps(epoch, self._steps[epoch.table])
         files: list[dict[str, Any] | None] = []
@@ -182,7 +182,7 @@ class RunWriter:
         """Raise AlreadyThere where it is committed, BadInput for a step of an epoch whose end is."""
         there = self._committed(table)
         if moment in there:
-            raise _written_once(whole_name(self.run.name, table, moment))
+            raise written_once(whole_name(self.run.name, table, moment))
         check_open(whole_name(self.run.name, table), moment, there)
 
     def end(self, metrics: Sequence[Metric] = (), **about: Any) -> None:
@@ -397,11 +397,28 @@ def locked(folder: Path, name: str) -> Held:
         raise AlreadyThere(f"run {name!r} is being recorded by another process; choose another name") from None
 
 
-def _written_once(name: str) -> AlreadyThere:
+def written_once(name: str) -> AlreadyThere:
+    """What is said of an epoch that is committed."""
     return AlreadyThere(
         f"{name} is already committed; an epoch is written once, and several validations within one each with a step "
         "of its own (step=…)"
     )
+
+
+def check_begins(store: Path, name: str, *, goes_on: bool) -> None:
+    """Raise AlreadyThere where nobody begins a run of that name, or goes on with it: it is there, or has ended."""
+    folder = run_folder(store, name)
+    if not (folder / "run.json").exists() or is_held(folder):
+        return
+    run = Run(store, name, folder)
+    if not goes_on:
+        raise _taken(run)
+    if run.end is not None:
+        raise _finished(name)
+
+
+def _finished(name: str) -> AlreadyThere:
+    return AlreadyThere(f"run {name!r} has finished and cannot be resumed; choose another name")
 
 
 def _taken(run: Run) -> AlreadyThere:

@@ -1,18 +1,17 @@
 """One prediction table while it is being recorded, a batch at a time."""
 
-import hashlib
 import logging
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from secondguess.analysis.content import Undecodable, number_digests, pixel_digests, png, text_digests
+from secondguess.analysis.content import Undecodable
 from secondguess.analysis.errors import BadInput, NotWritten
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import STEP, folded, whole_name
@@ -22,54 +21,61 @@ from secondguess.analysis.store.examples import Batch, ExamplesWriter
 from secondguess.analysis.store.rows import ids_of
 from secondguess.analysis.store.writer import RunWriter
 from secondguess.trainer.recording import columns
-from secondguess.trainer.recording.images import file_of, pixels, sequence
+from secondguess.trainer.recording.content import Content, Contents, same_length
+from secondguess.trainer.recording.gathering import Gathering
+from secondguess.trainer.recording.new_content import ContentWriter
+from secondguess.trainer.recording.shard import DIGEST, KIND, ShardWriter
 
 _log = logging.getLogger("secondguess")
 
 _ORDER = ("run", "epoch", STEP, "id", "guess", "truth", "confidence", "truth_score")
 
 WriteExamples = Callable[[], ExamplesFile | None]
-Commit = Callable[["TableRecorder", pa.Table, WriteExamples], None]
+Rows: TypeAlias = pa.Table | pa.RecordBatchReader
+Commit = Callable[["TableRecorder", Rows, WriteExamples], None]
 
 
 @dataclass(frozen=True)
 class EpochOptions:
-    """How an epoch is taken: the data set's name, the labels that stand for none, what becomes of repeated ids."""
+    """How an epoch is taken: the data set's name, the labels that stand for none, what becomes of repeated ids.
+
+    uneven says that ranks may have other numbers of rows.
+    """
 
     dataset: str
     unlabelled: Collection[object] = ()
     first_of_repeated: bool = False
-
-
-@dataclass(frozen=True)
-class _Content:
-    """What the rows of a batch are: kind, a digest for each, how to get the content of a row.
-
-    The rows in undecodable have an image that cannot be decoded, why, and in place of its digest that of its bytes.
-    """
-
-    kind: str | None = None
-    digests: list[str] | None = None
-    read: Callable[[int], Any] = lambda row: None
-    undecodable: Mapping[int, Undecodable] = field(default_factory=dict)
+    uneven: bool = False
 
 
 class TableRecorder:
     """A table that takes batches; a context manager, whose end commits the epoch unless an exception ends it."""
 
-    def __init__(self, writer: RunWriter, name: str, classes: Sequence[str] | None, commit: Commit) -> None:
+    def __init__(
+        self,
+        writer: RunWriter | ShardWriter,
+        name: str,
+        classes: Sequence[str] | None,
+        commit: Commit,
+        gathering: Gathering | None = None,
+    ) -> None:
+        """A table of the run that the writer has; with other ranks, gathering is what waits for them, on rank 0."""
         self.name = name
         self.moment = Moment(0)
         self.metrics: Mapping[str, float] = {}
         self._writer = writer
         self._classes = classes
         self._commit = commit
-        self._examples: ExamplesWriter | None = None
+        self._gathering = gathering
+        self._is_shared = gathering is not None or isinstance(writer, ShardWriter)
+        self._said_repeats = Counter[bool]()
+        self._about: Mapping[str, Any] | None = None
+        self._examples: ExamplesWriter | ContentWriter | None = None
         first = min(writer.committed().get(name, {}).values(), key=lambda epoch: epoch.moment, default=None)
         known = first is not None and verified.fault(first.rows_file, kept=False) is None
         self._order = ids_of(first) if first is not None and known else None
         self._types = dict(first.columns) if first is not None else {}  # of the first epoch's columns, as records say
-        self._digests: dict[bytes, list[str]] = {}  # of the last epoch's batches, by their raw bytes
+        self._contents = Contents()
         self._open = False
 
     @property
@@ -103,7 +109,7 @@ class TableRecorder:
         self._lost = False
         self._undecodable: list[Undecodable] = []
         self._repeats: dict[str, int] = {}
-        self._next_digests: dict[bytes, list[str]] = {}
+        self._contents.begin()
         return self
 
     def __enter__(self) -> Self:
@@ -115,7 +121,12 @@ class TableRecorder:
     ) -> None:
         self._open = False
         try:
-            if kind is None:
+            if self._gathering is not None:
+                with self._gathering.deciding(self.name, self.moment):
+                    if error is not None:
+                        raise error  # so that the other ranks hear why this epoch does not come
+                    self._finish()
+            elif kind is None:
                 self._finish()
         finally:
             self._batches.clear()
@@ -151,22 +162,32 @@ class TableRecorder:
             raise BadInput(f"channels is {channels!r}; it is 'first' or 'last'")
         batch = self._labels(truth, guess, scores, confidence)
         rows = len(batch["guess"])
-        what = self._content(images, content, rows, channels)
+        what = self._contents.of(images, content, rows, channels)
         names = columns.texts(columns.plain(ids)) if ids is not None else None
+        if names is None and self._is_shared:
+            raise BadInput(
+                "no ids, where several ranks record: two equal images on two ranks could not be told from one that a "
+                "padded sampler gave to both; give ids=…, each example's place in the whole data set, or its name"
+            )
         if names is None and (what.digests is None or any(images[row] is None for row in what.undecodable)):
             raise BadInput("neither ids nor images nor content: nothing says which example a row is about; give one")
-        self._same_length(rows, ids=names, **{key: value for key, value in batch.items() if key == "truth"})
+        same_length(rows, ids=names, **{key: value for key, value in batch.items() if key == "truth"})
         repeats = dict(self._repeats)
         names = names if names is not None else _ids_of(what.digests or [], repeats)
         if self._steps and any(folded(key) == STEP for key in extra):
             raise BadInput(f"table {self.name!r} has steps, so no column {STEP!r} of one's own; call it another name")
         table = pa.table({"id": pa.array(names, pa.string()), **batch, **columns.extras(extra, rows)})
+        if self._is_shared:
+            table = table.append_column(DIGEST, what.column(rows))
         schema = self._fitting(table.schema, what.kind)
         kept: Sequence[int] = range(rows)
-        if self._how.first_of_repeated:
+        if self._is_shared:
+            pass  # rank 0 sees what is repeated, on all of them
+        elif self._how.first_of_repeated:
             kept = self._first_of_each(names, table["guess"])
             table, names = table.take(pa.array(kept, pa.int64())), [names[row] for row in kept]
-        self._each_once(names)
+        else:
+            self._each_once(names)
         lost, self._lost = self._lost, True  # should this fail, the examples would have rows that the table has not
         try:
             self._keep(what, table, kept)
@@ -189,7 +210,7 @@ class TableRecorder:
                 kept.append(row)
         return kept
 
-    def _keep(self, what: _Content, table: pa.Table, kept: Sequence[int]) -> None:
+    def _keep(self, what: Content, table: pa.Table, kept: Sequence[int]) -> None:
         """Give the rows of the table that have content to the examples; they are those rows of the batch."""
         writer, digests = self._writer_of(what.kind), what.digests
         if digests is not None:
@@ -202,7 +223,7 @@ class TableRecorder:
         truth = table["truth"].combine_chunks() if "truth" in table.column_names else None
         writer.add(Batch(table["id"].combine_chunks(), digests, truth, new))
 
-    def committable(self, rows: pa.Table, examples: WriteExamples, metrics: Sequence[Any]) -> EpochRows:
+    def committable(self, rows: Rows, examples: WriteExamples, metrics: Sequence[Any]) -> EpochRows:
         """The epoch as the store takes it."""
         return EpochRows(
             self.name,
@@ -213,6 +234,7 @@ class TableRecorder:
             metrics,
             step=self.step,
             has_steps=self._steps,
+            ranks=self._about,
         )
 
     def _labels(self, truth: Any, guess: Any, scores: Any, confidence: Any) -> dict[str, pa.Array]:
@@ -228,7 +250,7 @@ class TableRecorder:
         if truth is not None:
             labels["truth"] = columns.labels(truth, "truth", self._classes, count, self._how.unlabelled)
         if guess is not None and truth is not None:
-            self._same_length(len(labels["guess"]), truth=labels["truth"])
+            same_length(len(labels["guess"]), truth=labels["truth"])
             kinds = [values.type for values in labels.values() if not pa.types.is_null(values.type)]
             if len(set(map(pa.types.is_string, kinds))) > 1:
                 raise BadInput(
@@ -236,60 +258,11 @@ class TableRecorder:
                 )
         if confidence is not None:
             labels["confidence"] = columns.confidences(confidence)
-            self._same_length(len(labels["guess"]), confidence=labels["confidence"])
+            same_length(len(labels["guess"]), confidence=labels["confidence"])
         if scores_BxC is None:
             return labels
-        self._same_length(len(scores_BxC), **labels)
+        same_length(len(scores_BxC), **labels)
         return {**columns.scored(scores_BxC, labels.get("guess"), labels.get("truth"), self._classes), **labels}
-
-    def _content(self, images: Any, content: Any, rows: int, channels: str | None) -> _Content:
-        if images is not None and content is not None:
-            raise BadInput("both images and content: give the images, and the rest as columns of your own")
-        if images is not None:
-            images = sequence(images)
-            self._same_length(rows, images=images)
-            return self._of_images(images, channels)
-        if content is None:
-            return _Content()
-        values = columns.plain(content)
-        values = values if isinstance(values, np.ndarray) else list(values)
-        self._same_length(rows, content=values)
-        try:
-            if all(isinstance(value, str) for value in values):
-                return _Content("text", text_digests(list(values)), lambda row: values[row])
-            numbers = np.asarray(values, np.float64).reshape(rows, -1)
-        except (TypeError, ValueError):
-            raise BadInput("content must be texts, or numbers with the same count in every row") from None
-        return _Content("numbers", number_digests(numbers), lambda row: numbers[row].tolist())
-
-    def _of_images(self, images: Any, channels: str | None) -> _Content:
-        raw = b""
-        if isinstance(images, np.ndarray):
-            head = f"{images.dtype}{images.shape}{channels}".encode()
-            raw = hashlib.sha256(head + np.ascontiguousarray(images).data).digest() if images.size else b""
-        digests = self._digests.get(raw) or self._next_digests.get(raw)
-        undecodable: dict[int, Undecodable] = {}
-        stretches: list[Any] = []
-        if digests is None:
-            stretches = pixels(images, undecodable, channels)
-            digests = [digest for stretch in stretches for digest in pixel_digests(stretch)]
-        if raw:
-            self._next_digests[raw] = digests
-        flat = [image for stretch in stretches for image in stretch]
-        for row in undecodable:  # in ascending order, so that the rows behind come to their places
-            digests.insert(row, hashlib.sha256(_bytes_of(images[row])).hexdigest())
-            flat.insert(row, None)
-
-        def read(row: int) -> bytes:
-            file = file_of(images[row]) if not isinstance(images, np.ndarray) else None
-            return file or png(flat[row] if flat else pixels([images[row]], channels=channels)[0][0])
-
-        return _Content("image", digests, read, undecodable)
-
-    def _same_length(self, rows: int, **parts: Any) -> None:
-        for name, values in parts.items():
-            if values is not None and len(values) != rows:
-                raise BadInput(f"{name} has {len(values)} values; the batch has {rows} rows")
 
     def _each_once(self, ids: Sequence[str]) -> None:
         if len(set(ids)) == len(ids) and self._ids.isdisjoint(ids):
@@ -314,34 +287,76 @@ class TableRecorder:
         except pa.ArrowException as error:
             raise BadInput(f"a column of {self.name!r} changed its type between batches: {error}") from None
 
-    def _writer_of(self, kind: str | None) -> ExamplesWriter:
+    def _writer_of(self, kind: str | None) -> ExamplesWriter | ContentWriter:
         if self._examples is None or self._examples.kind != kind or self._examples.dataset != self._how.dataset:
-            self._examples = ExamplesWriter(self._writer.run.store, self._writer.incoming, self._how.dataset, kind)
+            dataset, incoming = self._how.dataset, self._writer.incoming
+            if isinstance(self._writer, ShardWriter):
+                self._examples = ContentWriter(self._writer.content, dataset, kind)
+            else:
+                self._examples = ExamplesWriter(self._writer.run.store, incoming, dataset, kind)
         return self._examples
 
     def _finish(self) -> None:
         self._writer.check_open()
-        rows = self._ordered(self._stacked())
+        own = self._own()
+        ids: pa.Array | None = None
+        rows: Rows
+        if self._gathering is not None:
+            rows, ids = self._gathered(self._gathering, own)
+        elif isinstance(self._writer, ShardWriter):
+            rows = own
+        else:
+            rows = self._ordered(self._completed(own))
+            ids = rows["id"].combine_chunks()
         if self._undecodable:
             count, first = len(self._undecodable), self._undecodable[0]
-            _log.warning("%s: %d of %d rows have no image: %s", self._place, count, len(rows), first)
-        if count := self._repeated.total():
+            _log.warning("%s: %d of %d rows have no image: %s", self._place, count, len(own), first)
+        self._say_repeated()
+        self._commit(self, rows, self._writer_of(self._kind).finish)
+        self._order = ids if self._order is None else self._order
+        self._types = self._types or dict(parquet.columns(rows.schema))
+        self._contents.keep()
+
+    def _say_repeated(self) -> None:
+        """Say what is left out; where ranks repeat examples, once and when it changes: a sampler does in each epoch."""
+        if (count := self._repeated.total()) and not (self._gathering and self._repeated == self._said_repeats):
             others = f", {self._repeated[False]} of them with another guess" if self._repeated[False] else ""
             _log.warning("%s: %d rows of ids that were there already are left out%s", self._place, count, others)
-        self._commit(self, rows, self._writer_of(self._kind).finish)
-        self._order = rows["id"].combine_chunks() if self._order is None else self._order
-        self._types = self._types or dict(parquet.columns(rows.schema))
-        self._digests = self._next_digests
+        self._said_repeats = self._repeated
 
-    def _stacked(self) -> pa.Table:
-        """All batches as one table in the schema's order, with run and epoch."""
+    def _gathered(self, gathering: Gathering, own: pa.Table) -> tuple[pa.RecordBatchReader, pa.Array]:
+        """The rows of all ranks as a stream, and their ids; the examples of the others are taken."""
+        how = self._how
+        gathered = gathering.gather(
+            (self.name, self.moment), own, self._order, any_guess=how.first_of_repeated, uneven=how.uneven
+        )
+        merged, repeats = gathered.rows, gathered.rows.repeats
+        self._kind = merged.kind
+        writer = self._writer_of(self._kind)
+        assert isinstance(writer, ExamplesWriter)
+        gathering.take_examples(gathered, writer, self._classes)
+        self._about = gathered.about
+        self._repeated = Counter({True: repeats.rows - repeats.other_guess, False: repeats.other_guess})
+        schema = self._completed(merged.schema.empty_table()).schema
+        pieces = (self._completed(piece).cast(schema) for piece in merged.pieces())
+        batches = (batch for piece in pieces for batch in piece.to_batches())
+        return pa.RecordBatchReader.from_batches(schema, batches), merged.ids
+
+    def _own(self) -> pa.Table:
+        """All batches of this process as one table, with what tells their content where ranks share an epoch."""
         if self._lost:
             raise BadInput(
                 f"a batch of {self.name!r} of epoch {self.moment} could not be kept, so the epoch is given up"
             )
-        if not self._ids:
+        if not self._ids and not self._is_shared:
             raise BadInput(f"table {self.name!r} of epoch {self.moment} got no rows; add a batch before its block ends")
-        table = pa.concat_tables(self._batches, promote_options="permissive")
+        if not self._batches:
+            return pa.table({})
+        own = pa.concat_tables(self._batches, promote_options="permissive")
+        return own.replace_schema_metadata({KIND: self._kind or ""}) if self._is_shared else own
+
+    def _completed(self, table: pa.Table) -> pa.Table:
+        """Rows in the schema's order, with run and epoch."""
         for name in [column.name for column in table.schema if pa.types.is_null(column.type)]:
             # A column without any value has no type; what is no label waits for an epoch where it has one.
             values = table[name]
@@ -372,11 +387,6 @@ class TableRecorder:
             return table
         places = pc.index_in(self._order, ids)
         return table.take(places) if places.null_count == 0 else table
-
-
-def _bytes_of(image: Any) -> bytes:
-    """What tells an image that cannot be decoded from another: its file, or for a PIL image where that lies."""
-    return bytes(image) if isinstance(image, bytes | bytearray) else str(getattr(image, "filename", image)).encode()
 
 
 def _ids_of(digests: Sequence[str], repeats: dict[str, int]) -> list[str]:
