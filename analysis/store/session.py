@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import time
+import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -15,10 +16,11 @@ from typing import Any
 
 from secondguess.analysis.errors import AlreadyThere, BadInput, SecondguessError
 from secondguess.analysis.moments import Moment
+from secondguess.analysis.objects.path import ObjectPath
 from secondguess.analysis.schema import FORMAT_VERSION, encoded
 from secondguess.analysis.store import records
-from secondguess.analysis.store.disk import make_folder, put_record
-from secondguess.analysis.store.lock import RunLock, is_held
+from secondguess.analysis.store.disk import make_folder, put_record, remove_folder
+from secondguess.analysis.store.lock import hold, is_held
 from secondguess.analysis.store.workplace import RANKS, Workplace
 
 _log = logging.getLogger("secondguess")
@@ -35,7 +37,7 @@ class Session:
 
     def __init__(self, store: Path, about: About) -> None:
         """Open a session; about is what the other ranks know it by, and need to know."""
-        self._place = Workplace(store, RANKS)
+        self._place = _InBucket(store) if isinstance(store, ObjectPath) else Workplace(store, RANKS)
         self.folder = self._place.path
         self.name = self.folder.name.removeprefix(RANKS)
         try:
@@ -66,6 +68,22 @@ class Session:
     def close(self) -> None:
         """Remove the folder."""
         self._place.close()
+
+
+class _InBucket:
+    """The session's folder in a bucket, where a workplace has none: it is there while it is leased."""
+
+    def __init__(self, store: ObjectPath) -> None:
+        for folder in _folders(store):
+            if folder.name.startswith(RANKS) and not is_held(folder):
+                remove_folder(folder)
+        self.path: Path = store / f"{RANKS}{uuid.uuid4().hex}"
+        self._lock = hold(self.path)
+
+    def close(self) -> None:
+        """Remove it."""
+        remove_folder(self.path)
+        self._lock.release()
 
 
 class Seat:
@@ -100,7 +118,7 @@ class Seat:
         self.folder = _seat(self._session, self.rank)
         make_folder(self.folder)
         try:
-            self._lock = RunLock(self.folder)
+            self._lock = hold(self.folder)
         except BlockingIOError:
             raise AlreadyThere(f"rank {self.rank} of this training is there already, {self._last()}") from None
         self.attempt = len(_all(self.folder, "started-")) + 1

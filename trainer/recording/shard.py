@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from secondguess.analysis.errors import AlreadyThere, SecondguessError, listing
 from secondguess.analysis.moments import Moment
@@ -17,7 +16,7 @@ from secondguess.analysis.store import parquet
 from secondguess.analysis.store.commits import EpochRows
 from secondguess.analysis.store.disk import Part
 from secondguess.analysis.store.records import Epoch
-from secondguess.analysis.store.runs import check_open
+from secondguess.analysis.store.runs import Run, check_open, run_folder
 from secondguess.analysis.store.session import Patience, Seat, heard, put
 from secondguess.analysis.store.writer import check_begins, writing, written_once
 from secondguess.trainer.recording.ranks import Ranks
@@ -60,7 +59,7 @@ def handed_in(seat: Path, rank: int, table: str, moment: Moment) -> Shard | None
                 return Shard(rank, 0, None, lambda names: iter(()))
             file = seat / record["file"]["name"]
             pieces = partial(parquet.row_groups, file)
-            return Shard(rank, record["rows"], pq.read_schema(file), pieces, content, file)
+            return Shard(rank, record["rows"], parquet.schema(file), pieces, content, file)
     return None
 
 
@@ -216,7 +215,8 @@ class ShardWriter:
 
     def _noted(self) -> Mapping[str, Any] | None:
         """What rank 0 left in the run when it closed the session."""
-        return heard(self._store / encoded(self.run.name) / "commits" / f"{note_of(self._seat.name)}.json")
+        run = Run(self._store, self.run.name, run_folder(self._store, self.run.name))
+        return heard(run.commits_folder / f"{note_of(self._seat.name)}.json")
 
     def refuse(self, why: object) -> None:
         """Tell rank 0 why this rank cannot take part."""

@@ -25,13 +25,18 @@ from many_ranks import (
 )
 from recording_process import processes
 from recording_process import run as started
+from s3_server import bucket_url, s3_process, s3_server
 from waiting import HANG_S
 
 from secondguess.analysis.errors import AlreadyThere, BadInput, SecondguessError
+from secondguess.analysis.objects.path import place
+from secondguess.analysis.store.rows import read_epoch
 from secondguess.analysis.store.runs import find_run
 from secondguess.analysis.store.workplace import remains
 from secondguess.trainer.recorder import Recorder
 from secondguess.trainer.recording import merging
+
+__all__ = ["bucket_url", "s3_process", "s3_server"]  # the fixtures
 
 
 @pytest.fixture
@@ -156,6 +161,33 @@ def test_the_metrics_and_the_mirror_are_those_of_rank_0(store: Path) -> None:
         ("loss", 0.0),
     ]
     assert run.about["config"] == {"rank": 0}
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_the_ranks_of_a_training_meet_in_a_bucket(store: Path, bucket_url: str, overwrite: bool) -> None:
+    """The same rows as in a folder, and nothing left besides them."""
+    there = place(f"{bucket_url}/team/predictions")
+
+    def record(recorder: Recorder, numbers: list[int]) -> None:
+        for epoch in (1, 2):
+            add(recorder, epoch, numbers)
+
+    if overwrite:
+        with Recorder(there, run="cnn", rank=0, world_size=1) as recorder, recorder.table("old", epoch=1) as table:
+            table.add(ids=["a"], guess=[0])
+
+    def one_of(rank: int) -> None:
+        with opened(there, rank, 3, classes=CLASSES, overwrite=overwrite) as recorder:
+            record(recorder, share(rank, 3))
+
+    whole(together(3, one_of))
+    alone(store, record, classes=CLASSES)
+    rows = [read_epoch(there, "cnn", TABLE, epoch, None).predictions.to_pylist() for epoch in (1, 2)]
+    one = [read_epoch(store, "one", TABLE, epoch, None).predictions.to_pylist() for epoch in (1, 2)]
+    assert [{**row, "run": "one"} for rows_of in rows for row in rows_of] == [row for rows_of in one for row in rows_of]
+    mine, other = (find_run(where, run).tables[TABLE][1] for where, run in ((there, "cnn"), (store, "one")))  # type: ignore[index]
+    assert mine.examples is not None and other.examples is not None and mine.examples.name == other.examples.name
+    assert sorted(path.name for path in there.iterdir()) == ["cnn", "examples"]
 
 
 # Repeated examples
