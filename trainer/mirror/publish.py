@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from secondguess.analysis.errors import NotFound, NotWritten
 from secondguess.analysis.moments import Moment
-from secondguess.analysis.store import verified
+from secondguess.analysis.store import parquet, verified
 from secondguess.analysis.store.commits import Metric
-from secondguess.analysis.store.lock import RunLock
+from secondguess.analysis.store.lock import hold
 from secondguess.analysis.store.runs import Run, find_run
 from secondguess.analysis.store.writer import RunWriter
 from secondguess.trainer.mirror.mirror import MirrorReport, WandbMirror, WandbOptions, require_wandb
@@ -67,7 +66,7 @@ def publish(store: Path, run: str, options: WandbOptions) -> Published:
 def _noted(run: Run, report: MirrorReport) -> str:
     """Keep beside the commits where W&B has the run, as the recorder does; returns why that was not possible."""
     try:
-        lock = RunLock(run.folder)
+        lock = hold(run.folder)
     except BlockingIOError:
         return "it is being recorded"
     except OSError as error:
@@ -93,7 +92,10 @@ def metrics_of(run: Run) -> list[Metric]:
     for path, said in faults.items():
         _log.warning("left out metrics of %s: %s %s", run.name, path, said)
     whole = [path for path in run.metrics if path not in faults]
-    tables = [pq.read_table(path, columns=["step", "epoch", "name", "value"]) for path in whole]
+    tables = []
+    for path in whole:
+        with parquet.opened(path) as file:
+            tables.append(file.read(["step", "epoch", "name", "value"]))
     if not tables:
         return []
     rows = pa.concat_tables(tables, promote_options="permissive").to_pylist()

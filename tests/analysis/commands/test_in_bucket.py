@@ -204,3 +204,18 @@ def test_a_run_in_a_bucket_stays_until_what_replaces_it_has_an_epoch(there: str)
         add(recorder, 5)
     assert guesses() == [(4, 4), (5, 5)]
     assert check(place(there)).findings == ()
+
+
+def test_a_run_in_a_bucket_is_published_and_imported_again(
+    there: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """W&B writes into the folder where the command is given, as it does where nobody says."""
+    monkeypatch.chdir(tmp_path)
+    fill(there)
+    out, err, code = said(capsys, there, "publish", "cnn", "--wandb", "offline")
+    assert code == 0, err
+    (run,) = (tmp_path / "wandb").glob("offline-run-*")
+    assert said(capsys, there, "import", str(run), "--run", "again")[2] == 0
+    guesses = 'SELECT epoch, guess FROM "{}@all" ORDER BY ALL'
+    store = sg.connect(there)
+    assert store.sql(guesses.format("again")).fetchall() == store.sql(guesses.format("cnn")).fetchall() != []
