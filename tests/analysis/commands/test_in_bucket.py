@@ -212,7 +212,7 @@ def test_a_run_in_a_bucket_is_published_and_imported_again(
     """W&B writes into the folder where the command is given, as it does where nobody says."""
     monkeypatch.chdir(tmp_path)
     fill(there)
-    out, err, code = said(capsys, there, "publish", "cnn", "--wandb", "offline")
+    _, err, code = said(capsys, there, "publish", "cnn", "--wandb", "offline")
     assert code == 0, err
     (run,) = (tmp_path / "wandb").glob("offline-run-*")
     assert said(capsys, there, "import", str(run), "--run", "again")[2] == 0
