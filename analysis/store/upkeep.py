@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 
 from secondguess.analysis.errors import Damaged
 from secondguess.analysis.moments import SPAN, Moment
+from secondguess.analysis.objects.path import ObjectPath
 from secondguess.analysis.schema import STEP, decoded, encoded
 from secondguess.analysis.store import parquet
 from secondguess.analysis.store.commits import verdicts
@@ -79,7 +80,8 @@ def sweep(run: Run) -> None:
 
 def _begun(run: Run) -> list[str]:
     """The tables that were ever to be committed: the file of a first epoch may have come without its record."""
-    folder = run.commits_folder
+    # A bucket has no empty folder that would tell of such a table: there each that can be one is looked into.
+    folder = run.folder if isinstance(run.folder, ObjectPath) else run.commits_folder
     return [decoded(path.name) for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
 
 

@@ -21,6 +21,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 import pytest
+from waiting import until
 
 When = Literal["before", "after"]
 Environ = dict[str, Any]
@@ -121,9 +122,14 @@ class Held:
     server: S3Server
     name: str
 
+    @property
+    def is_reached(self) -> bool:
+        """Whether a request is held, or was."""
+        return bool(self.server._ask("reached", self.name))
+
     def reached(self) -> None:
         """Wait until a request is held."""
-        self.server._ask("reached", self.name)
+        until(lambda: self.is_reached)
 
     def release(self) -> None:
         """Let it go on, and all that would be held after it."""
@@ -227,8 +233,8 @@ class _Layer:
             self._reached[fault.name], self._released[fault.name] = threading.Event(), threading.Event()
             self._faults.append(fault)
 
-    def _do_reached(self, name: str) -> None:
-        self._reached[name].wait()
+    def _do_reached(self, name: str) -> bool:
+        return self._reached[name].is_set()
 
     def _do_release(self, name: str) -> None:
         self._released[name].set()
