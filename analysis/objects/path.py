@@ -1,13 +1,14 @@
 """Paths in a bucket, and what is known of the objects below them: what works on a folder works on these.
 
-A bucket has no folders: one is there while an object lies below it. What lies below a store is listed as a whole, and
-remembered for two seconds; what this process writes is known at once. Weighed against universal_pathlib, whose paths of
+A bucket has no folders: one is there while an object lies below it. What lies below a store is listed as a whole, anew
+for each question and after ten seconds; what this process writes is known at once. Weighed against universal_pathlib, whose paths of
 buckets are no pathlib.Path, and ask the bucket anew for each look.
 """
 
 import errno
 import fnmatch
 import io
+import math
 import os
 import re
 import stat
@@ -26,7 +27,7 @@ from secondguess.analysis.errors import BadInput, NotReached
 from secondguess.analysis.objects.bucket import Bucket, bucket
 from secondguess.analysis.objects.client import Entry
 
-_FRESH_S = 2.0
+_FRESH_S = 10.0
 _AT_ONCE = 16  # records that are read beside each other: each takes a round trip
 _LONGEST_KEPT = 1 << 20  # bytes of a record that is kept as long as its ETag stays
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.DOTALL)
@@ -193,9 +194,17 @@ def delete(paths: Iterable[ObjectPath]) -> None:
                 known.drop(path.key)
 
 
-def look(root: ObjectPath) -> None:
-    """List what lies below anew."""
-    _known[str(root)] = _listed(root)
+def look(root: ObjectPath, within_s: float = 0.0) -> None:
+    """List what lies below anew, unless that was done so many seconds ago."""
+    known = _known.get(str(root))
+    if known is None or time.monotonic() - known.looked >= within_s:
+        _known[str(root)] = _listed(root)
+
+
+def forget(path: ObjectPath) -> None:
+    """Let what is known around a path be listed anew when it is asked for again."""
+    for known in _covering(path):
+        known.looked = -math.inf
 
 
 def warm(paths: Iterable[Path]) -> None:

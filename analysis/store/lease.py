@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 
 from secondguess.analysis import signals
 from secondguess.analysis.errors import NotReached
-from secondguess.analysis.objects.path import ObjectPath, delete, look
+from secondguess.analysis.objects.path import ObjectPath, delete, forget, look
 
 LEASE_S = 60.0
 RENEWED_EVERY_S = 15.0
@@ -53,6 +53,7 @@ class Lease:
         self._changing = threading.Lock()
         with suppress(OSError):  # the numbers before it hold nothing any more
             delete(before)
+        forget(folder)  # who had it before may have written until now
         self._withdraw = signals.promise(self._give_back)
         atexit.register(self._give_back)
         threading.Thread(target=self._renew_always, name="secondguess-lease", daemon=True).start()

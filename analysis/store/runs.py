@@ -21,6 +21,7 @@ from secondguess.analysis.store.verified import StoredFile, digest_of, leads_out
 _ROWS_FILE = rf"epochs?-{SPAN}-([0-9a-f]{{12}})\.parquet"
 
 _LOOKS = 10
+_LOOKED_S = 0.3  # a question asks for the runs several times; a bucket is listed once for it
 _WORKPLACE = re.compile(r"\.(importing|replacing|ranks)-[0-9a-z]+")
 ASIDE = ".aside"
 COMMITS = "commits"
@@ -272,7 +273,7 @@ def _runs(store: Path, folders: Iterable[Path]) -> dict[str, Run]:
 def _folders(store: Path) -> list[Path]:
     try:
         if isinstance(store, ObjectPath):
-            look(store)
+            look(store, _LOOKED_S)
             warm(path / "run.json" for path in store.iterdir() if (path / "run.json").is_file())
         return list(store.iterdir())
     except (FileNotFoundError, NotADirectoryError):
