@@ -1,8 +1,8 @@
 """Paths in a bucket, and what is known of the objects below them: what works on a folder works on these.
 
 A bucket has no folders: one is there while an object lies below it. What lies below a store is listed as a whole, anew
-for each question and after ten seconds; what this process writes is known at once. Weighed against universal_pathlib, whose paths of
-buckets are no pathlib.Path, and ask the bucket anew for each look.
+for each question and after ten seconds; what this process writes is known at once. Weighed against universal_pathlib,
+whose paths of buckets are no pathlib.Path, and ask the bucket anew for each look.
 """
 
 import errno
