@@ -24,7 +24,8 @@ HEAVY = {"torch", "torchvision", "wandb", "pandas", "pyarrow", "scipy", "altair"
 ARROWS: dict[str, set[str]] = {
     "analysis.errors": set(),
     "analysis.moments": set(),
-    "analysis.objects": {"analysis.errors"},
+    "analysis.caches": set(),
+    "analysis.objects": {"analysis.caches", "analysis.errors"},
     "analysis.schema": {"analysis.objects", "analysis.moments", "analysis.errors"},
     "analysis.signals": set(),
     "analysis.memory": set(),
@@ -34,6 +35,7 @@ ARROWS: dict[str, set[str]] = {
     "analysis.opening": {"analysis.objects", "analysis.errors"},
     "analysis.console": set(),
     "analysis.store": {
+        "analysis.caches",
         "analysis.objects",
         "analysis.signals",
         "analysis.opening",

@@ -12,7 +12,6 @@ import math
 import os
 import re
 import stat
-import threading
 import time
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -24,12 +23,12 @@ from pathlib import Path, PosixPath
 from typing import Any, Self
 
 from secondguess.analysis.errors import BadInput, NotReached
+from secondguess.analysis.objects import contents
 from secondguess.analysis.objects.bucket import Bucket, bucket
 from secondguess.analysis.objects.client import Entry
 
 _FRESH_S = 10.0
 _AT_ONCE = 16  # records that are read beside each other: each takes a round trip
-_LONGEST_KEPT = 1 << 20  # bytes of a record that is kept as long as its ETag stays
 _URL = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.DOTALL)
 
 
@@ -156,8 +155,19 @@ class ObjectPath(PosixPath):
         return entry.etag if entry is not None else None
 
     def read_bytes(self) -> bytes:
-        """Its content; raises FileNotFoundError."""
-        return _contents.read(self)
+        """Its content; raises FileNotFoundError. A record is read once for an ETag."""
+        if (kept := contents.kept(str(self), self.etag)) is not None:
+            return kept
+        try:
+            with _reading():
+                content, etag = self.bucket.read_from(self.key)
+        except FileNotFoundError:
+            for known in _covering(self):  # what was listed is older than its removal
+                known.drop(self.key)
+            raise
+        if self.suffix == ".json":
+            contents.keep(str(self), etag, content)
+        return content
 
     def read_text(self, encoding: str | None = None, errors: str | None = None, newline: str | None = None) -> str:
         """Its content as text."""
@@ -209,7 +219,7 @@ def forget(path: ObjectPath) -> None:
 
 def warm(paths: Iterable[Path]) -> None:
     """Read small objects of a bucket beside each other, so that reading one by one waits no more."""
-    some = [path for path in paths if isinstance(path, ObjectPath) and not _contents.has(path)]
+    some = [path for path in paths if isinstance(path, ObjectPath) and contents.kept(str(path), path.etag) is None]
     if len(some) > 1:
         with ThreadPoolExecutor(_AT_ONCE) as pool:
             list(pool.map(_read_if_there, some))
@@ -297,34 +307,3 @@ def _reading() -> Iterator[None]:
         raise
     except OSError as error:
         raise NotReached(str(error)) from None
-
-
-class _Contents:
-    """What small objects hold, each read once for an ETag."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._kept: dict[str, tuple[str, bytes]] = {}
-
-    def has(self, path: ObjectPath) -> bool:
-        kept = self._kept.get(str(path))
-        return kept is not None and kept[0] == path.etag
-
-    def read(self, path: ObjectPath) -> bytes:
-        kept = self._kept.get(str(path))
-        if kept is not None and kept[0] == path.etag:
-            return kept[1]
-        try:
-            with _reading():
-                content, etag = path.bucket.read_from(path.key)
-        except FileNotFoundError:
-            for known in _covering(path):  # what was listed is older than its removal
-                known.drop(path.key)
-            raise
-        if len(content) <= _LONGEST_KEPT:
-            with self._lock:
-                self._kept[str(path)] = (etag, content)
-        return content
-
-
-_contents = _Contents()

@@ -8,15 +8,15 @@ import hashlib
 import json
 import os
 import stat
-import tempfile
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from secondguess.analysis import caches
 from secondguess.analysis.objects.path import ObjectPath
 
 MISSING = "is missing"
@@ -82,9 +82,7 @@ def _each(files: Iterable[StoredFile], *, read: bool, anew: bool = False, kept: 
     return {
         path: said
         for store, some in by_store.items()
-        for path, said in _known(store, os.environ.get("XDG_CACHE_HOME", ""))
-        .faults(some, read=read, anew=anew, kept=kept)
-        .items()
+        for path, said in _known(store, caches.folder()).faults(some, read=read, anew=anew, kept=kept).items()
     }
 
 
@@ -232,13 +230,10 @@ def _looks_whole(path: Path) -> bool:
 
 
 @cache
-def _known(store: Path, caches: str) -> _Verified:
+def _known(store: Path, kept_in: Path) -> _Verified:
     where = str(store) if isinstance(store, ObjectPath) else os.path.realpath(store)
     name = hashlib.sha256(os.fsencode(where)).hexdigest()[:24]
-    folder = caches if os.path.isabs(caches) else os.path.expanduser("~/.cache")
-    if not os.path.isabs(folder):  # a user without a home
-        folder = os.devnull
-    return _Verified(store, Path(folder) / "secondguess" / f"verified-{name}.json")
+    return _Verified(store, kept_in / f"verified-{name}.json")
 
 
 def _remembered(memory: Path) -> dict[str, list[object]]:
@@ -250,14 +245,4 @@ def _remembered(memory: Path) -> dict[str, list[object]]:
 
 
 def _remember(memory: Path, whole: dict[str, list[object]]) -> None:
-    """Replace the memory in one step; a cache folder that takes nothing costs reading again, and no more."""
-    with suppress(OSError):
-        memory.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        handle, part = tempfile.mkstemp(dir=memory.parent, prefix=f"{memory.name}.")  # mode 0600
-        try:
-            with os.fdopen(handle, "w", encoding="utf-8") as opened:
-                json.dump(whole, opened, separators=(",", ":"))
-            os.replace(part, memory)
-        except BaseException:
-            os.unlink(part)
-            raise
+    caches.keep(memory, json.dumps(whole, separators=(",", ":")).encode())
