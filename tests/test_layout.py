@@ -99,6 +99,7 @@ REACHED_BY = {
     "analysis/page/server": "analysis/page/gate",
     "analysis/page/site": "analysis/page/gate",
     "analysis/page/urls": "analysis/page/json",
+    "analysis/caches": "analysis/objects/contents",
     "analysis/store/adoption": "analysis/store/writer",
     "analysis/store/commits": "analysis/store/writer",
     "analysis/store/kept": "analysis/importers/wandb/table/table",

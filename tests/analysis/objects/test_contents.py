@@ -36,10 +36,14 @@ def test_a_cache_that_takes_nothing_costs_reading_again(monkeypatch: pytest.Monk
     assert caches.folder() == Path(os.devnull) / "secondguess"
 
 
-def test_a_second_process_lists_and_reads_no_record_again(bucket_url: str, s3_server: S3Server) -> None:
+def test_a_second_process_lists_and_reads_no_record_again(
+    bucket_url: str, s3_server: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = f"{bucket_url}/predictions"
     for run in ("cnn", "double"):
-        with sg.Recorder(f"{bucket_url}/predictions", run=run) as recorder, recorder.table("t", epoch=1) as table:
+        with sg.Recorder(store, run=run) as recorder, recorder.table("t", epoch=1) as table:
             table.add(ids=["a"], guess=[1], truth=[2])
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # which knows nothing of them
     asked = []
     for _ in range(2):
         s3_server.clear()
@@ -51,10 +55,10 @@ def test_a_second_process_lists_and_reads_no_record_again(bucket_url: str, s3_se
             "errors",
             "cnn/t",
             "--store",
-            f"{bucket_url}/predictions",
+            store,
         ]
         done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[3])
         assert (done.returncode, done.stderr) == (0, "1 row\n")
         asked.append([request.key for request in s3_server.log if request.key.endswith(".json")])
-    assert len(asked[0]) > 2
+    assert len(asked[0]) > 3
     assert asked[1] == []

@@ -111,10 +111,11 @@ def test_what_another_process_writes_is_seen_when_the_listing_is_old(
 
 
 def test_small_objects_are_read_once_for_an_etag(store: ObjectPath, s3_server: S3Server) -> None:
-    files = [store / name for name in NAMES]
+    names = [name for name in NAMES if name.endswith(".json")]
+    files = [store / name for name in names]
     warm(files)
     s3_server.clear()
-    assert [path.read_bytes().decode() for path in files] == list(NAMES)
+    assert [path.read_bytes().decode() for path in files] == names
     assert s3_server.log == []
     store.bucket.put(files[0].key, b"another")
     look(store)
