@@ -2,11 +2,12 @@
 
 import json
 import os
+import re
 import secrets
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -20,8 +21,9 @@ from secondguess.analysis.engine.kinds import inexact
 from secondguess.analysis.engine.passages import Passage, fault_in, moved
 from secondguess.analysis.engine.sqltext import literal, pattern
 from secondguess.analysis.engine.statement import Statement
-from secondguess.analysis.errors import Damaged, OutOfMemory, Refused, SecondguessError
+from secondguess.analysis.errors import Damaged, NotReached, OutOfMemory, Refused, SecondguessError
 from secondguess.analysis.objects.bucket import filesystems
+from secondguess.analysis.objects.path import forget_all
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -38,6 +40,8 @@ _LOOKS = 10  # each of which fails only where a run is compacted within it
 # Of a file that is gone DuckDB asks whether it is a folder, which a locked connection must not know.
 _OF_VALUES = ("Invalid Input Error", "Conversion Error", "Out of Range Error")
 _GONE = (duckdb.IOException, duckdb.PermissionException)
+_RESTORE = "; ask again, and if it stays so, restore the file from a copy"
+_RAISED = re.compile(r"^(?:[\w.]+\.)?(\w*Error|StaleObject): (.+)$", re.MULTILINE)
 _EXPLAIN = "EXPLAIN "
 _JOINING = "1000MB"  # what a join holds in memory, so that one of any size leaves some to others; the rest is spilled
 Build = Callable[[duckdb.DuckDBPyConnection], Statement]
@@ -189,8 +193,12 @@ def spill_folder() -> Path:
 def starting_over(attempt: Callable[[], Started]) -> Started:
     """What the attempt returns; made anew where it met a file that is gone, which a compaction may have removed."""
     for _ in range(_LOOKS - 1):
-        with suppress(*_GONE):
+        try:
             return attempt()
+        except duckdb.Error as error:
+            if not isinstance(error, _GONE) and not _is_gone(_fault_of_bucket(_message(error))):
+                raise
+        forget_all()  # of a bucket it is known what was there
     return attempt()
 
 
@@ -241,19 +249,40 @@ def _is_a_readers(error: duckdb.Error, message: str) -> bool:
     return type(error) is duckdb.Error and not message.startswith(_OF_VALUES)
 
 
-def explained(error: duckdb.Error, passages: Sequence[Passage] = ()) -> SecondguessError:
-    """DuckDB's error as one line, and where it is in a person's text, of which the SQL that ran had these passages."""
+def _message(error: duckdb.Error) -> str:
+    """What an error says, whose rest says where."""
     kind, _, rest = str(error).partition("{")
     try:
-        told = json.loads("{" + rest)
-        message = kind + str(told["exception_message"])
+        return kind + str(json.loads("{" + rest)["exception_message"])
     except (ValueError, KeyError):  # of a connection that was opened elsewhere; the statement is quoted below it
-        told, message = {}, str(error).split("\nLINE ")[0]
+        return str(error).split("\nLINE ")[0]
+
+
+def _fault_of_bucket(message: str) -> tuple[str, str]:
+    """The kind and the text of what a bucket's files raised, which DuckDB says as a traceback; else nothing."""
+    raised = _RAISED.findall(message) if "Traceback (most recent call last)" in message else []
+    return raised[-1] if raised else ("", "")
+
+
+def _is_gone(fault: tuple[str, str]) -> bool:
+    """Whether an object is not there any more, or another one by now."""
+    return fault[0] in {"FileNotFoundError", "StaleObject"}
+
+
+def explained(error: duckdb.Error, passages: Sequence[Passage] = ()) -> SecondguessError:
+    """DuckDB's error as one line, and where it is in a person's text, of which the SQL that ran had these passages."""
+    message = _message(error)
+    if (fault := _fault_of_bucket(message))[0]:
+        return Damaged(fault[1] + _RESTORE) if _is_gone(fault) else NotReached(fault[1])
+    try:
+        told = json.loads("{" + str(error).partition("{")[2])
+    except ValueError:
+        told = {}
     message = " ".join(message.split())
     if isinstance(error, duckdb.OutOfMemoryException):
         return OutOfMemory(message)
     if isinstance(error, _GONE):
-        return Damaged(f"{message}; ask again, and if it stays so, restore the file from a copy")
+        return Damaged(message + _RESTORE)
     if "location" not in told and (" file " in message or _is_a_readers(error, message)):
         return Damaged(f"{message}; a file is damaged: restore it, or leave it out by name with --verify")
     if "location" not in told:

@@ -19,6 +19,10 @@ class Entry:
     modified: datetime
 
 
+class StaleObject(OSError):
+    """The object is another one than was asked for."""
+
+
 class Client(Protocol):
     """The requests that a store makes; each answers whole or raises an OSError whose text is one line."""
 

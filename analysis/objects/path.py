@@ -217,6 +217,12 @@ def forget(path: ObjectPath) -> None:
         known.looked = -math.inf
 
 
+def forget_all() -> None:
+    """Let everything be listed anew when it is asked for again."""
+    for known in _known.values():
+        known.looked = -math.inf
+
+
 def warm(paths: Iterable[Path]) -> None:
     """Read small objects of a bucket beside each other, so that reading one by one waits no more."""
     some = [path for path in paths if isinstance(path, ObjectPath) and contents.kept(str(path), path.etag) is None]

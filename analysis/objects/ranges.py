@@ -2,6 +2,7 @@
 
 import fnmatch
 import io
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Protocol
@@ -9,6 +10,9 @@ from typing import Any, Protocol
 from fsspec.spec import AbstractFileSystem
 
 from secondguess.analysis.objects.client import Entry
+
+_WILDCARD = re.compile(r"[*?[]")
+_ONE = re.compile(r"\[([*?[])\]")  # how a wildcard is written that stands for itself
 
 
 class Ranges(Protocol):
@@ -121,11 +125,13 @@ class BucketFiles(AbstractFileSystem):  # type: ignore[misc]
         return ranges.entry(key).modified
 
     def glob(self, path: str, **_: Any) -> list[str]:
-        """The path itself, unasked for; with `*` or `?` those objects whose path fits."""
-        if not {"*", "?"} & set(path):
-            return [self._strip_protocol(path)]
+        """The objects whose path fits a pattern as DuckDB writes them; where only one can fit, that one, unasked."""
+        plain = _ONE.sub(r"\1", path)
+        if not _WILDCARD.search(_ONE.sub("", path)):
+            return [self._strip_protocol(plain)]
         ranges, name, key = self._split(path)
-        start = key[: min(key.index(letter) for letter in "*?" if letter in key)]
+        wildcard = _WILDCARD.search(key)
+        start = key[: wildcard.start()] if wildcard is not None else key
         return [f"{name}/{entry.key}" for entry in ranges.entries(start) if _fits(entry.key, key)]
 
     def ls(self, path: str, detail: bool = True, **_: Any) -> list[Any]:
@@ -136,8 +142,8 @@ class BucketFiles(AbstractFileSystem):  # type: ignore[misc]
 
 
 def _fits(key: str, pattern: str) -> bool:
-    """Whether each part between slashes fits its part of the pattern; `[` stands for itself."""
-    parts, patterns = key.split("/"), pattern.replace("[", "[[]").split("/")
+    """Whether each part between slashes fits its part of the pattern."""
+    parts, patterns = key.split("/"), pattern.split("/")
     return len(parts) == len(patterns) and all(map(fnmatch.fnmatchcase, parts, patterns))
 
 

@@ -16,7 +16,7 @@ import boto3.session
 import botocore.exceptions as faults
 from botocore.config import Config
 
-from secondguess.analysis.objects.client import Entry
+from secondguess.analysis.objects.client import Entry, StaleObject
 
 ATTEMPTS = 5
 TIMEOUT = 30.0  # seconds without a byte
@@ -230,7 +230,7 @@ class S3:
         if code in _ABSENT:
             return FileNotFoundError(f"{what}: it is not there")
         if code in _TAKEN:
-            return OSError(f"{what}: it was changed meanwhile; ask again")
+            return StaleObject(f"{what}: it was changed meanwhile; ask again")
         if code in {"ExpiredToken", "ExpiredTokenException", "TokenRefreshRequired"}:
             return PermissionError(f"{what}: the credentials have expired; fetch new ones")
         if status in {401, 403}:

@@ -231,7 +231,9 @@ def test_stars_find_the_files_whose_parts_fit(bucket_url: str) -> None:
     assert files.glob(f"{bucket_url}/*/t/*.parquet") == [
         f"{name}/{key}" for key in ("a/t/1.parquet", "b/t/2.parquet", "b[1]/t/4.parquet")
     ]
-    assert files.glob(f"{bucket_url}/b[1]/t/?.parquet") == [f"{name}/b[1]/t/4.parquet"]
+    assert files.glob(f"{bucket_url}/b[[]1]/t/?.parquet") == [f"{name}/b[1]/t/4.parquet"]
+    assert files.glob(f"{bucket_url}/b[[]1]/t/4.parquet") == [f"{name}/b[1]/t/4.parquet"]
+    assert files.glob(f"{bucket_url}/[ab]/t/?.parquet") == [f"{name}/a/t/1.parquet", f"{name}/b/t/2.parquet"]
 
 
 def test_a_file_that_was_replaced_while_it_is_read_is_no_mixture(bucket_url: str) -> None:

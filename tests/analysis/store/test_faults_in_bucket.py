@@ -1,6 +1,7 @@
 """What a store in a bucket is after anything that can befall those who record it: epochs that are whole, or none."""
 
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,9 +12,11 @@ from recording_process import ROWS, add_epoch, guess_of
 from s3_server import S3Server, bucket_url, environment, s3_process, s3_server
 from waiting import HANG_S, until
 
+from secondguess.analysis.cli import main
 from secondguess.analysis.connection import connect
 from secondguess.analysis.errors import NotFound
-from secondguess.analysis.objects.path import look, place
+from secondguess.analysis.objects import path
+from secondguess.analysis.objects.path import forget_all, look, place
 from secondguess.analysis.store import lease
 from secondguess.analysis.store.check import check
 from secondguess.analysis.store.runs import list_runs
@@ -140,3 +143,75 @@ def test_rows_whose_writer_was_killed_before_their_record_are_cleared_by_the_nex
     assert guesses(store) == {1: [2]}
     assert len(list(place(store).rglob("epoch-*.parquet"))) == 1
     assert check(place(store)).findings == ()
+
+
+def guess(store: str, run: str, guess: int) -> None:
+    with Recorder(place(store), run=run) as recorder, recorder.table("test_predictions", epoch=1) as table:
+        table.add(ids=["id-0"], guess=[guess], truth=[7])
+
+
+@pytest.mark.parametrize("run", ["cnn", "a b=[1]'%"])
+def test_a_run_of_any_name_is_asked(store: str, run: str) -> None:
+    guess(f"{store}[x]y z", run, 1)
+    assert connect(f"{store}[x]y z").ask("errors", run).fetchall()[0][:4] == (run, 1, "id-0", 1)
+
+
+def said(capsys: pytest.CaptureFixture[str], *command: str) -> str:
+    """What a command that fails says."""
+    with pytest.raises(SystemExit) as stopped:
+        main(command)
+    assert stopped.value.code == 1
+    return capsys.readouterr().err
+
+
+FAULTS = {
+    "503": ({"status": 503}, "answered 503 (SlowDown) 3 times; try again later"),
+    "403": ({"status": 403, "code": "AccessDenied"}, "refused (403 AccessDenied); look at AWS_ACCESS_KEY_ID and"),
+    "hung up": ({"drop": True}, "was lost 3 times; try again"),
+    "cut": ({"cut": 3}, " 3 times; try again"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+@pytest.mark.parametrize("pattern", ["^[?]", "run[.]json", r"\.parquet"], ids=["listing", "record", "rows"])
+def test_a_question_that_the_bucket_does_not_answer_says_why_in_one_line(
+    s3_server: S3Server,
+    store: str,
+    pattern: str,
+    fault: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    how, expected = FAULTS[fault]
+    guess(store, "cnn", 1)
+    forget_all()
+    monkeypatch.setattr(path, "_contents", path._Contents())  # as in another process
+    s3_server.fault(method="GET", pattern=pattern, **how)
+    text = said(capsys, "ask", "errors", "cnn", "--store", store)
+    assert expected in text
+    assert text.count("\n") == 1
+    assert "Traceback" not in text
+
+
+def test_a_question_starts_over_where_its_rows_were_merged_meanwhile(s3_server: S3Server, store: str) -> None:
+    """Between the listing and the reading of the rows another process merges them into one file."""
+    with Recorder(place(store), run="cnn") as recorder:
+        for number in (1, 2):
+            with recorder.table("test_predictions", epoch=number) as table:
+                table.add(ids=["id-0"], guess=[number], truth=[7])
+        held = s3_server.fault(method="GET", pattern="epoch-", times=1, hold=True)
+        answers: list[Any] = []
+        asking = threading.Thread(target=lambda: answers.extend(connect(store).ask("errors", "cnn@all").fetchall()))
+        asking.start()
+        held.reached()
+    held.release()
+    asking.join()
+    assert [row[1:4] for row in answers] == [(1, "id-0", 1), (2, "id-0", 2)]
+
+
+def test_rows_that_are_gone_are_named(store: str, capsys: pytest.CaptureFixture[str]) -> None:
+    guess(store, "cnn", 1)
+    look(place(store))
+    (rows,) = place(store).rglob("epoch-*.parquet")
+    place(store).bucket.delete([rows.key])  # type: ignore[attr-defined]
+    assert f"{rows} " in said(capsys, "ask", "errors", "cnn", "--store", store)
