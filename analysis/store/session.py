@@ -159,7 +159,7 @@ class Seat:
 
     def end(self, fault: str | None) -> None:
         """Say that this rank takes no more part, and why where that is a fault."""
-        with suppress(FileExistsError):
+        with suppress(FileExistsError, FileNotFoundError):  # the first rank may have closed the session before
             put(self.folder / f"ended-{self.attempt:05d}.json", {"fault": fault})
 
     def close(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from secondguess.analysis.errors import AlreadyThere, SecondguessError, listing
+from secondguess.analysis.errors import AlreadyThere, NotWritten, SecondguessError, listing
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import checked_name, encoded, whole_name
 from secondguess.analysis.store import parquet
@@ -150,6 +150,20 @@ class ShardWriter:
         """
         self.check_open()
         name = whole_name(self.run.name, epoch.table, epoch.moment)
+        try:
+            self._hand_in(epoch, name)
+        except NotWritten:
+            if self._seat.lives():
+                raise
+            record = self._noted() or {"lost": {}}  # the session was closed at this moment
+            why = record["lost"].get(epoch.table, {}).get(str(epoch.moment), f"rank 0 {self._fate()}")
+            raise SecondguessError(f"{name} is not committed: {why}") from None
+        self._handed[epoch.table, epoch.moment] = None
+        said = self._seat.verdict(epoch.table, epoch.moment)
+        if said is not None and said["why"] is not None:
+            raise SecondguessError(f"{name} is not committed: {said['why']}")
+
+    def _hand_in(self, epoch: EpochRows, name: str) -> None:
         with writing(f"rank {self._seat.rank}'s rows of {name} could not be handed in"):
             if (content := epoch.examples()) is not None:
                 self._content.append(content.name)
@@ -165,10 +179,6 @@ class ShardWriter:
                 put(_record(self._seat.folder, epoch.table, epoch.moment, self._seat.attempt), record)
             except FileExistsError:
                 raise AlreadyThere(f"rank {self._seat.rank} has handed {name} in already; it is taken once") from None
-        self._handed[epoch.table, epoch.moment] = None
-        said = self._seat.verdict(epoch.table, epoch.moment)
-        if said is not None and said["why"] is not None:
-            raise SecondguessError(f"{name} is not committed: {said['why']}")
 
     def _file(self, epoch: EpochRows) -> dict[str, Any] | None:
         if not len(epoch.rows):
