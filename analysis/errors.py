@@ -71,7 +71,10 @@ class MissingExtra(SecondguessError, ImportError):
     """A part of the package that is not installed."""
 
     def __init__(self, what: str, extra: str) -> None:
-        super().__init__(f"{what} is not installed; install it with: pip install 'secondguess[{extra}]'")
+        super().__init__(
+            f"{what} is not installed; install it with: pip install 'secondguess[{extra}]', "
+            f"or in a checkout: pip install -e '.[{extra}]'"
+        )
 
 
 def listing(names: Iterable[object], limit: int = 12) -> str:

@@ -48,7 +48,8 @@ def test_the_wheel_alone_answers_a_question(bin_: Path, tmp_path: Path) -> None:
     missing = subprocess.run([str(bin_ / "secondguess"), "train"], cwd=tmp_path, capture_output=True, text=True)
     assert missing.returncode == 1
     assert missing.stderr.splitlines() == [
-        "secondguess: torch is not installed; install it with: pip install 'secondguess[train]'"
+        "secondguess: torch is not installed; install it with: pip install 'secondguess[train]', "
+        "or in a checkout: pip install -e '.[train]'"
     ]
 
 

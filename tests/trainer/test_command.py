@@ -47,7 +47,10 @@ def test_a_missing_torch_is_named_with_its_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     result = CliRunner().invoke(train_command, [])
     assert isinstance(result.exception, MissingExtra)
-    assert str(result.exception) == "torch is not installed; install it with: pip install 'secondguess[train]'"
+    assert str(result.exception) == (
+        "torch is not installed; install it with: pip install 'secondguess[train]', "
+        "or in a checkout: pip install -e '.[train]'"
+    )
 
 
 def test_help_and_wrong_settings_do_not_wait_for_torch():

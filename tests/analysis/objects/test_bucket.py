@@ -412,5 +412,6 @@ except ImportError as error:
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == (
-        "MissingExtra boto3, which opens s3://, is not installed; install it with: pip install 'secondguess[s3]'\n"
+        "MissingExtra boto3, which opens s3://, is not installed; install it with: pip install 'secondguess[s3]', "
+        "or in a checkout: pip install -e '.[s3]'\n"
     )
