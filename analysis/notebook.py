@@ -65,6 +65,10 @@ class Table:
     def __repr__(self) -> str:
         return repr(self.relation)
 
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        """The rows as Arrow's C stream, which polars, pandas, narwhals and pyarrow make their own tables of."""
+        return self.relation.__arrow_c_stream__(requested_schema)
+
     @property
     def sql(self) -> str:
         """The complete statement, which runs in any DuckDB session."""

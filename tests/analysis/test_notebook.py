@@ -5,6 +5,9 @@ import io
 import re
 from html.parser import HTMLParser
 
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from page import CAT, DOG, MOOD, SCRIPT, make_store
 from PIL import Image
@@ -130,3 +133,12 @@ def test_the_words_of_a_table_leave_its_images_out(store: sg.Connection) -> None
     view = store.table("cnn@3", columns="id, guess, image", limit=1)
     assert "PNG" in repr(view)
     assert "PNG" not in view._repr_mimebundle_()["text/plain"]
+
+
+def test_other_libraries_make_their_own_tables_of_one(store: sg.Connection) -> None:
+    table = store.table("cnn@3", columns=["id", "guess"], limit=2)
+    rows = table.fetchall()
+    assert pl.DataFrame(table).rows() == rows
+    assert pa.table(table).to_pylist() == [dict(zip(("id", "guess"), row, strict=True)) for row in rows]
+    assert [tuple(row) for row in pd.DataFrame.from_arrow(table).itertuples(index=False)] == rows
+    assert pl.DataFrame(store.ask("errors", "cnn@3")).height == len(store.ask("errors", "cnn@3").fetchall())
