@@ -129,7 +129,6 @@ REACHED_BY = {
     "trainer/recording/content": "trainer/recording/images",
     "trainer/recording/merging": "trainer/recording/gathering",
     "trainer/recording/new_content": "trainer/recording/gathering",
-    "trainer/recording/provenance": "trainer/recorder",
     "trainer/recording/shard": "trainer/recording/gathering",
     "trainer/recording/table": "trainer/recorder",
 }

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -25,7 +25,7 @@ def record(
     ids: Any = None,
     classes: Any = None,
     table: str = DEFAULT_TABLE,
-    config: Mapping[str, Any] | None = None,
+    config: object = None,
     overwrite: bool = False,
     **columns: Any,
 ) -> str:

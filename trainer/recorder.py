@@ -54,7 +54,7 @@ class Recorder:
         store: str | os.PathLike[str] = DEFAULT_STORE,
         *,
         run: str,
-        config: Mapping[str, Any] | None = None,
+        config: object = None,
         classes: Sequence[str] | None = None,
         wandb: object = "off",
         resume: bool = False,
@@ -80,7 +80,7 @@ class Recorder:
         mirror = _mirror_of(wandb) if self.rank == 0 else None
         if resume and overwrite:
             raise BadInput("resume continues a run, overwrite replaces it; choose one")
-        config = provenance.plain(config or {})
+        config = provenance.plain({} if config is None else config)
         self.classes = _checked_classes(classes)
         self._writer: RunWriter | ShardWriter
         if ranks is not None and ranks.rank:

@@ -21,7 +21,14 @@ _TOLERANCE = 1e-3  # half-precision softmax leaves [0, 1] by that much
 
 
 def plain(values: Any) -> Any:
-    """A tensor as a NumPy array on the CPU, anything else as it is; bfloat16 becomes float32."""
+    """A tensor as a NumPy array on the CPU, an Arrow column as a list, anything else as it is.
+
+    bfloat16 becomes float32; a data frame is the array of its cells.
+    """
+    if isinstance(values, pa.Array | pa.ChunkedArray):
+        return values.to_pylist()
+    if hasattr(values, "to_numpy") and hasattr(values, "columns"):
+        return values.to_numpy()
     if isinstance(values, list | tuple) and values and hasattr(values[0], "detach"):
         return [plain(value) for value in values]
     if not hasattr(values, "detach"):
@@ -259,13 +266,22 @@ def extras(given: Mapping[str, Any], rows: int) -> dict[str, pa.Array]:
         seen.add(low)
         values = plain(values)
         try:
-            columns[name] = pa.array(values.tolist() if isinstance(values, np.ndarray) and values.ndim > 1 else values)
+            columns[name] = _lists(values) if isinstance(values, np.ndarray) and values.ndim > 1 else pa.array(values)
             _storable(pa.schema([(name, columns[name].type)]))
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise BadInput(f"column {name!r} cannot be stored: {error}") from None
         if len(columns[name]) != rows:
             raise BadInput(f"column {name!r} has {len(columns[name])} values; the batch has {rows} rows")
     return columns
+
+
+def _lists(values: NDArray[Any]) -> pa.Array:
+    """An array of B rows as lists, of lists where it has more dimensions than two, of numbers of its own type."""
+    column = pa.array(np.ascontiguousarray(values).reshape(-1))
+    for size in values.shape[:0:-1]:
+        ends = pa.array(range(0, len(column) + 1, size) if size else [0] * (len(values) + 1), pa.int32())
+        column = pa.ListArray.from_arrays(ends, column)
+    return column
 
 
 @cache

@@ -1,7 +1,7 @@
 """Images as training loops have them, turned into 8-bit pixels."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,8 @@ def pixels(images: Any, lost: dict[int, Undecodable] | None = None, channels: st
     """8-bit pixels: an n x H x W x C array for each stretch of images with one size, in order.
 
     Takes an array (N x H x W, N x H x W x C or N x C x H x W; uint8, or floats in [0, 1]), or a sequence of such
-    images, PIL images, encoded bytes or paths of files. channels is "first" or "last" where an array could be either.
+    images, PIL images, encoded bytes, paths of files, or {bytes, path} as the store has them. channels is "first" or
+    "last" where an array could be either.
     lost, where given, takes the place of each image that cannot be decoded, and why: it is left out. Else it is
     refused. Raises BadInput for anything else; normalised floats are refused, since their pixels cannot be known, and
     so is what has more than 8 bits.
@@ -46,7 +47,7 @@ def pixels(images: Any, lost: dict[int, Undecodable] | None = None, channels: st
 
 
 def file_of(image: Any) -> bytes | None:
-    """The encoded file that an image is, or is the path of; None for any other image.
+    """The encoded file that an image is, is the path of, or has as {bytes, path}; None for any other image.
 
     Raises Undecodable for no image at all, and for a path where no file can be read.
     """
@@ -54,6 +55,8 @@ def file_of(image: Any) -> bytes | None:
         raise Undecodable("an image is None")
     if isinstance(image, bytes | bytearray):
         return bytes(image)
+    if isinstance(image, Mapping):  # as the store and Hugging Face's data sets have them
+        return file_of(next((image[key] for key in ("bytes", "path") if image.get(key) is not None), None))
     if not isinstance(image, str | os.PathLike):
         return None
     try:
@@ -124,6 +127,6 @@ def sequence(images: Any) -> Sequence[Any] | NDArray[Any]:
     if isinstance(images, bytes | str):
         raise BadInput("images are one text or file; expected a sequence of images, one per row")
     if not hasattr(images, "detach") and not hasattr(images, "__array_interface__"):
-        return list(images)
+        return list(plain(images))
     array = _as_array(images)
     return list(array) if array.dtype.kind in "OSU" else array

@@ -3,10 +3,13 @@
 import platform
 import subprocess
 from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 import numpy as np
+
+from secondguess.analysis.errors import BadInput
 
 _PACKAGES = ("secondguess", "torch", "torchvision", "wandb", "numpy", "pyarrow", "scikit-learn")
 
@@ -23,9 +26,18 @@ def gather() -> dict[str, Any]:
     return {"provenance": {**about, "git": _git()}}
 
 
-def plain(config: Mapping[str, Any]) -> dict[str, Any]:
-    """A config as JSON can hold it: numbers, text, lists and dicts; anything else as its text."""
-    return {_text(key): _plain(value) for key, value in config.items()}
+def plain(config: object) -> dict[str, Any]:
+    """A config as JSON can hold it: numbers, text, lists and dicts; anything else as its text.
+
+    It is a mapping, what argparse returns, a dataclass, or any object with attributes. Raises BadInput for none of it.
+    """
+    if isinstance(config, Mapping):
+        return {_text(key): _plain(value) for key, value in config.items()}
+    if is_dataclass(config) and not isinstance(config, type):
+        return plain({field.name: getattr(config, field.name) for field in fields(config)})
+    if callable(config) or not hasattr(config, "__dict__"):
+        raise BadInput(f"config is a {type(config).__name__}; give a mapping such as {{'lr': 0.1}}, or vars(…) of it")
+    return plain({name: value for name, value in vars(config).items() if not name.startswith("_")})
 
 
 def _plain(value: Any) -> Any:
@@ -35,7 +47,7 @@ def _plain(value: Any) -> Any:
         return value
     if isinstance(value, float):
         return value if np.isfinite(value) else str(value)
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) or (is_dataclass(value) and not isinstance(value, type)):
         return plain(value)
     if isinstance(value, list | tuple | set):
         return [_plain(item) for item in value]

@@ -33,7 +33,13 @@ NAN = math.nan
             pd.Series([1, 22], index=[7, 8]),
             np.array([b"1", b"22"]),
         ),
-        *(np.array([1, "22"], object), pa.array(["1", "22"]).to_pylist(), iter(["1", "22"]), range(1, 23, 21)),
+        *(
+            np.array([1, "22"], object),
+            pa.array(["1", "22"]),
+            pa.chunked_array([["1"], ["22"]]),
+            iter(["1", "22"]),
+            range(1, 23, 21),
+        ),
     ],
 )
 def test_ids_are_text_whatever_they_came_as(ids: Any) -> None:
@@ -306,7 +312,7 @@ EXTRAS: dict[str, tuple[Any, str, list[Any]]] = {
     ("values", "kind", "expected"),
     [
         *(pytest.param(*extra, id=name) for name, extra in EXTRAS.items()),
-        with_torch(lambda torch: torch.ones(2, 2), "list<item: double>", [[1.0] * 2] * 2, id="tensor"),
+        with_torch(lambda torch: torch.ones(2, 2), "list<item: float>", [[1.0] * 2] * 2, id="tensor"),
     ],
 )
 def test_a_column_of_ones_own_is_kept_as_it_is(values: Any, kind: str, expected: list[Any]) -> None:
@@ -355,3 +361,20 @@ def test_what_parquet_cannot_hold_is_refused_by_name_when_it_is_added(values: An
 def test_a_column_has_a_value_per_row() -> None:
     with pytest.raises(BadInput, match="column 'mine' has 2 values; the batch has 3 rows"):
         columns.extras({"mine": [1, 2]}, 3)
+
+
+@pytest.mark.parametrize(
+    "values, kind",
+    [
+        (np.zeros((2, 3), np.float32), "list<item: float>"),
+        (np.zeros((2, 3), np.int8), "list<item: int8>"),
+        (np.zeros((2, 3, 1), np.float32), "list<item: list<item: float>>"),
+        (np.zeros((2, 0), np.float32), "list<item: float>"),
+        (np.array([["a", "b"], ["c", "d"]]), "list<item: string>"),
+    ],
+)
+def test_rows_of_numbers_keep_their_type(values: Any, kind: str) -> None:
+    """An embedding of float32 is none of float64, which takes twice the room."""
+    column = columns.extras({"embedding": values}, 2)["embedding"]
+    assert str(column.type) == kind
+    assert column.to_pylist() == values.tolist()

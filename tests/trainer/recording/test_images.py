@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -237,3 +238,14 @@ def test_an_array_stays_one_array_and_the_rest_becomes_a_list() -> None:
         found = sequence(images)
         assert isinstance(found, list)
         assert len(found) == 2
+
+
+def test_an_image_may_be_as_the_store_and_hugging_face_have_it(tmp_path: Path) -> None:
+    file = encoded(colours(), "PNG")
+    (tmp_path / "one.png").write_bytes(file)
+    for image in ({"bytes": file, "path": None}, {"bytes": None, "path": str(tmp_path / "one.png")}, {"bytes": file}):
+        assert np.array_equal(one([image]), one([file]))
+    column = pa.array([{"bytes": file, "path": "one.png"}], pa.struct([("bytes", pa.binary()), ("path", pa.string())]))
+    assert np.array_equal(one(sequence(column)), one([file]))
+    with pytest.raises(BadInput, match="an image is None"):
+        pixels([{"bytes": None, "path": None}])
