@@ -94,7 +94,7 @@ def compare(
         some = _some(run, store.absolute(), made) if form == "markdown" else {}
         if how["html"] is not None:
             _report(run, store.absolute(), made, how["html"])
-    _tell(made if isinstance(made, list) else [made], how["show_sql"])
+    _tell(made if isinstance(made, list) else [made], store, how["show_sql"])
     if file is not None:
         with files.replaced(file) as part:
             part.write_text(_written(made, form or "json", some), encoding="utf-8", newline="")
@@ -141,10 +141,10 @@ def _report(run: "Run", store: Path, made: "list[Comparison] | Recipes", file: P
     say(f"wrote {file}", err=True)
 
 
-def _tell(made: "Sequence[Comparison | Recipes]", show_sql: bool) -> None:
+def _tell(made: "Sequence[Comparison | Recipes]", store: Path, show_sql: bool) -> None:
     for one in made:
         if show_sql:
-            print(one.sql + ";", file=readable(sys.stderr))
+            output.show_sql(one.sql, [store])
     for note in dict.fromkeys(note for one in made for note in one.notes):
         say(("-- " if show_sql else "") + " ".join(note.splitlines()), err=True)
 

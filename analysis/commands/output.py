@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -18,6 +18,7 @@ from secondguess.analysis.engine.duck import Build, Rows, answered, batches, bin
 from secondguess.analysis.engine.kinds import kind_of_sql
 from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import BadInput, MissingExtra, listing
+from secondguess.analysis.objects.httpfs import before
 from secondguess.analysis.schema import MOST_MARKS, is_score, own_name
 from secondguess.analysis.store.verified import every_file
 
@@ -169,13 +170,20 @@ def _tell(statement: Statement, options: OutputOptions, columns: Sequence[str] =
         names = [shortened(name, _LONGEST_CLASS) for name in statement.classes]
         notes.append(f"score_0, score_1, … are the scores of: {listing(names)}")
     if options.show_sql:
-        print(statement.text + ";", file=readable(sys.stderr))
+        show_sql(statement.text, statement.files)
     for note in notes:
         _say(_comment(options) + " ".join(note.splitlines()))
     if options.report is not None:
         with files.replaced(options.report) as part:
             reports = [report.as_dict() for report in statement.reports]
             part.write_text(json.dumps(reports, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def show_sql(text: str, paths: Iterable[Path]) -> None:
+    """Print a statement on stderr; where its files lie in a bucket, before it what another DuckDB is to be told."""
+    for line in before(paths):
+        print(f"-- first, in another DuckDB: {line}", file=readable(sys.stderr))
+    print(text + ";", file=readable(sys.stderr))
 
 
 def _answer(result: Rows, statement: Statement) -> Answer:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from secondguess.analysis.errors import BadInput, MissingExtra
-from secondguess.analysis.objects.client import PACKAGES, Client, Entry
+from secondguess.analysis.objects.client import PACKAGES, Access, Client, Entry
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
@@ -88,6 +88,10 @@ class Bucket:
         for key in names:
             self._known.pop(key, None)
         self._client.delete(names)
+
+    def access(self) -> Access:
+        """Where the bucket is asked for, for other tools; no secret."""
+        return self._client.access()
 
     def filesystem(self) -> "AbstractFileSystem":
         """The objects as files to read, for `register_filesystem` of DuckDB and for pyarrow."""

@@ -19,6 +19,18 @@ class Entry:
     modified: datetime
 
 
+@dataclass(frozen=True)
+class Access:
+    """Where a bucket is asked for: the endpoint (`http://host:port`) unless its service's own, the region.
+
+    by_environment says that AWS_ACCESS_KEY_ID and its like hold the credentials.
+    """
+
+    endpoint: str = ""
+    region: str = ""
+    by_environment: bool = False
+
+
 class StaleObject(OSError):
     """The object is another one than was asked for."""
 
@@ -40,3 +52,6 @@ class Client(Protocol):
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects; those that are not there are none to remove."""
+
+    def access(self) -> Access:
+        """Where it is asked for, for other tools; no secret."""

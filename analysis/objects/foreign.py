@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 import fsspec
 
-from secondguess.analysis.objects.client import Entry
+from secondguess.analysis.objects.client import Access, Entry
 
 T = TypeVar("T")
 
@@ -71,6 +71,10 @@ class Foreign:
 
         self._asked(f"{self._url}/{key} cannot be written", write)
         return self.entry(key).etag
+
+    def access(self) -> Access:
+        """Nothing that its service's own tools do not know."""
+        return Access()
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects; those that are not there are none to remove."""

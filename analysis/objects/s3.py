@@ -16,7 +16,7 @@ import boto3.session
 import botocore.exceptions as faults
 from botocore.config import Config
 
-from secondguess.analysis.objects.client import Entry, StaleObject
+from secondguess.analysis.objects.client import Access, Entry, StaleObject
 
 ATTEMPTS = 5
 TIMEOUT = 30.0  # seconds without a byte
@@ -48,6 +48,7 @@ class S3:
             attempts = session._session.get_config_variable("max_attempts")
             self._attempts = int(attempts or ATTEMPTS)
             self._s3 = session.client("s3", config=self._config())
+            self._credentials = session.get_credentials
         except (faults.BotoCoreError, ValueError) as error:
             raise OSError(f"s3://{name} cannot be opened: {_plain(error)}") from None
 
@@ -193,6 +194,17 @@ class S3:
             for error in answer.get("Errors", ()):
                 if error.get("Code") not in _ABSENT:
                     raise OSError(f"s3://{self._name}/{error.get('Key')} cannot be removed: {error.get('Code')}")
+
+    def access(self) -> Access:
+        """The endpoint where it is not AWS's own, the region, and whether the environment holds the keys."""
+        endpoint, region = _host(self._s3.meta.endpoint_url), str(self._s3.meta.region_name or "")
+        own = (urlsplit(endpoint).hostname or "").endswith((".amazonaws.com", ".amazonaws.com.cn"))
+        try:
+            credentials = self._credentials()
+        except faults.BotoCoreError:
+            credentials = None
+        by_environment = credentials is not None and credentials.method == "env"
+        return Access("" if own else endpoint, "" if region == "aws-global" else region, by_environment)
 
     def _asked(self, what: str, ask: Callable[[], T]) -> T:
         """What `ask` returns, asked again where a body was cut; raises an OSError that says `what`."""
