@@ -26,6 +26,9 @@ SCHEMES = ("s3", "gs", "az")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{1,254}")
 _KNOWN_AT_MOST = 200_000  # entries: some 60 MB
 
+_SHORT = 256 << 10  # bytes of a range that is kept
+_KEPT_AT_MOST = 256  # such ranges: 64 MB, and few are as long
+
 
 class Bucket:
     """One bucket, open as long as the process lives; a forked child opens its own (`bucket`).
@@ -38,6 +41,7 @@ class Bucket:
         self.url = url
         self._client = client
         self._known: dict[str, Entry] = {}
+        self._ranges: dict[tuple[str, str, int, int], bytes] = {}
 
     def __repr__(self) -> str:
         return f"Bucket({self.url!r})"
@@ -65,12 +69,23 @@ class Bucket:
         return self._client.read(key)
 
     def read_range(self, entry: Entry, start: int, end: int) -> bytes:
-        """The bytes from start up to end; raises OSError where the object is another one by now."""
+        """The bytes from start up to end; raises OSError where the object is another one by now.
+
+        Short ranges are kept, for footers are read by each question anew.
+        """
+        wanted = (entry.key, entry.etag, start, end)
+        if (kept := self._ranges.get(wanted)) is not None:
+            return kept
         try:
-            return self._client.read(entry.key, (start, end), entry.etag)[0]
+            data = self._client.read(entry.key, (start, end), entry.etag)[0]
         except OSError:
             self._known.pop(entry.key, None)
             raise
+        if len(data) <= _SHORT and entry.etag:
+            if len(self._ranges) >= _KEPT_AT_MOST:
+                self._ranges = {}
+            self._ranges[wanted] = data
+        return data
 
     def put(self, key: str, data: bytes | Path, *, absent: bool = False) -> str:
         """Write bytes, or a local file in parts of 16 MB, and return the ETag.

@@ -30,6 +30,10 @@ IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 # What Hugging Face `datasets` and its viewers read to show the column as images.
 _FEATURES = {b"huggingface": json.dumps({"info": {"features": {"image": {"_type": "Image"}}}}).encode()}
 
+# Measured on 5,000 images of 21 KB: groups of 2,000 are read whole for one page of 50 images, 42 MB; those of 18 cost
+# 0.5 KB of footer each, and a scan of all takes a third of the time.
+_GROUP_BYTES = 384 << 10
+_MOST_GROUPS = 1_000  # before they get larger, with a footer of half a megabyte
 _HELD_BYTES = 32 << 20
 _AT_ONCE = 10_000
 
@@ -164,10 +168,11 @@ class ExamplesWriter:
         with Part(self._incoming) as part:
             tables = self._joined(rows)
             first = next(tables).replace_schema_metadata({**about, **(_FEATURES if self.kind == "image" else {})})
+            size = _group_rows(first, rows.num_rows)
             with parquet.open_writer(part, first.schema) as writer:
-                writer.write_table(first)
+                writer.write_table(first, row_group_size=size)
                 for table in tables:
-                    writer.write_table(table.replace_schema_metadata(first.schema.metadata))
+                    writer.write_table(table.replace_schema_metadata(first.schema.metadata), row_group_size=size)
             try:
                 part.publish(path)
             except FileExistsError:
@@ -197,6 +202,12 @@ class ExamplesWriter:
         old = (self._held[digest] for digest in _each(rows["digest"]) if digest not in self._new)
         for name in dict.fromkeys(old):
             yield from parquet.row_groups(self._folder / name, ["digest", self._column])
+
+
+def _group_rows(table: pa.Table, total: int) -> int:
+    """How many rows like the table's make a row group, of so many in all: a group is what is read for one image."""
+    each = max(1, int(table.nbytes) // max(1, int(table.num_rows)))
+    return max(1, max(_GROUP_BYTES, total * each // _MOST_GROUPS) // each)
 
 
 def _places(folder: Path, stem: str) -> Iterator[Path]:
