@@ -187,6 +187,7 @@ ARROWS: dict[str, set[str]] = {
     "trainer.record": {"trainer.recorder", "trainer.recording", "analysis.schema", "analysis.errors"},
     "trainer.reference": {
         "trainer.recorder",
+        "trainer.recording",
         "trainer.mirror",
         "analysis.schema",
         "analysis.console",

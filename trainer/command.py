@@ -7,7 +7,7 @@ import click
 
 from secondguess.analysis.errors import MissingExtra
 from secondguess.analysis.schema import STORE_OPTION
-from secondguess.trainer.reference.settings import Dataset, Settings, WandbMode
+from secondguess.trainer.reference.settings import Dataset, Precision, Settings, WandbMode
 
 
 def _rows(text: str) -> int | None:
@@ -33,6 +33,10 @@ def _rows(text: str) -> int | None:
 @click.option(
     "--wandb-rows", type=_rows, metavar="N|all", default=Settings.wandb_rows, help="Rows of each table for W&B."
 )
+@click.option(
+    "--precision", type=click.Choice(get_args(Precision)), default=Settings.precision, help="Of the network's products."
+)
+@click.option("--compile", is_flag=True, help="Compile the network first; needs a C++ compiler.")
 @click.option("--overwrite", is_flag=True, help="Replace a run of the same name.")
 @click.option("--resume", is_flag=True, help="Go on with an interrupted run of the same settings, or begin it.")
 @click.option("--store", **STORE_OPTION)

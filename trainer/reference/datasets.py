@@ -7,7 +7,7 @@ import os
 import sys
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +40,13 @@ class LabelledImages:
     images: torch.Tensor  # uint8, NxHxW
     labels: torch.Tensor  # int64, N
     classes: tuple[str, ...] | None  # a label is a place in it; None: a label is the class itself
+
+    def share(self, rank: int, count: int) -> "LabelledImages":
+        """What one of so many processes gets: every so many-th example, from its own place on."""
+        if count == 1:
+            return self
+        mine = slice(rank, None, count)
+        return replace(self, ids=self.ids[mine], images=self.images[mine], labels=self.labels[mine])
 
 
 def load(dataset: str, data: str | Path) -> tuple[LabelledImages, LabelledImages]:

@@ -9,6 +9,7 @@ from secondguess.analysis.schema import DEFAULT_STORE
 
 Dataset = Literal["digits", "mnist", "fashion-mnist"]
 WandbMode = Literal["offline", "online", "off"]
+Precision = Literal["float32", "bf16"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,11 +37,14 @@ class Settings:
     resume: bool = False  # go on with an interrupted run of these settings, or begin it
     store: str = DEFAULT_STORE
     device: str | None = None  # None: a GPU where there is one
+    precision: Precision = "float32"  # of the network's products; weights and losses are float32
+    compile: bool = False  # have torch.compile make code for the network
 
     def __post_init__(self) -> None:
         if self.resume and self.overwrite:
             raise BadInput("resume continues a run, overwrite replaces it; choose one")
-        for name, known in (("dataset", get_args(Dataset)), ("wandb", get_args(WandbMode))):
+        choices = (("dataset", Dataset), ("wandb", WandbMode), ("precision", Precision))
+        for name, known in ((name, get_args(choice)) for name, choice in choices):
             value = getattr(self, name)
             if value not in known:
                 raise BadInput(f"{name} is {value!r}; it can be {', '.join(known)}")

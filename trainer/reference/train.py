@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from typing import Any
 
@@ -15,11 +16,15 @@ from secondguess.analysis.errors import AlreadyThere, BadInput, NotWritten, Seco
 from secondguess.analysis.schema import DEFAULT_TABLE, at_epoch
 from secondguess.trainer.mirror.mirror import WandbOptions
 from secondguess.trainer.recorder import Recorder
+from secondguess.trainer.reference.aside import Aside
 from secondguess.trainer.reference.datasets import LabelledImages, load
+from secondguess.trainer.reference.group import Group, group
 from secondguess.trainer.reference.settings import Settings
-from secondguess.trainer.reference.training import READ_EVERY, Training
+from secondguess.trainer.reference.training import READ_EVERY, Arriving, Said, Training, check_compiler
 
 PROJECT = "table-quickstart"
+# What is kept with a run only where it is otherwise.
+_USUAL = {"precision": "float32", "compile": False, "world_size": 1}
 TUTORIAL_ROWS = 10_000  # what the tutorial calls img_count is at most this
 
 
@@ -42,38 +47,71 @@ def train(settings: Settings) -> list[EpochResult]:
 
     Data are loaded before the run is made, so that data which are missing or unfit leave no run behind.
     One line per epoch goes to stderr, with a progress bar where that is a terminal. A table that the disk does not take
-    is lost alone: training goes on, and SecondguessError names it at the end.
+    is lost alone: training goes on, and SecondguessError names it at the end. Of several processes, as torchrun starts
+    them, each trains on its share of every batch and records its share of every table; the first speaks for all. On a
+    GPU what an epoch said is recorded while the next one trains.
     """
-    training_set, test_set = load(settings.dataset, settings.data)
-    labels = torch.cat([training_set.labels, test_set.labels])
-    training = Training(settings, training_set, len(test_set.classes or range(int(labels.max()) + 1)))
-    console = Console(stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True)
-    tables = [_RecordedTable(DEFAULT_TABLE, "acc", test_set)]
-    if settings.train_table:
-        tables.append(_RecordedTable("train_predictions", "train_acc", training_set))
-    done: list[EpochResult] = []
-    lost: list[str] = []
-    # cuDNN's fastest algorithms add in no fixed order; the same seed must give the same guesses.
-    with _recorder(settings, test_set) as recorder, torch.backends.cudnn.flags(enabled=True, deterministic=True):
-        begun = _begun(recorder, settings, test_set, console)
-        for number in range(1, settings.epochs + 1):
-            if number <= begun:
-                _again(training, recorder, tables, (number, begun), console)
-                continue
-            loss = _one_pass(training, recorder, number, console)
-            scores = [training.scores(table.examples) for table in tables]
-            for table, scores_NxC in zip(tables, scores, strict=True):
-                try:
-                    _record(recorder, table, number, scores_NxC)
-                except NotWritten as fault:  # a full disk costs the table, not the training
-                    lost.append(at_epoch(table.name, number))
-                    console.print(spelled_out(f"lost: {fault}"))
-            done.append(EpochResult(number, loss, _wrong(test_set, scores[0]), len(test_set.ids)))
-            console.print(f"epoch {number} of {settings.epochs}: {done[-1]}")
-    _say_where(recorder, settings.store, console)
-    if lost:
-        raise SecondguessError(f"not recorded: {listing(lost)}; the other epochs are in {settings.store}")
-    return done
+    with group(settings.device) as processes:
+        if settings.compile:
+            check_compiler(processes.device)
+        with processes.first_first():
+            training_set, test_set = load(settings.dataset, settings.data)
+        labels = torch.cat([training_set.labels, test_set.labels])
+        classes = len(test_set.classes or range(int(labels.max()) + 1))
+        return _Trained(settings, Training(settings, training_set, classes, processes), training_set, test_set).train()
+
+
+class _Trained:
+    """One training of the network, and what is recorded of it."""
+
+    def __init__(
+        self, settings: Settings, training: Training, training_set: LabelledImages, test_set: LabelledImages
+    ) -> None:
+        self.settings = settings
+        self.training = training
+        self.test_set = test_set
+        speaks = training.group.is_first
+        self.console = Console(
+            stderr=True, highlight=False, markup=False, emoji=False, soft_wrap=True, quiet=not speaks
+        )
+        self.tables = [_RecordedTable.of(DEFAULT_TABLE, "acc", test_set, training.group)]
+        if settings.train_table:
+            self.tables.append(_RecordedTable.of("train_predictions", "train_acc", training_set, training.group))
+        self.done: list[EpochResult] = []
+        self.lost: list[str] = []
+
+    def train(self) -> list[EpochResult]:
+        """Train and record all epochs, or those that a resumed run lacks."""
+        settings, training = self.settings, self.training
+        beside = training.device.type == "cuda"
+        # cuDNN's fastest algorithms add in no fixed order; the same seed must give the same guesses.
+        with (
+            _recorder(settings, self.test_set, training.group) as recorder,
+            torch.backends.cudnn.flags(enabled=True, deterministic=True),
+            Aside(in_thread=beside) as aside,
+        ):
+            begun = _begun(recorder, settings, self.test_set, training.group, self.console)
+            for number in range(1, settings.epochs + 1):
+                if number <= begun:
+                    _again(training, recorder, self.tables, (number, begun), self.console)
+                    continue
+                loss = _one_pass(training, (recorder, aside), number, self.console)
+                said = [training.says(table.share) for table in self.tables]
+                aside.do(partial(self._record, recorder, number, loss, said))
+        _say_where(recorder, settings.store, self.console)
+        if self.lost:
+            raise SecondguessError(f"not recorded: {listing(self.lost)}; the other epochs are in {settings.store}")
+        return self.done
+
+    def _record(self, recorder: Recorder, number: int, loss: "_Mean", said: Sequence[Said]) -> None:
+        for table, each in zip(self.tables, said, strict=True):
+            try:
+                _record(recorder, table, number, each)
+            except NotWritten as fault:  # a full disk costs the table, not the training
+                self.lost.append(at_epoch(table.name, number))
+                self.console.print(spelled_out(f"lost: {fault}"))
+        self.done.append(EpochResult(number, loss.value, int(said[0].wrong()), self.tables[0].rows))
+        self.console.print(f"epoch {number} of {self.settings.epochs}: {self.done[-1]}")
 
 
 @dataclass(frozen=True)
@@ -82,14 +120,32 @@ class _RecordedTable:
 
     name: str
     metric: str
-    examples: LabelledImages
+    share: LabelledImages  # this process's
+    rows: int  # of all processes
+
+    @classmethod
+    def of(cls, name: str, metric: str, examples: LabelledImages, processes: Group) -> "_RecordedTable":
+        """The table of some examples, of which this process has its share."""
+        return cls(name, metric, examples.share(processes.rank, processes.count), len(examples.ids))
 
 
-def _recorder(settings: Settings, test_set: LabelledImages) -> Recorder:
+@dataclass
+class _Mean:
+    """The mean loss of an epoch's steps, as far as they have arrived."""
+
+    steps: int
+    total: float = 0.0
+
+    @property
+    def value(self) -> float:
+        return self.total / self.steps
+
+
+def _recorder(settings: Settings, test_set: LabelledImages, processes: Group) -> Recorder:
     return Recorder(
         settings.store,
         run=settings.run,
-        config=_config(settings, test_set),
+        config=_config(settings, test_set, processes),
         classes=test_set.classes,
         wandb=_sink(settings),
         overwrite=settings.overwrite,
@@ -103,9 +159,14 @@ def _sink(settings: Settings) -> str | WandbOptions:
     return WandbOptions(mode=settings.wandb, project=PROJECT, rows=settings.wandb_rows)
 
 
-def _config(settings: Settings, test_set: LabelledImages) -> dict[str, Any]:
+def _config(settings: Settings, test_set: LabelledImages, processes: Group | None = None) -> dict[str, Any]:
     """The settings that are kept with the run; img_count is how many images a table has where the tutorial looks."""
     most = len(test_set.ids) if settings.wandb == "off" else settings.wandb_rows or TUTORIAL_ROWS
+    further = {
+        "precision": settings.precision,
+        "compile": settings.compile,
+        "world_size": processes.count if processes is not None else 1,
+    }
     return {
         "epochs": settings.epochs,
         "batch_size": settings.batch_size,
@@ -117,26 +178,39 @@ def _config(settings: Settings, test_set: LabelledImages) -> dict[str, Any]:
         "dataset": settings.dataset,
         "seed": settings.seed,
         "test_batch_size": settings.test_batch_size,
+        **{name: value for name, value in further.items() if value != _USUAL[name]},
     }
 
 
-def _begun(recorder: Recorder, settings: Settings, test_set: LabelledImages, console: Console) -> int:
+def _begun(recorder: Recorder, settings: Settings, test_set: LabelledImages, processes: Group, console: Console) -> int:
     """The last epoch that a resumed run has, 0 of a new one; raises BadInput where it was begun otherwise."""
     last = recorder.last_epoch
     if last == 0:
         return 0
     if last > settings.epochs:
         raise BadInput(f"run {settings.run!r} has {last} epochs already; name more with --epochs")
-    config = {**recorder.config}
+    config = {**_USUAL, **recorder.config}
     kept = {"epochs", "img_count", "test_batch_size"}  # what changes no epoch
-    mine = {name: value for name, value in _config(settings, test_set).items() if name not in kept}
-    if differs := [name for name, value in mine.items() if config.get(name) != value]:
-        options = " ".join(f"--{name.replace('_', '-')} {config.get(name)}" for name in differs)
+    mine = {
+        **_USUAL,
+        **{name: value for name, value in _config(settings, test_set, processes).items() if name not in kept},
+    }
+    if differs := [name for name, value in mine.items() if name not in kept and config.get(name) != value]:
+        options = " ".join(_option(name, config.get(name)) for name in differs)
         raise BadInput(f"run {settings.run!r} was begun otherwise; resume it with {options}")
     console.print(
         f"{settings.run} has {last} of {settings.epochs} epochs; they are trained again, and not recorded again"
     )
     return last
+
+
+def _option(name: str, value: object) -> str:
+    """How a setting is given on the command line."""
+    if name == "world_size":
+        return f"torchrun --nproc-per-node {value}"
+    if name == "compile":
+        return "--compile" if value else "no --compile"
+    return f"--{name.replace('_', '-')} {value}"
 
 
 def _again(
@@ -146,40 +220,45 @@ def _again(
     number, last = at
     _one_pass(training, None, number, console)
     for table in tables if number == last else ():
+        said = training.says(table.share)
         with suppress(AlreadyThere):
-            _record(recorder, table, number, training.scores(table.examples))
+            _record(recorder, table, number, said)
 
 
-def _one_pass(training: Training, recorder: Recorder | None, epoch: int, console: Console) -> float:
-    """Train for one epoch, log each step's loss with the recorder, if there is one, and return their mean."""
-    count = -(-len(training.labels) // training.settings.batch_size)
-    total = 0.0
-    step = (epoch - 1) * count
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        bar = progress.add_task(f"epoch {epoch} of {training.settings.epochs}", total=count)
+def _one_pass(training: Training, recording: tuple[Recorder, Aside] | None, epoch: int, console: Console) -> _Mean:
+    """Train for one epoch, and log each step's loss, where it is to be recorded; gives their mean.
+
+    Losses are read when those of the next steps are on their way, so that a GPU is never waited for while it has
+    nothing to do.
+    """
+    mean = _Mean(training.steps_of_epoch)
+    first = (epoch - 1) * mean.steps + 1
+    with Progress(console=console, transient=True, disable=not (console.is_terminal and not console.quiet)) as progress:
+        bar = progress.add_task(f"epoch {epoch} of {training.settings.epochs}", total=mean.steps)
         steps = training.steps()
         while losses := list(islice(steps, READ_EVERY)):
-            for loss in torch.stack(losses).tolist():
-                step += 1
-                total += loss
-                if recorder is not None:
-                    recorder.log(step=step, loss=loss)
+            if recording is not None:
+                recorder, aside = recording
+                aside.do(partial(_log, recorder, mean, first, training.losses(losses)))
+            first += len(losses)
             progress.update(bar, advance=len(losses))
-    return total / count
+    return mean
 
 
-def _record(recorder: Recorder, table: _RecordedTable, epoch: int, scores_NxC: torch.Tensor) -> None:
+def _log(recorder: Recorder, mean: _Mean, first: int, losses: Arriving) -> None:
+    """Log the losses of steps, from the first on."""
+    for step, loss in enumerate(losses().tolist(), start=first):
+        mean.total += loss
+        recorder.log(step=step, loss=loss)
+
+
+def _record(recorder: Recorder, table: _RecordedTable, epoch: int, said: Said) -> None:
     """Record one table of an epoch; raises NotWritten where the disk does not take it."""
-    examples = table.examples
-    right = len(examples.ids) - _wrong(examples, scores_NxC)
-    acc: dict[str, Any] = {table.metric: 100 * right / len(examples.ids)}
-    with recorder.table(table.name, epoch=epoch, dataset=examples.name, **acc) as rows:
-        rows.add(ids=examples.ids, images=examples.images, truth=examples.labels, scores=scores_NxC)
-
-
-def _wrong(examples: LabelledImages, scores_NxC: torch.Tensor) -> int:
-    """How many guesses are wrong; a NaN score is no guess, and so no right one."""
-    return int(((scores_NxC.argmax(1) != examples.labels) | scores_NxC.isnan().any(1)).sum())
+    share = table.share
+    acc: dict[str, Any] = {table.metric: 100 * (table.rows - int(said.wrong())) / table.rows}
+    with recorder.table(table.name, epoch=epoch, dataset=share.name, **acc) as rows:
+        if share.ids:
+            rows.add(ids=share.ids, images=share.images, truth=share.labels, scores=said.scores())
 
 
 def _say_where(recorder: Recorder, store: str, console: Console) -> None:

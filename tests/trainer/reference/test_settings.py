@@ -11,6 +11,7 @@ from secondguess.trainer.reference.settings import Settings
     [
         ({"dataset": "cifar"}, "dataset is 'cifar'; it can be digits, mnist, fashion-mnist"),
         ({"wandb": "on"}, "wandb is 'on'; it can be offline, online, off"),
+        ({"precision": "fp8"}, "precision is 'fp8'; it can be float32, bf16"),
         ({"epochs": 0}, "epochs is 0; it must be at least 1"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"test_batch_size": -1}, "test_batch_size is -1"),

@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -22,6 +23,9 @@ from secondguess.analysis.errors import AlreadyThere, BadInput, SecondguessError
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.store import disk
 from secondguess.analysis.store.runs import find_run
+from secondguess.trainer.recorder import Recorder
+from secondguess.trainer.reference import train as module
+from secondguess.trainer.reference.aside import Aside
 from secondguess.trainer.reference.datasets import load
 from secondguess.trainer.reference.settings import Settings
 from secondguess.trainer.reference.train import _config, train
@@ -177,6 +181,33 @@ def test_a_disk_that_is_full_during_an_epoch_costs_that_epoch_and_not_the_traini
     assert {epoch for epoch, *_ in rows(tmp_path, "full")} == {2}
     assert (tmp_path / "full" / "commits" / "end.json").exists()
     assert "No space left on device" in capsys.readouterr().err
+
+
+def test_what_is_recorded_beside_the_training_is_the_same(recorded, tmp_path, monkeypatch, capsys):
+    """As on a GPU, where the next epoch trains meanwhile: rows, metrics, and the lines in order."""
+    monkeypatch.setattr(module, "Aside", lambda in_thread: Aside(in_thread=not in_thread))
+    train(replace(SMALL, store=str(tmp_path), run="by-64", epochs=2, train_table=True))
+    for table in ("test_predictions", "train_predictions"):
+        assert rows(tmp_path, "by-64", table) == rows(recorded, "by-64", table)
+    metrics = "SELECT step, epoch, name, value FROM read_parquet(?) ORDER BY ALL"
+    found = [
+        duckdb.execute(metrics, [str(store / "by-64/metrics/*.parquet")]).fetchall() for store in (tmp_path, recorded)
+    ]
+    assert found[0] == found[1]
+    assert re.findall(r"^epoch (\d) of 2", capsys.readouterr().err, re.MULTILINE) == ["1", "2"]
+
+
+def test_precision_and_compilation_are_kept_where_they_are_unusual_and_resumed_alike(tmp_path):
+    settings = replace(SMALL, store=str(tmp_path), precision="bf16")
+    _, test_set = load("digits", "")
+    assert _config(settings, test_set)["precision"] == "bf16"
+    assert "compile" not in _config(settings, test_set)
+    with Recorder(tmp_path, run="cnn", config=_config(settings, test_set)) as recorder:
+        with recorder.table("test_predictions", epoch=1) as table:
+            table.add(ids=["a"], guess=[0], truth=[0])
+        recorder.close(finished=False)
+    with pytest.raises(BadInput, match=r"was begun otherwise; resume it with --precision bf16$"):
+        train(replace(settings, resume=True, precision="float32"))
 
 
 class TestResume:

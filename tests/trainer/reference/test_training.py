@@ -1,7 +1,11 @@
 """Training is the tutorial's with its faults mended, and repeatable."""
 
+import os
+import subprocess
+import sys
 from dataclasses import replace
 
+import pytest
 from needs_torch import torch
 
 from secondguess.trainer.reference.datasets import load
@@ -93,3 +97,45 @@ def test_it_learns_the_digits():
     _, test_set = load("digits", "")
     _, scores = trained(Settings(), epochs=5)
     assert int((scores.argmax(1) != test_set.labels).sum()) < 60
+
+
+def test_bf16_says_what_float32_does_but_where_two_classes_are_close():
+    """The same weights: scores differ by less than 0.02, so a guess by no more than that."""
+    _, test_set = load("digits", "")
+    training, exact = trained(replace(SMALL, epochs=2), epochs=2)
+    training.settings = replace(SMALL, precision="bf16")
+    rounded = training.scores(test_set)
+    assert rounded.dtype == torch.float32
+    assert not torch.equal(rounded, exact)
+    torch.testing.assert_close(rounded, exact, atol=0.02, rtol=0)
+    torch.testing.assert_close(rounded.sum(1), torch.ones(899))
+    two = exact.topk(2).values
+    other = rounded.argmax(1) != exact.argmax(1)
+    assert (two[other, 0] - two[other, 1] < 0.04).all()
+    assert int(other.sum()) < 9
+
+
+def test_training_in_bf16_errs_in_the_same_range():
+    _, test_set = load("digits", "")
+    training, scores = trained(Settings(precision="bf16"), epochs=5)
+    assert int((scores.argmax(1) != test_set.labels).sum()) < 60
+    assert {weight.dtype for weight in training.network.parameters()} == {torch.float32}
+
+
+@pytest.mark.slow
+def test_a_compiled_network_says_the_same_but_for_rounding():
+    _, plain = trained(SMALL, epochs=2)
+    _, compiled = trained(replace(SMALL, compile=True), epochs=2)
+    torch.testing.assert_close(compiled, plain, atol=0.05, rtol=0)
+    assert int((compiled.argmax(1) != plain.argmax(1)).sum()) < 9
+
+
+@pytest.mark.slow
+def test_without_a_compiler_compile_is_refused_at_once(tmp_path):
+    environment = {**os.environ, "CXX": "/nowhere/g++", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "cache")}
+    command = ["secondguess", "train", "--compile", "--store", str(tmp_path / "store")]
+    done = subprocess.run([sys.executable, "-m", *command], env=environment, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "torch.compile cannot make code here: it needs a C++ compiler" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "store").exists()
