@@ -54,6 +54,7 @@ bench: .venv/dev
 	$(BIN)/python tests/benchmarks/bench_dynamics.py
 	$(BIN)/python tests/benchmarks/bench_importing.py $(MNIST_OPTION)
 	$(BIN)/python tests/benchmarks/bench_tables.py
+	$(BIN)/python tests/benchmarks/bench_buckets.py
 	$(BIN)/python tests/benchmarks/bench_page.py $(MNIST_OPTION)
 	$(BIN)/python tests/benchmarks/bench_clients.py $(MNIST_OPTION)
 	$(BIN)/python tests/benchmarks/bench_training.py $(MNIST_OPTION)

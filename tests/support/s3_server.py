@@ -100,6 +100,10 @@ class S3Server:
         """Forget the log and the faults; what is held goes on."""
         self._ask("clear")
 
+    def clear_log(self) -> None:
+        """Forget the log; faults and pace stay."""
+        self._ask("clear_log")
+
     def fault(self, **how: Any) -> "Held":
         """Put a fault (`Fault`) before the requests to come."""
         fault = Fault(**how)
@@ -226,6 +230,10 @@ class _Layer:
             self._log, self._faults, self._pace = [], [], (0.0, 0.0)
             for event in self._released.values():
                 event.set()
+
+    def _do_clear_log(self, _: None) -> None:
+        with self._looking:
+            self._log = []
 
     def _do_fault(self, said: dict[str, Any]) -> None:
         fault = Fault(**said)
