@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from secondguess.analysis.errors import Damaged
 from secondguess.analysis.moments import SPAN, Moment
 from secondguess.analysis.objects.path import ObjectPath
-from secondguess.analysis.schema import STEP, decoded, encoded
+from secondguess.analysis.schema import RESERVED_NAMES, STEP, decoded, encoded
 from secondguess.analysis.store import parquet
 from secondguess.analysis.store.commits import verdicts
 from secondguess.analysis.store.disk import Part, put_record, sync_folder
@@ -82,7 +82,8 @@ def _begun(run: Run) -> list[str]:
     """The tables that were ever to be committed: the file of a first epoch may have come without its record."""
     # A bucket has no empty folder that would tell of such a table: there each that can be one is looked into.
     folder = run.folder if isinstance(run.folder, ObjectPath) else run.commits_folder
-    return [decoded(path.name) for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    names = [path.name for path in folder.iterdir() if path.is_dir()] if folder.is_dir() else []
+    return [decoded(name) for name in names if name not in RESERVED_NAMES and not name.startswith(".")]
 
 
 def _keep(folder: Path, names: set[str]) -> None:

@@ -22,7 +22,7 @@ from secondguess.analysis.errors import (
     listing,
 )
 from secondguess.analysis.moments import Moment
-from secondguess.analysis.objects.path import ObjectPath
+from secondguess.analysis.objects.path import ObjectPath, forget
 from secondguess.analysis.schema import FORMAT_VERSION, STEP, checked_name, encoded, whole_name
 from secondguess.analysis.store import parquet, verified
 from secondguess.analysis.store.commits import (
@@ -289,6 +289,8 @@ class RunWriter:
         """Remove the files of a failed commit, but what a record names: two writers of the same rows share a file."""
         if not self._has_place() and commit is not None:
             commit.unlink(missing_ok=True)  # nobody has seen it
+        if isinstance(self.run.folder, ObjectPath):
+            forget(self.run.folder)  # another writer's record may have come since it was listed
         run = self._fresh()
         with contextlib.suppress(NotReached):  # then what is there is not known, and all of it stays
             self._drop(files, run)

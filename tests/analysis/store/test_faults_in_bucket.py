@@ -10,16 +10,18 @@ import pytest
 import recording_process
 from recording_process import ROWS, add_epoch, guess_of
 from s3_server import S3Server, bucket_url, environment, s3_process, s3_server
+from stores import ABOUT
 from waiting import HANG_S, until
 
 from secondguess.analysis.cli import main
 from secondguess.analysis.connection import connect
-from secondguess.analysis.errors import NotFound
+from secondguess.analysis.errors import AlreadyThere, NotFound, NotWritten
 from secondguess.analysis.objects import path
 from secondguess.analysis.objects.path import forget_all, look, place
 from secondguess.analysis.store import lease
 from secondguess.analysis.store.check import check
 from secondguess.analysis.store.runs import list_runs
+from secondguess.analysis.store.writer import RunWriter
 from secondguess.trainer.recorder import Recorder
 
 __all__ = ["bucket_url", "s3_process", "s3_server"]  # the fixtures
@@ -215,3 +217,91 @@ def test_rows_that_are_gone_are_named(store: str, capsys: pytest.CaptureFixture[
     (rows,) = place(store).rglob("epoch-*.parquet")
     place(store).bucket.delete([rows.key])  # type: ignore[attr-defined]
     assert f"{rows} " in said(capsys, "ask", "errors", "cnn", "--store", store)
+
+
+def test_of_two_writers_of_an_epoch_one_wins_and_one_is_told_in_20_races(s3_server: S3Server, store: str) -> None:
+    """With the lease out of the way, and in every other round with the same rows, which make the same file."""
+    RunWriter.create(place(store), "cnn", ABOUT).close()
+    barrier = recording_process.processes.Barrier(2)
+    both = [child(s3_server, store, recording_process.race_to_commit, 20, rows, barrier) for rows in ("left", "right")]
+    said = list(zip(*(recording_process.sent(pipe) for _, pipe in both), strict=True))
+    for process, _ in both:
+        process.join(HANG_S)
+    assert [sorted(round) for round in said] == [["lost", "won"]] * 20
+    look(place(store))
+    rows = connect(store).sql("SELECT epoch, id FROM test_predictions ORDER BY epoch").fetchall()
+    winners = ["left" if left == "won" else "right" for left, _ in said]
+    assert rows == [(number, winners[number - 1] if number % 2 else "same") for number in range(1, 21)]
+    assert check(place(store)).findings == ()  # the losers' files are gone
+
+
+def test_of_two_trainings_of_one_run_the_second_is_told_until_when(store: str) -> None:
+    with Recorder(place(store), run="cnn") as first:
+        add_epoch(first, 1)
+        with pytest.raises(AlreadyThere, match=r"its lease ends in \d+ s unless it is renewed"):
+            Recorder(place(store), run="cnn", resume=True)
+        add_epoch(first, 2)
+    assert guesses(store) == expected(2)
+    assert check(place(store)).findings == ()  # its metrics among them
+
+
+PLANS: dict[str, list[dict[str, Any]]] = {
+    "each request is refused once": [{"status": 503, "times": 1, "skip": skip} for skip in range(0, 60, 2)],
+    "each other answer is lost": [
+        {"status": 503, "when": "after", "times": 1, "skip": skip} for skip in range(0, 60, 2)
+    ],
+    "each other one is hung up on": [
+        {"drop": True, "when": "after", "times": 1, "skip": skip} for skip in range(0, 60, 2)
+    ],
+    "each body is cut once": [{"method": "GET", "cut": 2, "times": 1, "skip": skip} for skip in range(0, 30, 2)],
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("plan", PLANS)
+def test_a_bucket_that_answers_at_the_second_try_only_is_recorded_to_and_asked(
+    s3_server: S3Server, store: str, plan: str
+) -> None:
+    for fault in PLANS[plan]:
+        s3_server.fault(**fault)
+    with Recorder(place(store), run="cnn") as recorder:
+        for number in (1, 2):
+            add_epoch(recorder, number)
+    forget_all()
+    assert guesses(store) == expected(2)
+    assert [request.status for request in s3_server.log if request.status in {0, 503}] != [] or "cut" in plan
+    s3_server.clear()
+    assert check(place(store)).findings == ()
+
+
+def test_an_answer_that_is_late_is_waited_for(s3_server: S3Server, store: str) -> None:
+    held = s3_server.fault(method="PUT", pattern="commits/test_predictions/", times=1, hold=True)
+    process, pipe = child(s3_server, store, recording_process.to_be_killed, 1)
+    with pipe:
+        held.reached()
+        assert guesses(store) == {}
+        held.release()
+        process.join(HANG_S)
+        assert os.read(pipe.fileno(), 10) == b"\x01\xff"
+    assert guesses(store) == expected(1)
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_epoch_that_the_bucket_does_not_take_is_not_reported_and_recorded_later(
+    s3_server: S3Server, store: str, when: str
+) -> None:
+    """Also where it took it, and said that it did not."""
+    with Recorder(place(store), run="cnn") as recorder:
+        add_epoch(recorder, 1)
+        s3_server.fault(method="PUT", when=when, status=403, code="AccessDenied")
+        with pytest.raises(
+            NotWritten, match=r"^cnn/test_predictions@2 could not be recorded: .*refused \(403 AccessDenied\)"
+        ):
+            add_epoch(recorder, 2)
+        s3_server.clear()
+        found = guesses(store)
+        assert found in ({1: expected(1)[1]}, expected(2))
+        if len(found) == 1:
+            add_epoch(recorder, 2)
+    assert guesses(store) == expected(2)
+    assert check(place(store)).findings == ()
