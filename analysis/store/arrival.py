@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from secondguess.analysis.errors import AlreadyThere, NotReached
-from secondguess.analysis.objects.path import ObjectPath, delete
+from secondguess.analysis.objects.path import ObjectPath, delete, forget
 from secondguess.analysis.schema import decoded
 from secondguess.analysis.store import records
 from secondguess.analysis.store.disk import record_bytes
@@ -21,6 +21,7 @@ from secondguess.analysis.store.lease import Lease
 from secondguess.analysis.store.lock import Held
 from secondguess.analysis.store.runs import COMMITS, WHOLE, Run
 from secondguess.analysis.store.seal import SEAL
+from secondguess.analysis.store.upkeep import sweep
 
 
 def arrive(new: Path, final: ObjectPath, store: Path, old: Held | None) -> None:
@@ -62,7 +63,9 @@ def _arrive(new: Path, final: ObjectPath, store: Path, lease: Held, *, is_new: b
             _withdraw(done, Run(store, decoded(final.name), final), lease)
         raise
     with suppress(OSError, NotReached):  # what is left is said by a check, and removed by its --gc
+        forget(final)
         clear_former(Run(store, decoded(final.name), final))
+        sweep(Run(store, decoded(final.name), final))  # of those who were killed before this one
 
 
 def _taken(final: ObjectPath) -> AlreadyThere:

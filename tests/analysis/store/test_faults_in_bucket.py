@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 import recording_process
 from recording_process import ROWS, add_epoch, guess_of
@@ -16,6 +17,7 @@ from waiting import HANG_S, until
 from secondguess.analysis.cli import main
 from secondguess.analysis.connection import connect
 from secondguess.analysis.errors import AlreadyThere, NotFound, NotWritten
+from secondguess.analysis.importers import importing
 from secondguess.analysis.objects import path
 from secondguess.analysis.objects.path import forget_all, look, place
 from secondguess.analysis.store import lease
@@ -305,3 +307,56 @@ def test_an_epoch_that_the_bucket_does_not_take_is_not_reported_and_recorded_lat
             add_epoch(recorder, 2)
     assert guesses(store) == expected(2)
     assert check(place(store)).findings == ()
+
+
+def bring(store: Path, guess: str, pipe: Any) -> None:
+    """Import three rows as run p, in the place of those that are there; say when it is done."""
+    rows = pa.table({"id": ["0", "1", "2"], "guess": [guess] * 3, "truth": ["cat"] * 3})
+    options = dict.fromkeys(("table", "epoch", "step", "id", "guess", "truth", "image", "scores", "classes"))
+    importing.bring_frame(rows, store, importing.how(run="p", overwrite=True, **options))
+    os.write(pipe.fileno(), b"d")
+
+
+def bring_at_once(store: Path, guess: str, pipe: Any) -> None:
+    """The same, as if the one before had died more than a minute ago."""
+    lease.LEASE_S = 0.0
+    bring(store, guess, pipe)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_an_import_killed_at_any_request_leaves_the_old_run_or_the_new_one(
+    s3_server: S3Server, bucket_url: str, when: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lease, "LEASE_S", 0.0)  # of this process: those who died hold nothing
+    seen = []
+    for number in range(1000):
+        url = f"{bucket_url}/{number}/predictions"
+        s3_server.clear()
+        process, pipe = child(s3_server, url, bring, "dog")
+        with pipe:
+            process.join(HANG_S)
+        held = s3_server.fault(hold=True, drop=when == "before", skip=number, when=when)
+        process, pipe = child(s3_server, url, bring, "cat")
+        with pipe:
+            until(lambda: held.is_reached or not process.is_alive())  # noqa: B023
+            ended = not held.is_reached
+            process.kill()
+            process.join(HANG_S)
+            s3_server.clear()
+            said = os.read(pipe.fileno(), 1)
+        look(place(url))
+        rows = connect(url).sql("SELECT id, guess FROM test_predictions ORDER BY id").fetchall()
+        assert rows in ([(str(row), guess) for row in range(3)] for guess in ("dog", "cat")), number
+        assert rows[0][1] == "cat" or not said, number
+        assert {finding.what for finding in check(place(url)).findings} <= {"left over", "unrecorded"}, number
+        if ended:
+            break
+        seen.append(rows[0][1])
+        process, pipe = child(s3_server, url, bring_at_once, "cat")
+        with pipe:
+            process.join(HANG_S)
+        look(place(url))
+        assert check(place(url)).findings == (), number  # the next one clears what is left over
+    assert seen == sorted(seen, reverse=True)  # dog, dog, …, cat, cat
+    assert set(seen) == {"dog", "cat"}
