@@ -169,7 +169,7 @@ def cli(ctx: click.Context) -> None:
 
 
 @cli.command()
-@answering()
+@answering(engine=False)
 @click.option("--wide", is_flag=True, help="Draw all that is known: rows and errors per epoch, origin, config.")
 def runs(store: Path, wide: bool, **how: Any) -> None:
     """List the runs: state, epochs, the best one with its share of errors, and what of the config differs.
@@ -219,7 +219,7 @@ def sql(select: str, store: Path, **how: Any) -> None:
 
 def _question_command(question: Question) -> click.Command:
     def run(tables: tuple[str, ...], store: Path, **given: Any) -> None:
-        told = ("form", "file", "show_sql", "spreadsheet", "seconds", "verify", "rows", "chart")
+        told = ("form", "file", "show_sql", "spreadsheet", "seconds", "verify", "rows", "chart", "engine", "master")
         how = {name: given.pop(name) for name in told}
         options = {name.removeprefix("option_"): value for name, value in given.items() if value != ()}
         _answer(_asked(question, store.absolute(), tables, options), store, **how)

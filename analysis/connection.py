@@ -13,7 +13,9 @@ import duckdb
 
 from secondguess.analysis.answers.answer import Answer
 from secondguess.analysis.ask import questions, statements
+from secondguess.analysis.engine import engines
 from secondguess.analysis.engine.duck import Build, explained, register, spill_folder, starting_over
+from secondguess.analysis.engine.engines import DUCKDB, Engine
 from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import BadInput, MissingExtra
 from secondguess.analysis.notebook import Compared, ComparedRecipes, Table, remember
@@ -40,9 +42,12 @@ class Connection:
     when it is used, and is asked for again.
     """
 
-    def __init__(self, store: Path, con: duckdb.DuckDBPyConnection, *, verify: bool = False) -> None:
+    def __init__(
+        self, store: Path, con: duckdb.DuckDBPyConnection, *, verify: bool = False, engine: Engine = DUCKDB
+    ) -> None:
         self.store = store
         self.con = con
+        self.engine = engine
         self.verify = verify  # whether large files, too, are read to see that they are as they were written
         self._cursors: list[duckdb.DuckDBPyConnection] = []
 
@@ -187,7 +192,7 @@ class Connection:
     def _answer(self, build: Build) -> tuple[Statement, duckdb.DuckDBPyRelation]:
         def attempt() -> tuple[Statement, duckdb.DuckDBPyRelation]:
             statement = self._built(build)
-            return statement, self.con.sql(statement.text)
+            return statement, self.engine.relation(self.con, statement)
 
         return self._settled(attempt)
 
@@ -207,12 +212,16 @@ def connect(
     con: duckdb.DuckDBPyConnection | None = None,
     *,
     verify: bool = False,
+    engine: str = "duckdb",
+    master: str | None = None,
 ) -> Connection:
     """Open a store, on a DuckDB connection of your own if you like; raises NotFound where there is no store.
 
     Ours spills into a private folder, which goes with it. With verify files of 64 MB and more are read, too, to see
-    that they are as they were written.
+    that they are as they were written. With the engine spark, on a master as local[2], answers come from Spark at once
+    and whole, and are relations of the connection as ever.
     """
+    running = engines.opened(engine, master)
     path = place(store).absolute()
     list_runs(path)
     if con is None:
@@ -220,7 +229,7 @@ def connect(
         con = duckdb.connect(config={"temp_directory": str(spill)})
         weakref.finalize(con, _remove, spill, os.getpid())
     register(con)
-    return Connection(path, con, verify=verify)
+    return Connection(path, con, verify=verify, engine=running)
 
 
 def _remove(spill: Path, process: int) -> None:

@@ -17,7 +17,10 @@ MODULES = {
     for folder in ("analysis", "trainer")
     for path in sorted((ROOT / folder).rglob("*.py"))
 } | {f"secondguess.{path.stem}".removesuffix(".__init__"): path for path in sorted((ROOT / "secondguess").glob("*.py"))}
-HEAVY = {"torch", "torchvision", "wandb", "pandas", "pyarrow", "scipy", "altair", "starlette", "sklearn"}
+HEAVY = {"torch", "torchvision", "wandb", "pandas", "pyarrow", "scipy", "altair", "starlette", "sklearn"} | {
+    "pyspark",
+    "sqlglot",
+}
 
 # Each room with the rooms that it may import; a room is a folder, or a module beside the folders. The rooms stand in
 # the order of their storeys: what a room imports stands above it in this list, so no arrow leads back.

@@ -37,11 +37,11 @@ _PLAIN: dict[str, Any] = {
     "text": str,
     "date": datetime.date,
 }
-_KEYS = ("epochs", "tables", "drawn", "truth", "verdicts", "ids", "steps")
+_KEYS = ("epochs", "tables", "drawn", "truth", "verdicts", "ids", "steps", "spark")
 # How an answer is drawn, and how many columns that names.
 _DRAWN = {"beside": 1, "under": 1, "matrix": 3, "curve": 2, "cells": 3, "strip": 2}
 # What every command has.
-_TAKEN = {"help", "store", "format", "output", "show_sql", "rows", "chart", "spreadsheet", "verify"}
+_TAKEN = {"help", "store", "format", "output", "show_sql", "rows", "chart", "spreadsheet", "verify", "engine", "master"}
 
 
 @dataclass(frozen=True)
@@ -107,7 +107,8 @@ class Question:
     a chart: `curve X Y`, `cells X Y COUNT`; `strip GUESSES SCORES`, sequences as `trajectories` writes them.
     verdicts says that it may be asked of tables whose rows are right by a column of theirs, not by guess against truth;
     unique, that a table in which an id comes twice is refused. Where steps are told, it has a column `step` that is
-    left out where no table asked about has steps. about is what the comments below the header say.
+    left out where no table asked about has steps. not_spark says why Spark cannot run it, where it cannot. about is
+    what the comments below the header say.
     """
 
     name: str
@@ -121,6 +122,7 @@ class Question:
     verdicts: bool = True
     steps: bool = False
     unique: bool = False
+    not_spark: str = ""
     about: str = ""
 
     def values(self, given: Mapping[str, object]) -> dict[str, Any]:
@@ -186,6 +188,7 @@ def read(name: str, text: str) -> Question:
         verdicts=_one_of(name, "verdicts", header.get("verdicts", "taken"), ("taken", "refused")) == "taken",
         steps=_one_of(name, "steps", header.get("steps", "untold"), ("told", "untold")) == "told",
         unique=_one_of(name, "ids", header.get("ids", "any"), ("any", "unique")) == "unique",
+        not_spark=_not_spark(name, header.get("spark", "yes")),
         about=spelled_out(" ".join(line.removeprefix("--").strip() for line in rest)),
     )
 
@@ -212,6 +215,14 @@ def _count(name: str, text: str) -> tuple[int, int | None]:
     if low.isdecimal() and (not dots or high == "n" or (high.isdecimal() and int(low) <= int(high))):
         return int(low), (int(low) if not dots else None if high == "n" else int(high))
     raise BadInput(f"question {name!r}: tables is {text!r}, not a number or a range such as 1..2 or 1..n")
+
+
+def _not_spark(name: str, value: str) -> str:
+    """Why Spark cannot run a question: what stands after a `no,`; nothing for a yes."""
+    answer, _, reason = value.partition(",")
+    if _one_of(name, "spark", answer.strip(), ("yes", "no")) == "no" and not reason.strip():
+        raise BadInput(f"question {name!r}: spark is 'no' without the reason; write -- spark: no, REASON")
+    return reason.strip() if answer.strip() == "no" else ""
 
 
 def _drawn(name: str, text: str) -> tuple[str, tuple[str, ...]]:

@@ -80,6 +80,7 @@ def question(
         notes=tuple(notes),
         classes=scope.shared_classes(relations.values()),
         verdicts=scope.has_verdicts(relations),
+        only_duckdb=f"{asked.name}: {asked.not_spark}" if asked.not_spark else "",
         left_out=STEP if asked.steps and not scope.has_steps(epochs) else None,
         order=tuple((names[epoch.run, epoch.table], epoch.moment) for epoch in epochs),
         drawn=asked.drawn,

@@ -21,7 +21,7 @@ _COLUMNS = ("what", "grave", "path", "run", "said")
 
 @click.command()
 @click.argument("runs", nargs=-1, metavar="[RUN]...")
-@answering()
+@answering(engine=False)
 @click.option(
     "--repair", is_flag=True, help="Say which missing records the files can give back; with --yes, write them."
 )

@@ -10,8 +10,9 @@ import click
 
 from secondguess.analysis.answers import files
 from secondguess.analysis.commands import output
-from secondguess.analysis.commands.options import SECONDS, STORE
+from secondguess.analysis.commands.options import SECONDS, STORE, engines
 from secondguess.analysis.console import readable, say
+from secondguess.analysis.engine.engines import opened
 from secondguess.analysis.errors import BadInput, MissingExtra
 from secondguess.analysis.schema import LEVEL
 from secondguess.analysis.store.verified import every_file
@@ -63,6 +64,7 @@ _WIDTH = 120  # of a text that goes to no terminal
 @click.option("--verify", is_flag=True, help="See that files of 64 MB and more, too, are as they were written.")
 @click.option("--show-sql", is_flag=True, help="Print the SQL of the counts on stderr; it runs in any DuckDB session.")
 @STORE
+@engines
 def compare(
     tables: tuple[str, ...], against: tuple[str, ...], store: Path, form: str | None, file: Path | None, **how: Any
 ) -> None:
@@ -87,9 +89,10 @@ def compare(
             raise BadInput(f"{written} lies in the store, which only recording writes to; name a file outside {store}")
     if file is not None and how["html"] is not None and file.resolve() == how["html"].resolve():
         raise BadInput(f"{file} would be written twice; give the answer and the report a file each")
+    engine = opened(how["engine"], how["master"])
     limit = output.watching(how["seconds"], hint="give it more with --seconds")
     with every_file(how["verify"]), limit as watch:
-        run = output.running(watch)
+        run = output.running(watch, engine)
         made = _made(run, store.absolute(), tables, against, how)
         some = _some(run, store.absolute(), made) if form == "markdown" else {}
         if how["html"] is not None:

@@ -29,6 +29,28 @@ SECONDS = click.option(
 )
 
 
+_ENGINE = (
+    click.option(
+        "--engine",
+        type=click.Choice(["duckdb", "spark"]),
+        default="duckdb",
+        help="What runs it [default: duckdb]; spark is for what one machine is too small for.",
+    ),
+    click.option(
+        "--master",
+        metavar="URL",
+        help="Where Spark runs it: local[2] [default], spark://HOST:7077, or sc://HOST:15002 for Spark Connect.",
+    ),
+)
+
+
+def engines(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that choose what runs a statement."""
+    for option in reversed(_ENGINE):
+        command = option(command)
+    return command
+
+
 def store_among(arguments: Sequence[str]) -> Path:
     """The store that arguments name, before they are parsed."""
     store = default_store()
@@ -38,8 +60,8 @@ def store_among(arguments: Sequence[str]) -> Path:
     return store
 
 
-def answering(*, rows: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """The options of every command that answers something; rows adds how many are drawn."""
+def answering(*, rows: bool = True, engine: bool = True) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """The options of every command that answers something; rows adds how many are drawn, engine what runs it."""
     options = [
         STORE,
         click.option(
@@ -85,6 +107,6 @@ def answering(*, rows: bool = True) -> Callable[[Callable[..., Any]], Callable[.
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         for option in reversed(options):
             command = option(command)
-        return command
+        return engines(command) if engine else command
 
     return decorate

@@ -14,7 +14,9 @@ from secondguess.analysis.answers.answer import MOST_BARS, Answer, Row
 from secondguess.analysis.commands import progress
 from secondguess.analysis.commands.texts import with_texts
 from secondguess.analysis.console import readable, say, shortened
-from secondguess.analysis.engine.duck import Build, Rows, answered, batches, bind, page, rows
+from secondguess.analysis.engine import engines
+from secondguess.analysis.engine.duck import Build, Rows, answered, bind
+from secondguess.analysis.engine.engines import DUCKDB, Engine
 from secondguess.analysis.engine.kinds import kind_of_sql
 from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import BadInput, MissingExtra, listing
@@ -30,7 +32,7 @@ class OutputOptions:
     """How to give an answer: form is table, json, csv, markdown or None; rows the most a table draws.
 
     spreadsheet is for csv: no text in it is a formula to a spreadsheet. seconds is how long it may take. verify reads
-    large files too for their digests.
+    large files too for their digests. engine is what runs the statement, and master where Spark does.
 
     report is a file for what joins did, as JSON; chart one for the answer's chart, .svg, .png or .html.
     """
@@ -44,12 +46,15 @@ class OutputOptions:
     spreadsheet: bool = False
     seconds: float | None = None
     verify: bool = False
+    engine: str = "duckdb"
+    master: str | None = None
 
 
 def give(build: Build, store: Path, options: OutputOptions) -> None:
     """Answer on stdout, or in a file; the SQL, notes and what was left out go to stderr. Raises SecondguessError."""
+    engine = engines.opened(options.engine, options.master)
     with every_file(options.verify), watching(options.seconds) as watch:
-        _give(watch, watch.over(build), store, options)
+        _give(watch, engine, watch.over(build), store, options)
 
 
 @dataclass(frozen=True)
@@ -73,7 +78,7 @@ def watching(seconds: float | None, **said: Any) -> Iterator[Watch]:
             yield Watch(lambda build: limited(seen(build)), unseen)
 
 
-def _give(watch: Watch, build: Build, store: Path, options: OutputOptions) -> None:
+def _give(watch: Watch, engine: Engine, build: Build, store: Path, options: OutputOptions) -> None:
     form = files.format_of(options.file, options.form) if options.file is not None else options.form or "table"
     if form == "parquet" and options.file is None:
         raise BadInput("Parquet is no text; name a file for it, as in -o answer.parquet")
@@ -87,17 +92,17 @@ def _give(watch: Watch, build: Build, store: Path, options: OutputOptions) -> No
         if file.resolve().is_relative_to(store.resolve()):
             raise BadInput(f"{file} lies in the store, which only recording writes to; name a file outside {store}")
     if form == "parquet" and options.file is not None:
-        with answered(build, batches) as (statement, reader):
+        with answered(build, engine.batches) as (statement, reader):
             _tell(statement, options)
             with files.replaced(options.file) as part:
                 count = files.write_parquet(reader, part)
             watch.unseen()
             _say(f"{_comment(options)}wrote {_rows(count)} to {options.file}")
         return
-    with answered(build, page) as (statement, (result, total)):
+    with answered(build, engine.page) as (statement, (result, total)):
         answer = _answer(result, statement)
         if options.chart is not None:
-            answer = _charted(answer, options.chart, build)
+            answer = _charted(answer, options.chart, build, engine)
         if options.file is None:
             watch.unseen()  # rows are written between
         _tell(statement, options, answer.columns)
@@ -117,7 +122,7 @@ def _give(watch: Watch, build: Build, store: Path, options: OutputOptions) -> No
                 _say(_comment(options) + _part(count, total, statement))
 
 
-def _charted(answer: Answer, path: Path, build: Build) -> Answer:
+def _charted(answer: Answer, path: Path, build: Build, engine: Engine) -> Answer:
     """Draw the answer's chart into a file; the rows, which were read for it, are given back."""
     try:
         from secondguess.analysis.answers import charts
@@ -129,7 +134,7 @@ def _charted(answer: Answer, path: Path, build: Build) -> Answer:
     drawn, said = replace(answer, rows=first), ""
     how = charted.charted(answer.drawn, answer.columns, answer.order) if len(first) > MOST_MARKS else None
     if how is not None:  # a chart is of all rows
-        with answered(lambda con: charted.of_chart(build(con), how), rows) as (_, result):
+        with answered(lambda con: charted.of_chart(build(con), how), engine.rows) as (_, result):
             drawn, said = replace(answer, columns=result.columns, rows=list(result.rows)), how.said
     made = charts.chart(drawn, said=said)
     if made is None:
@@ -140,14 +145,14 @@ def _charted(answer: Answer, path: Path, build: Build) -> Answer:
     return replace(answer, rows=chain(first, read))
 
 
-def running(watch: Watch) -> Callable[[Build], tuple[Statement, list[Row]]]:
+def running(watch: Watch, engine: Engine = DUCKDB) -> Callable[[Build], tuple[Statement, list[Row]]]:
     """What runs each statement under a watch, and gives all its rows; raises SecondguessError."""
-    return lambda build: ran(watch.over(build))
+    return lambda build: ran(watch.over(build), engine)
 
 
-def ran(build: Build) -> tuple[Statement, list[Row]]:
+def ran(build: Build, engine: Engine = DUCKDB) -> tuple[Statement, list[Row]]:
     """Run a statement that `build` makes and give all its rows; raises SecondguessError."""
-    with answered(build, rows) as (statement, result):
+    with answered(build, engine.rows) as (statement, result):
         return statement, list(result.rows)
 
 

@@ -90,7 +90,10 @@ def table(store: Path, saved: str | None, report: Path | None, **given: Any) -> 
 
     TABLE is RUN[/TABLE][@EPOCH], as in cnn@5; EPOCH a number, last (the default), best or all.
     """
-    how = {name: given.pop(name) for name in ("form", "file", "show_sql", "spreadsheet", "seconds", "verify")}
+    how = {
+        name: given.pop(name)
+        for name in ("form", "file", "show_sql", "spreadsheet", "seconds", "verify", "engine", "master")
+    }
     view = spelled(given, views.load(store.absolute(), saved) if saved is not None else None)
     drawn = how["form"] in (None, "table") and how["file"] is None
     if view.limit is None and drawn:

@@ -92,7 +92,7 @@ class Statement:
     what its joins did. sides is how many tables stand side by side in it, their columns suffixed _a, _b, …: 1 where
     nothing is joined, and then a suffix means nothing. passages are where the body has what a person wrote. verdicts
     says that some of its rows are right or wrong by a column of theirs, not by guess against truth. left_out is a
-    column of the body that the answer does not have.
+    column of the body that the answer does not have. only_duckdb says why no other engine runs it, where none does.
     """
 
     scope: str
@@ -110,6 +110,7 @@ class Statement:
     passages: tuple[Passage, ...] = ()
     verdicts: bool = False
     left_out: str | None = None
+    only_duckdb: str = ""
 
     @property
     def sql(self) -> str:

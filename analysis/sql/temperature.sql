@@ -3,6 +3,7 @@
 -- tables: 1..n
 -- verdicts: refused
 -- steps: told
+-- spark: no, it is a recursion that aggregates, of which Spark has none
 -- The temperature divides the logs of the scores, which are the logits but for a constant, and is that of the least log
 -- loss on the fitted half, from 1/64 to 64 (Guo et al. 2017, On calibration of modern neural networks): above 1 the model
 -- was too sure, below 1 not sure enough. The losses are those of the other half, before and after, in nats. An example's
