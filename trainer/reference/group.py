@@ -8,6 +8,8 @@ from functools import partial
 
 import torch
 from torch import distributed
+from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.rendezvous import rendezvous
 
 from secondguess.analysis.errors import BadInput
 from secondguess.trainer.recording.ranks import Ranks
@@ -64,8 +66,23 @@ def group(device: str | None) -> Iterator[Group]:
         raise BadInput("RANK and WORLD_SIZE are set, but not MASTER_ADDR and MASTER_PORT; start it with torchrun")
     if where.type == "cuda":
         torch.cuda.set_device(where)
-    distributed.init_process_group("nccl" if where.type == "cuda" else "gloo", rank=ranks.rank, world_size=ranks.count)
+    distributed.init_process_group(
+        "nccl" if where.type == "cuda" else "gloo", rank=ranks.rank, world_size=ranks.count, store=_meeting_place()
+    )
     try:
         yield Group(ranks.rank, ranks.count, where)
     finally:
         distributed.destroy_process_group()
+
+
+def _meeting_place() -> distributed.Store:
+    """The store through which the processes find each other.
+
+    torchrun keeps it when it starts all of them again, with the addresses of those that died, for which Gloo would
+    wait: so each start has its own keys. Of several machines each counts its starts by itself, and these are not told
+    apart.
+    """
+    store, _, _ = next(iter(rendezvous("env://")))
+    on_one_machine = os.environ.get("LOCAL_WORLD_SIZE") == os.environ["WORLD_SIZE"]
+    start = os.environ.get("TORCHELASTIC_RESTART_COUNT", "0") if on_one_machine else "0"
+    return PrefixStore(f"start-{start}", store)
