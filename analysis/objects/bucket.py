@@ -9,6 +9,7 @@ import os
 import re
 import threading
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -95,7 +96,10 @@ class Bucket:
         bytes are ours. So bytes that must have one writer hold something that no other writer's do.
         """
         self._known.pop(key, None)
-        return self._client.put(key, data, absent=absent)
+        size = len(data) if isinstance(data, bytes) else data.stat().st_size
+        etag = self._client.put(key, data, absent=absent)
+        self._known[key] = Entry(key, size, etag, datetime.now(UTC))
+        return etag
 
     def delete(self, keys: Iterable[str]) -> None:
         """Remove objects, a thousand a request; those that are not there are none to remove."""

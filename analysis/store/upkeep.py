@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from secondguess.analysis.errors import Damaged
 from secondguess.analysis.moments import SPAN, Moment
-from secondguess.analysis.objects.path import ObjectPath
+from secondguess.analysis.objects.path import ObjectPath, delete
 from secondguess.analysis.schema import RESERVED_NAMES, STEP, decoded, encoded
 from secondguess.analysis.store import parquet
 from secondguess.analysis.store.commits import verdicts
@@ -89,8 +89,10 @@ def _begun(run: Run) -> list[str]:
 def _keep(folder: Path, names: set[str]) -> None:
     if not folder.is_dir():
         return
-    for path in folder.iterdir():
-        if path.name not in names and _OURS.fullmatch(path.name):
+    gone = [path for path in folder.iterdir() if path.name not in names and _OURS.fullmatch(path.name)]
+    delete(path for path in gone if isinstance(path, ObjectPath))  # many in one request
+    for path in gone:
+        if not isinstance(path, ObjectPath):
             with contextlib.suppress(FileNotFoundError):
                 path.unlink()
     sync_folder(folder)

@@ -2,6 +2,7 @@
 
 import html
 import re
+from collections import Counter
 
 import numpy as np
 import page_in_process
@@ -70,3 +71,18 @@ def test_a_page_of_images_reads_little_more_than_these(s3_server: S3Server, buck
         assert len(re.findall(r'<img[^>]*src="/image/', html.unescape(page))) == 50
         assert s3_server.bytes_read() < 2_000_000
         assert len(s3_server.log) < 30
+
+
+def test_a_run_ends_in_few_requests(s3_server: S3Server, bucket_url: str) -> None:
+    """Of forty epochs with metrics: each file is written, read to be merged, and removed with many others."""
+    with Recorder(place(f"{bucket_url}/predictions"), run="cnn") as recorder:
+        for epoch in range(1, 41):
+            recorder.log(loss=1 / epoch)
+            with recorder.table("test_predictions", epoch=epoch) as table:
+                table.add(ids=["a", "b"], guess=[epoch, epoch], truth=[1, 2])
+        s3_server.clear()
+    count = Counter(request.method for request in s3_server.log)
+    assert count["HEAD"] == 0
+    assert count["POST"] <= 4  # of removals
+    assert count["PUT"] <= 5
+    assert count["GET"] <= 40 * 5 + 5  # the records; rows and metrics to see that they are sound, and to merge them
