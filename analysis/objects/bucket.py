@@ -181,6 +181,8 @@ def _shown(url: str) -> str:
 
 def _client(scheme: str, name: str) -> Client:
     try:
+        import fsspec  # how its files are handed to DuckDB  # noqa: F401
+
         if scheme != "s3":
             from secondguess.analysis.objects.foreign import Foreign
 
@@ -188,7 +190,7 @@ def _client(scheme: str, name: str) -> Client:
         from secondguess.analysis.objects.s3 import S3
     except ModuleNotFoundError as error:
         package = str(error.name).partition(".")[0]
-        raise MissingExtra(f"{package}, which opens s3://,", "s3") from None
+        raise MissingExtra(f"{package}, which opens {scheme}://,", "s3") from None
     except ImportError:
         raise BadInput(f"{scheme}:// needs a package that is not installed: pip install {PACKAGES[scheme]}") from None
     return S3(name)

@@ -1,6 +1,7 @@
 """The requests of a bucket that speaks S3, through boto3: its faults in one line each, without a secret."""
 
 import random
+import re
 import time
 import uuid
 from collections.abc import Callable, Iterable
@@ -34,6 +35,7 @@ _UNSENT = (faults.EndpointConnectionError, faults.ConnectTimeoutError, faults.No
 # Of a body; boto3 asks again by itself where no answer came at all.
 _CUT = (faults.ResponseStreamingError, faults.IncompleteReadError)
 T = TypeVar("T")
+_SETTINGS = "AWS_PROFILE, AWS_ENDPOINT_URL, AWS_MAX_ATTEMPTS and ~/.aws/config"
 _KEYS = "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE"
 
 
@@ -50,7 +52,7 @@ class S3:
             self._s3 = session.client("s3", config=self._config())
             self._credentials = session.get_credentials
         except (faults.BotoCoreError, ValueError) as error:
-            raise OSError(f"s3://{name} cannot be opened: {_plain(error)}") from None
+            raise OSError(f"s3://{name} cannot be opened: {_plain(error)}; look at {_SETTINGS}") from None
 
     def _config(self) -> Config:
         return Config(
@@ -275,4 +277,5 @@ def _host(endpoint: str) -> str:
 
 
 def _plain(error: Exception) -> str:
-    return " ".join(str(error).split())
+    """What it says, in one line, without a user and a password in a URL."""
+    return re.sub(r"[^/\s]*@", "", " ".join(str(error).split()))

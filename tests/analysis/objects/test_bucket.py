@@ -400,18 +400,36 @@ def test_credentials_come_from_a_profile_and_one_that_is_not_there_is_named(
         bucket("s3://of-nobody")
 
 
-def test_the_extra_that_is_missing_is_named() -> None:
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("AWS_ENDPOINT_URL", "me:pass@host", "Invalid endpoint: "),
+        ("AWS_ENDPOINT_URL", "ftp//me:pass@ho st", "Invalid endpoint: "),
+        ("AWS_MAX_ATTEMPTS", "abc", "invalid literal for int"),
+    ],
+)
+def test_a_setting_that_is_none_is_named(
+    s3_server: S3Server, monkeypatch: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(OSError, match=f"^s3://a-bucket cannot be opened: {said}.*; look at .*{name}") as caught:
+        bucket("s3://a-bucket")
+    assert "pass" not in str(caught.value)
+
+
+@pytest.mark.parametrize("package", ["boto3", "fsspec"])
+def test_the_extra_that_is_missing_is_named(package: str) -> None:
     code = """
 import sys
-sys.modules["boto3"] = None
+sys.modules[sys.argv[1]] = None
 from secondguess.analysis.objects.bucket import bucket
 try:
     bucket("s3://any/key")
 except ImportError as error:
     print(type(error).__name__, error)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code, package], capture_output=True, text=True, check=True)
     assert done.stdout == (
-        "MissingExtra boto3, which opens s3://, is not installed; install it with: pip install 'secondguess[s3]', "
+        f"MissingExtra {package}, which opens s3://, is not installed; install it with: pip install 'secondguess[s3]', "
         "or in a checkout: pip install -e '.[s3]'\n"
     )

@@ -18,7 +18,7 @@ from secondguess.analysis.cli import main
 from secondguess.analysis.connection import connect
 from secondguess.analysis.errors import AlreadyThere, NotFound, NotWritten
 from secondguess.analysis.importers import importing
-from secondguess.analysis.objects import path
+from secondguess.analysis.objects import contents
 from secondguess.analysis.objects.path import forget_all, look, place
 from secondguess.analysis.store import lease
 from secondguess.analysis.store.check import check
@@ -185,11 +185,13 @@ def test_a_question_that_the_bucket_does_not_answer_says_why_in_one_line(
     fault: str,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     how, expected = FAULTS[fault]
     guess(store, "cnn", 1)
     forget_all()
-    monkeypatch.setattr(path, "_contents", path._Contents())  # as in another process
+    monkeypatch.setattr(contents, "_kept", {})  # as for another user
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     s3_server.fault(method="GET", pattern=pattern, **how)
     text = said(capsys, "ask", "errors", "cnn", "--store", store)
     assert expected in text
