@@ -80,7 +80,15 @@ class Spark:
                 self.session.conf.set(name, value)
             for source in made.sources:
                 self._view(source).createOrReplaceTempView(source.name)
-            return self.session.sql(made.sql).toArrow()
+            kept: list[DataFrame] = []
+            try:
+                for name, sql in made.steps:
+                    kept.append(self.session.sql(sql).persist())
+                    kept[-1].createOrReplaceTempView(name)
+                return self.session.sql(made.sql).toArrow()
+            finally:
+                for step in kept:
+                    step.unpersist()
 
     def _view(self, source: "Source") -> "DataFrame":
         """The rows of some files, with what DuckDB adds to them where the statement names it."""
@@ -158,9 +166,11 @@ def opened(master: str | None = None) -> Spark:
     master = master or LOCAL
     if not re.fullmatch(r"local(\[(\d+|\*)\])?|(spark|sc)://\S+|yarn|k8s://\S+", master):
         raise BadInput(f"--master {master!r} is none; it is local[2], spark://HOST:7077 or sc://HOST:15002")
-    for module in ("pyspark", "sqlglot", *(["grpc"] if master.startswith("sc://") else [])):
+    for module in ("pyspark", "sqlglot"):
         if find_spec(module) is None:
             raise MissingExtra(f"{module}, which --engine spark needs,", "spark")
+    if master.startswith("sc://") and find_spec("grpc") is None:
+        raise BadInput(f"--master {master} needs the client of Spark Connect: pip install 'pyspark[connect]'")
     if master not in _open:
         if not master.startswith("sc://"):
             _check_java()

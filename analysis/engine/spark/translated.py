@@ -42,10 +42,15 @@ class Source:
 
 @dataclass(frozen=True)
 class Translated:
-    """Spark's SQL, whose columns are called c0, c1, …, and what it reads."""
+    """Spark's SQL, whose columns are called c0, c1, …, and what it reads.
+
+    steps are parts of it, by the names it has for them, that are to be kept while it runs: Spark would compute a WITH
+    anew wherever it is named.
+    """
 
     sql: str
     sources: tuple[Source, ...]
+    steps: tuple[tuple[str, str], ...] = ()
 
 
 def translated(con: duckdb.DuckDBPyConnection, text: str, files: Iterable[Path], columns: int) -> Translated:
@@ -78,7 +83,32 @@ def translated(con: duckdb.DuckDBPyConnection, text: str, files: Iterable[Path],
     if len(tree.selects) != columns:
         raise unlike("this SQL, whose columns are not told apart,")
     names = ", ".join(f"c{number}" for number in range(columns))
-    return Translated(f"SELECT * FROM ({Writer().generate(tree, copy=False)}) AS sg_answer({names})", tuple(sources))
+    steps = tuple((name, Writer().generate(step)) for name, step in _steps(tree))
+    sql = f"SELECT * FROM ({Writer().generate(tree)}) AS sg_answer({names})"
+    return Translated(sql, tuple(sources), steps)
+
+
+def _steps(tree: Node) -> Iterator[tuple[str, Node]]:
+    """Take out of a statement what it names several times and is no plain look at rows, in order; each has a name."""
+    every = tree.args.get("with_")
+    if every is None or every.args.get("recursive") or len(list(tree.find_all(exp.With))) > 1:
+        return
+    kept: list[Node] = []
+    for cte in list(every.expressions):
+        uses = [table for table in tree.find_all(exp.Table) if table.name == cte.alias and table is not cte]
+        if len(uses) < 2 or not cte.this.find(exp.Group, exp.Window):
+            kept.append(cte)
+            continue
+        step, name = cte.this, f"sg_{cte.alias}"
+        if kept:
+            step.set("with_", exp.With(expressions=[one.copy() for one in kept]))
+        for table in uses:
+            table.set("this", exp.to_identifier(name, quoted=True))
+        yield name, step
+    if kept:
+        every.set("expressions", kept)
+    else:
+        tree.set("with_", None)
 
 
 def _whole(tree: Node) -> Node:

@@ -29,6 +29,9 @@ from secondguess.analysis.tables.spelling import spelled
 from secondguess.trainer.recorder import Recorder
 
 __all__ = ["cluster", "on_cluster"]
+pytestmark = pytest.mark.timeout(
+    900
+)  # of a machine with other work, Spark takes minutes to plan what it does in seconds
 NAN = float("nan")
 FIRST = [
     ("a", 0, [0.75, 0.25]),

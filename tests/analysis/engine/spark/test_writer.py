@@ -14,6 +14,7 @@ from secondguess.analysis.engine.sqltext import read_parquet
 from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import Refused, SecondguessError
 
+pytestmark = pytest.mark.timeout(900)  # Java starts first
 ROWS = r"""VALUES
   (1, 0.9::FLOAT, 0.9::DOUBLE, 3::BIGINT, 7, 1.5::DECIMAL(6, 2), 'abc', true, [1, 2, NULL]::BIGINT[],
     DATE '2024-02-29', TIMESTAMP '2024-02-29 13:14:15.12', ['x', 'y'], {'a': 1, 'b': 'q'}, 2::UTINYINT),
