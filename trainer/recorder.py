@@ -223,6 +223,8 @@ class Recorder:
             self._leave(self._writer, finished, fault)
             return
         try:
+            if finished and self._gathering is not None:
+                self._gathering.meet()
             if finished:
                 with signals.finished_first(_PATIENCE_S):
                     self._writer.end(self._metrics)

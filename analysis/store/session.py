@@ -16,7 +16,7 @@ from typing import Any
 
 from secondguess.analysis.errors import AlreadyThere, BadInput, SecondguessError
 from secondguess.analysis.moments import Moment
-from secondguess.analysis.objects.path import ObjectPath
+from secondguess.analysis.objects.path import ObjectPath, look
 from secondguess.analysis.schema import FORMAT_VERSION, encoded
 from secondguess.analysis.store import records
 from secondguess.analysis.store.disk import make_folder, put_record, remove_folder
@@ -50,6 +50,10 @@ class Session:
         """Where a rank keeps what is its own."""
         return _seat(self.folder, rank)
 
+    def has_come(self, rank: int) -> bool:
+        """Whether a rank has taken its seat, at least once."""
+        return bool(_all(self.seat(rank), "started-"))
+
     def refusals(self) -> list[str]:
         """Why ranks that came do not take part."""
         return [str(record["why"]) for record in _all(self.folder, "refused-")]
@@ -65,8 +69,11 @@ class Session:
             return f"ended: {ended['fault'] or 'its Recorder was closed'} ({who})", ended
         return (f"is late ({who})" if is_held(seat) else f"died ({who})"), None
 
-    def close(self) -> None:
-        """Remove the folder."""
+    def close(self, patience_s: float) -> None:
+        """Remove the folder, when all other ranks have let go of their seats, or after so many seconds."""
+        patience = Patience(patience_s)
+        while not patience.over() and any(map(is_held, _folders(self.folder))):
+            patience.rest("the other ranks end")
         self._place.close()
 
 
@@ -77,11 +84,12 @@ class _InBucket:
         for folder in _folders(store):
             if folder.name.startswith(RANKS) and not is_held(folder):
                 remove_folder(folder)
-        self.path: Path = store / f"{RANKS}{uuid.uuid4().hex}"
+        self.path = store / f"{RANKS}{uuid.uuid4().hex}"
         self._lock = hold(self.path)
 
     def close(self) -> None:
         """Remove it."""
+        look(self.path)  # what others put there a moment ago goes, too
         remove_folder(self.path)
         self._lock.release()
 
@@ -159,7 +167,9 @@ class Seat:
 
     def end(self, fault: str | None) -> None:
         """Say that this rank takes no more part, and why where that is a fault."""
-        with suppress(FileExistsError, FileNotFoundError):  # the first rank may have closed the session before
+        if not (self.lives() and self.holds()):  # else what is put would make the folder anew
+            return
+        with suppress(FileExistsError, FileNotFoundError):  # the first rank may close the session at this moment
             put(self.folder / f"ended-{self.attempt:05d}.json", {"fault": fault})
 
     def close(self) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import duckdb
 import numpy as np
+from recording_process import interrupted_at
 from waiting import HANG_S
 
 from secondguess.analysis.store.runs import find_run
@@ -99,8 +100,16 @@ def rank_process(store: Path, rank: int, count: int, plan: Mapping[str, Any], wa
     """A rank that records epochs after the last one; sends each that is handed in, and the error it ends with.
 
     plan: epochs; die, a moment "before", "during" or "after" of an epoch when it kills itself; late, an epoch before
-    which it waits for `wait`; fork, whether a forked child tries to record; how, options of the Recorder.
+    which it waits for `wait`; fork, whether a forked child tries to record; call, the one of those that change a disk
+    at which it kills itself; how, options of the Recorder.
     """
+    with interrupted_at(plan.get("call", 0), lambda: os.kill(os.getpid(), signal.SIGKILL)) as came:
+        _record(store, rank, count, plan, wait, pipe)
+    if "call" in plan:
+        pipe.send(("calls", len(came)))
+
+
+def _record(store: Path, rank: int, count: int, plan: Mapping[str, Any], wait: Any, pipe: Any) -> None:
     try:
         with opened(store, rank, count, **plan.get("how", {})) as recorder:
             pipe.send(("last", recorder.last_epoch))

@@ -22,6 +22,8 @@ from secondguess.trainer.recording.shard import DIGEST, Shard, handed_in, note_o
 
 _log = logging.getLogger("secondguess")
 
+_LEAVE_S = 5.0  # for the other ranks to hear that their last share is committed; then a record in the run says it
+
 
 @dataclass(frozen=True)
 class Gathered:
@@ -166,6 +168,16 @@ class Gathering:
                 with suppress(OSError):
                     shard.file.unlink()
 
+    def meet(self) -> None:
+        """Wait until all ranks have come, so that none finds a run that has ended: one may have nothing to record."""
+        patience = Patience(self._ranks.patience_s)
+        while missing := [rank for rank in range(1, self._ranks.count) if not self._session.has_come(rank)]:
+            said = f"run {self._run} waits for {_ranks(missing)} to come"
+            if patience.over() or self._session.refusals():
+                _log.warning("run %s ends without %s", self._run, _ranks(missing))
+                return
+            patience.rest(said)
+
     def close(self, writer: RunWriter, fault: str | None) -> None:
         """Leave a record of the session in the run, for ranks that look when it is gone, and close it.
 
@@ -175,7 +187,7 @@ class Gathering:
         try:
             writer.note(note_of(self._session.name), {**about, "tables": self._committed, "lost": self._lost})
         finally:
-            self._session.close()
+            self._session.close(_LEAVE_S if fault is None else 0.0)
 
 
 def _ranks(numbers: Sequence[int]) -> str:

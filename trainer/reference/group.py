@@ -8,7 +8,7 @@ from functools import partial
 
 import torch
 from torch import distributed
-from torch.distributed.distributed_c10d import PrefixStore
+from torch.distributed.distributed_c10d import PrefixStore, Store
 from torch.distributed.rendezvous import rendezvous
 
 from secondguess.analysis.errors import BadInput
@@ -75,7 +75,7 @@ def group(device: str | None) -> Iterator[Group]:
         distributed.destroy_process_group()
 
 
-def _meeting_place() -> distributed.Store:
+def _meeting_place() -> Store:
     """The store through which the processes find each other.
 
     torchrun keeps it when it starts all of them again, with the addresses of those that died, for which Gloo would

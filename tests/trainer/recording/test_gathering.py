@@ -190,6 +190,20 @@ def test_the_ranks_of_a_training_meet_in_a_bucket(store: Path, bucket_url: str, 
     assert sorted(path.name for path in there.iterdir()) == ["cnn", "examples"]
 
 
+def test_only_rank_0_feeds_wandb(store: Path) -> None:
+    pytest.importorskip("wandb")
+    reports: dict[int, Any] = {}
+
+    def one_of(rank: int) -> None:
+        with opened(store, rank, 2, wandb="offline") as recorder:
+            add(recorder, 1, share(rank, 2))
+        reports[rank] = recorder.report
+
+    whole(together(2, one_of))
+    assert reports[1] is None and reports[0].rows[TABLE].committed == EXAMPLES
+    assert len(list((store / "wandb").glob("offline-run-*"))) == 1
+
+
 # Repeated examples
 
 
@@ -455,6 +469,29 @@ def test_one_rank_that_is_started_again_goes_on_beside_the_others(store: Path, w
     assert read(store) == read(store, "one")
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("rank", [0, 1])
+def test_a_rank_that_is_killed_at_any_call_to_the_disk_leaves_whole_epochs(store: Path, rank: int) -> None:
+    """Two epochs of two ranks; after each kill all start again, and end with what one rank records."""
+    alone(store, lambda one, numbers: [add(one, epoch, numbers) for epoch in (1, 2)], classes=CLASSES)
+    counted = all_started(store, 2, {at: {"call": 0} for at in (0, 1)}, epochs=2, run="first")
+    (_, calls) = [ended(each)[-1] for each in counted.values()][rank]
+    assert calls > 20
+    for call in range(1 + rank, calls + 1, 6):
+        run = f"cut-{call}"
+        cut = all_started(store, 2, {rank: {"call": call}}, epochs=2, run=run, patience_s=1)
+        for each in cut.values():
+            ended(each)
+        if (store / run / "run.json").exists():
+            whole_epochs = find_run(store, run).tables.get(TABLE, {})
+            assert read(store, run) == read(store, "one")[: EXAMPLES * len(whole_epochs)]
+        again = all_started(store, 2, {}, epochs=2, run=run, resume=True, session="second")
+        ends = [ended(each)[-1] for each in again.values()]
+        assert ends == [("done", None)] * 2 or all("has finished" in str(said) for _, said in ends), (call, ends)
+        assert read(store, run) == read(store, "one")
+    assert remains(store) == []
+
+
 def test_a_rank_joins_this_start_and_no_former_one(store: Path) -> None:
     """Rank 1 comes first: what a killed rank 0 left is not its session."""
     dead = all_started(store, 2, {0: {"die": ("before", 1)}, 1: {"die": ("before", 1)}})
@@ -558,6 +595,21 @@ def test_a_forked_worker_commits_nothing(store: Path, rank: int) -> None:
     ]
     assert ended(ranks[1 - rank])[-1] == ("done", None)
     assert len(read(store)) == EXAMPLES and find_run(store, "cnn").state == "finished"
+
+
+def test_ranks_with_nothing_left_to_record_end_well(store: Path) -> None:
+    """The run was interrupted after its last epoch: rank 0 ends it when the other has come, however late."""
+    ended_up = Event()
+
+    def one_of(rank: int) -> None:
+        if rank:
+            ended_up.wait(0.3)
+        with opened(store, rank, 2, resume=True) as recorder:
+            assert recorder.last_epoch == 0
+        ended_up.set()
+
+    whole(together(2, one_of))
+    assert find_run(store, "cnn").state == "finished"
 
 
 def test_the_note_of_a_session_says_what_it_committed(store: Path) -> None:
