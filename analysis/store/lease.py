@@ -48,6 +48,7 @@ class Lease:
             self._path.put(self._content(), absent=True)
         except FileExistsError:
             raise _leased(folder, LEASE_S) from None
+        _try_twice(self._path)
         self._etag, self._renewed, self._lost = self._path.etag, time.monotonic(), False
         self._released = threading.Event()
         self._changing = threading.Lock()
@@ -109,6 +110,28 @@ def is_leased(folder: ObjectPath) -> bool:
     """Whether some process is recording the run in this folder, as far as its objects are known."""
     numbers = _numbers(folder / LEASES)
     return bool(numbers) and _rest_s(numbers[-1]) > 0
+
+
+_heeding: set[str] = set()
+
+
+def _try_twice(path: ObjectPath) -> None:
+    """Raise OSError where a put-if-absent overwrites: not every server that speaks S3 heeds the condition.
+
+    Asked once of a bucket in a process, for an object that is there.
+    """
+    url = path.bucket.url
+    if url in _heeding:
+        return
+    try:
+        path.put(b"", absent=True)
+    except FileExistsError:
+        _heeding.add(url)
+        return
+    with suppress(OSError):
+        path.unlink()
+    said = "its server overwrites what is to be put only if absent (If-None-Match: *), so two writers could"
+    raise OSError(errno.ENOTSUP, f"{said} destroy each other's epochs; record to a folder, or to another server", url)
 
 
 def _numbers(folder: ObjectPath) -> list[ObjectPath]:

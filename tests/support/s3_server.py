@@ -36,6 +36,7 @@ class Fault:
 
     `status` answers with that code; `drop` answers nothing and hangs up; `cut` hangs up after so many bytes of the
     body; `hold` waits until the test lets go. All but `cut` do so before the request takes effect, or after.
+    `heedless` takes a conditional request for one without a condition, as some servers do.
     """
 
     method: str = ""
@@ -48,6 +49,7 @@ class Fault:
     drop: bool = False
     cut: int | None = None
     hold: bool = False
+    heedless: bool = False
     name: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def meets(self, method: str, asked: str) -> bool:
@@ -279,6 +281,8 @@ class _Layer:
         with self._looking:
             faults = [fault for fault in self._faults if fault.meets(method, f"{key}?{query}")]
             self._log.append(row)
+        if any(fault.heedless for fault in faults):
+            environ.pop("HTTP_IF_NONE_MATCH", None)
         time.sleep(self._pace[0])
         self._befall(environ, faults, "before")
         status, headers, content = self._refused(faults, "before") or self._asked(environ)

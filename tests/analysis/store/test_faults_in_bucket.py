@@ -249,6 +249,15 @@ def test_of_two_trainings_of_one_run_the_second_is_told_until_when(store: str) -
     assert check(place(store)).findings == ()  # its metrics among them
 
 
+def test_a_server_that_overwrites_what_is_there_is_refused_before_the_first_epoch(
+    s3_server: S3Server, store: str
+) -> None:
+    s3_server.fault(method="PUT", heedless=True)
+    with pytest.raises(NotWritten, match=r"its server overwrites what is to be put only if absent"):
+        Recorder(place(store), run="cnn")
+    assert place(store).bucket.entries("") == []  # type: ignore[attr-defined]
+
+
 PLANS: dict[str, list[dict[str, Any]]] = {
     "each request is refused once": [{"status": 503, "times": 1, "skip": skip} for skip in range(0, 60, 2)],
     "each other answer is lost": [
