@@ -58,6 +58,7 @@ bench: .venv/dev
 	$(BIN)/python tests/benchmarks/bench_page.py $(MNIST_OPTION)
 	$(BIN)/python tests/benchmarks/bench_clients.py $(MNIST_OPTION)
 	$(BIN)/python tests/benchmarks/bench_training.py $(MNIST_OPTION)
+	$(BIN)/python tests/benchmarks/bench_device.py $(MNIST_OPTION)
 
 .venv/demo: pyproject.toml | .venv
 	$(BIN)/python -m pip install --quiet --editable '.[train,view]'

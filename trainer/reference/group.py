@@ -54,7 +54,7 @@ def group(device: str | None) -> Iterator[Group]:
     """The group that the environment describes, which ends with the block; device None is a GPU where there is one.
 
     Processes on GPUs talk through NCCL, else through Gloo. Raises BadInput where the environment lacks their meeting
-    place.
+    place, or has more processes than GPUs.
     """
     ranks = Ranks.of(None, None, None, 1)
     local = int(os.environ.get("LOCAL_RANK") or 0) if ranks is not None else 0
@@ -65,9 +65,18 @@ def group(device: str | None) -> Iterator[Group]:
     if not (os.environ.get("MASTER_ADDR") and os.environ.get("MASTER_PORT")):
         raise BadInput("RANK and WORLD_SIZE are set, but not MASTER_ADDR and MASTER_PORT; start it with torchrun")
     if where.type == "cuda":
+        if (where.index or 0) >= torch.cuda.device_count():
+            raise BadInput(
+                f"process {local} of this machine has no GPU of its own: there are {torch.cuda.device_count()}; start as "
+                f"many processes with --nproc-per-node {torch.cuda.device_count()}"
+            )
         torch.cuda.set_device(where)
     distributed.init_process_group(
-        "nccl" if where.type == "cuda" else "gloo", rank=ranks.rank, world_size=ranks.count, store=_meeting_place()
+        "nccl" if where.type == "cuda" else "gloo",
+        rank=ranks.rank,
+        world_size=ranks.count,
+        store=_meeting_place(),
+        device_id=where if where.type == "cuda" else None,
     )
     try:
         yield Group(ranks.rank, ranks.count, where)
