@@ -56,7 +56,7 @@ def group(device: str | None) -> Iterator[Group]:
     Processes on GPUs talk through NCCL, else through Gloo. Raises BadInput where the environment lacks their meeting
     place, or has more processes than GPUs.
     """
-    ranks = Ranks.of(None, None, None, 1)
+    ranks = Ranks.of(None, None, "torchrun", 1)  # which meets below
     local = int(os.environ.get("LOCAL_RANK") or 0) if ranks is not None else 0
     where = torch.device(device or (f"cuda:{local}" if torch.cuda.is_available() else "cpu"))
     if ranks is None:
@@ -66,10 +66,8 @@ def group(device: str | None) -> Iterator[Group]:
         raise BadInput("RANK and WORLD_SIZE are set, but not MASTER_ADDR and MASTER_PORT; start it with torchrun")
     if where.type == "cuda":
         if (where.index or 0) >= torch.cuda.device_count():
-            raise BadInput(
-                f"process {local} of this machine has no GPU of its own: there are {torch.cuda.device_count()}; start as "
-                f"many processes with --nproc-per-node {torch.cuda.device_count()}"
-            )
+            count = torch.cuda.device_count()
+            raise BadInput(f"process {local} has no GPU of its own: there are {count}; start {count} processes")
         torch.cuda.set_device(where)
     distributed.init_process_group(
         "nccl" if where.type == "cuda" else "gloo",
