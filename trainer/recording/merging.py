@@ -123,7 +123,7 @@ def merged(name: str, shards: Sequence[Shard], order: pa.Array | None, *, any_gu
     turns = _turns(shards)
     repeats = _checked(name, shards, turns, any_guess) if not turns.first.all() else Repeats()
     ids, where = turns.ids, np.arange(len(turns.ids))
-    if order is not None and len(order) == len(ids):
+    if order is not None and len(order) == len(ids) and not ids.equals(order):
         known = pc.index_in(ids, order)
         if not known.null_count:
             ids, where = order, known.to_numpy().astype(np.int64)
