@@ -1,11 +1,13 @@
 """Spark for who outgrows a machine: the statement that DuckDB would run, on the same files, with the same answer."""
 
 import atexit
+import json
 import logging
 import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Iterator, Sequence
@@ -21,9 +23,11 @@ import duckdb
 
 from secondguess.analysis.engine import duck
 from secondguess.analysis.engine.duck import Rows
+from secondguess.analysis.engine.spark.quoting import quoted
 from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.engine.statement import Statement
 from secondguess.analysis.errors import BadInput, Damaged, MissingExtra, OutOfMemory, Refused
+from secondguess.analysis.objects.path import ObjectPath
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -74,7 +78,8 @@ class Spark:
         from secondguess.analysis.engine.spark.translated import translated
 
         zone = con.execute("SELECT current_setting('TimeZone')").fetchall()[0][0]
-        made = translated(con, text, statement.files, columns)
+        ours = any(isinstance(path, ObjectPath) for path in statement.files) and not self._reads_s3()
+        made = translated(con, text, statement.files, columns, pruned=ours)
         with explained(self.log):
             for name, value in {"spark.sql.session.timeZone": str(zone), **_OF_SESSION}.items():
                 self.session.conf.set(name, value)
@@ -98,6 +103,8 @@ class Spark:
         items = ["*", *(["_metadata.row_index AS file_row_number"] if place else [])]
 
         def read(files: Sequence[Path]) -> "DataFrame":
+            if isinstance(files[0], ObjectPath) and not self._reads_s3():
+                return self._of_bucket(source, files)
             return self.session.read.parquet(*map(_escaped, files)).selectExpr(*items)
 
         if "filename" not in source.options:
@@ -107,6 +114,26 @@ class Spark:
         for part in parts[1:]:
             whole = whole.unionByName(part, allowMissingColumns=True)
         return whole
+
+    def _reads_s3(self) -> bool:
+        """Whether Hadoop's classes for S3 are there, as by spark.jars.packages org.apache.hadoop:hadoop-aws:3.5.0."""
+        jvm = None if self.log is None else self.session.sparkContext._jvm
+        return jvm is not None and bool(
+            jvm.org.apache.spark.util.Utils.classIsLoadable("org.apache.hadoop.fs.s3a.S3AFileSystem")
+        )
+
+    def _of_bucket(self, source: "Source", files: Sequence[Path]) -> "DataFrame":
+        """The columns of files in a bucket that the statement needs, read as our own classes do."""
+        from sqlglot import exp
+
+        from secondguess.analysis.engine.spark.bucket import NAME, BucketSource
+        from secondguess.analysis.engine.spark.types import spark_type
+
+        self.session.dataSource.register(BucketSource)
+        types = {name: exp.DataType.build(kind, dialect="duckdb") for name, kind in source.columns.items()}
+        own = [f"{quoted(name)} {spark_type(kind)}" for name, kind in types.items() if name != "filename"]
+        reading = self.session.read.format(NAME).schema(", ".join(own))
+        return reading.option("files", json.dumps([str(path) for path in files])).load()
 
     def rows(self, con: duckdb.DuckDBPyConnection, statement: Statement) -> Rows:
         """As `duck.rows`."""
@@ -154,7 +181,8 @@ def _typed(table: "pa.Table", described: Sequence[tuple[str, str]]) -> tuple[duc
 
 def _escaped(path: Path) -> str:
     """A path as Spark's pattern that fits it alone."""
-    return re.sub(r"([\\*?\[\]{}])", r"\\\1", str(path))
+    text = re.sub(r"([\\*?\[\]{}])", r"\\\1", str(path))
+    return text.replace("s3://", "s3a://", 1) if isinstance(path, ObjectPath) else text
 
 
 def opened(master: str | None = None) -> Spark:
@@ -174,8 +202,7 @@ def opened(master: str | None = None) -> Spark:
     if master not in _open:
         if not master.startswith("sc://"):
             _check_java()
-        for other in list(_open):
-            _open.pop(other).session.stop()
+        ended()
         _open[master] = _started(master)
     return _open[master]
 
@@ -228,6 +255,7 @@ def _session(master: str, folder: Path, log: Path) -> "SparkSession":
     settings = {**_SETTINGS, "spark.sql.warehouse.dir": str(folder / "warehouse"), "spark.master": master}
     if master.startswith("local"):
         here = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
+        here["spark.pyspark.python"] = sys.executable  # of what reads a bucket
         settings |= {**here, "spark.local.dir": str(folder), "spark.sql.shuffle.partitions": str(_pieces(master))}
     conf = SparkConf(loadDefaults=False).setAppName("secondguess").setAll(list(settings.items()))
     gateway = None
@@ -258,9 +286,14 @@ def _await_worker(context: Any, master: str) -> None:
         time.sleep(0.1)
 
 
-def _end(folder: Path) -> None:
+def ended() -> None:
+    """End the session that is open; its Java ends with the process."""
     for master in list(_open):
         _open.pop(master).session.stop()
+
+
+def _end(folder: Path) -> None:
+    ended()
     shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -10,6 +10,7 @@ from sqlglot import exp, parse_one
 from sqlglot.dialects.duckdb import DuckDB
 from sqlglot.errors import SqlglotError
 from sqlglot.optimizer.annotate_types import annotate_types
+from sqlglot.optimizer.pushdown_projections import pushdown_projections
 from sqlglot.optimizer.qualify import qualify
 from sqlglot.schema import MappingSchema
 
@@ -17,6 +18,7 @@ from secondguess.analysis.engine.spark.quoting import Node, unlike
 from secondguess.analysis.engine.spark.types import annotators
 from secondguess.analysis.engine.spark.writer import Writer
 from secondguess.analysis.engine.sqltext import pattern
+from secondguess.analysis.schema import folded
 
 PLACE = "file_row_number"
 _OPTIONS = {"hive_partitioning", "union_by_name", "filename", PLACE}
@@ -53,8 +55,12 @@ class Translated:
     steps: tuple[tuple[str, str], ...] = ()
 
 
-def translated(con: duckdb.DuckDBPyConnection, text: str, files: Iterable[Path], columns: int) -> Translated:
+def translated(
+    con: duckdb.DuckDBPyConnection, text: str, files: Iterable[Path], columns: int, *, pruned: bool = False
+) -> Translated:
     """The statement, which DuckDB has bound and found to have so many columns; con reads its files' schemas.
+
+    pruned leaves of the files' columns those that it needs: for what reads all that it is asked for.
 
     Raises Refused for what Spark would compute otherwise, or not at all.
     """
@@ -75,6 +81,9 @@ def translated(con: duckdb.DuckDBPyConnection, text: str, files: Iterable[Path],
         schema: dict[str, object] = {source.name: dict(source.columns) for source in sources}
         tree = qualify(tree, schema=schema, dialect="duckdb", canonicalize_table_aliases=False)
         _ordered_by_all(tree)
+        if pruned:
+            tree = pushdown_projections(tree)
+            sources = [replace(source, columns=_used(tree, source)) for source in sources]
         told = MappingSchema(schema, dialect="duckdb")
         tree = annotate_types(tree, schema=told, expression_metadata=annotators(_KNOWN), dialect="duckdb")
     except SqlglotError as error:
@@ -94,12 +103,12 @@ def _steps(tree: Node) -> Iterator[tuple[str, Node]]:
     if every is None or every.args.get("recursive") or len(list(tree.find_all(exp.With))) > 1:
         return
     kept: list[Node] = []
-    for cte in list(every.expressions):
+    for number, cte in enumerate(list(every.expressions)):
         uses = [table for table in tree.find_all(exp.Table) if table.name == cte.alias and table is not cte]
         if len(uses) < 2 or not cte.this.find(exp.Group, exp.Window):
             kept.append(cte)
             continue
-        step, name = cte.this, f"sg_{cte.alias}"
+        step, name = cte.this, f"sg_step_{number}"
         if kept:
             step.set("with_", exp.With(expressions=[one.copy() for one in kept]))
         for table in uses:
@@ -109,6 +118,18 @@ def _steps(tree: Node) -> Iterator[tuple[str, Node]]:
         every.set("expressions", kept)
     else:
         tree.set("with_", None)
+
+
+def _used(tree: Node, source: Source) -> Mapping[str, str]:
+    """The columns of a source that a statement names, or one where it names none, with their types."""
+    names: set[str] = set()
+    for table in tree.find_all(exp.Table):
+        if table.name == source.name:
+            select = table.find_ancestor(exp.Select)
+            own = (column for column in select.find_all(exp.Column) if column.table == table.alias_or_name)
+            names.update(folded(column.name) for column in own)
+    used = {name: kind for name, kind in source.columns.items() if folded(name) in names}
+    return used or dict(list(source.columns.items())[:1])
 
 
 def _whole(tree: Node) -> Node:
