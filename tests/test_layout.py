@@ -113,7 +113,6 @@ REACHED_BY = {
     "analysis/store/mending": "analysis/store/check",
     "analysis/objects/client": "analysis/objects/bucket",
     "analysis/store/parquet": "analysis/store/disk",
-    "analysis/objects/ranges": "analysis/objects/bucket",
     "analysis/store/records": "analysis/store/runs",
     "analysis/store/rows": "analysis/store/writer",
     "analysis/objects/s3": "analysis/objects/bucket",

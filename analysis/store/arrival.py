@@ -21,7 +21,6 @@ from secondguess.analysis.store.lease import Lease
 from secondguess.analysis.store.lock import Held
 from secondguess.analysis.store.runs import COMMITS, WHOLE, Run
 from secondguess.analysis.store.seal import SEAL
-from secondguess.analysis.store.upkeep import sweep
 
 
 def arrive(new: Path, final: ObjectPath, store: Path, old: Held | None) -> None:
@@ -62,6 +61,8 @@ def _arrive(new: Path, final: ObjectPath, store: Path, lease: Held, *, is_new: b
         with suppress(OSError, NotReached):
             _withdraw(done, Run(store, decoded(final.name), final), lease)
         raise
+    from secondguess.analysis.store.upkeep import sweep  # which loads pyarrow, as whoever makes a run has
+
     with suppress(OSError, NotReached):  # what is left is said by a check, and removed by its --gc
         forget(final)
         clear_former(Run(store, decoded(final.name), final))
