@@ -48,7 +48,12 @@ class Lease:
             self._path.put(self._content(), absent=True)
         except FileExistsError:
             raise _leased(folder, LEASE_S) from None
-        _try_twice(self._path)
+        try:
+            _try_twice(self._path)
+        except BaseException:
+            with suppress(OSError):
+                self._path.unlink()
+            raise
         self._etag, self._renewed, self._lost = self._path.etag, time.monotonic(), False
         self._released = threading.Event()
         self._changing = threading.Lock()
@@ -128,8 +133,6 @@ def _try_twice(path: ObjectPath) -> None:
     except FileExistsError:
         _heeding.add(url)
         return
-    with suppress(OSError):
-        path.unlink()
     said = "its server overwrites what is to be put only if absent (If-None-Match: *), so two writers could"
     raise OSError(errno.ENOTSUP, f"{said} destroy each other's epochs; record to a folder, or to another server", url)
 
