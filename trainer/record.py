@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,8 @@ from secondguess.trainer.recorder import Recorder
 from secondguess.trainer.recording.columns import plain
 
 _log = logging.getLogger("secondguess")
+
+_ALONE: Mapping[str, Any] = {"rank": 0, "world_size": 1}  # all rows are here, whichever processes there are besides
 
 
 def record(
@@ -53,8 +55,7 @@ def record(
             _log.warning(
                 "run %s: ids are the rows' positions, as no ids are given; compare it with runs of the same rows", run
             )
-    alone: dict[str, Any] = {"rank": 0, "world_size": 1}  # all rows are here, whichever processes there are besides
-    with Recorder(store, run=run, config=config, classes=names, overwrite=overwrite, **alone) as recorder:
+    with Recorder(store, run=run, config=config, classes=names, overwrite=overwrite, **_ALONE) as recorder:
         with recorder.table(table, epoch=1) as rows:
             rows.add(ids=ids, scores=scores, **labels, **columns)
         return recorder.run

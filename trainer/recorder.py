@@ -82,12 +82,7 @@ class Recorder:
             raise BadInput("resume continues a run, overwrite replaces it; choose one")
         config = provenance.plain({} if config is None else config)
         self.classes = _checked_classes(classes)
-        self._writer: RunWriter | ShardWriter
-        if ranks is not None and ranks.rank:
-            self._writer = ShardWriter(self.store, run, ranks, goes_on=resume, overwrites=overwrite)
-            going_on = True
-        else:
-            self._writer, going_on = self._begun(run, config, resume=resume, overwrite=overwrite)
+        self._writer, going_on = self._opened(run, config, ranks, resume=resume, overwrite=overwrite)
         try:
             if going_on:
                 self.classes = self._same_classes(classes)
@@ -95,22 +90,34 @@ class Recorder:
                 self._step = self._writer.last_step()
             pa.array([0])  # pyarrow imports pandas for its first array: now, not within the first epoch
             self.run = self._writer.run.name
-            if mirror is not None:
-                self._mirror = WandbMirror(mirror, store=self.store, run=self.run, config=config, classes=self.classes)
             if ranks is not None and isinstance(self._writer, RunWriter):
                 self._gathering = Gathering(self._writer, ranks, {"classes": self.classes, "config": {**self.config}})
+            if mirror is not None:
+                self._mirror = WandbMirror(mirror, store=self.store, run=self.run, config=config, classes=self.classes)
         except BaseException as error:
-            if isinstance(self._writer, ShardWriter):
-                self._writer.refuse(error)
-            self._writer.close()
+            self._given_up(error)
             raise
 
-    def _begun(self, run: str, config: Mapping[str, Any], *, resume: bool, overwrite: bool) -> tuple[RunWriter, bool]:
-        """The writer of the run, and whether that was there before and goes on."""
+    def _opened(
+        self, run: str, config: Mapping[str, Any], ranks: Ranks | None, *, resume: bool, overwrite: bool
+    ) -> tuple[RunWriter | ShardWriter, bool]:
+        """What writes for this rank, and whether the run was there before it."""
+        if ranks is not None and ranks.rank:
+            return ShardWriter(self.store, run, ranks, goes_on=resume, overwrites=overwrite), True
         if resume and self.store.is_dir() and checked_name("run", run) in list_runs(self.store):
             return RunWriter.resume(self.store, run), True
         about = {"origin": "recorded", "config": config, "classes": self.classes, **provenance.gather()}
         return RunWriter.create(self.store, run, about, overwrite=overwrite), False
+
+    def _given_up(self, error: BaseException) -> None:
+        """Let go of what was opened before this error, and tell the other ranks of it."""
+        try:
+            if isinstance(self._writer, ShardWriter):
+                self._writer.refuse(error)
+            elif self._gathering is not None:
+                self._gathering.close(self._writer, str(error))
+        finally:
+            self._writer.close()
 
     def __enter__(self) -> Self:
         return self

@@ -93,3 +93,11 @@ def test_a_run_is_there_once_unless_it_is_overwritten(tmp_path: Path) -> None:
 def test_what_cannot_be_recorded_says_why(tmp_path: Path, how: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput, match=message):
         sg.record(tmp_path / "s", run="rf", **how)
+
+
+def test_one_line_is_one_process_whatever_launched_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Under torchrun a process that says all at once waits for no other."""
+    for name, value in {"RANK": "1", "WORLD_SIZE": "4", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "1"}.items():
+        monkeypatch.setenv(name, value)
+    sg.record(tmp_path, run="rf", truth=[0, 1, 1], scores=SCORES, ids=["a", "b", "c"])
+    assert [row[0] for row in rows(tmp_path)] == ["a", "b", "c"]

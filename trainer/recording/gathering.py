@@ -14,7 +14,7 @@ from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import whole_name
 from secondguess.analysis.store.examples import Batch, ExamplesWriter
 from secondguess.analysis.store.session import Patience, Session, put, verdict
-from secondguess.analysis.store.writer import RunWriter
+from secondguess.analysis.store.writer import RunWriter, writing
 from secondguess.trainer.recording.merging import Merged, merged
 from secondguess.trainer.recording.new_content import content_of
 from secondguess.trainer.recording.ranks import Ranks
@@ -44,19 +44,17 @@ class Gathering:
         self._lost: dict[str, dict[str, str]] = {}  # by table, and by the spelling of a moment, why
         self._died: set[str] = set()
         tables = writer.committed()
-        self._session = Session(
-            writer.run.store,
-            {
-                **about,
-                "run": self._run,
-                "session": ranks.session,
-                "world_size": ranks.count,
-                "committed": {table: [str(moment) for moment in moments] for table, moments in tables.items()},
-                "with_steps": [
-                    table for table, epochs in tables.items() if any(epoch.has_steps for epoch in epochs.values())
-                ],
-            },
-        )
+        with_steps = [table for table, epochs in tables.items() if any(each.has_steps for each in epochs.values())]
+        said = {
+            **about,
+            "run": self._run,
+            "session": ranks.session,
+            "world_size": ranks.count,
+            "committed": {table: [str(moment) for moment in moments] for table, moments in tables.items()},
+            "with_steps": with_steps,
+        }
+        with writing(f"the ranks of run {self._run!r} cannot meet"):
+            self._session = Session(writer.run.store, said)
 
     @contextmanager
     def deciding(self, table: str, moment: Moment) -> Iterator[None]:
