@@ -82,6 +82,7 @@ def has_ended(store: str) -> bool:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # some forty children, each started, killed and followed
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_a_writer_killed_at_any_request_leaves_whole_epochs_and_is_resumed(
     s3_server: S3Server, bucket_url: str, when: str, monkeypatch: pytest.MonkeyPatch
@@ -335,6 +336,7 @@ def bring_at_once(store: Path, guess: str, pipe: Any) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # some forty children, each started, killed and followed
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_an_import_killed_at_any_request_leaves_the_old_run_or_the_new_one(
     s3_server: S3Server, bucket_url: str, when: str, monkeypatch: pytest.MonkeyPatch
