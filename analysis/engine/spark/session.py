@@ -6,6 +6,7 @@ import logging
 import os
 import re
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 LOCAL = "local[2]"
 _JAVA = 17
 _UNTYPED = '"NULL"'  # what DuckDB calls the type of NULL
+_PORTS = {"spark": 7077, "sc": 15002}
+_REACHED_S = 10
 _WAIT_S = 60  # for a cluster's first worker
 _FEW = 4  # pieces of what is exchanged on one machine, for each of its cores
 # What makes its SQL mean what DuckDB's does.
@@ -202,9 +205,26 @@ def opened(master: str | None = None) -> Spark:
     if master not in _open:
         if not master.startswith("sc://"):
             _check_java()
+        _reach(master)
         ended()
         _open[master] = _started(master)
     return _open[master]
+
+
+def _reach(master: str) -> None:
+    """Raise Refused where nothing listens at a master's address, which Spark would try again for minutes."""
+    scheme, _, rest = master.partition("://")
+    places = re.findall(r"([^,:/;]+)(?::(\d+))?", re.split(r"[/;]", rest)[0]) if scheme in _PORTS else []
+    said = ""
+    for host, port in places:
+        try:
+            socket.create_connection((host, int(port or _PORTS[scheme])), _REACHED_S).close()
+        except OSError as error:
+            said = f"{host}:{port or _PORTS[scheme]}: {error.strerror or error}"
+        else:
+            return
+    if said:
+        raise Refused(f"Spark's master is not to be reached ({said}); see that it runs, and that --master names it")
 
 
 def _check_java() -> None:

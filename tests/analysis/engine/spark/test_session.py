@@ -1,5 +1,6 @@
 """Spark answers as DuckDB does, on a standalone cluster; what it lacks is said at once, by name."""
 
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -330,6 +331,15 @@ def test_without_the_extra_it_is_named(monkeypatch: pytest.MonkeyPatch, module: 
 def test_an_engine_or_a_master_that_is_none_is_named(name: str, master: str | None, said: str) -> None:
     with pytest.raises(BadInput, match=said.replace("[", r"\[")):
         engines.opened(name, master)
+
+
+def test_a_master_that_is_not_there_is_said_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "_open", {})
+    with socket.socket() as taken:  # bound, and nobody listens
+        taken.bind(("127.0.0.1", 0))
+        place = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(Refused, match=rf"Spark's master is not to be reached \({place}: Connection refused\)"):
+            engines.opened("spark", f"spark://{place}")
 
 
 def test_asking_duckdb_loads_nothing_of_spark() -> None:
