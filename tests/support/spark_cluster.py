@@ -32,7 +32,13 @@ class Deployed:
         ours = {"SPARK_LOCAL_IP": "127.0.0.1", "SPARK_MASTER_OPTS": "-Dspark.master.rest.enabled=false"}
         self.process = subprocess.Popen(
             command,
-            env={**os.environ, **ours, "SPARK_CONF_DIR": str(folder), "SPARK_DAEMON_MEMORY": "256m"},
+            env={
+                **os.environ,
+                **ours,
+                "SPARK_CONF_DIR": str(folder),
+                "SPARK_LOCAL_DIRS": str(folder),
+                "SPARK_DAEMON_MEMORY": "256m",
+            },
             cwd=folder,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
