@@ -86,7 +86,8 @@ def read(store: Path, run: str = "cnn", table: str = TABLE, columns: str = "* EX
     rows: list[tuple[Any, ...]] = []
     for epoch in find_run(store, run).tables.get(table, {}).values():
         same = f"epoch = {epoch.epoch}" + (f" AND step IS NOT DISTINCT FROM {epoch.step or 'NULL'}" * epoch.has_steps)
-        rows += duckdb.sql(f"SELECT {columns} FROM read_parquet('{epoch.file}') WHERE {same}").fetchall()
+        with duckdb.connect() as own:  # ranks that are threads may ask at the same time
+            rows += own.sql(f"SELECT {columns} FROM read_parquet('{epoch.file}') WHERE {same}").fetchall()
     return rows
 
 

@@ -109,10 +109,11 @@ class Gathering:
                 raise SecondguessError(f"{name} is not committed: {listing(refusals, 3)}")
             states = {rank: self._session.state(rank) for rank in missing}
             self._check_ends(name, table, moment, states)
-            self._say_died({rank: said for rank, (said, _) in states.items()}, patience)
+            said = {rank: words for rank, (words, _) in states.items()}
+            self._say_died(said, patience)
             if patience.over():
-                raise SecondguessError(self._late(name, {rank: said for rank, (said, _) in states.items()}))
-            patience.rest(f"{name} waits for {_ranks(missing)}")
+                raise SecondguessError(self._late(name, said))
+            patience.rest(f"{name} waits for {_ranks(missing)}{self._alone(said)}")
 
     def _check_ends(self, name: str, table: str, moment: Moment, states: Mapping[int, tuple[str, Any]]) -> None:
         """Raise SecondguessError where a rank has ended without a fault: it saw another number of epochs."""
@@ -135,13 +136,16 @@ class Gathering:
 
     def _late(self, name: str, states: Mapping[int, str]) -> str:
         said = listing((f"rank {rank} {state}" for rank, state in states.items()), 4)
-        alone = ""
-        if len(states) == self._ranks.count - 1 and all(state == "has not come" for state in states.values()):
-            alone = "; where rank 0 alone records, say Recorder(…, rank=0, world_size=1)"
         return (
             f"{name} is not committed: after {self._ranks.patience_s:g} s {said}; start again with resume=True, or "
-            f"wait longer with Recorder(…, patience_s=…){alone}"
+            f"wait longer with Recorder(…, patience_s=…){self._alone(states)}"
         )
+
+    def _alone(self, states: Mapping[int, str]) -> str:
+        """What to do where no other rank came: a loop may mean to record on this one alone."""
+        if len(states) < self._ranks.count - 1 or set(states.values()) != {"has not come"}:
+            return ""
+        return "; where rank 0 alone records, say Recorder(…, rank=0, world_size=1)"
 
     def take_examples(self, gathered: Gathered, writer: ExamplesWriter, classes: Sequence[str] | None) -> None:
         """Give the examples of the other ranks, and the content that is new to it, to the writer of the run's."""

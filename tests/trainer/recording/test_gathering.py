@@ -510,10 +510,15 @@ def test_a_rank_whose_first_one_never_comes_says_what_to_do(store: Path) -> None
         opened(store, 1, 2, patience_s=0.2)
 
 
-def test_rank_0_that_records_alone_is_told_how(store: Path) -> None:
+def test_rank_0_that_records_alone_is_told_how(
+    store: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Soon, and when it gives up."""
+    monkeypatch.setattr("secondguess.analysis.store.session._QUIET_S", 0.05)
     said = r"rank 1 has not come; .*Recorder\(…, rank=0, world_size=1\)"
     with pytest.raises(SecondguessError, match=said), opened(store, 0, 2, patience_s=0.2) as recorder:
         add(recorder, 1, [0, 1])
+    assert f"cnn/{TABLE}@1 waits for rank 1; where rank 0 alone records, say Recorder(…, rank=0, world_s" in caplog.text
     assert find_run(store, "cnn").tables == {}
 
 
