@@ -258,7 +258,7 @@ def test_every_command_takes_the_store_in_the_same_way(monkeypatch):
     options = {name: [each for each in command.params if each.name == "store"] for name, command in commands.items()}
     said = {name: [(each.opts, each.help, each.metavar) for each in found] for name, found in options.items()}
     (told,) = {str(each) for each in said.values()}
-    assert "The folder that holds the runs [default: predictions, or $SECONDGUESS_STORE]." in told
+    assert "Where the runs lie: a folder, or s3://BUCKET/FOLDER [default: predictions, or $SECONDGUESS_STORE]." in told
     assert {each.get_default(context) for found in options.values() for each in found} == {Path("elsewhere")}
 
 
