@@ -29,7 +29,7 @@ from secondguess.analysis.objects.client import Entry
 
 _FRESH_S = 10.0
 _AT_ONCE = 16  # records that are read beside each other: each takes a round trip
-_URL = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.DOTALL)
+_URL = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.DOTALL | re.IGNORECASE)
 
 
 def place(store: str | os.PathLike[str]) -> Path:
@@ -40,7 +40,7 @@ def place(store: str | os.PathLike[str]) -> Path:
     match = _URL.fullmatch(text)
     if match is None:
         return Path(text)
-    scheme, rest = match.groups()
+    scheme, rest = match[1].lower(), match[2]
     if scheme == "file":
         return Path("/" + rest)
     parts = rest.split("/")

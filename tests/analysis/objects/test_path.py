@@ -143,6 +143,12 @@ def test_a_url_that_names_no_place_in_a_bucket_is_refused(url: str) -> None:
         place(url)
 
 
+@pytest.mark.parametrize("url", ["s3://shop/x", "S3://shop/x", "s3:/shop/x", "s3://shop/x/", Path("s3://shop/x")])
+def test_a_url_may_be_written_otherwise(url: str) -> None:
+    """pathlib makes one slash of two: a folder called `s3:` is meant by nobody."""
+    assert str(place(url)) == "s3://shop/x"
+
+
 def test_other_texts_are_folders() -> None:
     assert place("predictions") == Path("predictions")
     assert place("file:///data/predictions") == Path("/data/predictions")
