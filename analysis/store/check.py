@@ -13,6 +13,7 @@ from secondguess.analysis.errors import Damaged, NotFound, listing
 from secondguess.analysis.moments import SPAN
 from secondguess.analysis.schema import NEWEST_FORMAT, RESERVED_NAMES, encoded, whole_name
 from secondguess.analysis.store import parquet, records, remarks, verified
+from secondguess.analysis.store.lease import LEASES
 from secondguess.analysis.store.lock import is_held
 from secondguess.analysis.store.records import stored_file
 from secondguess.analysis.store.runs import (
@@ -266,9 +267,9 @@ class _Look:
                     self.add("left over", kept, "waits for the next writer to bring it back")
                 if not is_held(path):
                     self.add("left over", path, "was being made when its writer ended")
-            elif path not in ours and any(inside.name.startswith(WHOLE) for inside in _entries(path)):
+            elif path not in ours and any(inside.name.startswith((WHOLE, LEASES)) for inside in _entries(path)):
                 if not is_held(path):
-                    self.add("left over", path, "was being brought here when its writer ended")
+                    self.add("left over", path, "was being begun, or brought here, when its writer ended")
             elif path not in ours:
                 self.add("foreign", path, "is no part of the store")
         for path in _entries(self.store / "views"):

@@ -139,3 +139,19 @@ def test_what_is_copied_to_a_folder_is_a_run_there(store: ObjectPath, tmp_path: 
     about = {"origin": "recorded", "config": {}, "classes": None}
     with pytest.raises(AlreadyThere):
         RunWriter.create(copy, "p", about)
+
+
+def test_a_run_that_was_only_leased_is_left_over_and_cleared(
+    store: ObjectPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its writer was killed before its first record."""
+    bring(store, "dog")
+    (store / "cnn" / lease.LEASES / "00001").put(b"somebody")
+    assert check(store).findings == ()
+    monkeypatch.setattr(lease, "LEASE_S", 0.0)
+    found = check(store)
+    assert [(finding.what, finding.path) for finding in found.findings] == [("left over", "cnn")]
+    for step in removals(found, now_s=4e9):
+        step.do()
+    look(store)
+    assert check(store).findings == ()
