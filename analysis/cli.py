@@ -1,6 +1,7 @@
 """The command line: parse, call, render."""
 
 import io
+import json
 import logging
 import sys
 from collections.abc import Mapping, Sequence
@@ -14,7 +15,7 @@ from secondguess.analysis import signals
 from secondguess.analysis.ask import questions
 from secondguess.analysis.ask.questions import Question
 from secondguess.analysis.commands.options import STORE, answering, store_among
-from secondguess.analysis.console import say, told
+from secondguess.analysis.console import readable, say, told
 from secondguess.analysis.errors import BadInput, MissingExtra, NotFound, SecondguessError
 
 if TYPE_CHECKING:
@@ -190,17 +191,35 @@ def runs(store: Path, wide: bool, **how: Any) -> None:
     cls=Questions, invoke_without_command=True, short_help="Ask a question of tables; alone, list the questions."
 )
 @STORE
+@click.option("--format", "form", type=click.Choice(["table", "json"]), help="How to list the questions.")
 @click.pass_context
-def ask(ctx: click.Context, store: Path) -> None:
+def ask(ctx: click.Context, store: Path, form: str | None) -> None:
     """Ask a question about tables named RUN[/TABLE][@EPOCH], as in cnn@5; without one, list the questions.
 
     EPOCH is a number, last, best (fewest errors) or all. SQL files in the store's folder `questions` are questions too.
     """
-    if ctx.invoked_subcommand is None:
+    if ctx.invoked_subcommand is not None:
+        if form is not None:
+            name = ctx.invoked_subcommand
+            raise BadInput(f"--format before {name} is how questions are listed; write ask {name} … --format {form}")
+    elif form == "json":
+        _list_as_json(store)
+    else:
         known = {name: ask.get_command(ctx, name) for name in ask.list_commands(ctx)}
         width = max(map(len, known))
         for name, command in known.items():
             say(f"{name:<{width}}  {command.short_help or command.help if command is not None else ''}")
+
+
+def _list_as_json(store: Path) -> None:
+    """Each question with how it is asked; one that cannot be, with why."""
+    every: list[dict[str, Any]] = []
+    for name in questions.names(store):
+        try:
+            every.append(questions.find(store, name).told())
+        except BadInput as fault:
+            every.append({"name": name, "fault": str(fault)})
+    print(json.dumps(every, ensure_ascii=False, indent=1), file=readable(sys.stdout))
 
 
 @cli.command()

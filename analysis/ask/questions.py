@@ -125,6 +125,29 @@ class Question:
     not_spark: str = ""
     about: str = ""
 
+    def told(self) -> dict[str, Any]:
+        """How it is asked, as plain values for JSON: tables are how many at least and at most, None for any number."""
+        options = [
+            {
+                "name": option.name,
+                "type": "text" if option.choices else option.type,
+                "choices": list(option.choices),
+                "default": str(option.default) if isinstance(option.default, datetime.date) else option.default,
+                "help": option.help,
+            }
+            for option in self.options
+        ]
+        return {
+            "name": self.name,
+            "help": self.help,
+            "about": self.about,
+            "tables": list(self.tables),
+            "epochs": self.epochs,
+            "truth": self.truth,
+            "not_spark": self.not_spark or None,
+            "options": options,
+        }
+
     def values(self, given: Mapping[str, object]) -> dict[str, Any]:
         """A value for each option, given or default; raises BadInput for one it does not have."""
         known = {option.name: option for option in self.options}

@@ -401,6 +401,27 @@ def own(tmp_path):
     return tmp_path
 
 
+def test_the_questions_are_listed_for_a_program(run, own):
+    code, out, err = run("ask", "--format", "json", at=own)
+    assert (code, err) == (0, "")
+    told = {question["name"]: question for question in strict(out)}
+    assert told["sure"] == {
+        "name": "sure",
+        "help": "Sure of it",
+        "about": "",
+        "tables": [1, 2],
+        "epochs": "last",
+        "truth": True,
+        "not_spark": None,
+        "options": [{"name": "at_least", "type": "float", "choices": [], "default": 0.8, "help": "how sure"}],
+    }
+    assert (
+        told["broken"]["fault"] == "question 'broken': tables is 'many', not a number or a range such as 1..2 or 1..n"
+    )
+    assert (told["errors"]["help"], told["errors"]["tables"]) == ("Wrong guesses, most confident first", [1, None])
+    assert run("ask", "--format", "json", "errors", "cnn", at=None)[2].endswith("write ask errors … --format json\n")
+
+
 def test_a_question_of_the_stores_own_is_a_command_with_help(run, own):
     for args in (("ask", "sure", "cnn@1", "--at-least", "0.8"), ("ask", "sure", "cnn@1")):
         assert run(*args, "--format", "csv", at=own) == (0, "id\nb\n", "")
