@@ -22,6 +22,8 @@ STORE_VARIABLE = "SECONDGUESS_STORE"
 
 # Where the config of a W&B run that mirrors one of ours has the names of its classes: {MIRROR: {CLASSES: [...]}}.
 MIRROR, CLASSES = "secondguess", "classes"
+# Where a history row of a W&B run that somebody else opened says the epoch of ours, whatever that run calls its own.
+MIRROR_EPOCH = f"{MIRROR}/epoch"
 
 # How sure an interval and a verdict are, where nobody says.
 LEVEL = 0.95

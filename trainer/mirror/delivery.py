@@ -6,12 +6,12 @@ import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import wandb
 
 from secondguess.analysis.moments import Moment
-from secondguess.analysis.schema import at_epoch
+from secondguess.analysis.schema import MIRROR_EPOCH, at_epoch
 from secondguess.analysis.store.rows import read_epoch
 from secondguess.trainer.mirror.outbox import EpochTable, RowCount, TimedRow, describe
 from secondguess.trainer.mirror.table import to_wandb_table
@@ -48,11 +48,26 @@ class Account(Protocol):
 
 @dataclass(frozen=True)
 class Committed:
-    """Where a run's committed tables lie, and how many rows of each are sent; None means all."""
+    """Where a run's committed tables lie, and how many rows of each are sent; None means all.
+
+    in_live_run says that they go into a W&B run that somebody else opened, and that may count epochs its own way.
+    """
 
     store: Path
     run: str
     rows: int | None
+    in_live_run: bool = False
+
+
+def deliver_config(about: Mapping[str, object], live_run: Any, to: Account) -> None:
+    """Add to the config of a run that somebody else opened; whatever W&B raises is counted."""
+    try:
+        if about:
+            live_run.config.update(dict(about), allow_val_change=True)
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as fault:
+        to.fault("config", f"W&B did not take the names of the classes: {describe(fault)}")
 
 
 def deliver(batch: Iterable[TimedRow | EpochTable], live_run: LoggingRun, committed: Committed, to: Account) -> None:
@@ -84,7 +99,8 @@ def _deliver_row(values: Mapping[str, object], live_run: LoggingRun, to: Account
 
 def _deliver_table(message: EpochTable, live_run: LoggingRun, committed: Committed, to: Account) -> None:
     step = {} if message.step is None else {"step": message.step}
-    row: dict[str, object] = {"epoch": message.epoch, **step, **message.metrics}
+    own = {MIRROR_EPOCH: message.epoch} if committed.in_live_run else {}
+    row: dict[str, object] = {"epoch": message.epoch, **own, **step, **message.metrics}
     # A longer table W&B would cut, with no more than a line in its own log.
     most = wandb.Table.MAX_ARTIFACT_ROWS
     limit = most if committed.rows is None else min(committed.rows, most)

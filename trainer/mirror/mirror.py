@@ -72,7 +72,7 @@ class WandbMirror:
             store: Where it lies; W&B's files go to its folder `wandb`, of a bucket's to that of the working folder,
                 and those of a run of the user's to neither.
             run: The run's name, in the store and in W&B.
-            config: The run's config in W&B; a run of the user's keeps its own.
+            config: The run's config in W&B; a run of the user's keeps its own, to which the classes' names are added.
             classes: Their names, if they have some, which go into the config, for a table has no place for them.
             options: Rows and patience for a run of the user's.
         """
@@ -85,7 +85,8 @@ class WandbMirror:
                 config = {MIRROR: {CLASSES: [*classes]}, **config}
             self._feed = ProcessFeed(_run_start(target, store.absolute(), run, config), self._outbox)
         else:
-            self._feed = LiveFeed(target, store.absolute(), run, self._options.rows, self._outbox)
+            about = {MIRROR: {CLASSES: [*classes]}} if classes is not None else {}
+            self._feed = LiveFeed(target, (store.absolute(), run, self._options.rows), about, self._outbox)
 
     def log(self, values: Mapping[str, float]) -> None:
         """Hands over one history row."""
@@ -178,9 +179,13 @@ _JOIN_S = 0.5
 class LiveFeed:
     """The thread that logs to a run which somebody else opened and will finish."""
 
-    def __init__(self, live_run: Any, store: Path, run: str, rows: int | None, outbox: Outbox) -> None:
+    def __init__(
+        self, live_run: Any, source: tuple[Path, str, int | None], about: Mapping[str, object], outbox: Outbox
+    ) -> None:
+        """Log the committed rows of a source, (store, run, rows of a table); about is added to the run's config."""
         self._live_run = live_run
-        self._source = (store, run, rows)
+        self._source = source
+        self._about = about
         self._outbox = outbox
         self._thread = threading.Thread(target=self._run, name="secondguess-wandb-live", daemon=True)
         self._thread.start()
@@ -198,7 +203,8 @@ class LiveFeed:
             # Imported here, in the thread, since it takes W&B's import with it.
             from secondguess.trainer.mirror import delivery
 
-            committed = delivery.Committed(*self._source)
+            committed = delivery.Committed(*self._source, in_live_run=True)
+            delivery.deliver_config(self._about, self._live_run, outbox)
             while (batch := outbox.take()) is not None:
                 delivery.deliver(batch, self._live_run, committed, outbox)
         except BaseException as fault:  # also what the delivery lets through: in this thread nobody else asks to stop

@@ -6,12 +6,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from secondguess.analysis.schema import MIRROR_EPOCH
 from secondguess.analysis.store.commits import Metric
 
 EPOCH_KEY = "epoch"
 # Where a row says the step of a validation within its epoch: as the mirror of a run of ours does, and Lightning.
 _STEP_KEYS = ("step", "global_step", "trainer/global_step")
 _MOST = 1 << 31
+
+
+class _OurEpoch(float):
+    """An epoch that a mirror of ours said in somebody else's run: it counts from 1, however that run does."""
 
 
 @dataclass
@@ -29,6 +34,9 @@ class EpochClock:
 
     def see(self, row: Mapping[str, Any]) -> float | None:
         """Take note of a row; returns its own epoch, None where it has none."""
+        if isinstance(ours := row.get(MIRROR_EPOCH), int) and not isinstance(ours, bool) and 1 <= ours < _MOST:
+            self.last = _OurEpoch(ours)
+            return self.last
         value: Any = row
         for key in [self.key] if self.key in row else self.key.split("."):
             value = value.get(key) if isinstance(value, Mapping) else None
@@ -48,6 +56,8 @@ class EpochClock:
         """The epoch that a row's value means; None for none, or one that is no whole number from 1."""
         if told is None or told != int(told):
             return None
+        if isinstance(told, _OurEpoch):
+            return int(told)
         shifted = int(told) + self.shift
         return shifted if 1 <= shifted < _MOST else None
 
@@ -121,7 +131,7 @@ def metrics_in(step: int | None, values: Mapping[str, Any], clock: EpochClock) -
     """Yield the numbers of a row as metrics, with the epoch that the row itself names; nested names get dots."""
     epoch = clock.epoch(clock.see(values))
     for name, value in _numbers(values):
-        if name not in _OF_WANDB and (name != clock.key or epoch is None):
+        if name not in {*_OF_WANDB, MIRROR_EPOCH} and (name != clock.key or epoch is None):
             yield step, epoch, name, value
 
 

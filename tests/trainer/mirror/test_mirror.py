@@ -48,7 +48,7 @@ from secondguess.analysis.cli import main
 from secondguess.analysis.errors import MissingExtra
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.store.rows import CommittedRows
-from secondguess.analysis.store.runs import find_run
+from secondguess.analysis.store.runs import find_run, list_runs
 from secondguess.trainer.mirror.mirror import WandbMirror, WandbOptions, require_wandb
 from secondguess.trainer.mirror.outbox import MirrorReport, Outbox, RowCount
 from secondguess.trainer.mirror.table import to_wandb_table
@@ -240,6 +240,40 @@ def test_a_live_run_gets_the_rows_and_is_not_finished_by_us(tmp_path: Path) -> N
     assert [row["epoch"] for row in run.history if "test_predictions" in row] == [1, 2]
     assert len([row for row in run.history if "loss" in row]) == 6
     assert run.history[-1]["after"] == 1
+
+
+LIGHTNING = """
+import sys, wandb
+from mirroring import Recorder, scores, truth
+live = wandb.init(project="mine", mode="offline", settings=wandb.Settings(console="off", x_disable_stats=True))
+live.config.update({"lr": 0.1})
+with Recorder(sys.argv[1], run="cnn", classes=["cat", "dog", "bird"], wandb=live) as recorder:
+    for epoch in (1, 2):
+        live.log({"train_loss": 0.5, "epoch": epoch - 1})
+        with recorder.table("test_predictions", epoch=epoch) as table:
+            table.add(ids=[f"t-{i}" for i in range(12)], truth=truth(), scores=scores(epoch))
+live.finish()
+wandb.teardown()
+print(live.dir)
+"""
+
+
+def test_a_live_run_that_counts_epochs_from_0_is_imported_with_ours_and_the_names_of_the_classes(
+    tmp_path: Path,
+) -> None:
+    environment = {**os.environ, "PYTHONPATH": SUPPORT, "WANDB_DIR": str(tmp_path), "WANDB_SILENT": "true"}
+    command = [sys.executable, "-c", LIGHTNING, str(tmp_path / "store")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    main(["import", str(Path(done.stdout.split()[-1]).parent), "--run", "again", "--store", str(tmp_path / "store")])
+    store = sg.connect(tmp_path / "store")
+    rows = 'SELECT epoch, id, guess, truth, round(score_0, 5) FROM "{}@all" ORDER BY ALL'
+    assert store.sql(rows.format("again")).fetchall() == store.sql(rows.format("cnn")).fetchall()
+    runs = dict(store.sql("SELECT run, epochs FROM runs").fetchall())
+    assert runs == {"cnn": [1, 2], "again": [1, 2]}
+    losses = "SELECT epoch, name, value FROM metrics WHERE run = 'again' ORDER BY ALL"
+    assert store.sql(losses).fetchall() == [(1, "train_loss", 0.5), (2, "train_loss", 0.5)]
+    assert list_runs(tmp_path / "store")["again"].about["config"] == {"lr": 0.1}
 
 
 @pytest.fixture
@@ -467,7 +501,7 @@ def test_a_slow_live_run_is_waited_for(tmp_path: Path) -> None:
     report = mirror.close()
     assert (report.tables_sent, report.history_dropped, report.faults) == (1, 0, ())
     assert [row["loss"] for row in rows[:8]] == list(range(8))
-    assert rows[8].keys() == {"test_predictions", "epoch", "acc"}
+    assert rows[8].keys() == {"test_predictions", "epoch", "secondguess/epoch", "acc"}
     assert mirror.close() == report
 
 
