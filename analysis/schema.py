@@ -1,9 +1,10 @@
 """The contract between whoever writes prediction tables and whoever reads them: names, columns, version."""
 
+import json
 import os
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
 from typing import Any
@@ -76,6 +77,12 @@ STORE_OPTION: Mapping[str, Any] = {
     "metavar": "PATH",
     "help": f"Where the runs lie: a folder, or s3://BUCKET/FOLDER [default: {DEFAULT_STORE}, or ${STORE_VARIABLE}].",
 }
+
+
+def shown_as_images(columns: Iterable[str]) -> dict[bytes, bytes]:
+    """What a Parquet file says of columns {bytes, path}, for Hugging Face `datasets` and its viewers to show them."""
+    features = {name: {"_type": "Image"} for name in columns}
+    return {b"huggingface": json.dumps({"info": {"features": features}}).encode()} if features else {}
 
 
 def score_column(index: int) -> str:

@@ -22,6 +22,7 @@ import duckdb
 from secondguess.analysis import signals
 from secondguess.analysis.answers.answer import Answer, Row
 from secondguess.analysis.errors import BadInput
+from secondguess.analysis.schema import shown_as_images
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -144,10 +145,13 @@ def write_parquet(reader: "pa.RecordBatchReader", path: Path) -> int:
     import pyarrow.parquet as pq
 
     rows = 0
+    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    images = shown_as_images(field.name for field in reader.schema if field.type == image)
+    schema = reader.schema.with_metadata({**(reader.schema.metadata or {}), **images})
     try:
-        with pq.ParquetWriter(path, reader.schema, compression="zstd") as writer:
+        with pq.ParquetWriter(path, schema, compression="zstd") as writer:
             for batch in _batches(reader):
-                writer.write_batch(batch)
+                writer.write_batch(batch.replace_schema_metadata(schema.metadata))
                 rows += batch.num_rows
     except (pa.ArrowNotImplementedError, pa.ArrowInvalid) as error:
         raise BadInput(f"the answer cannot be written as Parquet: {str(error).splitlines()[0]}") from None

@@ -8,6 +8,7 @@ from functools import partial
 
 import duckdb
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from recording import bytes_of, record
 from stores import epoch, writer
@@ -568,3 +569,17 @@ def test_options_go_together(run, without):
     code, out, err = run("cnn@1", *args, "--format", "csv")
     assert code == 0, err
     assert out.splitlines()[0] == "truth,guess" or without == OPTIONS.index(("--columns", "truth, guess"))
+
+
+def test_images_in_a_parquet_file_are_hugging_faces(run, tmp_path):
+    """As in the store's own files: `load_dataset("parquet", …)` decodes the column."""
+    store, file = tmp_path / "predictions", tmp_path / "rows.parquet"
+    recorded(store, "cnn", range(12))
+    assert run("cnn", "--columns", "id,image", "-o", file, at=store)[0] == 0
+    said = json.loads(pq.read_schema(file).metadata[b"huggingface"])
+    assert said == {"info": {"features": {"image": {"_type": "Image"}}}}
+    own = pq.read_schema(next((store / "examples").glob("*.parquet")))
+    assert own.metadata[b"huggingface"] == pq.read_schema(file).metadata[b"huggingface"]
+    assert own.field("image").type == pq.read_schema(file).field("image").type
+    assert run("cnn", "--columns", "id", "-o", tmp_path / "ids.parquet", at=store)[0] == 0
+    assert b"huggingface" not in (pq.read_schema(tmp_path / "ids.parquet").metadata or {})
