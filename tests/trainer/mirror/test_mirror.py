@@ -228,14 +228,19 @@ print(live.dir)
 """
 
 
-def test_a_live_run_gets_the_rows_and_is_not_finished_by_us(tmp_path: Path) -> None:
-    environment = {**os.environ, "PYTHONPATH": SUPPORT, "WANDB_DIR": str(tmp_path)}
+def logged_by(script: str, folder: Path) -> Path:
+    """The folder of the W&B run that a script opens in a process of its own, and records into a store of the folder."""
+    environment = {**os.environ, "PYTHONPATH": SUPPORT, "WANDB_DIR": str(folder), "WANDB_SILENT": "true"}
     for name in ("DATA", "CACHE", "CONFIG"):
-        environment[f"WANDB_{name}_DIR"] = str(tmp_path / name)
-    command = [sys.executable, "-c", LIVE, str(tmp_path / "store")]
-    done = subprocess.run(command, env=environment | {"WANDB_SILENT": "true"}, capture_output=True, text=True)
+        environment[f"WANDB_{name}_DIR"] = str(folder / name)
+    command = [sys.executable, "-c", script, str(folder / "store")]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    run = OfflineRun(Path(done.stdout.split()[-1]).parent)
+    return Path(done.stdout.split()[-1]).parent
+
+
+def test_a_live_run_gets_the_rows_and_is_not_finished_by_us(tmp_path: Path) -> None:
+    run = OfflineRun(logged_by(LIVE, tmp_path))
     assert (run.project, run.exit_code) == ("mine", 7)
     assert [row["epoch"] for row in run.history if "test_predictions" in row] == [1, 2]
     assert len([row for row in run.history if "loss" in row]) == 6
@@ -261,11 +266,8 @@ print(live.dir)
 def test_a_live_run_that_counts_epochs_from_0_is_imported_with_ours_and_the_names_of_the_classes(
     tmp_path: Path,
 ) -> None:
-    environment = {**os.environ, "PYTHONPATH": SUPPORT, "WANDB_DIR": str(tmp_path), "WANDB_SILENT": "true"}
-    command = [sys.executable, "-c", LIGHTNING, str(tmp_path / "store")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    main(["import", str(Path(done.stdout.split()[-1]).parent), "--run", "again", "--store", str(tmp_path / "store")])
+    folder = logged_by(LIGHTNING, tmp_path)
+    main(["import", str(folder), "--run", "again", "--store", str(tmp_path / "store")])
     store = sg.connect(tmp_path / "store")
     rows = 'SELECT epoch, id, guess, truth, round(score_0, 5) FROM "{}@all" ORDER BY ALL'
     assert store.sql(rows.format("again")).fetchall() == store.sql(rows.format("cnn")).fetchall()
