@@ -258,6 +258,7 @@ def _started(master: str) -> Spark:
     log = folder / "log"
     atexit.register(_end, folder)
     handler = getsignal(SIGINT)
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)  # what reads a bucket needs this package
     try:
         with explained(log):
             return Spark(_session(master, folder, log), master, log)
@@ -307,9 +308,21 @@ def _await_worker(context: Any, master: str) -> None:
 
 
 def ended() -> None:
-    """End the session that is open; its Java ends with the process."""
+    """End the session that is open, and its Java: what that was begun with holds for one master."""
     for master in list(_open):
         _open.pop(master).session.stop()
+        _end_java()
+
+
+def _end_java() -> None:
+    from pyspark import SparkContext
+
+    gateway = SparkContext._gateway
+    if gateway is not None:
+        gateway.shutdown()
+        gateway.proc.stdin.close()  # at whose end it ends
+        gateway.proc.wait()
+        SparkContext._gateway = SparkContext._jvm = None
 
 
 def _end(folder: Path) -> None:
