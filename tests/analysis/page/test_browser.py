@@ -997,6 +997,7 @@ class TestSql:
         assert images == [8] * 6
         head = "thead button:text-is('confidence')"
         for sort, first in (("-confidence", "0.5250"), ("confidence", "0.5000")):
+            seen.page.wait_for_load_state("load")  # before its style is there a narrow page, too, shows its heads
             if seen.page.locator(head).is_visible():
                 seen.page.click(head)
             else:  # where rows are blocks there are no heads
