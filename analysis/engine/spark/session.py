@@ -276,7 +276,6 @@ def _session(master: str, folder: Path, log: Path) -> "SparkSession":
     settings = {**_SETTINGS, "spark.sql.warehouse.dir": str(folder / "warehouse"), "spark.master": master}
     if master.startswith("local"):
         here = {"spark.driver.host": "127.0.0.1", "spark.driver.bindAddress": "127.0.0.1"}
-        here["spark.pyspark.python"] = sys.executable  # of what reads a bucket
         settings |= {**here, "spark.local.dir": str(folder), "spark.sql.shuffle.partitions": str(_pieces(master))}
     conf = SparkConf(loadDefaults=False).setAppName("secondguess").setAll(list(settings.items()))
     gateway = None
@@ -309,24 +308,24 @@ def _await_worker(context: Any, master: str) -> None:
 
 def ended() -> None:
     """End the session that is open, and its Java: what that was begun with holds for one master."""
-    for master in list(_open):
-        _open.pop(master).session.stop()
-        _end_java()
-
-
-def _end_java() -> None:
     from pyspark import SparkContext
 
+    _stop()
     gateway = SparkContext._gateway
-    if gateway is not None:
+    if gateway is not None and gateway.proc is not None:  # else spark-submit began it, and it is not ours to end
         gateway.shutdown()
         gateway.proc.stdin.close()  # at whose end it ends
         gateway.proc.wait()
         SparkContext._gateway = SparkContext._jvm = None
 
 
+def _stop() -> None:
+    for master in list(_open):
+        _open.pop(master).session.stop()
+
+
 def _end(folder: Path) -> None:
-    ended()
+    _stop()  # its Java ends with the process
     shutil.rmtree(folder, ignore_errors=True)
 
 
