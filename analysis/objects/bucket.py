@@ -20,7 +20,7 @@ from secondguess.analysis.objects.client import PACKAGES, Access, Client, Entry
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem
 
-__all__ = ["SCHEMES", "Bucket", "Entry", "bucket", "key_of"]
+__all__ = ["SCHEMES", "Bucket", "Entry", "bucket"]
 
 SCHEMES = ("s3", "gs", "az")
 
@@ -156,11 +156,6 @@ def _files(scheme: str) -> "AbstractFileSystem":
     from secondguess.analysis.objects.ranges import BucketFiles
 
     return BucketFiles(scheme, bucket)
-
-
-def key_of(url: str) -> str:
-    """`any/key` of `s3://bucket/any/key`."""
-    return url.split("://", 1)[1].partition("/")[2]
 
 
 def _parted(url: str) -> tuple[str, str]:

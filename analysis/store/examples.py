@@ -3,7 +3,7 @@
 import hashlib
 import itertools
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +30,7 @@ IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 # 0.5 KB of footer each, and a scan of all takes a third of the time.
 _GROUP_BYTES = 384 << 10
 _MOST_GROUPS = 1_000  # before they get larger, with a footer of half a megabyte
-_HELD_BYTES = 32 << 20
+HELD_BYTES = 32 << 20  # of new content; what is beyond waits on disk
 _AT_ONCE = 10_000
 
 
@@ -45,6 +45,21 @@ class Batch:
     digests: Sequence[str] | None
     truth: pa.Array | None
     content: Mapping[str, Any] = field(default_factory=dict)
+
+
+def first_rows(digests: Sequence[str], *known: Container[str]) -> dict[str, int]:
+    """The digests that are not known, each with the first row that has it."""
+    rows: dict[str, int] = {}
+    for row, digest in enumerate(digests):
+        if not any(digest in some for some in known):
+            rows.setdefault(digest, row)
+    return rows
+
+
+def content_bytes(batch: Batch, kind: str | None) -> int:
+    """About how many bytes the content of a batch takes."""
+    item = 8 if kind == "numbers" else 1
+    return sum(len(value) * item for value in batch.content.values())
 
 
 class ExamplesWriter:
@@ -67,22 +82,17 @@ class ExamplesWriter:
 
     def unknown(self, digests: Sequence[str]) -> dict[str, int]:
         """The digests whose content is still needed, each with the first row that has it."""
-        rows: dict[str, int] = {}
-        for row, digest in enumerate(digests):
-            if digest not in self._held and digest not in self._new:
-                rows.setdefault(digest, row)
-        return rows
+        return first_rows(digests, self._held, self._new)
 
     def add(self, batch: Batch) -> None:
         """Take a batch whose `content` covers `unknown(batch.digests)`."""
-        if self._waiting_bytes > _HELD_BYTES:
+        if self._waiting_bytes > HELD_BYTES:
             self._flush()
         if self.kind is not None:
             self._batches.append(_columns(batch))
         self._new.update(dict.fromkeys(batch.content))
         self._waiting.update(batch.content)
-        item = 8 if self.kind == "numbers" else 1
-        self._waiting_bytes += sum(len(value) * item for value in batch.content.values())
+        self._waiting_bytes += content_bytes(batch, self.kind)
 
     def take(self, rows: pa.Table, name: str) -> None:
         """Take rows (id, digest, truth) whose content lies in a file of the folder."""

@@ -574,7 +574,7 @@ def test_a_block_that_raises_commits_nothing_and_the_epoch_can_be_recorded_again
 def test_a_batch_that_the_disk_refused_is_not_left_out_in_silence(
     recorder: Recorder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("secondguess.analysis.store.examples._HELD_BYTES", 1)
+    monkeypatch.setattr("secondguess.analysis.store.examples.HELD_BYTES", 1)
 
     def full(handle: int, data: Any) -> int:
         raise OSError(28, "No space left on device")
@@ -921,7 +921,7 @@ def leave_the_blocks(recorder: Recorder, table: TableRecorder) -> None:
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")  # Python 3.12 warns of forking beside threads, as loaders do
 def test_a_forked_child_that_leaves_the_block_commits_nothing(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("secondguess.analysis.store.examples._HELD_BYTES", 1)
+    monkeypatch.setattr("secondguess.analysis.store.examples.HELD_BYTES", 1)
     assert in_child(store, leave_the_blocks) == 3
     assert read(store, "id") == [("a",), ("b",)]
     assert find_run(store, "cnn").state == "finished"

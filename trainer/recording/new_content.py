@@ -12,9 +12,8 @@ import pyarrow.parquet as pq
 from secondguess.analysis.store import parquet
 from secondguess.analysis.store.commits import ExamplesFile
 from secondguess.analysis.store.disk import Part
-from secondguess.analysis.store.examples import Batch
+from secondguess.analysis.store.examples import HELD_BYTES, Batch, content_bytes, first_rows
 
-_HELD_BYTES = 32 << 20
 _TYPES = {"image": pa.binary(), "text": pa.string(), "numbers": pa.list_(pa.float64())}
 
 
@@ -38,19 +37,14 @@ class ContentWriter:
 
     def unknown(self, digests: Sequence[str]) -> dict[str, int]:
         """The digests whose content is still needed, each with the first row that has it."""
-        rows: dict[str, int] = {}
-        for row, digest in enumerate(digests):
-            if digest not in self._handed and digest not in self._new:
-                rows.setdefault(digest, row)
-        return rows
+        return first_rows(digests, self._handed, self._new)
 
     def add(self, batch: Batch) -> None:
         """Take a batch whose `content` covers `unknown(batch.digests)`."""
         self._new.update(batch.content)
         self._waiting.update(batch.content)
-        item = 8 if self.kind == "numbers" else 1
-        self._waiting_bytes += sum(len(value) * item for value in batch.content.values())
-        if self._waiting_bytes > _HELD_BYTES:
+        self._waiting_bytes += content_bytes(batch, self.kind)
+        if self._waiting_bytes > HELD_BYTES:
             self._flush()
 
     def _flush(self) -> None:

@@ -15,7 +15,7 @@ import pytest
 from s3_server import KEY, SECRET, S3Server, bucket_url, s3_process, s3_server
 
 from secondguess.analysis.errors import BadInput
-from secondguess.analysis.objects.bucket import Bucket, Entry, bucket, key_of
+from secondguess.analysis.objects.bucket import Bucket, Entry, bucket
 from secondguess.analysis.objects.s3 import S3
 
 __all__ = ["bucket_url", "s3_process", "s3_server"]  # the fixtures
@@ -295,7 +295,6 @@ assert bucket(url).read("child") == b"two"
 def test_a_bucket_is_one_in_a_process(bucket_url: str) -> None:
     assert bucket(f"{bucket_url}/any/key") is bucket(bucket_url)
     assert bucket(bucket_url).url == bucket_url
-    assert key_of(f"{bucket_url}/any/key") == "any/key"
 
 
 @pytest.mark.parametrize(

@@ -117,7 +117,7 @@ def test_ids_may_share_an_image_and_an_id_may_change_its_image(store: Path) -> N
 
 
 def test_images_beyond_memory_wait_on_disk_and_come_out_the_same(store: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examples, "_HELD_BYTES", 150)
+    monkeypatch.setattr(examples, "HELD_BYTES", 150)
     in_order = [batch(chr(97 + at), [at]) for at in range(8)]
     mixed = [batch("ab", [7, 7]), batch("c", [1]), batch("de", [1, 8]), batch("f", [9]), batch("gh", [20, 7])]
     record(store, "cnn", [in_order, mixed])
@@ -278,7 +278,7 @@ def test_content_that_is_gone_is_an_error_and_no_empty_image(tmp_path: Path) -> 
 
 
 def test_a_disk_that_refuses_content_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(examples, "_HELD_BYTES", 10)
+    monkeypatch.setattr(examples, "HELD_BYTES", 10)
     writer = ExamplesWriter(tmp_path, tmp_path / "in", "d", "text")
     added(writer, "a text of some length")
     with monkeypatch.context() as broken:

@@ -140,7 +140,7 @@ def test_two_tables_that_are_open_while_the_run_takes_its_place_are_both_recorde
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With content that waits on disk, whose files must be found where they are by then."""
-    monkeypatch.setattr("secondguess.analysis.store.examples._HELD_BYTES", 1)
+    monkeypatch.setattr("secondguess.analysis.store.examples.HELD_BYTES", 1)
     with Recorder(store, run="cnn", overwrite=True) as recorder:
         for number in (1, 2):
             with recorder.table("left", epoch=number) as left:
