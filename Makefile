@@ -61,7 +61,7 @@ bench: .venv/dev
 	$(BIN)/python tests/benchmarks/bench_device.py $(MNIST_OPTION)
 
 .venv/demo: pyproject.toml | .venv
-	$(BIN)/python -m pip install --quiet --editable '.[train,view]'
+	$(BIN)/python -m pip install --quiet --editable '.[train]'
 	@touch $@
 
 .venv/dev: pyproject.toml | .venv

@@ -30,7 +30,7 @@ _EXTRAS = {
     "publish": "wandb",
     "table": "",
     "save": "",
-    "view": "view",
+    "view": "",
     "compare": "",
     "gate": "",
     "check": "",

@@ -17,7 +17,7 @@ from secondguess.analysis.engine import engines
 from secondguess.analysis.engine.duck import Build, explained, register, spill_folder, starting_over
 from secondguess.analysis.engine.engines import DUCKDB, Engine
 from secondguess.analysis.engine.statement import Statement
-from secondguess.analysis.errors import BadInput, MissingExtra
+from secondguess.analysis.errors import BadInput
 from secondguess.analysis.notebook import Compared, ComparedRecipes, Table, remember
 from secondguess.analysis.objects.path import place
 from secondguess.analysis.schema import DEFAULT_STORE, LEVEL, MOST_MARKS
@@ -74,11 +74,9 @@ class Connection:
 
         Raises SecondguessError, BadInput where the answer has no chart.
         """
-        try:
-            from secondguess.analysis.answers import charts
-            from secondguess.analysis.ask import charted
-        except ModuleNotFoundError as error:
-            raise MissingExtra(f"{error.name}, which charts need,", "view") from None
+        from secondguess.analysis.answers import charts
+        from secondguess.analysis.ask import charted
+
         build = self._asked(question, tables, options)
         statement, relation = self._asked_for(build)
         rows = heard(relation.limit(MOST_MARKS + 1).fetchall, self._interrupt)

@@ -16,7 +16,7 @@ from secondguess.analysis.answers.lines import UNNAMED, Naming, by_epoch
 from secondguess.analysis.answers.marks import Link, caption, coloured, lines_of, linked, owns, plain, text_of, title_of
 from secondguess.analysis.answers.sides import OTHERS, colours
 from secondguess.analysis.engine.sqltext import is_value
-from secondguess.analysis.errors import BadInput, MissingExtra
+from secondguess.analysis.errors import BadInput
 from secondguess.analysis.schema import MOST_MARKS, WRONG, at_epoch
 from secondguess.analysis.tables.view import TableView
 
@@ -121,10 +121,8 @@ def write(made: Any, path: Path, suffix: str) -> None:
     kind = suffix.lower().removeprefix(".")
     if kind not in {"svg", "png", "html"}:
         raise BadInput(f"a chart is written as .svg, .png or .html, not {suffix or 'without a suffix'}")
-    try:
-        import vl_convert
-    except ImportError:
-        raise MissingExtra("vl-convert, which charts need,", "view") from None
+    import vl_convert
+
     drawing = made.to_dict()
     if kind == "png":
         path.write_bytes(vl_convert.vegalite_to_png(drawing, scale=2))

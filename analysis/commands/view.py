@@ -12,7 +12,7 @@ from secondguess.analysis import signals
 from secondguess.analysis.commands import progress
 from secondguess.analysis.commands.options import STORE
 from secondguess.analysis.console import say
-from secondguess.analysis.errors import BadInput, MissingExtra
+from secondguess.analysis.errors import BadInput
 from secondguess.analysis.store.runs import list_runs
 
 
@@ -45,10 +45,8 @@ def view(store: Path, no_browser: bool, addresses: tuple[str, ...], export: Path
     page, and the tables, comparisons and questions that these lead to, 200 at most.
     """
     list_runs(store.absolute())
-    try:
-        from secondguess.analysis.page import server
-    except ModuleNotFoundError as error:
-        raise MissingExtra(f"{error.name}, which `secondguess view` needs,", "view") from None
+    from secondguess.analysis.page import server
+
     if export is not None:
         _export(store.absolute(), export, addresses, (how["seconds"], how["memory"]))
         return
