@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from string import ascii_lowercase, ascii_uppercase
-from typing import Any
+from typing import Any, Literal
 
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.moments import Moment
@@ -77,6 +77,25 @@ STORE_OPTION: Mapping[str, Any] = {
     "metavar": "PATH",
     "help": f"Where the runs lie: a folder, or s3://BUCKET/FOLDER [default: {DEFAULT_STORE}, or ${STORE_VARIABLE}].",
 }
+
+
+Task = Literal["classification", "multi-label", "regression"]
+"""What a table's rows say: one class, any number of labels, or a number."""
+
+_LISTS = ("list", "large_list", "fixed_size_list")
+_REAL = ("halffloat", "float", "double", "decimal")
+
+
+def task_of(labels: Iterable[str]) -> Task:
+    """The task of a table whose guesses and truths are of these Arrow types.
+
+    Lists are several labels a row. Real numbers are no classes: as scikit-learn's `type_of_target` has it, whole
+    numbers are, so those are never stored as real ones.
+    """
+    kinds = tuple(labels)
+    if any(kind.startswith(_LISTS) for kind in kinds):
+        return "multi-label"
+    return "regression" if any(kind.startswith(_REAL) for kind in kinds) else "classification"
 
 
 def shown_as_images(columns: Iterable[str]) -> dict[bytes, bytes]:

@@ -5,15 +5,15 @@ import operator
 import os
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, get_args
 
 import pyarrow as pa
 
 from secondguess.analysis import signals
-from secondguess.analysis.errors import BadInput
+from secondguess.analysis.errors import BadInput, listing
 from secondguess.analysis.moments import LAST_EPOCH, LAST_STEP, Moment
 from secondguess.analysis.objects.path import place
-from secondguess.analysis.schema import DEFAULT_STORE, checked_name
+from secondguess.analysis.schema import DEFAULT_STORE, Task, checked_name
 from secondguess.analysis.store.commits import Metric
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.store.writer import RunWriter
@@ -177,6 +177,7 @@ class Recorder:
         unlabelled: object = (),
         duplicates: str = "refuse",
         uneven: bool = False,
+        task: Task | None = None,
         **metrics: object,
     ) -> TableRecorder:
         """A table of this epoch, committed with its metrics when its `with` block ends.
@@ -187,14 +188,17 @@ class Recorder:
         dataset names the examples file (default: the table's name). unlabelled is the label, or a list of them, that
         stands for none: -100. duplicates="first" leaves out the rows of an id that was there in this epoch, as samplers
         of several processes repeat some to fill their batches, and says how many. uneven says that ranks may have other
-        numbers of rows, by more than one. Raises BadInput for a name or epoch that cannot be, AlreadyThere for an
-        epoch, or a step of it, that is committed; leaving the block raises SecondguessError where the shares of all
-        ranks did not come, and commits nothing then.
+        numbers of rows, by more than one. task says that guesses and truths are lists of labels ("multi-label": see
+        `recording.label_lists`) or numbers ("regression", which numbers with fractions are unsaid). Raises BadInput for
+        a name or epoch that cannot be, AlreadyThere for an epoch, or a step of it, that is committed; leaving the block
+        raises SecondguessError where the shares of all ranks did not come, and commits nothing then.
         """
         name = checked_name("table", name)
         moment = Moment(self._counted_from_1(epoch), None if step is None else _whole("step", step, 0, LAST_STEP))
         if duplicates not in ("refuse", "first"):
             raise BadInput(f"duplicates is {duplicates!r}; it is 'refuse', or 'first' to keep the first row of an id")
+        if task not in (None, *get_args(Task)):
+            raise BadInput(f"task is {task!r}; it is one of: {listing(get_args(Task))}")
         none = tuple(unlabelled) if isinstance(unlabelled, list | tuple | set | frozenset) else (unlabelled,)
         self._say_first_epoch()
         values = {key: _number(key, value) for key, value in metrics.items()}
@@ -203,7 +207,8 @@ class Recorder:
             raise BadInput(f"table {name!r} differs from {twins[0]!r} only in case; choose another name")
         if name not in self._tables:
             self._tables[name] = TableRecorder(self._writer, name, self.classes, self._commit, self._gathering)
-        return self._tables[name].begin(moment, EpochOptions(dataset, none, duplicates == "first", uneven), values)
+        how = EpochOptions(dataset, none, duplicates == "first", uneven, task)
+        return self._tables[name].begin(moment, how, values)
 
     def _say_first_epoch(self) -> None:
         if self._before_first and not self._tables:

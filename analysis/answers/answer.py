@@ -106,7 +106,7 @@ def cell(value: object) -> str:
             return f"<{value[LEFT_OUT]}>"
         return ", ".join(f"{cell(key)}: {cell(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(cell(item) for item in value)
+        return ", ".join(cell(item) for item in value) or "[]"
     if isinstance(value, datetime.datetime):
         return value.isoformat(sep=" ", timespec="seconds")
     return spelled_out(str(value))

@@ -194,7 +194,7 @@ def _absent(columns: Sequence[PageColumn], row: Sequence[Any]) -> frozenset[int]
 def _told(column: PageColumn, values: Sequence[Any], absent: frozenset[int]) -> tuple[int, ...]:
     """The sides that a cell shows: those that have such a column, and a truth once where all agree on it."""
     sides = tuple(side for side, place in enumerate(column.places) if place is not None)
-    if column.kind != "label" or column.title == "guess":
+    if column.title != "truth":
         return sides
     there = tuple(side for side in sides if side not in absent) or sides
     return there[:1] if len({str(values[side]) for side in there}) == 1 else there

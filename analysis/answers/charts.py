@@ -15,7 +15,7 @@ from secondguess.analysis.answers.html import chart_page
 from secondguess.analysis.answers.lines import UNNAMED, Naming, by_epoch
 from secondguess.analysis.answers.marks import Link, caption, coloured, lines_of, linked, owns, plain, text_of, title_of
 from secondguess.analysis.answers.sides import OTHERS, colours
-from secondguess.analysis.engine.sqltext import is_value
+from secondguess.analysis.engine.sqltext import is_value, literal
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.schema import MOST_MARKS, WRONG, at_epoch
 from secondguess.analysis.tables.view import TableView
@@ -25,7 +25,8 @@ _LINE = re.compile(r'(<path aria-label="([^"]*)"[^>]*aria-roledescription="line 
 _VEGA = "https://vega.github.io/vega-datasets/"
 _TABLE = "\0table"  # beside a record's columns, of which none can be called so: its run and moment
 NO_CHART = (
-    "has no chart; confusion, data-map, errors-by-guess, errors-over-time, reliability and risk-coverage have one"
+    "has no chart; confusion, data-map, errors-by-guess, errors-over-time, reliability, residuals and risk-coverage "
+    "have one"
 )
 Where = Callable[[str], str]
 """From a condition on examples, over the columns of `dynamics`, to the address of those."""
@@ -40,10 +41,10 @@ def chart(
 ) -> Any:
     """The chart of an answer, None where it has none that says more than its table.
 
-    A matrix becomes squares, what is drawn beside each other bars, a curve a line for each table, counts of errors by
-    epoch lines, cells of a map squares in their place. It is of all rows: of more than MOST_MARKS there is none, and
-    `ask.charted` has what they come to, of which said is put above the chart. With a link each mark leads to the rows
-    behind it, with examples each cell to its examples.
+    A matrix becomes squares, what is drawn beside each other bars, a curve a line for each table, a histogram bars from
+    end to end, counts of errors by epoch lines, cells of a map squares in their place. It is of all rows: of more than
+    MOST_MARKS there is none, and `ask.charted` has what they come to, of which said is put above the chart. With a link
+    each mark leads to the rows behind it, with examples each cell to its examples.
     """
     made = _chart(answer, link, examples, naming)
     return made.properties(title=caption(said)) if made is not None and said else made
@@ -64,6 +65,8 @@ def _chart(answer: Answer, link: Link | None, examples: Where | None, naming: Na
         return _curve(answer, records)
     if how == "matrix":
         return _matrix(answer, records, link)
+    if how == "histogram":
+        return _histogram(answer, records, link)
     if how == "beside" and "errors" in columns:
         return _bars(answer, records, link)
     if how is None and "errors" in columns and len({record[_TABLE][1] for record in records}) > 1:
@@ -213,6 +216,36 @@ def _bars(answer: Answer, records: Sequence[Mapping[str, Any]], link: Link | Non
     if leading:
         encoding["href"] = alt.Href("href:N")
     return plain(alt.Chart(alt.InlineData(values=data), width=520, height=160).mark_bar().encode(**encoding))
+
+
+def _histogram(answer: Answer, records: Sequence[Mapping[str, Any]], link: Link | None) -> Any:
+    """The tables' bars one below the other over one axis, each from its bin's low to its high end."""
+    low, high, count = answer.drawn[1] if answer.drawn else ("", "", "")
+    names = [text_of(at_epoch(run, epoch)) for run, epoch in dict.fromkeys(answer.order)]
+    data = [
+        {"table": text_of(_named(record)), "low": record[low], "high": record[high], "count": record[count]}
+        for record in records
+    ]
+    most = max(record[high] for record in records)
+
+    def view(record: Mapping[str, Any]) -> TableView:
+        end = "<=" if record[high] == most else "<"
+        where = f"guess - truth >= {literal(record[low])}", f"guess - truth {end} {literal(record[high])}"
+        return TableView((_named(record),), where=where)
+
+    leading = linked(data, records, link, view)
+    encoding = {
+        "x": alt.X("low:Q", bin="binned", title="guess minus truth", axis=alt.Axis(tickCount=8)),
+        "x2": alt.X2("high:Q"),
+        "y": alt.Y("count:Q", title=title_of(count)),
+        "color": coloured(names, legend=False, field="table"),
+        "tooltip": ["table:N", "low:Q", "high:Q", alt.Tooltip("count:Q", title=title_of(count))],
+    }
+    if leading:
+        encoding["href"] = alt.Href("href:N")
+    bars = alt.Chart(alt.InlineData(values=data), width=520, height=90).mark_bar().encode(**encoding)
+    own_row = alt.Row("table:N", title=None, sort=names, header=alt.Header(labelAngle=0, labelAlign="left"))
+    return plain(bars.facet(row=own_row) if len(names) > 1 else bars)
 
 
 def _curve(answer: Answer, records: Sequence[Mapping[str, Any]]) -> Any:

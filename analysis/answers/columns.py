@@ -42,6 +42,7 @@ _WIDTHS = {
     "counts": 300,
     "ids": 240,
 }
+_REAL = {"FLOAT", "DOUBLE"}  # what no class is: the guesses and truths of a regression
 _PAGE = 1232  # pixels between the margins of the narrowest page whose heads stay in sight
 
 
@@ -97,7 +98,7 @@ def _kind(base: str, type: str) -> str:
         return "picture" if "bytes" in type[:20] else "text"
     if base == "id":
         return "key"
-    if base in {"guess", "truth"}:
+    if base in {"guess", "truth"} and type not in _REAL:
         return "label"
     if is_score(base) and type in {"FLOAT", "DOUBLE"}:
         return "score"

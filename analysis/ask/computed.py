@@ -46,13 +46,14 @@ def named(columns: Collection[str], suffixes: Sequence[str] = ("",)) -> tuple[st
 def sql(name: str, epoch: Epoch, classes: Sequence[str]) -> str:
     """The column as SQL over the columns of an epoch's file, whose score_0, score_1, … are of these classes.
 
-    NULL where the file lacks what it is made of.
+    NULL where the file lacks what it is made of, and WRONG where guesses are numbers, of which none is.
     """
     types = {folded(column): kind for column, kind in epoch.columns}
     if name == WRONG:
         if epoch.right is not None:
             return wrong_by(identifier(epoch.right))
-        return wrong("guess", "truth") if {"guess", "truth"} <= types.keys() else _nothing(name)
+        judged = {"guess", "truth"} <= types.keys() and epoch.task != "regression"
+        return wrong("guess", "truth") if judged else _nothing(name)
     if name == AT_STEP:
         return STEP if epoch.has_steps else _nothing(name)
     scores = [score_column(index) for index in range(len(classes))]

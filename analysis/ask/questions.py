@@ -12,11 +12,12 @@ from importlib.resources.abc import Traversable
 from itertools import takewhile
 from pathlib import Path
 from statistics import NormalDist
-from typing import Any
+from typing import Any, get_args
 
 from secondguess.analysis.console import spelled_out
 from secondguess.analysis.errors import BadInput, NotFound, listing
 from secondguess.analysis.opening import read_regular
+from secondguess.analysis.schema import Task
 
 _LONGEST = 1 << 20  # bytes of a question
 _HEADER = re.compile(r"--\s*(?P<key>[a-z]+):\s*(?P<value>.*)")
@@ -37,9 +38,11 @@ _PLAIN: dict[str, Any] = {
     "text": str,
     "date": datetime.date,
 }
-_KEYS = ("epochs", "tables", "drawn", "truth", "verdicts", "ids", "steps", "spark")
+_KEYS = ("epochs", "tables", "tasks", "drawn", "truth", "verdicts", "ids", "steps", "spark")
+# What a question is asked of where its header does not say: tables whose rows are right or wrong.
+_JUDGED: tuple[Task, ...] = ("classification", "multi-label")
 # How an answer is drawn, and how many columns that names.
-_DRAWN = {"beside": 1, "under": 1, "matrix": 3, "curve": 2, "cells": 3, "strip": 2}
+_DRAWN = {"histogram": 3, "beside": 1, "under": 1, "matrix": 3, "curve": 2, "cells": 3, "strip": 2}
 # What every command has.
 _TAKEN = {"help", "store", "format", "output", "show_sql", "rows", "chart", "spreadsheet", "verify", "engine", "master"}
 
@@ -104,11 +107,11 @@ class Question:
     epochs ("last" or "all") decides where a reference names no epoch; tables is how many references it takes, (at
     least, at most or None). drawn says how a terminal may lay the answer out, as (how, columns): `beside KEY`, the
     tables next to each other; `under KEY`, one below the other per row of `joined`; `matrix DOWN ACROSS COUNT`; and
-    a chart: `curve X Y`, `cells X Y COUNT`; `strip GUESSES SCORES`, sequences as `trajectories` writes them.
-    verdicts says that it may be asked of tables whose rows are right by a column of theirs, not by guess against truth;
-    unique, that a table in which an id comes twice is refused. Where steps are told, it has a column `step` that is
-    left out where no table asked about has steps. not_spark says why Spark cannot run it, where it cannot. about is
-    what the comments below the header say.
+    a chart: `curve X Y`, `cells X Y COUNT`, `histogram LOW HIGH COUNT`; `strip GUESSES SCORES`, sequences as
+    `trajectories` writes them. verdicts says that it may be asked of tables whose rows are right by a column of theirs,
+    not by guess against truth; unique, that a table in which an id comes twice is refused; tasks, of what tables it is
+    asked. Where steps are told, it has a column `step` that is left out where no table asked about has steps. not_spark
+    says why Spark cannot run it, where it cannot. about is what the comments below the header say.
     """
 
     name: str
@@ -122,6 +125,7 @@ class Question:
     verdicts: bool = True
     steps: bool = False
     unique: bool = False
+    tasks: tuple[Task, ...] = _JUDGED
     not_spark: str = ""
     about: str = ""
 
@@ -144,6 +148,7 @@ class Question:
             "tables": list(self.tables),
             "epochs": self.epochs,
             "truth": self.truth,
+            "tasks": list(self.tasks),
             "not_spark": self.not_spark or None,
             "options": options,
         }
@@ -159,6 +164,20 @@ class Question:
 def names(store: Path) -> list[str]:
     """The questions there are: the built-in ones, then those in `<store>/questions`, which cannot replace them."""
     return list(_sources(store))
+
+
+def fitting(store: Path, task: Task) -> list[str]:
+    """The questions that are asked of tables of a task: those of no other first."""
+    known = {name: found.tasks for name in names(store) if (found := _readable(store, name)) is not None}
+    own = [name for name, tasks in known.items() if tasks == (task,)]
+    return [*own, *(name for name, tasks in known.items() if task in tasks and name not in own)]
+
+
+def _readable(store: Path, name: str) -> Question | None:
+    try:
+        return find(store, name)
+    except BadInput:
+        return None
 
 
 def find(store: Path, name: str) -> Question:
@@ -211,6 +230,7 @@ def read(name: str, text: str) -> Question:
         verdicts=_one_of(name, "verdicts", header.get("verdicts", "taken"), ("taken", "refused")) == "taken",
         steps=_one_of(name, "steps", header.get("steps", "untold"), ("told", "untold")) == "told",
         unique=_one_of(name, "ids", header.get("ids", "any"), ("any", "unique")) == "unique",
+        tasks=_tasks(name, header.get("tasks", ", ".join(_JUDGED))),
         not_spark=_not_spark(name, header.get("spark", "yes")),
         about=spelled_out(" ".join(line.removeprefix("--").strip() for line in rest)),
     )
@@ -231,6 +251,11 @@ def _one_of(name: str, key: str, value: str, allowed: tuple[str, ...]) -> str:
     if value not in allowed:
         raise BadInput(f"question {name!r}: {key} is {value!r}, not one of {', '.join(allowed)}")
     return value
+
+
+def _tasks(name: str, text: str) -> tuple[Task, ...]:
+    """The tasks of the tables that a question is asked of, with commas between them."""
+    return tuple(_one_of(name, "tasks", task.strip(), get_args(Task)) for task in text.split(","))  # type: ignore[misc]
 
 
 def _count(name: str, text: str) -> tuple[int, int | None]:

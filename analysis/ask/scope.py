@@ -14,6 +14,7 @@ from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import (
     COMPUTED,
     STEP,
+    WRONG,
     folded,
     is_score,
     read_as,
@@ -52,7 +53,8 @@ class Relation:
     columns are the columns' names, each with what it holds: number, text, boolean, date, media, list or other. inline
     says that each use reads the files anew, only what it needs of them: DuckDB gathers in memory what is used twice.
     notes are what its reader should know: files that are left out, classes that a table does not have. verdicts says
-    that the rows of some of its tables are right or wrong by a column of theirs, not by guess against truth.
+    that the rows of some of its tables are right or wrong by a column of theirs, or not at all, instead of by guess
+    against truth.
     """
 
     sql: str
@@ -83,7 +85,7 @@ def all_notes(relations: Mapping[str, Relation]) -> list[str]:
 
 
 def has_verdicts(relations: Mapping[str, Relation]) -> bool:
-    """Whether the rows of some table are right or wrong by a column of theirs."""
+    """Whether the rows of some table are right or wrong by a column of theirs, or not at all."""
     return any(relation.verdicts for relation in relations.values())
 
 
@@ -137,8 +139,13 @@ def stacked(
     selects = [_select(group, names, (classes, steps), types, more) for group in branches.values()]
     files = frozenset(epoch.file for epoch in epochs)
     kinds = _kinds(layouts, types, steps=steps) | {name: computed.KINDS.get(name, "number") for name in more}
-    notes = (*_unlike_labels(layouts), *_without_classes(epochs, classes), *(_own_steps(epochs) if steps else ()))
-    verdicts = any(epoch.right is not None for epoch in epochs)
+    notes = (
+        *_unlike_labels(layouts),
+        *_unjudged(layouts, added),
+        *_without_classes(epochs, classes),
+        *(_own_steps(epochs) if steps else ()),
+    )
+    verdicts = any(epoch.right is not None or epoch.task == "regression" for epoch in epochs)
     return Relation("\nUNION ALL\n".join(selects), files, tuple(classes), kinds, notes=notes, verdicts=verdicts)
 
 
@@ -178,6 +185,12 @@ def _without_classes(epochs: Iterable[Epoch], classes: Sequence[str]) -> tuple[s
 def has_steps(epochs: Iterable[Epoch]) -> bool:
     """Whether some of these are validations at a step within an epoch."""
     return any(epoch.step is not None for epoch in epochs)
+
+
+def _unjudged(epochs: Iterable[Epoch], added: Sequence[str]) -> tuple[str, ...]:
+    """Which tables are asked for what is wrong in them, and have numbers as guesses."""
+    numbers = dict.fromkeys(each.name for each in epochs if WRONG in added and each.task == "regression")
+    return tuple(f"{name}: guesses are numbers, so no row is right or wrong" for name in numbers)
 
 
 def _own_steps(epochs: Iterable[Epoch]) -> tuple[str, ...]:

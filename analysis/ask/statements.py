@@ -8,15 +8,15 @@ import duckdb
 
 from secondguess.analysis.ask import computed, scope, seen
 from secondguess.analysis.ask.narrowing import narrowed, taken
-from secondguess.analysis.ask.questions import Question
+from secondguess.analysis.ask.questions import Question, fitting
 from secondguess.analysis.ask.refs import Runs, Selection, listed, present, resolve, row_notes, run_notes, tables_of
 from secondguess.analysis.ask.relations import free_relation, runs_relation
 from secondguess.analysis.ask.scope import Relation
 from secondguess.analysis.engine import guard
 from secondguess.analysis.engine.passages import FREE_SQL, Passage
 from secondguess.analysis.engine.statement import JoinReport, Statement
-from secondguess.analysis.errors import BadInput, NotFound, Refused, SecondguessError
-from secondguess.analysis.schema import AT_STEP, OUTCOME, STEP, folded, whole_name
+from secondguess.analysis.errors import BadInput, NotFound, Refused, SecondguessError, listing
+from secondguess.analysis.schema import AT_STEP, OUTCOME, STEP, Task, folded, whole_name
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.store.verified import MISSING
 
@@ -144,6 +144,13 @@ def runs_statement(store: Path) -> Statement:
     return Statement(scope.ctes(relation), _RUNS.format(epochs=epochs), notes=tuple(run_notes(runs.values())))
 
 
+_SAID: Mapping[Task, str] = {
+    "classification": "classes",
+    "multi-label": "several labels a row (multi-label)",
+    "regression": "numbers (regression), of which none is right or wrong",
+}
+
+
 def _tables_asked(
     store: Path, asked: Question, refs: Sequence[str], known: Runs | None
 ) -> tuple[Runs, list[Selection]]:
@@ -155,11 +162,17 @@ def _tables_asked(
     runs, selections = listed(store, lambda runs: [resolve(runs, ref, asked.epochs) for ref in refs], known)
     chosen = [present(selection) for selection in selections]
     for selection in chosen:
-        lacks = [epoch.lacks for epoch in selection.epochs if epoch.lacks is not None]
+        if unfit := [epoch for epoch in selection.epochs if epoch.task not in asked.tasks]:
+            raise BadInput(
+                f"{unfit[0].name} is a table of {_SAID[unfit[0].task]}, and {asked.name} is asked of tables of "
+                f"{' or '.join(_SAID[task] for task in asked.tasks)}; of this one ask: "
+                f"{listing(fitting(store, unfit[0].task))}"
+            )
+        lacks = [epoch.lacks for epoch in selection.epochs if epoch.lacks not in (None, "classes")]
         if asked.truth and len(lacks) == len(selection.epochs):
             raise BadInput(
                 f"{selection.name} has no {lacks[0]}, so nothing in it is right or wrong; {asked.name} needs it"
-                f"{_named(lacks[0])}"
+                f"{_named(lacks[0] or '')}"
             )
         if given := [epoch for epoch in selection.epochs if epoch.right is not None and not asked.verdicts]:
             raise BadInput(

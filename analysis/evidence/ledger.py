@@ -247,7 +247,7 @@ def compare(
     runs, chosen = _epochs(store, (a, b), known)
     if chosen[0] == chosen[1]:
         raise BadInput(f"{a} and {b} are one table; name another to compare it with")
-    judged = any(epoch.right is not None for epoch in chosen)
+    judged = any(epoch.right is not None or epoch.task == "multi-label" for epoch in chosen)
     asked = questions.read("compare", _OUTCOMES if judged else _FLIPS)
     statement, rows = run(partial(statements.question, store=store, asked=asked, refs=(a, b), given={}, known=runs))
     names = [at_epoch(*order) for order in statement.order]

@@ -140,6 +140,11 @@ def _lines(run: str, table: str, file: LabelsFile, key: str, found: Sequence[Mat
 def _fitted(file: LabelsFile, there: LabelledTable) -> tuple[pa.Array, list[str]]:
     """The labels in the type that the table's are of, and what is said of that; raises BadInput where they are not."""
     texts, kind, classes = file.texts, there.kind, there.classes
+    if kind is not None and kind.startswith("list"):
+        raise BadInput(
+            f"guesses and truths of the table are lists of labels, but {file.place} has one label a row; import the "
+            "table anew with its truths"
+        )
     numbers = _whole(texts)
     if kind is None:
         kind = "string" if numbers is None else "int64"

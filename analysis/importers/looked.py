@@ -44,11 +44,6 @@ class Looked:
         """Let a column be made, in the place of its own name's if there is one."""
         self.made[column.field.name] = column
 
-    def drop(self, *names: str) -> None:
-        """Let columns be as they came."""
-        for name in names:
-            self.made.pop(name, None)
-
     def is_text(self, name: str) -> bool:
         """Whether the column is text because its file has nothing else."""
         return any(rows.written for rows in self.versions if name in rows.schema.names)

@@ -88,7 +88,7 @@ class Oddities:
             if role not in rows.column_names:
                 continue
             self._counts[f"no {role}"] += rows[role].null_count
-            if not self._how.classes.labels:
+            if not self._how.classes.labels or pa.types.is_list(rows[role].type):
                 continue
             place = places(rows[role], self._how.classes.labels)
             self._counts[f"odd {role}"] += place.null_count - rows[role].null_count

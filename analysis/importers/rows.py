@@ -44,7 +44,7 @@ class Layout:
 
 
 def layout(schemas: Sequence[pa.Schema], roles: Roles, classes: Classes) -> Layout:
-    """The layout that fits all versions: guess and truth are text if any is, else float64 if any is, else int64.
+    """The layout that fits all versions: guess and truth are lists if any is, else text, else float64, else int64.
 
     Where they are places among classes that have names, they become these names.
     """
@@ -55,6 +55,7 @@ def layout(schemas: Sequence[pa.Schema], roles: Roles, classes: Classes) -> Layo
     numbers = all(pa.types.is_floating(kind) for kind in kinds if not pa.types.is_integer(kind))
     label = pa.int64() if whole else pa.float64() if numbers else pa.string()
     label = pa.string() if classes.by_number else label
+    label = next((kind for kind in kinds if pa.types.is_list(kind)), label)
     taken = {"step"}
     others: dict[str, str] = {}
     used = {roles.id, roles.guess, roles.truth, roles.image, roles.confidence, *roles.scores}
@@ -146,6 +147,8 @@ def places(labels: pa.Array | pa.ChunkedArray, classes: Sequence[str]) -> pa.Arr
 
 def _label(batch: pa.RecordBatch, name: str, how: Layout) -> pa.Array:
     values, field = batch.column(name), batch.schema.field(name)
+    if pa.types.is_list(how.label):
+        return values
     if pa.types.is_floating(values.type):
         values = pc.if_else(pc.is_nan(values), None, values)  # NaN is how many a table says: no label
     if not pa.types.is_string(how.label):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from secondguess.analysis.errors import BadInput, listing
-from secondguess.analysis.importers import images, readings, shapes
+from secondguess.analysis.importers import images, label_lists, readings, shapes
 from secondguess.analysis.importers.classes import Classes
 from secondguess.analysis.importers.commands import Commands
 from secondguess.analysis.importers.facts import Facts, facts_of, kind_of
@@ -58,6 +58,9 @@ class _Survey(Looked):
         self._look()
         image = images.image_of(self)
         id_ = self._id()
+        if (several := label_lists.roles(self)) is not None:
+            several = replace(several, id=id_, image=image)
+            return Surveyed(self._versions(several), several)
         truth = self._truth()
         guess = self._guess(truth)
         roles = self._labels(id_, guess, truth)
@@ -117,7 +120,7 @@ class _Survey(Looked):
         columns: dict[str, Column] = {}
         for name in dict.fromkeys([*named, *self._roles_given()]):
             facts = self.facts.get(name)
-            if facts is not None and facts.is_single and facts.inside is not None:
+            if facts is not None and facts.is_single and facts.inside is not None and not label_lists.are_beside(self):
                 whole = pa.int64() if facts.inside.is_integer else pa.float64()
                 columns[name] = shapes.single(name, whole if facts.are_numbers else pa.string())
                 self.notes.append(f"{name} has lists of one, and is taken for what is in them")
@@ -168,8 +171,8 @@ class _Survey(Looked):
         lists = [name for role in ("truth", "label") for name in self.names.columns(role) if self._has_lists(name)]
         if lists and not labels and self.commands.strict:
             raise BadInput(
-                f"{lists[0]!r} has lists in its cells: rows with several labels cannot be asked about yet; "
-                "name a column with one label a row: --truth COLUMN"
+                f"{lists[0]!r} has lists in its cells: rows with several labels, of which there is no guess in lists; "
+                "name it with --guess COLUMN, or a column with one label a row with --truth COLUMN"
             )
         return labels[0] if labels else self._truth_beside(given)
 
@@ -189,7 +192,9 @@ class _Survey(Looked):
 
     def _has_lists(self, name: str) -> bool:
         facts = self.facts.get(name)
-        return facts is not None and facts.some and facts.is_nested and bool(facts.lengths - {1})
+        if facts is None or not facts.some:
+            return False
+        return bool(facts.is_nested and facts.lengths - {1}) or pa.types.is_list(self.fields[name].type)
 
     def _is_label(self, name: str) -> bool:
         facts = self.facts.get(name)

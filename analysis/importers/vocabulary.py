@@ -14,7 +14,7 @@ _TWO = 2
 
 
 def met(looked: Looked, guess: str | None, truth: str | None) -> tuple[str | None, str | None]:
-    """Guess and truth in one vocabulary and type; None for both where they are no labels."""
+    """Guess and truth in one vocabulary and type."""
     _typed(looked, guess, truth)
     if looked.given.classes is not None or (looked.classes is not None and looked.classes.by_number):
         for name in (guess, truth):
@@ -27,13 +27,14 @@ def met(looked: Looked, guess: str | None, truth: str | None) -> tuple[str | Non
     if _class_names(looked, guess, truth):
         return guess, truth
     explicit = looked.given.guess is not None and looked.given.truth is not None
-    if readings.is_regression(one, other) and not explicit:
+    if readings.is_regression(one, other):
+        for name in (guess, truth):
+            looked.make(shapes.number(name, pa.float64(), looked.decimal_comma))
         looked.notes.append(
-            f"{guess} and {truth} are numbers on a line, not classes: they stay columns (--guess {guess} --truth "
-            f"{truth} compares them all the same)"
+            f"{guess} and {truth} are numbers on a line, not classes: a table of regression, in which none is right or "
+            "wrong"
         )
-        looked.drop(guess, truth)
-        return None, None
+        return guess, truth
     if readings.meet(one, other) or not (one.some and other.some):
         if (meant := readings.respelled(one, other)) is not None and guess not in looked.made:
             looked.make(shapes.relabelled(guess, meant.labels, pa.string()))

@@ -1,6 +1,7 @@
 -- How much better the scores of the second table can be believed than those of the first, with intervals
 -- epochs: last
 -- tables: 2
+-- tasks: classification
 -- verdicts: refused
 -- $level level = 0.95  how sure the intervals are
 -- $bins int = 15  bins of the calibration error

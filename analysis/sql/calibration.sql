@@ -1,6 +1,7 @@
 -- How far scores can be believed: calibration error, Brier score, log loss, risk against coverage, with intervals
 -- epochs: last
 -- tables: 1..n
+-- tasks: classification
 -- verdicts: refused
 -- steps: told
 -- $level level = 0.95  how sure the intervals are

@@ -1,6 +1,7 @@
 -- Precision, recall, F1 and support of each class, and accuracy, averages, top-k, kappa and MCC, with intervals
 -- epochs: last
 -- tables: 1..n
+-- tasks: classification
 -- verdicts: refused
 -- steps: told
 -- $level level = 0.95  how sure the intervals are

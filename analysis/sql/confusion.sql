@@ -1,6 +1,7 @@
 -- How often each truth was guessed as what
 -- epochs: last
 -- tables: 1..n
+-- tasks: classification
 -- verdicts: refused
 -- drawn: matrix truth guess rows
 -- steps: told

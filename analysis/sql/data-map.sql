@@ -1,6 +1,7 @@
 -- How many examples are easy, hard or ambiguous: the data map, mean score of the truth against its variability, in cells
 -- epochs: all
 -- tables: 1..n
+-- tasks: classification
 -- verdicts: refused
 -- ids: unique
 -- drawn: cells variability mean_truth_score n

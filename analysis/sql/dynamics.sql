@@ -1,6 +1,7 @@
 -- How each labelled example was learned over the epochs of one run or several: data map, forgetting, margin
 -- epochs: all
 -- tables: 1..n
+-- tasks: classification
 -- verdicts: refused
 -- ids: unique
 -- Over all epochs of all runs: mean_truth_score and variability, the mean and the population standard deviation of the

@@ -1,6 +1,7 @@
 -- Errors per guess: how many, what was true instead, and the most confident examples
 -- epochs: last
 -- tables: 1..n
+-- tasks: classification
 -- verdicts: refused
 -- drawn: beside guess
 -- steps: told

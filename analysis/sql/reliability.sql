@@ -1,6 +1,7 @@
 -- How often guesses of a confidence are right: the bins of a reliability diagram
 -- epochs: last
 -- tables: 1..n
+-- tasks: classification
 -- verdicts: refused
 -- steps: told
 -- drawn: curve confidence accuracy

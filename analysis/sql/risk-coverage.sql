@@ -1,6 +1,7 @@
 -- How many errors are left where only the surest guesses are taken
 -- epochs: last
 -- tables: 1..n
+-- tasks: classification
 -- verdicts: refused
 -- steps: told
 -- drawn: curve coverage risk

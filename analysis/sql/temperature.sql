@@ -1,6 +1,7 @@
 -- By what temperature the scores should be softened, and what that gains on the other half of the rows
 -- epochs: last
 -- tables: 1..n
+-- tasks: classification
 -- verdicts: refused
 -- steps: told
 -- spark: no, it is a recursion that aggregates, of which Spark has none

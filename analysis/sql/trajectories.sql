@@ -1,6 +1,7 @@
 -- What became of each example over the epochs of one run or several: its guesses, its truth's scores, when it was learned
 -- epochs: all
 -- tables: 1..n
+-- tasks: classification
 -- verdicts: refused
 -- truth: optional
 -- ids: unique

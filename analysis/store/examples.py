@@ -19,7 +19,7 @@ from secondguess.analysis.schema import encoded, shown_as_images
 from secondguess.analysis.store import parquet, records
 from secondguess.analysis.store.commits import ExamplesFile
 from secondguess.analysis.store.disk import Part, give_name, make_folder, put_text, record_bytes, sync_folder
-from secondguess.analysis.store.id_sets import id_hashes, repeated
+from secondguess.analysis.store.id_sets import id_hashes, list_texts, repeated
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.store.verified import digest_of
 
@@ -343,7 +343,8 @@ def _identity(rows: pa.Table) -> str:
     truth = rows["truth"] if "truth" in rows.column_names else pa.nulls(len(rows), pa.string())
     kind = truth.type.value_type if pa.types.is_dictionary(truth.type) else truth.type
     hasher = hashlib.sha256(str(kind).encode())
-    texts = pa.table([rows["digest"], rows["id"], truth.cast(pa.string()).fill_null("\0")], ["digest", "id", "truth"])
+    labels = list_texts(truth.combine_chunks()) if pa.types.is_list(kind) else truth.cast(pa.string())
+    texts = pa.table([rows["digest"], rows["id"], labels.fill_null("\0")], ["digest", "id", "truth"])
     for batch in texts.sort_by([(name, "ascending") for name in texts.column_names]).to_batches(_AT_ONCE):
         for digest, name, label in zip(*(column.to_pylist() for column in batch.columns), strict=True):
             hasher.update(f"{digest}{len(name)}:{len(label)}:{name}{label}".encode())

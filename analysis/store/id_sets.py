@@ -13,6 +13,7 @@ the next.
 """
 
 import hashlib
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,10 +24,11 @@ from numpy.typing import NDArray
 Hashes = NDArray[np.uint64]
 
 SEEDS = (0x243F6A8885A308D3, 0x13198A2E03707344)  # of pi
-TEXT, WHOLE, FRACTION = 1, 2, 3  # added to the seeds for truths, so that "1", 1 and 1.0 differ
+TEXT, WHOLE, FRACTION, LIST = 1, 2, 3, 4  # added to the seeds for truths, so that "1", 1, 1.0 and ["1"] differ
 
 _GAMMA, _FIRST, _SECOND = map(np.uint64, (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB))
 _LONGEST = 256
+_WRITE = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"))
 _NO_BYTES = np.uint64(2**64 - 1)
 _LOWEST = np.array([(1 << 8 * count) - 1 for count in range(9)], np.uint64)  # masks of the lowest `count` bytes
 
@@ -39,8 +41,9 @@ def id_hashes(ids: pa.Array, seeds: Sequence[int] = SEEDS) -> list[Hashes]:
 def with_truth(ids: Sequence[Hashes], truth: pa.Array) -> list[Hashes] | None:
     """The hash of each row's id and truth, step(hash of the id, hash of the truth), under each of SEEDS.
 
-    A truth is its UTF-8 text, or 8 bytes: a whole number's as int64, a fraction's as a double, -0.0 as 0.0. Its seeds
-    are SEEDS + TEXT, + WHOLE or + FRACTION. None where truths are of another type.
+    A truth is its UTF-8 text, or 8 bytes: a whole number's as int64, a fraction's as a double, -0.0 as 0.0; a list's is
+    its JSON without spaces. Its seeds are SEEDS + TEXT, + WHOLE, + FRACTION or + LIST. None where truths are of another
+    type.
     """
     of_truths = _of_truths(truth)
     return of_truths and [_step(of_id, of_truth) for of_id, of_truth in zip(ids, of_truths, strict=True)]
@@ -72,7 +75,15 @@ def _of_truths(truth: pa.Array) -> list[Hashes] | None:
         numbers = truth.cast(pa.float64()).fill_null(0).to_numpy(zero_copy_only=False) + 0.0
         numbers[np.isnan(numbers)] = np.nan
         return [_of_words(numbers.view(np.uint64), truth, seed + FRACTION) for seed in SEEDS]
+    if pa.types.is_list(truth.type):
+        return _of_texts(list_texts(truth), [seed + LIST for seed in SEEDS])
     return None
+
+
+def list_texts(lists: pa.Array) -> pa.Array:
+    """Lists as JSON without spaces, NULL as NULL: of them Arrow compares and casts none."""
+    texts = (None if one is None else _WRITE.encode(one) for one in lists.to_pylist())
+    return pa.array(texts, pa.string())
 
 
 def _of_words(words: Hashes, values: pa.Array, seed: int) -> Hashes:

@@ -8,7 +8,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -18,7 +18,15 @@ from secondguess.analysis.errors import BadInput, Damaged, NotFound
 from secondguess.analysis.moments import LAST_STEP, Moment
 from secondguess.analysis.objects.path import ObjectPath
 from secondguess.analysis.opening import read_regular
-from secondguess.analysis.schema import FORMAT_VERSION, NEWEST_FORMAT, STEPS_FORMAT, is_score, whole_name
+from secondguess.analysis.schema import (
+    FORMAT_VERSION,
+    NEWEST_FORMAT,
+    STEPS_FORMAT,
+    Task,
+    is_score,
+    task_of,
+    whole_name,
+)
 from secondguess.analysis.store.seal import is_whole
 from secondguess.analysis.store.verified import StoredFile, leads_out
 
@@ -110,6 +118,11 @@ class Epoch:
         return whole_name(self.run, self.table, self.moment)
 
     @property
+    def task(self) -> Task:
+        """What its guesses and truths are: a class, lists of labels, or numbers, of which none is an error."""
+        return _task(self.columns)
+
+    @property
     def labelled(self) -> int:
         """The number of rows that are right or wrong."""
         return self.rows - self.unlabelled
@@ -123,12 +136,13 @@ class Epoch:
     def lacks(self) -> str | None:
         """Which of guess and truth it has not, so that nothing in it is right or wrong; None where errors are counted.
 
-        A truth that no row has is none.
+        A truth that no row has is none; numbers are no classes.
         """
         if self.errors is not None:
             return None
         there = {name for name, _ in self.columns}
-        return " and ".join(role for role in ("guess", "truth") if role not in there) or "truth"
+        missing = " and ".join(role for role in ("guess", "truth") if role not in there)
+        return missing or ("classes" if self.task == "regression" else "truth")
 
     @property
     def score_classes(self) -> tuple[str, ...]:
@@ -140,6 +154,11 @@ class Epoch:
     def scores(self) -> int:
         """The number of score columns."""
         return sum(is_score(name) for name, _ in self.columns)
+
+
+def _task(columns: Iterable[Sequence[str]]) -> Task:
+    """The task of a table with these columns, (name, Arrow type)."""
+    return task_of(kind for name, kind in columns if name in {"guess", "truth"})
 
 
 def read(path: Path) -> dict[str, Any]:
@@ -343,6 +362,7 @@ def _is_inside(name: str) -> bool:
 def epochs_of(store: Path, folder: Path, names: tuple[str, str], table: str, record: dict[str, Any]) -> list[Epoch]:
     """The epochs that a record of a run's folder commits; names are the run's, now and when it was recorded."""
     moments = tuple(Moment.of(entry) for entry in record["epochs"])
+    counted = record.get("right") is not None or _task(record["columns"]) != "regression"
     rows_file = stored_file(folder, record["file"])
     shown = {entry["examples"] for entry in record["epochs"] if entry["examples"]}
     examples = {name: _examples_file(store, name, record) for name in shown}
@@ -355,7 +375,7 @@ def epochs_of(store: Path, folder: Path, names: tuple[str, str], table: str, rec
             table=table,
             epoch=entry["epoch"],
             rows=entry["rows"],
-            errors=entry["errors"],
+            errors=entry["errors"] if counted else None,
             unlabelled=entry["unlabelled"],
             nan_scores=entry["nan_scores"],
             ids=entry["ids"],

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from secondguess.analysis.schema import is_score
+from secondguess.analysis.schema import is_score, task_of
 from secondguess.analysis.store.id_sets import Hashes, id_hashes, with_truth
 from secondguess.analysis.store.recurrence import Recurrence
 
@@ -28,7 +28,7 @@ class Tally:
         self._right = right
         self._verdicts = [0, 0]  # right, NULL
         self._rows = self._unlabelled = self._same = self._nan_scores = self._null_ids = 0
-        self._has_truth = self._has_guess = False
+        self._has_truth = self._has_guess = self._are_numbers = False
         self._lengths, self._bytes = hashlib.sha256(), hashlib.sha256()
         self._recurrence = Recurrence()
         self._ids = [0, 0]
@@ -60,11 +60,14 @@ class Tally:
             )
             if "guess" in rows.column_names:
                 self._has_guess = True
-                self._same += _same(_whole(rows["guess"]), truth)
+                guess = _whole(rows["guess"])
+                self._are_numbers = task_of((str(guess.type), str(truth.type))) == "regression"
+                self._same += _same(guess, truth)
 
     def entry(self, epoch: int, examples: str | None, unique: bool) -> dict[str, Any]:
         """What a record and a footer say of the rows."""
-        labelled, same, judged = self._rows - self._unlabelled, self._same, self._has_truth and self._has_guess
+        labelled, same = self._rows - self._unlabelled, self._same
+        judged = self._has_truth and self._has_guess and not self._are_numbers
         if self._right is not None:
             labelled, same, judged = self._rows - self._verdicts[1], self._verdicts[0], True
         ids = hashlib.sha256(self._lengths.digest() + self._bytes.digest())
@@ -128,6 +131,9 @@ def _written(sums: Sequence[int]) -> str:
 
 def _same(guess: pa.Array, truth: pa.Array) -> int:
     """The number of labelled rows that are no errors: as `schema.wrong` has it, where NaN is NaN."""
+    if pa.types.is_nested(guess.type) or pa.types.is_nested(truth.type):  # of which pyarrow compares none
+        pairs = zip(guess.to_pylist(), truth.to_pylist(), strict=True)
+        return sum(true is not None and said == true for said, true in pairs)
     same = pc.equal(guess, truth)
     if pa.types.is_floating(guess.type) and pa.types.is_floating(truth.type):
         same = pc.or_(same, pc.and_(pc.is_nan(guess), pc.is_nan(truth)))

@@ -8,6 +8,7 @@ import numpy as np
 
 from secondguess.trainer.recorder import Recorder
 
+NAN = float("nan")
 SaidRow = tuple[str, Any, Any]  # id, truth (None: unlabelled), and scores as a list or the guess itself
 
 
@@ -52,6 +53,34 @@ def add(
         table.add(scores=np.array(said, np.float32), **given)
     else:
         table.add(guess=list(said), **given)
+
+
+TAGS = {  # id: truth, and what is guessed after one epoch and after two
+    "a": (["cat", "dog"], ["cat"], ["cat", "dog"]),
+    "b": ([], ["dog"], []),
+    "c": (["dog"], ["dog"], ["cat", "dog"]),
+    "d": (["fish"], [], None),
+    "e": (None, ["cat"], ["cat"]),
+}
+PRICES = {"p": (1.5, 2.0, 1.75), "q": (4.0, 3.0, 4.5), "r": (2.5, 2.5, NAN), "s": (None, 1.0, 2.0)}
+
+
+def record_tags(store: Path, run: str = "tags") -> None:
+    """A multi-label run of the literal rows above."""
+    _record_columns(store, run, TAGS, "multi-label")
+
+
+def record_prices(store: Path, run: str = "price") -> None:
+    """A run of regression of the literal rows above."""
+    _record_columns(store, run, PRICES, "regression")
+
+
+def _record_columns(store: Path, run: str, rows: Mapping[str, Sequence[Any]], task: Any) -> None:
+    with Recorder(store, run=run, wandb="off") as recorder:
+        for epoch in (1, 2):
+            with recorder.table("test_predictions", epoch=epoch, task=task) as table:
+                truth, guess = ([row[place] for row in rows.values()] for place in (0, epoch))
+                table.add(ids=list(rows), truth=truth, guess=guess)
 
 
 def bytes_of(folder: Path) -> dict[str, bytes]:

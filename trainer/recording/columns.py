@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from secondguess.analysis.errors import BadInput
-from secondguess.analysis.schema import RESERVED_COLUMNS, folded, is_score, score_column
+from secondguess.analysis.schema import RESERVED_COLUMNS, folded, is_score, score_column, task_of
 
 _LABEL_TYPES = {"int64", "double", "string", "null"}
-_ONE_CLASS = "a row has one class here: record a table for each label, or a class for each combination"
+_ONE_CLASS = 'rows with any number of labels are a table of their own kind: recorder.table(…, task="multi-label")'
 _TOLERANCE = 1e-3  # half-precision softmax leaves [0, 1] by that much
 
 
@@ -115,8 +115,8 @@ def labels(
     """Guesses or truths as Arrow: dictionary text where classes have names, else int64, float64 or text as given.
 
     None, NaN and what is in `unlabelled` are unlabelled rows. Integers, B, B x 1 or one-hot B x C, and floats that are
-    whole numbers, are class numbers where there are classes or `count` score columns; raises BadInput for one outside
-    them, and for what is no class.
+    whole numbers, are class numbers; raises BadInput for one outside the classes or `count` score columns, and for what
+    is no class.
     """
     values = _one_each(plain(values), what)
     try:
@@ -126,7 +126,7 @@ def labels(
             column = column.cast(pa.int64())
         elif pa.types.is_floating(column.type):
             column = column.cast(pa.float64())
-            if (classes is not None or count is not None) and _is_whole(column):
+            if _is_whole(column):
                 column = column.cast(pa.int64())
         column = _without(column, unlabelled)
     except (pa.ArrowException, TypeError, OverflowError, UnicodeEncodeError) as error:
@@ -138,7 +138,8 @@ def labels(
             example = next(value for value in column.to_pylist() if value is not None)
             raise BadInput(
                 f"{what} has values such as {example}, but the classes of the scores are the numbers 0 to {count - 1}; "
-                "numbers to be predicted as such (regression) are no classes: give class numbers or names"
+                "numbers to be predicted as such (regression) are no classes and have no scores: give class numbers or "
+                "names"
             )
         raise BadInput(
             f"{what} is text, but the classes of the scores are the "
@@ -147,6 +148,34 @@ def labels(
     if pa.types.is_integer(column.type) and (classes is not None or count is not None):
         _inside(column, what, len(classes) if classes is not None else count or 0)
     return column if classes is None else _named(column, what, classes)
+
+
+def numbers(labels: Mapping[str, pa.Array], scored: bool, classes: Sequence[str] | None) -> dict[str, pa.Array]:
+    """Guesses and truths of a regression as float64; raises BadInput for text, and beside scores or classes."""
+    if scored or classes is not None:
+        raise BadInput(
+            "task='regression' has numbers as guesses, without scores, confidence or classes; leave them out"
+        )
+    for what, column in labels.items():
+        if pa.types.is_string(column.type):
+            raise BadInput(f"{what} is text, which task='regression' has no use for; give numbers")
+    return {what: column.cast(pa.float64()) for what, column in labels.items()}
+
+
+def alike(kinds: Sequence[pa.DataType], before: str | None) -> pa.DataType | None:
+    """The type that guess and truth, of these, take together where they are no classes; None where they stay.
+
+    before is the type of the guesses of earlier epochs. Where one is real numbers both are float64; lists in which no
+    row has a label yet are of what the other's are, or were before, or else of text.
+    """
+    task = task_of([*map(str, kinds), before or ""])
+    if task == "regression" and all(pa.types.is_integer(kind) or pa.types.is_floating(kind) for kind in kinds):
+        return pa.float64()
+    empty = pa.list_(pa.null())
+    if task == "multi-label" and empty in kinds:
+        known = [kind for kind in kinds if kind != empty]
+        return known[0] if known else pa.list_(pa.int64() if "int" in (before or "") else pa.string())
+    return None
 
 
 def _one_each(values: Any, what: str) -> Any:

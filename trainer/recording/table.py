@@ -14,13 +14,13 @@ import pyarrow.compute as pc
 from secondguess.analysis.content import Undecodable
 from secondguess.analysis.errors import BadInput, NotWritten
 from secondguess.analysis.moments import Moment
-from secondguess.analysis.schema import STEP, folded, whole_name
+from secondguess.analysis.schema import STEP, Task, folded, whole_name
 from secondguess.analysis.store import parquet, verified
 from secondguess.analysis.store.commits import EpochRows, ExamplesFile
 from secondguess.analysis.store.examples import Batch, ExamplesWriter
 from secondguess.analysis.store.rows import ids_of
 from secondguess.analysis.store.writer import RunWriter
-from secondguess.trainer.recording import columns
+from secondguess.trainer.recording import columns, label_lists
 from secondguess.trainer.recording.content import Content, Contents, same_length
 from secondguess.trainer.recording.gathering import Gathering
 from secondguess.trainer.recording.new_content import ContentWriter
@@ -39,13 +39,14 @@ Commit = Callable[["TableRecorder", Rows, WriteExamples], None]
 class EpochOptions:
     """How an epoch is taken: the data set's name, the labels that stand for none, what becomes of repeated ids.
 
-    uneven says that ranks may have other numbers of rows.
+    uneven says that ranks may have other numbers of rows. task is what guesses and truths are, None where they tell.
     """
 
     dataset: str
     unlabelled: Collection[object] = ()
     first_of_repeated: bool = False
     uneven: bool = False
+    task: Task | None = None
 
 
 class TableRecorder:
@@ -238,6 +239,8 @@ class TableRecorder:
         )
 
     def _labels(self, truth: Any, guess: Any, scores: Any, confidence: Any) -> dict[str, pa.Array]:
+        if self._how.task == "multi-label":
+            return label_lists.labels(truth, guess, scores, self._classes, confidence)
         if confidence is not None and (guess is None or scores is not None):
             raise BadInput("confidence is given beside a guess without scores: with scores it follows from them")
         if guess is None and scores is None:
@@ -256,6 +259,8 @@ class TableRecorder:
                 raise BadInput(
                     "guess and truth are of unlike types, one text and one numbers; give both alike, or classes"
                 )
+        if self._how.task == "regression":
+            labels = columns.numbers(labels, scores is not None or confidence is not None, self._classes)
         if confidence is not None:
             labels["confidence"] = columns.confidences(confidence)
             same_length(len(labels["guess"]), confidence=labels["confidence"])
@@ -363,6 +368,12 @@ class TableRecorder:
             table = table.drop_columns(name)
             if name in {"guess", "truth"}:
                 table = table.append_column(name, values.cast(self._label_type(table, name)))
+        there = [name for name in ("guess", "truth") if name in table.column_names]
+        types = [table.schema.field(name).type for name in there]
+        if (kind := columns.alike(types, self._types.get("guess"))) is not None:
+            for name in there:
+                at = table.column_names.index(name)
+                table = table.set_column(at, name, table[name].cast(kind))
         run = pa.DictionaryArray.from_arrays(pa.array(np.zeros(len(table), np.int32)), [self._writer.run.name])
         table = table.append_column("run", run)
         table = table.append_column("epoch", pa.array(np.full(len(table), self.epoch, np.int32)))

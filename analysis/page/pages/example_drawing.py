@@ -94,7 +94,8 @@ def spoken(
         "more_runs": len(last) - len(names),
         "epochs": shown,
         "more_epochs": len(epochs) - len(shown),
-        "judged": len(last),
+        "said": len(last),
+        "judged": sum(wrong is not None for wrong in last.values()),
         "wrong": sum(wrong is True for wrong in last.values()),
         "curve": curve({name: by_run[name] for name in names}, epochs, shown, colours),
     }

@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from secondguess.analysis.answers.cells import number
+from secondguess.analysis.answers.classes import label_text
 from secondguess.analysis.answers.columns import PageColumn
 from secondguess.analysis.ask import refs
 from secondguess.analysis.ask.refs import Runs
@@ -217,20 +218,22 @@ def _values(head: Head, every: Sequence[tuple[Any, int, int]], data: Mapping[str
     lines = []
     in_order = counts
     if total <= len(counts):  # all are there: in their own order they are found sooner
-        in_order = sorted(counts, key=lambda each: (each[0] is None, isinstance(each[0], str), each[0] or 0))
+        in_order = sorted(
+            counts, key=lambda each: (each[0] is None, isinstance(each[0], str), 0 if each[0] is None else each[0])
+        )
     for value, rows, kept in in_order:
         text = _literal(value)
         url = urls.table(heads.toggled(head.view, head.column, text), **head.more) if text else ""
         lines.append(
             {
-                "label": "null" if value is None else number(value) if not isinstance(value, str) else value,
+                "label": label_text(value) if value is None or isinstance(value, list) else _plain(value),
                 "missing": value is None,
                 "rows": rows,
                 "width": round(rows / most * _BAR, 1),
                 "kept": round(kept / most * _BAR, 1),
                 "url": url,
                 "now": text in chosen,
-                "text": _said("null" if value is None else str(value), rows, kept),
+                "text": _said(label_text(value), rows, kept),
             }
         )
     grouped = replace(heads.plain(head.view), group=(head.column,), sort=("-n",), limit=None)
@@ -248,6 +251,15 @@ def _values(head: Head, every: Sequence[tuple[Any, int, int]], data: Mapping[str
             "different": total,
         },
     }
+
+
+def _order(counted: tuple[Any, int, int]) -> tuple[bool, bool, Any]:
+    value = counted[0]
+    return value is None, isinstance(value, str), 0 if value is None else value
+
+
+def _plain(value: Any) -> str | None:
+    return value if isinstance(value, str) else number(value)
 
 
 def _height(rows: int, most: int) -> float:

@@ -17,13 +17,21 @@ from secondguess.analysis.page import urls
 from secondguess.analysis.page.bounds import few_tables
 from secondguess.analysis.page.pages import facts
 from secondguess.analysis.page.pages.controls import few
+from secondguess.analysis.page.pages.question import title
 from secondguess.analysis.page.site import Site, drawn, fragment, site, with_chart
 from secondguess.analysis.page.worker import Reply
-from secondguess.analysis.schema import WRONG, at_epoch, reference
+from secondguess.analysis.schema import WRONG, Task, at_epoch, reference
+from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import Run
 from secondguess.analysis.tables.view import TableView
 
 MOST_EPOCHS, MOST_METRICS = 20, 12
+# What a table is asked first, of all its epochs and of its last one.
+_ASKED: Mapping[Task, tuple[Sequence[str], Sequence[str]]] = {
+    "classification": (("errors-over-time",), ("errors-by-guess", "confusion")),
+    "multi-label": (("errors-over-time", "multi-label"), ("errors-by-label", "labels")),
+    "regression": (("regression",), ("residuals", "worst")),
+}
 
 
 async def run(request: Request) -> Response:
@@ -136,12 +144,20 @@ def _tables(known: Mapping[str, Run], names: Sequence[str]) -> list[dict[str, An
                 "runs": [(name, side(names.index(name))) for name in runs],
                 "epochs": lines,
                 "more": len(epochs) - len(shown),
-                "over": urls.question("errors-over-time", refs),
-                "confusion": urls.question("confusion", [at_epoch(ref, "last") for ref in refs]),
-                "by_guess": urls.question("errors-by-guess", [at_epoch(ref, "last") for ref in refs]),
+                "asks": _asks(known[runs[0]].tables[table], refs),
             }
         )
     return tables
+
+
+def _asks(epochs: Mapping[Moment, Epoch], refs: Sequence[str]) -> list[tuple[str, str]]:
+    """The questions that a table of this kind is asked first, by title, with their addresses."""
+    over, at_last = _ASKED[epochs[max(epochs)].task]
+    last = [at_epoch(ref, "last") for ref in refs]
+    asked = [(name, urls.question(name, refs)) for name in over] + [
+        (name, urls.question(name, last)) for name in at_last
+    ]
+    return [(title(name), url) for name, url in asked]
 
 
 def _epoch_url(refs: Sequence[str], epoch: Moment) -> str:
@@ -161,5 +177,13 @@ def _cells(
             continue
         view = TableView((at_epoch(ref, epoch),))
         wrong = TableView(view.tables, where=(WRONG,))
-        cells.append({"rows": entry.rows, "errors": entry.errors, "url": urls.table(view), "wrong": urls.table(wrong)})
+        cells.append(
+            {
+                "rows": entry.rows,
+                "errors": entry.errors,
+                "lacks": entry.lacks,
+                "url": urls.table(view),
+                "wrong": urls.table(wrong),
+            }
+        )
     return cells

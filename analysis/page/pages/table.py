@@ -165,6 +165,7 @@ def _tables(runs: Runs) -> list[dict[str, Any]]:
                     "wrong": urls.table(TableView((name,), where=(WRONG,))),
                     "rows": entry.rows,
                     "errors": entry.errors,
+                    "lacks": entry.lacks,
                     "epochs": len(epochs),
                 }
             )

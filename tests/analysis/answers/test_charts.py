@@ -285,3 +285,21 @@ def test_the_axis_of_epochs_and_steps_has_whole_numbers_and_each_once(
     rows = [{"run": "cnn", "x": x, "value": 1.0 / x, "least": 1.0 / x, "most": 1.0 / x} for x in (least, greatest)]
     numbers = [text for text in texts(charts.svg(drawn_lines.metric(rows, ["cnn"], "epoch"))) if "." not in text]
     assert len(numbers) == len(set(numbers))
+
+
+def test_a_histogram_has_bars_from_end_to_end_that_lead_to_their_rows() -> None:
+    """The last bin of all has its upper end too."""
+    rows = [("cnn", 3, -1.0, 0.0, 4), ("cnn", 3, 0.0, 1.0, 2), ("double", 3, 0.0, 1.0, 5)]
+    made = chart(
+        ("histogram", ("low", "high", "rows")), ("run", "epoch", "low", "high", "rows"), rows, PAIR, link=urls.table
+    )
+    bars_ = values(made)
+    assert [(bar["table"], bar["low"], bar["high"], bar["count"]) for bar in bars_] == [
+        ("cnn@3", -1.0, 0.0, 4),
+        ("cnn@3", 0.0, 1.0, 2),
+        ("double@3", 0.0, 1.0, 5),
+    ]
+    where = [parse_qs(urlsplit(bar["href"]).query)["where"] for bar in bars_]
+    assert where[0] == ["guess - truth >= '-1.0'::DOUBLE", "guess - truth < 0.0::DOUBLE"]
+    assert where[1] == ["guess - truth >= 0.0::DOUBLE", "guess - truth <= 1.0::DOUBLE"]
+    assert {"cnn@3", "double@3", "guess minus truth"} <= set(texts(charts.svg(made)))

@@ -325,13 +325,13 @@ def test_the_number_of_tables_is_a_number_or_a_range(text, tables):
         ("-- epochs: last\nSELECT 1", "question 'q' must begin with a comment that says what it answers"),
         ("--\nSELECT 1", "question 'q' must begin with a comment that says what it answers"),
         ("-- H\n-- epochs: first\nSELECT 1", "question 'q': epochs is 'first', not one of last, all"),
-        ("-- H\n-- epoch: last\nSELECT 1", "a header line is 'epoch', not one of epochs, tables, drawn, truth"),
+        ("-- H\n-- epoch: last\nSELECT 1", "a header line is 'epoch', not one of epochs, tables, tasks, drawn, truth"),
         ("-- H\n-- truth: yes\nSELECT 1", "question 'q': truth is 'yes', not one of needed, optional"),
         ("-- H\n-- tables: n\nSELECT 1", "tables is 'n', not a number or a range such as 1..2 or 1..n"),
         ("-- H\n-- tables: 3..2\nSELECT 1", "tables is '3..2', not a number or a range"),
         ("-- H\n-- tables: -1\nSELECT 1", "tables is '-1', not a number or a range"),
-        ("-- H\n-- drawn: pie guess\nSELECT 1", "drawn is 'pie', not one of beside, under, matrix"),
-        ("-- H\n-- drawn:\nSELECT 1", "drawn is '', not one of beside, under, matrix"),
+        ("-- H\n-- drawn: pie guess\nSELECT 1", "drawn is 'pie', not one of histogram, beside, under, matrix"),
+        ("-- H\n-- drawn:\nSELECT 1", "drawn is '', not one of histogram, beside, under, matrix"),
         ("-- H\n-- drawn: matrix a\nSELECT 1", "drawn matrix names 3 columns, not 1"),
         (
             "-- H\n-- $x integer = 5\nSELECT 1",
@@ -437,8 +437,8 @@ def test_an_unknown_question_is_refused_with_those_there_are(store):
         store.ask("error", "cnn")
     assert str(caught.value) == (
         "no question named 'error'; there are: calibration, calibration-difference, classification, confusion, "
-        "data-map, disagreements, dynamics, errors, errors-by-guess, errors-over-time, flips, ledger, reliability, "
-        "risk-coverage, temperature, trajectories"
+        "data-map, disagreements, dynamics, errors, errors-by-guess, errors-by-label, errors-over-time, flips, labels, "
+        "ledger, multi-label, regression, reliability, residuals, risk-coverage, temperature, trajectories, worst"
     )
 
 
@@ -450,8 +450,9 @@ def test_what_is_no_sql_file_is_no_question(own, tmp_path):
     assert questions.names(store.store) == [
         *("calibration", "calibration-difference", "classification", "confusion", "data-map"),
         *("disagreements", "dynamics"),
-        *("errors", "errors-by-guess", "errors-over-time", "flips", "ledger"),
-        *("reliability", "risk-coverage", "temperature", "trajectories"),
+        *("errors", "errors-by-guess", "errors-by-label", "errors-over-time", "flips", "labels", "ledger"),
+        *("multi-label", "regression", "reliability", "residuals", "risk-coverage", "temperature", "trajectories"),
+        *("worst",),
         *("folder", "mine"),
     ]
     with pytest.raises(BadInput, match="question 'folder' cannot be read"):

@@ -7,7 +7,7 @@ from functools import partial
 
 import duckdb
 import pytest
-from recording import record
+from recording import record, record_prices, record_tags
 from waiting import HANG_S
 
 from secondguess.analysis.ask import questions, statements
@@ -54,6 +54,8 @@ def store(tmp_path_factory):
         recorder.log(loss=0.5)
         with recorder.table("test_predictions", epoch=1) as table:
             table.add(ids=["x"], truth=["😀 가"], guess=["it's"], day=[datetime.date(2026, 2, 1)])
+    record_tags(path)
+    record_prices(path)
     (path / "questions").mkdir()
     (path / "questions" / "own.sql").write_text(OWN)
     return path
@@ -108,6 +110,12 @@ TABLES = {
     "risk-coverage": [(ONE, TWO)],
     "temperature": [(ONE,)],
     "trajectories": [(ONE, TWO)],
+    "errors-by-label": [("tags",), ("tags@1", "tags@2")],
+    "labels": [("tags@1", "tags@2")],
+    "multi-label": [("tags",)],
+    "regression": [("price",)],
+    "residuals": [("price@1", "price@2")],
+    "worst": [("price@1", "price@2")],
     "own": [(ONE,), (ONE, "plain")],
 }
 

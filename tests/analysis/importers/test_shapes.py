@@ -195,13 +195,6 @@ def test_lists_of_other_lengths_stay_and_are_said(tmp_path: Path, capsys) -> Non
     assert rows(tmp_path, "confidence, probs") == [(None, [0.5, 0.5]), (None, [0.5, 0.2, 0.3])]
 
 
-def test_rows_with_several_labels_are_refused_by_name(tmp_path: Path, capsys) -> None:
-    path = parquet(tmp_path, {"id": ["a", "b"], "labels": [[0, 1], [1, 1]], "preds": [[0, 1], [0, 1]]})
-    with pytest.raises(SystemExit):
-        taken(path, capsys)
-    assert "'labels' has lists in its cells: rows with several labels" in capsys.readouterr().err
-
-
 def test_nested_columns_and_decimals_without_a_role_stay(tmp_path: Path, capsys) -> None:
     columns = {"id": ["a"], "label": ["x"], "pred": ["x"], "vector": [[0.5, 0.25]], "about": [{"by": "me"}]}
     taken(parquet(tmp_path, columns), capsys)

@@ -120,10 +120,10 @@ def test_labels_that_never_meet_are_kept_where_a_person_names_both_and_said(tmp_
     assert rows(tmp_path, "guess, truth") == [("dog", "1"), ("cat", "0")]
 
 
-def test_numbers_on_a_line_stay_columns(tmp_path: Path, capsys) -> None:
+def test_numbers_on_a_line_are_a_regression(tmp_path: Path, capsys) -> None:
     said = taken(csv(tmp_path, "id,target,pred|a,2.5,2.4|b,1.0,1.1|c,3.0,2.0"), capsys)
     assert "pred and target are numbers on a line, not classes" in said
-    assert rows(tmp_path, "guess, target, pred") == [(None, 2.5, 2.4), (None, 1.0, 1.1), (None, 3.0, 2.0)]
+    assert rows(tmp_path, "guess, truth, wrong") == [(2.4, 2.5, None), (1.1, 1.0, None), (2.0, 3.0, None)]
 
 
 def test_a_predicted_price_and_its_price_are_on_a_line(tmp_path: Path, capsys) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from secondguess.analysis.store.id_sets import SEEDS, id_hashes, repeated, with_truth
+from secondguess.analysis.store.id_sets import SEEDS, id_hashes, list_texts, repeated, with_truth
 
 TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 IDS = st.lists(st.one_of(st.none(), TEXT, st.text("0123456789", max_size=30)))
@@ -141,7 +141,17 @@ def test_the_width_of_a_truth_and_its_dictionary_do_not_matter() -> None:
         assert [lane.tolist() for lane in with_truth(hashes, truth) or ()] == expected
 
 
-@pytest.mark.parametrize("truth", [pa.array([True]), pa.array([[1]]), pa.nulls(1), pa.array([2**63], pa.uint64())])
+def test_a_list_of_labels_is_its_json() -> None:
+    lists = pa.array([["a", "b"], ["a,b"], [], None, ["1"]])
+    hashed = with_truth(id_hashes(pa.array(["x"] * 5)), lists)
+    assert hashed is not None
+    assert [len(set(lane.tolist())) for lane in hashed] == [5, 5]
+    assert list_texts(lists).to_pylist() == ['["a","b"]', '["a,b"]', "[]", None, '["1"]']
+    assert paired("x", [1], pa.list_(pa.int64())) == paired("x", [1], pa.list_(pa.int32()))
+    assert paired("x", [1], pa.list_(pa.int64())) != paired("x", ["1"], pa.list_(pa.string()))
+
+
+@pytest.mark.parametrize("truth", [pa.array([True]), pa.nulls(1), pa.array([2**63], pa.uint64())])
 def test_truths_of_an_odd_type_have_no_hash(truth: pa.Array) -> None:
     assert with_truth(id_hashes(pa.array(["a"])), truth) is None
 

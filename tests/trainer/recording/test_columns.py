@@ -272,7 +272,12 @@ def test_without_classes_labels_are_kept_as_given_and_nan_is_none(values: Any, k
         ([1.0, 2.0], None, 2, "truth 2 in row 1 .*; if it stands for no label, say so: .* unlabelled=2"),
         (np.array([[0, 1], [1, 1]]), None, 2, r"truth names 2 classes in row 1 of the batch \(multi-label\)"),
         (np.array([[0, 1], [0, 0]]), None, 2, "truth names 0 classes in row 1"),
-        ([[0], [1, 2]], None, 3, "truth has rows of unlike lengths; a row has one class here"),
+        (
+            [[0], [1, 2]],
+            None,
+            3,
+            "truth has rows of unlike lengths; rows with any number of labels are a table of their own kind",
+        ),
         (np.array([[0.5, 0.5]]), None, 2, r"truth has shape \(1, 2\); expected one class per row, or one-hot"),
         (np.zeros((2, 2, 2)), None, 2, r"truth has shape \(2, 2, 2\)"),
         ([1, "a"], None, None, "truth cannot be a column of numbers or names"),

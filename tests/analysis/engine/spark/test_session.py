@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from recording import like_digits, record
+from recording import like_digits, record, record_prices, record_tags
 from spark_cluster import cluster, on_cluster, same
 from stores import told
 
@@ -60,6 +60,7 @@ GROUPS = {
     "names": ("na=med", "again"),
     "steps": ("steps", "plain"),
 }
+OF_TASK: Mapping[str, tuple[str, str]] = {"multi-label": ("tags", "tags2"), "regression": ("price", "price2")}
 # Besides the defaults.
 OPTIONS: Mapping[str, list[dict[str, Any]]] = {
     "calibration": [{"by": "class", "bins": 4, "level": 0.9}],
@@ -71,6 +72,9 @@ OPTIONS: Mapping[str, list[dict[str, Any]]] = {
     "ledger": [{"only": "fixed", "limit": 2}],
     "disagreements": [{"limit": 4}],
     "data-map": [{"bins": 3}],
+    "errors-by-label": [{"ids": 1}],
+    "residuals": [{"bins": 3}],
+    "worst": [{"limit": 2}],
 }
 
 
@@ -93,11 +97,15 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
             table.add(ids=list("wxyz"), truth=TRUTH, guess=list(guess))
     recorder.close()
     record(store, plain, {1: list(zip("wxyz", TRUTH, "abba", strict=True))})
+    for run in OF_TASK["multi-label"]:
+        record_tags(store, run)
+    for run in OF_TASK["regression"]:
+        record_prices(store, run)
     return store
 
 
 def refs_of(group: str, asked: questions.Question) -> list[str]:
-    one, other = (run.replace("*", "") for run in GROUPS[group])
+    one, other = (run.replace("*", "") for run in (GROUPS | OF_TASK)[group])
     if asked.tables == (2, 2):
         return [f"{one}@1", f"{one}@last"]
     return [one, other]
@@ -107,13 +115,15 @@ def refs_of(group: str, asked: questions.Question) -> list[str]:
 @pytest.mark.parametrize("name", questions.names(Path("none")))
 def test_a_question_is_answered_alike(store: Path, on_cluster: Engine, name: str) -> None:
     asked = questions.find(store, name)
+    groups = [task for task in asked.tasks if task in OF_TASK] if "classification" not in asked.tasks else list(GROUPS)
     if asked.not_spark:
-        build = partial(statements.question, store=store, asked=asked, refs=["cnn@5"], given={})
+        refs = [f"{ref}@last" for ref in refs_of(groups[0], asked)[:1]]
+        build = partial(statements.question, store=store, asked=asked, refs=refs, given={})
         with pytest.raises(AssertionError, match=f"Spark cannot run {name}: .*ask DuckDB: --engine duckdb"):
             same(build, on_cluster)
         return
     found = []
-    for group in GROUPS:
+    for group in groups:
         for given in [{}, *(OPTIONS.get(name, []) if group != "steps" else [])]:
             refs = refs_of(group, asked)
             found += same(partial(statements.question, store=store, asked=asked, refs=refs, given=given), on_cluster)
