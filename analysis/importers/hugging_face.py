@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 from secondguess.analysis.importers.source import TableRows
@@ -23,6 +24,19 @@ def class_labels(versions: Sequence[TableRows]) -> dict[str, list[str]]:
 def image_columns(versions: Sequence[TableRows]) -> list[str]:
     """The columns that are images."""
     return [column for column, about in _features(versions).items() if about.get("_type") == "Image"]
+
+
+def with_features(rows: TableRows, features: Mapping[str, Any]) -> TableRows:
+    """The rows with what a file beside them says of their columns."""
+    said = json.dumps({"info": {"features": dict(features)}}).encode()
+    return replace(rows, schema=rows.schema.with_metadata({**(rows.schema.metadata or {}), b"huggingface": said}))
+
+
+def exported(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, Any]:
+    """What a file that `secondguess export` wrote says of the table: run, table, epoch; nothing of any other."""
+    with suppress(ValueError, KeyError, TypeError, RecursionError):
+        return dict(json.loads((metadata or {})[b"secondguess"])["export"])
+    return {}
 
 
 def _features(versions: Sequence[TableRows]) -> dict[str, Mapping[str, Any]]:

@@ -19,6 +19,7 @@ from secondguess.analysis.importers.dataframe import read_frame
 from secondguess.analysis.importers.evaluations import harness, mlflow
 from secondguess.analysis.importers.evaluations.inspect_log import is_log
 from secondguess.analysis.importers.evaluations.inspect_runs import inspect_runs, logs_within
+from secondguess.analysis.importers.files.data_set import data_set_runs, is_data_set
 from secondguess.analysis.importers.files.predictions import FileOptions, prediction_run
 from secondguess.analysis.importers.files.unpacked import STDIN, format_by_name, is_pattern, named_files, unpacked
 from secondguess.analysis.importers.labels import LabelsFile, LabelsOptions, key_of, label, read_labels
@@ -261,6 +262,8 @@ def _foreign_runs(
         return _elsewhere(source, store, options, epoch_key)
     if path.is_file():
         return [table_file(path)] if is_table(path) else None
+    if is_data_set(path):
+        return data_set_runs(path, folder, options.epoch)
     try:
         log_files = logs(path)
     except NotFound:

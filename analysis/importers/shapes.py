@@ -5,6 +5,7 @@ import binascii
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -47,7 +48,7 @@ def reshaped(rows: TableRows, made: Sequence[Column], notes: Sequence[str], writ
         chosen = [column for column in mine if columns is None or column.field.name in columns]
         for column in chosen:
             if isinstance(column.make, Images):
-                media.whole = media.missing = media.refused = 0
+                media.clear()
         sources = {source for column in chosen for source in column.sources}
         for batch in rows.batches(None if columns is None else sources):
             arrays = [_made(column, batch) for column in chosen]
@@ -115,8 +116,8 @@ def text(column: pa.Field, name: str | None = None) -> Column:
     )
 
 
-def relabelled(column: str, labels: Mapping[str, str | int], kind: pa.DataType) -> Column:
-    """The column with its labels as they are meant; one that has no other stays."""
+def relabelled(column: str, labels: Mapping[str, Any], kind: pa.DataType) -> Column:
+    """The column with its labels as they are meant, None where one means that there is none; others stay."""
 
     def make(batch: pa.RecordBatch) -> pa.Array:
         texts = as_text(batch.column(column), batch.schema.field(column)).to_pylist()

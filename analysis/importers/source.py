@@ -24,6 +24,18 @@ class MediaCount:
     refused: int = 0
     reasons: list[str] = field(default_factory=list)
 
+    def clear(self) -> None:
+        """Count anew."""
+        self.whole = self.missing = self.refused = 0
+
+    def add(self, other: "MediaCount") -> None:
+        """Count what another reading has counted, too."""
+        self.whole += other.whole
+        self.missing += other.missing
+        self.refused += other.refused
+        for reason in other.reasons:
+            self.say(reason)
+
     def say(self, reason: str) -> None:
         """Keep a reason, unless it was given before or there are enough."""
         if len(self.reasons) < _REASONS_KEPT and reason not in self.reasons:

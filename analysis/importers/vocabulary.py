@@ -64,11 +64,12 @@ def _class_names(looked: Looked, guess: str, truth: str) -> bool:
     named = class_labels(looked.versions)
     if not (names := named.get(guess) or named.get(truth)) or looked.given.classes is not None:
         return False
-    if not all(looked.facts[name].is_integer for name in (guess, truth)):
+    numbered = [name for name in (guess, truth) if looked.facts[name].is_integer]
+    if not numbered or any(looked.facts[name].kind != "text" for name in {guess, truth} - {*numbered}):
         return False
-    for column in (guess, truth):
+    for column in numbered:
         own = {str(place): name for place, name in enumerate(named.get(column) or names)}
-        looked.make(shapes.relabelled(column, own, pa.string()))
+        looked.make(shapes.relabelled(column, {**own, "-1": None}, pa.string()))
     looked.classes = Classes(tuple(names), True, "as the file's ClassLabel names them")
     return True
 

@@ -5,12 +5,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.ipc
 import pyarrow.parquet as pq
 
 from secondguess.analysis.errors import BadInput, Damaged
 from secondguess.analysis.importers.files.delimited import named_columns
-from secondguess.analysis.importers.source import TableRows
+from secondguess.analysis.importers.source import MediaCount, TableRows
 
 MOST_COLUMNS = 10_000
 _ROWS = 50_000
@@ -123,15 +124,33 @@ def _checked(name: str, told: pa.Schema, rows: int, read: Read) -> TableRows:
     fields = [field.with_name(own) for field, own in zip(told, names, strict=True)]
     schema = pa.schema(fields, metadata=told.metadata)  # in which Hugging Face names classes
 
+    media = MediaCount()
+    pictured = {own for own, field in zip(names, told, strict=True) if (field.metadata or {}).get(b"media") == b"image"}
+
     def batches(columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
         places = [place for place, own in enumerate(names) if columns is None or own in columns]
         chosen = [names[place] for place in places]
+        if pictured & {*chosen}:
+            media.clear()
         with _readable(name):
             for batch in read(places):
                 batch.validate(full=True)
-                yield pa.RecordBatch.from_arrays(batch.columns, names=chosen)
+                made = pa.RecordBatch.from_arrays(batch.columns, names=chosen)
+                for column in pictured & {*chosen}:
+                    _count(made.column(column), media)
+                yield made
 
-    return TableRows(schema=schema, rows=rows, batches=batches, notes=tuple(notes))
+    return TableRows(schema=schema, rows=rows, batches=batches, media=media, notes=tuple(notes))
+
+
+def _count(cells: pa.Array, media: MediaCount) -> None:
+    """Count the images of a column, and those of which nothing but a file's name is there."""
+    there = pc.struct_field(cells, "bytes").is_valid()
+    named = pc.and_(cells.is_valid(), pc.struct_field(cells, "path").is_valid())
+    media.whole += pc.sum(there).as_py() or 0
+    media.missing += (lost := pc.sum(pc.and_not(named, there)).as_py() or 0)
+    if lost:
+        media.say("the file has the names of images that are files elsewhere, and not these")
 
 
 def _decode_names(field: pa.Field) -> None:

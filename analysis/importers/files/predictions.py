@@ -69,7 +69,7 @@ def prediction_run(
         files = [unpacked(name, folder, options.format) for name in named_files(sources)]
     names = [file.name for file in files]
     places = [source if source == STDIN else str(Path(source).absolute()) for source in sources]
-    table = SourceTable(DEFAULT_TABLE, epoch, None, read=partial(_rows, files, folder, options))
+    table = SourceTable(DEFAULT_TABLE, epoch, None, read=partial(read_files, files, folder, options))
     return SourceRun(
         _run_name(sources, names), {"kind": files[0].format, "place": os.pathsep.join(places)}, tables=[table]
     )
@@ -91,7 +91,8 @@ def _shared(names: Sequence[str]) -> str:
     return "".join(letters[0] for letters in alike)
 
 
-def _rows(files: Sequence[DataFile], folder: Path, options: FileOptions) -> TableRows:
+def read_files(files: Sequence[DataFile], folder: Path, options: FileOptions) -> TableRows:
+    """The rows of files that are one table; what is in another encoding is put into the folder."""
     kinds = {file.format for file in files}
     if kinds <= {"json", "jsonl"}:
         texts = [in_utf8(file.path, file.name, options.encoding, folder, must_be=True)[0] for file in files]

@@ -6,7 +6,8 @@ from collections.abc import Collection, Iterator, Sequence
 import pyarrow as pa
 
 from secondguess.analysis.errors import BadInput, listing
-from secondguess.analysis.importers.source import TableRows
+from secondguess.analysis.importers.hugging_face import class_labels
+from secondguess.analysis.importers.source import MediaCount, TableRows
 
 
 def stacked(names: Sequence[str], parts: Sequence[TableRows]) -> TableRows:
@@ -21,13 +22,19 @@ def stacked(names: Sequence[str], parts: Sequence[TableRows]) -> TableRows:
                 f"({listing(first.schema.names)}), so they are not one table; import them one by one"
             )
     schema = _schema(names, parts)
+    media = MediaCount()
 
     def batches(columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
         chosen = pa.schema([field for field in schema if columns is None or field.name in columns])
+        pictured = any((field.metadata or {}).get(b"media") for field in chosen)
+        if pictured:
+            media.clear()
         for part in parts:
             for batch in part.batches(columns):
                 arrays = [batch.column(field.name).cast(field.type) for field in chosen]
                 yield pa.RecordBatch.from_arrays(arrays, schema=chosen)
+            if pictured:
+                media.add(part.media)
 
     # A note that every file gives is said once.
     counts = Counter(note for part in parts for note in dict.fromkeys(part.notes))
@@ -38,6 +45,7 @@ def stacked(names: Sequence[str], parts: Sequence[TableRows]) -> TableRows:
         schema=schema,
         rows=sum(part.rows for part in parts),
         batches=batches,
+        media=media,
         media_cells=sum(part.media_cells for part in parts),
         notes=(f"{len(parts):,} files are read as one table: {listing(names, 4)}", *said, *own),
         written=first.written,
@@ -60,4 +68,18 @@ def _schema(names: Sequence[str], parts: Sequence[TableRows]) -> pa.Schema:
                     "write it alike, or import them one by one"
                 ) from None
         fields.append(told)
-    return pa.schema(fields)
+    return pa.schema(fields, metadata=_metadata(names, parts))
+
+
+def _metadata(names: Sequence[str], parts: Sequence[TableRows]) -> dict[bytes, bytes] | None:
+    """What the first file says of its columns; raises BadInput where another names a column's classes otherwise."""
+    first = class_labels(parts[:1])
+    for name, part in zip(names[1:], parts[1:], strict=True):
+        other = class_labels([part])
+        if unlike := [column for column in {*first, *other} if first.get(column) != other.get(column)]:
+            raise BadInput(
+                f"the classes of the column {sorted(unlike)[0]!r} are not the same in {name} and in {names[0]}, so "
+                "their numbers mean different things; import them one by one"
+            )
+    metadata: dict[bytes, bytes] | None = parts[0].schema.metadata
+    return metadata

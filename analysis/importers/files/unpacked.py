@@ -96,11 +96,11 @@ def _matching(pattern: str) -> list[str]:
         raise BadInput(f"{pattern} is no pattern for files: {error}") from None
     if not found:
         raise NotFound(f"no file matches {pattern}")
-    return sorted(found, key=_by_number)
+    return sorted(found, key=by_number)
 
 
 def _inside(folder: Path) -> list[str]:
-    files = sorted((str(file) for file in folder.iterdir() if file.is_file()), key=_by_number)
+    files = sorted((str(file) for file in folder.iterdir() if file.is_file()), key=by_number)
     by_format: dict[str, list[str]] = {}
     for file in files:
         known = format_by_name(file)
@@ -116,7 +116,8 @@ def _inside(folder: Path) -> list[str]:
     return next(iter(by_format.values()))
 
 
-def _by_number(name: str) -> list[Any]:
+def by_number(name: str) -> list[Any]:
+    """What sorts names with their numbers as numbers."""
     return [int(part) if part.isdecimal() else part for part in _NUMBER.split(name)]
 
 

@@ -1,0 +1,205 @@
+"""Hugging Face data sets in a folder, written by `datasets` itself: saved on a disk, and as they are published."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from data_sets import run
+
+import secondguess as sg
+from secondguess.analysis.cli import main
+
+_WRITTEN = """
+import io, sys
+from pathlib import Path
+from PIL import Image as Picture
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
+
+def png(shade):
+    out = io.BytesIO()
+    Picture.new("L", (3, 2), shade).save(out, "PNG")
+    return out.getvalue()
+
+folder = Path(sys.argv[1])
+labels = ClassLabel(names=["cat", "dog", "cow"])
+features = Features({"name": Value("string"), "pic": Image(), "label": labels, "prediction": labels})
+rows = {
+    "name": list("abcd"),
+    "pic": [{"bytes": png(shade), "path": None} for shade in (0, 80, 160)] + [None],
+    "label": [0, 2, -1, 1],
+    "prediction": [0, 1, 2, 1],
+}
+test = Dataset.from_dict(rows, features=features)
+test.save_to_disk(folder / "saved", num_shards=2)
+DatasetDict({"test": test, "more": test.select([1, 2])}).save_to_disk(folder / "both")
+test.select([3, 0]).save_to_disk(folder / "chosen")
+(folder / "card" / "data").mkdir(parents=True)
+for place in range(2):
+    test.shard(2, place, contiguous=True).to_parquet(folder / "card" / "data" / f"test-0000{place}-of-00002.parquet")
+"""
+ROWS = [("a", "cat", "cat"), ("b", "dog", "cow"), ("c", "cow", None), ("d", "dog", "dog")]
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data-sets")
+    run(_WRITTEN, folder / "cache", str(folder))
+    return folder
+
+
+def rows_of(store: Path, table: str) -> list[tuple[Any, ...]]:
+    return sg.connect(store).sql(f'SELECT id, guess, truth FROM "{table}" ORDER BY id').fetchall()
+
+
+def taken(store: Path, *words: object) -> None:
+    main(["import", *map(str, words), "--store", str(store)])
+
+
+def refused(store: Path, capsys: pytest.CaptureFixture[str], *words: object) -> str:
+    with pytest.raises(SystemExit):
+        taken(store, *words)
+    return capsys.readouterr().err
+
+
+def test_a_saved_data_set_has_its_class_names_and_images(written: Path, tmp_path: Path, capsys: Any) -> None:
+    """Of a ClassLabel -1 is no label; the fourth row has no image."""
+    taken(tmp_path / "s", written / "saved")
+    said = capsys.readouterr().out
+    assert "image = pic" in said
+    assert "4 rows, 3 images" in said
+    assert rows_of(tmp_path / "s", "saved") == ROWS
+    store = sg.connect(tmp_path / "s")
+    assert store.sql("SELECT id FROM examples ORDER BY id").fetchall() == [("a",), ("b",), ("c",)]
+
+
+def test_each_split_of_a_saved_dictionary_is_a_table(written: Path, tmp_path: Path) -> None:
+    taken(tmp_path / "s", written / "both")
+    assert rows_of(tmp_path / "s", "both/test@1") == ROWS
+    assert rows_of(tmp_path / "s", "both/more@1") == ROWS[1:3]
+
+
+def test_chosen_rows_are_saved_and_read(written: Path, tmp_path: Path) -> None:
+    taken(tmp_path / "s", written / "chosen")
+    assert rows_of(tmp_path / "s", "chosen") == [ROWS[0], ROWS[3]]
+
+
+CARDS = {
+    "usual": "configs:\n- config_name: default\n  data_files:\n  - split: test\n    path: data/test-*\n",
+    "indented": "license: mit\nconfigs:\n  - config_name: 'x'\n    data_files:\n"
+    "      - path:\n          - data/test-*\n"
+    '        split: "test"\ntags:\n  - configs\n',
+    "brackets": 'configs:\n- data_files:\n  - split: test\n    path: ["data/test-00000*", data/test-00001*]\n',
+    "features": "dataset_info:\n  features:\n  - name: name\n    dtype: string\n",
+    "none": None,
+}
+
+
+@pytest.mark.parametrize("card", CARDS)
+def test_a_published_folder_has_the_splits_of_its_card_or_its_names(written: Path, tmp_path: Path, card: str) -> None:
+    folder = tmp_path / "set"
+    shutil.copytree(written / "card", folder)
+    if CARDS[card] is not None:
+        (folder / "README.md").write_text(f"---\n{CARDS[card]}---\n# A set\n")
+    taken(tmp_path / "s", folder)
+    assert rows_of(tmp_path / "s", "set/test@1") == ROWS
+
+
+def test_files_that_a_card_names_without_a_split_are_the_usual_table(written: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    shutil.copytree(written / "card", folder)
+    (folder / "README.md").write_text('---\nconfigs:\n- config_name: a\n  data_files: "data/*.parquet"\n---\n')
+    taken(tmp_path / "s", folder)
+    assert rows_of(tmp_path / "s", "set/test_predictions@1") == ROWS
+
+
+def test_each_subset_of_a_card_is_a_run(written: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "set"
+    shutil.copytree(written / "card", folder)
+    subsets = "".join(
+        f"- config_name: {name}\n  data_files:\n  - split: test\n    path: data/test-0000{place}*\n"
+        for place, name in enumerate(("one", "two"))
+    )
+    (folder / "README.md").write_text(f"---\nconfigs:\n{subsets}---\n")
+    taken(tmp_path / "s", folder)
+    assert rows_of(tmp_path / "s", "set-one/test@1") == ROWS[:2]
+    assert rows_of(tmp_path / "s", "set-two/test@1") == ROWS[2:]
+
+
+def test_a_plain_folder_is_one_table_as_ever(written: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "plain"
+    shutil.copytree(written / "card" / "data", folder)
+    (folder / "README.md").write_text("---\ntitle: mine\n---\nnothing of configs: here")
+    taken(tmp_path / "s", folder)
+    assert rows_of(tmp_path / "s", "plain/test_predictions@1") == ROWS
+
+
+def test_what_is_not_there_is_said(written: Path, tmp_path: Path, capsys: Any) -> None:
+    shutil.copytree(written / "saved", tmp_path / "saved")
+    (tmp_path / "saved" / "data-00001-of-00002.arrow").unlink()
+    said = refused(tmp_path / "s", capsys, tmp_path / "saved")
+    assert "whose files are not all there; missing: data-00001-of-00002.arrow" in said
+    shutil.copytree(written / "card", tmp_path / "card")
+    (tmp_path / "card" / "README.md").write_text("---\nconfigs:\n- data_files: other/*.parquet\n---\n")
+    assert "has no files other/*.parquet, which its card names" in refused(tmp_path / "s", capsys, tmp_path / "card")
+
+
+@pytest.mark.parametrize("pattern", ["../saved/*.arrow", "/etc/*.csv", "hf://datasets/x/y.parquet"])
+def test_a_card_leads_nowhere_else(written: Path, tmp_path: Path, capsys: Any, pattern: str) -> None:
+    shutil.copytree(written / "card", tmp_path / "card")
+    (tmp_path / "card" / "README.md").write_text(f"---\nconfigs:\n- data_files: {pattern}\n---\n")
+    assert "which are not in the folder" in refused(tmp_path / "s", capsys, tmp_path / "card")
+
+
+@pytest.mark.parametrize("name", ["../secret.arrow", "/etc/passwd", "a/b.arrow", 3, None])
+def test_saved_files_lie_beside_what_names_them(written: Path, tmp_path: Path, capsys: Any, name: Any) -> None:
+    shutil.copytree(written / "saved", tmp_path / "saved")
+    (tmp_path / "saved" / "state.json").write_text(json.dumps({"_data_files": [{"filename": name}]}))
+    assert "names no files of a data set" in refused(tmp_path / "s", capsys, tmp_path / "saved")
+    shutil.copytree(written / "both", tmp_path / "both")
+    (tmp_path / "both" / "dataset_dict.json").write_text(json.dumps({"splits": [name]}))
+    assert "names no files of a data set" in refused(tmp_path / "s", capsys, tmp_path / "both")
+
+
+@pytest.mark.parametrize("text", ["", "[", "[]", "{}", '{"_data_files": 3}', "[" * 100_000])
+def test_damaged_json_is_said_in_one_line(written: Path, tmp_path: Path, capsys: Any, text: str) -> None:
+    for place, name in (("saved", "state.json"), ("saved", "dataset_info.json"), ("both", "dataset_dict.json")):
+        folder = tmp_path / f"{place}-{name}"
+        shutil.copytree(written / place, folder)
+        (folder / name).write_text(text)
+        if name != "dataset_info.json" or text not in {"{}", '{"_data_files": 3}'}:
+            said = refused(tmp_path / "s", capsys, folder)
+            assert str(folder) in said
+            assert said.count("\n") <= 1
+
+
+def labelled(path: Path, names: list[str]) -> None:
+    about = {"info": {"features": {"label": {"_type": "ClassLabel", "names": names}}}}
+    table = pa.table({"id": [path.stem], "guess": ["x"], "label": [0]})
+    pq.write_table(table.replace_schema_metadata({b"huggingface": json.dumps(about).encode()}), path)
+
+
+def test_numbers_of_several_files_mean_the_same_classes(tmp_path: Path, capsys: Any) -> None:
+    """Texts stand beside the numbers of a ClassLabel, too."""
+    labelled(tmp_path / "p-1.parquet", ["x", "y"])
+    labelled(tmp_path / "p-2.parquet", ["x", "y"])
+    taken(tmp_path / "s", tmp_path / "p-1.parquet", tmp_path / "p-2.parquet", "--run", "r")
+    assert rows_of(tmp_path / "s", "r") == [("p-1", "x", "x"), ("p-2", "x", "x")]
+    labelled(tmp_path / "p-2.parquet", ["y", "x"])
+    said = refused(tmp_path / "s", capsys, tmp_path / "p-1.parquet", tmp_path / "p-2.parquet")
+    assert "the classes of the column 'label' are not the same in" in said
+
+
+def test_images_that_are_elsewhere_are_counted(tmp_path: Path, capsys: Any) -> None:
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    cells = pa.array([{"bytes": None, "path": "/home/x/1.png"}, None], kind)
+    pq.write_table(
+        pa.table({"id": ["a", "b"], "image": cells, "guess": [1, 0], "label": [1, 1]}), tmp_path / "t.parquet"
+    )
+    taken(tmp_path / "s", tmp_path / "t.parquet")
+    said = capsys.readouterr().out
+    assert "2 rows, 0 images, 1 missing" in said
+    assert "the file has the names of images that are files elsewhere, and not these" in said
