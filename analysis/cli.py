@@ -34,6 +34,7 @@ _EXTRAS = {
     "compare": "",
     "gate": "",
     "check": "",
+    "export": "",
     "rm": "",
     "completion": "",
 }
@@ -51,6 +52,7 @@ _ORDER = (
     "save",
     "sql",
     "view",
+    "export",
     "check",
     "rm",
     "completion",
@@ -119,6 +121,10 @@ def _elsewhere(name: str) -> click.Command:
         from secondguess.analysis.commands.check import check
 
         return check
+    if name == "export":
+        from secondguess.analysis.commands.export import export
+
+        return export
     if name == "rm":
         from secondguess.analysis.commands.rm import rm
 

@@ -115,9 +115,9 @@ def total(con: duckdb.DuckDBPyConnection, statement: Statement, count: int, *, m
     return int(counted[0]) if counted else 0
 
 
-def batches(con: duckdb.DuckDBPyConnection, statement: Statement) -> "pa.RecordBatchReader":
-    """Start a statement, to be read as Arrow batches."""
-    return con.sql(statement.sql, params=statement.bound).to_arrow_reader(100_000)
+def batches(con: duckdb.DuckDBPyConnection, statement: Statement, at_once: int = 100_000) -> "pa.RecordBatchReader":
+    """Start a statement, to be read as Arrow batches of so many rows."""
+    return con.sql(statement.sql, params=statement.bound).to_arrow_reader(at_once)
 
 
 def bind(con: duckdb.DuckDBPyConnection, statement: Statement) -> None:
