@@ -43,6 +43,7 @@ from secondguess.analysis.importers.writing import (
 )
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import at_epoch
+from secondguess.analysis.store import archive
 from secondguess.analysis.store.additions import opened
 
 
@@ -155,13 +156,34 @@ def bring(
     with tempfile.TemporaryDirectory(prefix="secondguess-") as folder:
         runs: list[SourceRun] = []
         plain: list[str] = []
-        for source in sources:
+        whole = [] if files.format is not None else [source for source in sources if _is_run_file(source)]
+        _bring_run_files(whole, store, options, dry_run)
+        if len(whole) == len(sources):
+            return
+        for source in (source for source in sources if source not in whole):
             found = _foreign_runs(source, store, options, epoch_key, Path(folder)) if files.format is None else None
             runs += found or ()
             plain += [source] if found is None else []
         if plain:
             runs += _from_files(plain, Path(folder), options, files)
         _bring(apart(runs, options), ", ".join(sources), store, options, dry_run)
+
+
+def _is_run_file(source: str) -> bool:
+    return source != STDIN and Path(source).is_file() and archive.is_archive(Path(source))
+
+
+def _bring_run_files(sources: Sequence[str], store: Path, options: ImportOptions, dry_run: bool) -> None:
+    """Bring runs that were exported whole, or say what that would bring."""
+    if sources and replace(options, run=None, overwrite=False) != ImportOptions():
+        raise BadInput(
+            f"{sources[0]} is a run, which comes as it is; leave out all but --run, --overwrite and --dry-run"
+        )
+    if len(sources) > 1 and options.run is not None:
+        raise BadInput(f"these are {len(sources)} runs, which cannot all be called {options.run!r}; leave --run out")
+    for source in sources:
+        arrived = archive.bring(Path(source), store, options.run, overwrite=options.overwrite, dry_run=dry_run)
+        say(arrived.told())
 
 
 def _from_files(sources: Sequence[str], folder: Path, options: ImportOptions, told: FileOptions) -> Iterator[SourceRun]:

@@ -203,6 +203,8 @@ def _package(path: Path, head: bytes) -> Unpack | None:
     for mark, opened in _STREAMS:
         if head.startswith(mark):
             return partial(_out_of_stream, opened)
+    if head.startswith(b"PK\x03\x04") and not zipfile.is_zipfile(path):
+        raise Damaged(f"{path} cannot be unpacked: its end is missing; copy it again")
     if head.startswith(b"PK") and zipfile.is_zipfile(path) and not _is_workbook(path):
         return _out_of_zip
     return None

@@ -94,6 +94,12 @@ check
 check --gc
 check --repair
 ask errors cnn --verify
+export cnn@1 --hf cnn-1 --overwrite
+import cnn-1 --run again
+export cnn cnn.zip --overwrite
+import cnn.zip
+import cnn.zip --run twin
+rm twin --yes
 rm p --yes
 rm p --yes
 runs
