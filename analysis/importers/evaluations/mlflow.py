@@ -18,11 +18,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from secondguess.analysis.errors import BadInput, Damaged, MissingExtra, NotFound, listing
 from secondguess.analysis.importers.evaluations.judged import Row, kept
 from secondguess.analysis.importers.files.columnar import read_parquet
 from secondguess.analysis.importers.files.json_lines import read_json
-from secondguess.analysis.importers.shapes import image, reshaped
+from secondguess.analysis.importers.shapes import Column, image, reshaped
 from secondguess.analysis.importers.shapes import kept as as_is
 from secondguess.analysis.importers.source import SourceRun, SourceTable, TableRows
 from secondguess.analysis.importers.wandb.artifact import is_table
@@ -34,6 +37,7 @@ _TABLES = {"runs", "experiments", "metrics"}
 _IMAGES = "table_images"
 _MOST_ARTIFACTS = 100_000
 _QUIET = {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}
+_QUIET |= {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 
 
 def is_mlflow(source: str) -> bool:
@@ -236,7 +240,7 @@ class _Reading:
 def _rows(path: Path, name: str, folder: Path, images: Callable[[], Path]) -> TableRows:
     """The rows of a table as MLflow writes it: its columns, then its rows as lists."""
     if path.suffix == ".parquet":
-        return read_parquet(path, name)
+        return _with_pictures(read_parquet(path, name), images)
     pictured: set[str] = set()
     try:
         about = kept(_records(path, pictured), folder)
@@ -245,11 +249,36 @@ def _rows(path: Path, name: str, folder: Path, images: Callable[[], Path]) -> Ta
     if not about.rows:
         raise BadInput(f"{name} has no rows, so there is nothing to import")
     rows = read_json([(about.path, name)])
+    return _pictured(rows, pictured, images)
+
+
+def _pictured(rows: TableRows, pictured: set[str], images: Callable[[], Path]) -> TableRows:
+    """The rows with the images whose files some columns name."""
     if not pictured:
         return rows
     place = images()
     columns = [image(one.name, one.name, place, True) if one.name in pictured else as_is(one) for one in rows.schema]
     return reshaped(rows, columns, ())
+
+
+def _with_pictures(rows: TableRows, images: Callable[[], Path]) -> TableRows:
+    """The rows of Parquet, where an image is a struct that names its file."""
+    pictured = {one.name for one in rows.schema if _is_picture(one.type)}
+
+    def named(column: str) -> Column:
+        return Column(pa.field(column, pa.string()), (column,), lambda batch: _file_of(batch.column(column)))
+
+    columns = [named(one.name) if one.name in pictured else as_is(one) for one in rows.schema]
+    return _pictured(reshaped(rows, columns, ()) if pictured else rows, pictured, images)
+
+
+def _is_picture(kind: pa.DataType) -> bool:
+    return pa.types.is_struct(kind) and {"type", "filepath"} <= {one.name for one in kind}
+
+
+def _file_of(cells: pa.Array) -> pa.Array:
+    is_image = pc.equal(pc.struct_field(cells, "type").cast(pa.string()), "image")
+    return pc.if_else(is_image, pc.struct_field(cells, "filepath").cast(pa.string()), None)
 
 
 def _records(path: Path, pictured: set[str]) -> Iterator[Row]:

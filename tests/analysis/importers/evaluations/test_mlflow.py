@@ -34,6 +34,7 @@ with mlflow.start_run(run_name="rf/1 é") as run:
     pictures = [mlflow.Image(np.full((2, 2, 3), shade, np.uint8)) for shade in (0, 255)]
     mlflow.log_table({"id": ["a", "b"], "picture": pictures, "pred": [1, 0], "label": [1, 1]}, "shown.json")
     mlflow.log_table(pd.DataFrame({"id": ["a"], "pred": ["x"], "label": ["y"]}), "packed.parquet")
+    mlflow.log_table({"id": ["a", "b"], "picture": pictures, "pred": [1, 0], "label": [1, 1]}, "pictured.parquet")
     mlflow.log_dict({"columns": "none"}, "other.json")
     mlflow.log_text("text", "notes/readme.txt")
     print(run.info.run_id)
@@ -105,7 +106,7 @@ def test_a_run_s_tables_parameters_and_metrics_come_in_and_its_store_stays_as_it
     monkeypatch.chdir(folder)
     main(["import", f"mlruns:/{id_}", "--store", str(tmp_path)])
     (run,) = list_runs(tmp_path).values()
-    assert (run.name, sorted(run.tables)) == ("rf-1 é", ["eval-table", "more", "packed", "shown"])
+    assert (run.name, sorted(run.tables)) == ("rf-1 é", ["eval-table", "more", "packed", "pictured", "shown"])
     assert rows(tmp_path, 'SELECT id, question, guess, truth, wrong FROM "rf-1 é/eval-table" ORDER BY id') == [
         ("0001", "é?", "007", "007", False),
         ("0002", "b?", "x", "8", True),
@@ -123,7 +124,26 @@ def test_a_run_s_tables_parameters_and_metrics_come_in_and_its_store_stays_as_it
         tmp_path,
         'SELECT t.id, e.image IS NOT NULL, wrong FROM "rf-1 é/shown" t JOIN examples e USING (examples, id) ORDER BY 1',
     ) == [("a", True, False), ("b", True, True)]
+    assert rows(
+        tmp_path,
+        'SELECT s.id, e.image = f.image FROM "rf-1 é/pictured" s JOIN examples e USING (examples, id) '
+        'JOIN "rf-1 é/shown" t ON s.id = t.id JOIN examples f ON f.id = t.id AND f.examples = t.examples ORDER BY 1',
+    ) == [("a", True), ("b", True)]
     assert content(folder) == before
+
+
+@needs_mlflow
+def test_pictures_that_are_gone_are_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys) -> None:
+    folder = tmp_path / "theirs"
+    folder.mkdir()
+    id_ = written(folder, {"MLFLOW_TRACKING_URI": "./mlruns"})
+    monkeypatch.chdir(folder)
+    for table in ("shown", "pictured"):
+        next(folder.rglob(f"table_images/{table}/*.png")).unlink()
+        main(["import", f"mlruns:/{id_}", "--table", table, "--run", table, "--store", str(tmp_path / "s")])
+        said = capsys.readouterr()
+        assert "2 rows, 1 images, 1 missing" in said.out
+        assert "Downloading" not in said.err
 
 
 @needs_mlflow
