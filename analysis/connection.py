@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import duckdb
 
 from secondguess.analysis.answers.answer import Answer
-from secondguess.analysis.ask import questions, statements
+from secondguess.analysis.ask import catalog, questions, statements
 from secondguess.analysis.engine import engines
 from secondguess.analysis.engine.duck import Build, explained, register, spill_folder, starting_over
 from secondguess.analysis.engine.engines import DUCKDB, Engine
@@ -24,7 +24,7 @@ from secondguess.analysis.schema import DEFAULT_STORE, LEVEL, MOST_MARKS
 from secondguess.analysis.signals import heard
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.store.verified import every_file
-from secondguess.analysis.tables import saved as views
+from secondguess.analysis.tables import saved as saved_views
 from secondguess.analysis.tables import select
 from secondguess.analysis.tables.spelling import spelled
 
@@ -97,7 +97,9 @@ class Connection:
         saved view. What joins did is logged, and in the answer's `statement.reports`. Raises SecondguessError.
         """
         saved = how.pop("saved", None)
-        view = spelled({**how, "tables": tables}, views.load(self.store, str(saved)) if saved is not None else None)
+        view = spelled(
+            {**how, "tables": tables}, saved_views.load(self.store, str(saved)) if saved is not None else None
+        )
         build = partial(select.statement, store=self.store, view=view)
         return Table(
             *self._asked_for(build), view, lambda usual: self._answer(partial(build, usual=usual)), self._interrupt
@@ -145,6 +147,22 @@ class Connection:
     def sql(self, text: str) -> duckdb.DuckDBPyRelation:
         """One SELECT over the tables, references such as "cnn@5", examples, runs and metrics; raises Refused."""
         return self._relation(lambda con: statements.sql(con, self.store, text))
+
+    def attach(
+        self, con: duckdb.DuckDBPyConnection | None = None, *, schema: str | None = None
+    ) -> duckdb.DuckDBPyConnection:
+        """Make the store's tables, references ("cnn@5"), examples, runs and metrics views of a connection; returns it.
+
+        con is one of yours, or this store's own; schema one for them alone. What is made: `ask.catalog.catalog`. A view
+        reads the files that there are now: attach again for new epochs, or where a run was compacted since. What has no
+        view is logged. Raises AlreadyThere where the connection has something else of such a name, which is left alone.
+        """
+        con = self.con if con is None else con
+        with every_file(self.verify):
+            made = catalog.create(con, self.store, schema)
+        for note in made.notes:
+            _log.warning(note)
+        return con
 
     def import_frame(self, frame: Any, *, run: str, **how: Any) -> str:
         """Import predictions that are in a pandas or polars DataFrame, an Arrow table or a DuckDB relation.
@@ -228,6 +246,13 @@ def connect(
         weakref.finalize(con, _remove, spill, os.getpid())
     register(con)
     return Connection(path, con, verify=verify, engine=running)
+
+
+def views(
+    con: duckdb.DuckDBPyConnection, store: str | os.PathLike[str] = DEFAULT_STORE, *, schema: str | None = None
+) -> duckdb.DuckDBPyConnection:
+    """Make the tables of a store views of a connection of yours, as `Connection.attach` does; returns it."""
+    return connect(store, con).attach(schema=schema)
 
 
 def _remove(spill: Path, process: int) -> None:

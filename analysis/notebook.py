@@ -69,6 +69,12 @@ class Table:
         """The rows as Arrow's C stream, which polars, pandas, narwhals and pyarrow make their own tables of."""
         return self.relation.__arrow_c_stream__(requested_schema)
 
+    def __narwhals_lazyframe__(self) -> object:
+        """The relation as narwhals has it, which marimo's `mo.ui.table` and others take."""
+        import narwhals
+
+        return narwhals.from_native(self.relation)._compliant_frame
+
     @property
     def sql(self) -> str:
         """The complete statement, which runs in any DuckDB session."""
@@ -163,14 +169,32 @@ class ComparedRecipes:
 
 
 def remember(statement: Statement, relation: duckdb.DuckDBPyRelation, con: duckdb.DuckDBPyConnection) -> None:
-    """Let a notebook draw this relation as the page would; elsewhere do nothing."""
+    """Let a notebook, Jupyter's or marimo's, draw this relation as the page would; elsewhere do nothing."""
     shell = sys.modules["IPython"].get_ipython() if "IPython" in sys.modules else None
-    if shell is None:
+    in_marimo = "marimo" in sys.modules and _drawn_in_marimo()
+    if shell is None and not in_marimo:
         return
     _known[relation.sql_query()] = statement, weakref.ref(con)
     while len(_known) > _MOST_KNOWN:
         _known.popitem(last=False)
-    shell.display_formatter.formatters["text/html"].for_type(duckdb.DuckDBPyRelation, _drawn)
+    if shell is not None:
+        shell.display_formatter.formatters["text/html"].for_type(duckdb.DuckDBPyRelation, _drawn)
+
+
+def _drawn_in_marimo() -> bool:
+    """Let marimo ask us how a relation is drawn; False where its inside, which says so to nobody, is another by now."""
+    try:
+        from marimo._output.formatters.repr_formatters import maybe_get_repr_formatter
+        from marimo._output.formatting import FORMATTERS
+    except ImportError:
+        return False
+
+    def formatted(relation: duckdb.DuckDBPyRelation) -> Any:
+        drawn = _drawn(relation)
+        return ("text/html", drawn) if drawn is not None else maybe_get_repr_formatter(relation)(relation)
+
+    FORMATTERS.add_formatter(duckdb.DuckDBPyRelation, formatted)
+    return True
 
 
 def _drawn(relation: duckdb.DuckDBPyRelation) -> str | None:

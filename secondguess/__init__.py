@@ -6,16 +6,16 @@ A name is imported when it is first used: who asks needs nothing of who records,
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from secondguess.analysis.connection import Connection, connect
+    from secondguess.analysis.connection import Connection, connect, views
     from secondguess.analysis.errors import SecondguessError
     from secondguess.trainer.record import record
     from secondguess.trainer.recorder import Recorder
 
-__all__ = ["Connection", "Recorder", "SecondguessError", "connect", "record"]
+__all__ = ["Connection", "Recorder", "SecondguessError", "connect", "record", "views"]
 
 
 def __getattr__(name: str) -> object:
-    if name in {"connect", "Connection"}:
+    if name in {"connect", "Connection", "views"}:
         from secondguess.analysis import connection
 
         return getattr(connection, name)

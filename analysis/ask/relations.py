@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from secondguess.analysis.ask import scope
-from secondguess.analysis.ask.refs import parse, present, select, tables_of, whole
+from secondguess.analysis.ask.refs import Selection, parse, present, select, tables_of, whole
 from secondguess.analysis.ask.scope import Relation
 from secondguess.analysis.engine.sqltext import literal
 from secondguess.analysis.errors import NotFound, listing
@@ -77,16 +77,20 @@ def free_relation(name: str, runs: Mapping[str, Run], added: Sequence[str] = ())
     if folded == "examples":
         return scope.examples(epoch for selection in selections for epoch in selection.epochs)
     if named := [selection for selection in selections if selection.table.casefold() == folded]:
-        there = [selection for selection in map(whole, named) if selection.epochs]
-        return scope.stacked(name, there or map(present, named), added=added)
+        return over_runs(name, named, added)
     known = {run.casefold(): run for run in runs}
     if folded.partition("@")[0].partition("/")[0] in known:
         ref = parse(name)
         run = runs[ref.run if ref.run in runs else known[ref.run.casefold()]]
         table = next((table for table in run.tables if table.casefold() == (ref.table or "").casefold()), ref.table)
-        selection = present(select(run, replace(ref, table=table), "all"))
-        return scope.stacked(name, [selection], added=added)
+        return scope.stacked(name, [present(select(run, replace(ref, table=table), "all"))], added=added)
     raise NotFound(_no_relation(name, runs, sorted({selection.table for selection in selections})))
+
+
+def over_runs(name: str, selections: Sequence[Selection], added: Sequence[str] = ()) -> Relation:
+    """The tables of one name, under each other; raises Damaged where none has a file that is whole."""
+    there = [selection for selection in map(whole, selections) if selection.epochs]
+    return scope.stacked(name, there or map(present, selections), added=added)
 
 
 def _no_relation(name: str, runs: Mapping[str, Run], tables: Sequence[str]) -> str:
