@@ -229,14 +229,33 @@ def _list_as_json(store: Path) -> None:
 
 
 @cli.command()
-@click.argument("select")
+@click.argument("select", required=False)
+@click.option(
+    "--duckdb",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="In the place of SELECT: write a database of views of the tables, which any DuckDB from 1.0 on opens.",
+)
+@click.option("--schema", metavar="NAME", help="With --duckdb: the schema of the views [default: main].")
+@click.option("--overwrite", is_flag=True, help="With --duckdb: replace FILE, if it has such views and nothing else.")
 @answering()
-def sql(select: str, store: Path, **how: Any) -> None:
+def sql(select: str | None, store: Path, duckdb: Path | None, schema: str | None, overwrite: bool, **how: Any) -> None:
     """Run one SELECT over the store.
 
     FROM takes the tables by name (test_predictions: all runs and epochs), references such as "cnn@5", examples, runs
     and metrics.
     """
+    if duckdb is not None and select is None:
+        from secondguess.analysis.commands.database import write
+
+        write(store.absolute(), duckdb, schema, overwrite=overwrite)
+        return
+    if select is None or duckdb is not None:
+        raise click.UsageError(
+            "give a SELECT, or --duckdb FILE for a database of views" + (", not both" * bool(select))
+        )
+    if schema is not None or overwrite:
+        raise click.UsageError("--schema and --overwrite go with --duckdb FILE, not with a SELECT")
     from secondguess.analysis.ask import statements
 
     _answer(lambda con: statements.sql(con, store.absolute(), select), store, **how)

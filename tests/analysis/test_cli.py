@@ -222,7 +222,7 @@ WRONG = [
     (("sql", "SELECT $x"), 1, "the SQL has the parameter $x, which nothing fills; write its value"),
     (("sql", "SELECT \udcff"), 1, "the SQL is not valid Unicode text"),
     (("sql", "SELECT interval 1 day AS i", "-o", "x.parquet"), 1, "the answer cannot be written as Parquet"),
-    (("sql",), 2, "Missing argument 'SELECT'."),
+    (("sql",), 2, "give a SELECT, or --duckdb FILE"),
     (("sql", "SELECT 1", "SELECT 2"), 2, "Got unexpected extra argument"),
     (("nothing",), 2, "No such command 'nothing'."),
     (("runs", "cnn"), 2, "Got unexpected extra argument"),
