@@ -106,6 +106,7 @@ REACHED_BY = {
     "analysis/page/pages/sending": "analysis/page/gate",
     "analysis/page/pages/table": "analysis/page/json",
     "analysis/page/server": "analysis/page/gate",
+    "analysis/serving/listening": "analysis/page/gate",
     "analysis/page/site": "analysis/page/gate",
     "analysis/page/urls": "analysis/page/json",
     "analysis/caches": "analysis/objects/contents",

@@ -57,13 +57,14 @@ def view(store: Path, no_browser: bool, addresses: tuple[str, ...], export: Path
 
 def _export(store: Path, folder: Path, addresses: tuple[str, ...], limits: tuple[float, str]) -> None:
     """Write pages as files into a folder that is there once all of them are."""
-    from secondguess.analysis.page import server, snapshot
+    from secondguess.analysis.page import snapshot
+    from secondguess.analysis.serving.listening import checked
 
     if folder.resolve().is_relative_to(store.resolve()):
         raise BadInput(f"{folder} lies in the store, which only recording writes to; name a folder outside {store}")
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise BadInput(f"{folder} is there and not empty; name a new folder, or empty this one")
-    server.checked(limits[1])
+    checked(limits[1])
     folder.parent.mkdir(parents=True, exist_ok=True)
     beside = Path(tempfile.mkdtemp(dir=folder.parent))
     remove = partial(shutil.rmtree, beside, ignore_errors=True)

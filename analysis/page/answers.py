@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from secondguess.analysis.errors import SecondguessError
-from secondguess.analysis.page.worker import Reply
+from secondguess.analysis.serving.worker import Reply
 
 _MOST = 20
 _MOST_BYTES = 128 << 20

@@ -32,8 +32,8 @@ from secondguess.analysis.page.pages import (
     sql,
     table,
 )
-from secondguess.analysis.page.pool import Busy, Workers
 from secondguess.analysis.page.site import Site, drawn, is_ahead, site, status_of
+from secondguess.analysis.serving.pool import Busy, Workers
 
 _log = logging.getLogger("secondguess")
 _STATIC = {SHEET: "text/css", "mark.svg": "image/svg+xml"} | {

@@ -15,18 +15,10 @@ from starlette.requests import cookie_parser
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from secondguess.analysis.serving.connections import HEADERS
+
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 _METHODS = {"GET", "HEAD", "POST"}
-HEADERS = {
-    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    "x-content-type-options": "nosniff",
-    "cross-origin-resource-policy": "same-origin",
-    "cross-origin-opener-policy": "same-origin",
-    "referrer-policy": "same-origin",
-    "cache-control": "no-store",
-}
-"""What every answer carries, also the server's own to what is no request."""
 OPEN = "/open"
 
 

@@ -8,25 +8,23 @@ import sys
 import tempfile
 import time
 import webbrowser
-from collections.abc import Generator, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-import duckdb
 import uvicorn
 
 from secondguess.analysis import signals
-from secondguess.analysis.engine.duck import fresh
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.page.app import application
-from secondguess.analysis.page.connections import prepare
 from secondguess.analysis.page.gate import OPEN, Keys
-from secondguess.analysis.page.secret import Secret, Serving, states
+from secondguess.analysis.serving.connections import prepare
+from secondguess.analysis.serving.listening import LOOPBACK, Server, bound, checked
+from secondguess.analysis.serving.secret import Secret, Serving, states
 
-_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _READING_S = 3  # for a browser to read the file that leads it on
 
 
@@ -57,19 +55,11 @@ def serve(store: Path, wanted: Wanted) -> None:
         _serve(store, wanted, kept)
 
 
-def checked(memory: str) -> None:
-    """Raise BadInput for what is no amount of memory."""
-    try:
-        fresh(memory).close()
-    except duckdb.Error:
-        raise BadInput(f"--memory is {memory!r}, not an amount such as 500MB or 2GB") from None
-
-
 def _serve(store: Path, wanted: Wanted, kept: Secret) -> None:
     listening = _listening(wanted.host, wanted.port, kept)
     host, port = wanted.host, listening.getsockname()[1]
     keys = Keys(kept.key)
-    others = () if host in _LOOPBACK else (host, socket.gethostname())
+    others = () if host in LOOPBACK else (host, socket.gethostname())
     shown = f"[{host}]" if ":" in host else host
     base = f"http://{shown}:{port}"
     url = f"{base}{OPEN}?token={keys.token}"
@@ -90,39 +80,25 @@ def _serve(store: Path, wanted: Wanted, kept: Secret) -> None:
     with contextlib.ExitStack() as opened:
         if wanted.browser:
             webbrowser.open(opened.enter_context(_leading(url)).as_uri())
-        _Server(config).run(sockets=[listening])
+        Server(config).run(sockets=[listening])
 
 
 def _listening(host: str, port: int, kept: Secret) -> socket.socket:
     """A socket that listens: at this port, else at the one that is kept, else at one that is free."""
     if port == 0 and kept.port:
         try:
-            return _bound(host, kept.port)
+            return bound(host, kept.port)
         except OSError:
             click.echo(
                 f"port {kept.port}, which bookmarks of this page have, is taken; they work again once it is free",
                 err=True,
             )
     try:
-        return _bound(host, port)
+        return bound(host, port)
     except OSError as error:
         raise BadInput(
             f"cannot listen on {host}:{port}: {error.strerror}; name another port, or leave it out"
         ) from None
-
-
-def _bound(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # Only a socket that says it is TCP sends an answer's body at once, not when its head was acknowledged: 40 ms later.
-    listening = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind((host, port))
-        listening.listen()  # whoever is opened at once waits, and is not refused
-    except BaseException:
-        listening.close()
-        raise
-    return listening
 
 
 def _lead_to(there: Serving, wanted: Wanted) -> None:
@@ -136,15 +112,6 @@ def _lead_to(there: Serving, wanted: Wanted) -> None:
         with _leading(url) as page:
             webbrowser.open(page.as_uri())
             time.sleep(_READING_S)
-
-
-class _Server(uvicorn.Server):
-    """A server that leaves signals to the command: answers that are under way are no reason to wait."""
-
-    @contextlib.contextmanager
-    def capture_signals(self) -> Generator[None, None, None]:
-        """Take no signal."""
-        yield
 
 
 @contextlib.contextmanager

@@ -24,8 +24,8 @@ from secondguess.analysis.page import urls
 from secondguess.analysis.page.answers import Answers
 from secondguess.analysis.page.gate import Keys
 from secondguess.analysis.page.kept import KeptAnswers, key_of
-from secondguess.analysis.page.pool import Busy, Gone, TooSlow, Visit, Workers
-from secondguess.analysis.page.worker import Asked, Reply
+from secondguess.analysis.serving.pool import Busy, Gone, TooSlow, Visit, Workers
+from secondguess.analysis.serving.worker import Asked, Reply
 from secondguess.analysis.store.remembered import Listed, RememberedRuns
 from secondguess.analysis.tables.view import TableView, kept
 

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 from starlette.datastructures import QueryParams
 
 from secondguess.analysis.errors import BadInput
-from secondguess.analysis.page.bounds import few_tables
+from secondguess.analysis.serving.bounds import few_tables
 from secondguess.analysis.tables.spelling import spelled
 from secondguess.analysis.tables.view import TableView
 

@@ -10,8 +10,8 @@ from secondguess.analysis.answers.columns import BEST
 from secondguess.analysis.ask.refs import Runs, TableRef, parse
 from secondguess.analysis.errors import BadInput, SecondguessError
 from secondguess.analysis.page.site import Site
-from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import is_score
+from secondguess.analysis.serving.worker import Reply
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.tables.usual import MANY_SCORES
 from secondguess.analysis.tables.view import TableView

@@ -9,8 +9,8 @@ from secondguess.analysis.answers.sides import side
 from secondguess.analysis.ask.questions import Question
 from secondguess.analysis.engine.sqltext import is_value
 from secondguess.analysis.page import urls
-from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import WRONG, at_epoch
+from secondguess.analysis.serving.worker import Reply
 from secondguess.analysis.tables.view import TableView
 
 IMAGES = 8  # of each guess

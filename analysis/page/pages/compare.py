@@ -11,11 +11,11 @@ from secondguess.analysis.answers.answer import records
 from secondguess.analysis.errors import BadInput, SecondguessError
 from secondguess.analysis.evidence.ledger import Comparison
 from secondguess.analysis.page import urls
-from secondguess.analysis.page.bounds import few_tables, listed
 from secondguess.analysis.page.pages import named
 from secondguess.analysis.page.pages.images import Asking, add_images
 from secondguess.analysis.page.site import Site, drawn, site, sql_of, status_of
 from secondguess.analysis.schema import reference
+from secondguess.analysis.serving.bounds import few_tables, listed
 
 
 async def page(request: Request) -> Response:

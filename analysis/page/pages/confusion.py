@@ -12,8 +12,8 @@ from secondguess.analysis.ask.questions import Question
 from secondguess.analysis.engine.sqltext import is_value
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.page import urls
-from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import WRONG, at_epoch
+from secondguess.analysis.serving.worker import Reply
 from secondguess.analysis.tables.view import TableView
 
 MOST_CLASSES, MOST_MISTAKES = confusion.MOST_DRAWN, 10

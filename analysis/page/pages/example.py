@@ -22,8 +22,8 @@ from secondguess.analysis.page import urls
 from secondguess.analysis.page.pages import controls, example_drawing
 from secondguess.analysis.page.pages.table import chosen
 from secondguess.analysis.page.site import Site, drawn, site, sql_of
-from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import AT_STEP, DEFAULT_TABLE, STEP, WRONG, whole_name
+from secondguess.analysis.serving.worker import Reply
 from secondguess.analysis.store.runs import Run
 from secondguess.analysis.tables.view import TableView
 

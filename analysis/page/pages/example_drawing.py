@@ -15,8 +15,8 @@ from secondguess.analysis.engine.sqltext import literal
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.pages.controls import few
-from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import AT_STEP, STEP, WRONG, at_epoch, is_score, reference
+from secondguess.analysis.serving.worker import Reply
 from secondguess.analysis.store.runs import Run
 from secondguess.analysis.tables.view import TableView
 

@@ -20,7 +20,7 @@ from secondguess.analysis.errors import BadInput, SecondguessError
 from secondguess.analysis.page import urls
 from secondguess.analysis.page.pages import controls
 from secondguess.analysis.page.site import Site, drawn, large, site, status_of
-from secondguess.analysis.page.worker import Reply
+from secondguess.analysis.serving.worker import Reply
 from secondguess.analysis.tables import heads
 from secondguess.analysis.tables.view import TableView
 

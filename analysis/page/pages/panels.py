@@ -17,12 +17,13 @@ from secondguess.analysis.engine import expressions
 from secondguess.analysis.engine.expressions import order
 from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.errors import SecondguessError, listing
-from secondguess.analysis.page import bounds, urls
+from secondguess.analysis.page import urls
 from secondguess.analysis.page.pages import head
 from secondguess.analysis.page.pages.best import with_best
 from secondguess.analysis.page.pages.controls import grouped
 from secondguess.analysis.page.site import Site, large
-from secondguess.analysis.page.worker import Reply
+from secondguess.analysis.serving import bounds
+from secondguess.analysis.serving.worker import Reply
 from secondguess.analysis.tables import changes
 from secondguess.analysis.tables.view import TableView
 

@@ -18,12 +18,12 @@ from secondguess.analysis.ask.questions import Question
 from secondguess.analysis.engine.sqltext import is_value
 from secondguess.analysis.errors import SecondguessError
 from secondguess.analysis.page import urls
-from secondguess.analysis.page.bounds import MOST_ROWS, few_tables, listed
 from secondguess.analysis.page.pages import butterfly, confusion, controls, named
 from secondguess.analysis.page.pages.images import Asking, add_images, add_mistakes
 from secondguess.analysis.page.site import Site, drawn, large, site, sql_of, status_of, with_chart
-from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import MOST_MARKS, at_epoch, reference
+from secondguess.analysis.serving.bounds import MOST_ROWS, few_tables, listed
+from secondguess.analysis.serving.worker import Reply
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.tables.view import TableView
 

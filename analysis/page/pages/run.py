@@ -14,13 +14,13 @@ from secondguess.analysis.ask.metrics import binned
 from secondguess.analysis.errors import NotFound, listing
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.page import urls
-from secondguess.analysis.page.bounds import few_tables
 from secondguess.analysis.page.pages import facts
 from secondguess.analysis.page.pages.controls import few
 from secondguess.analysis.page.pages.question import title
 from secondguess.analysis.page.site import Site, drawn, fragment, site, with_chart
-from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import WRONG, Task, at_epoch, reference
+from secondguess.analysis.serving.bounds import few_tables
+from secondguess.analysis.serving.worker import Reply
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import Run
 from secondguess.analysis.tables.view import TableView

@@ -15,17 +15,18 @@ from secondguess.analysis.ask.refs import Runs
 from secondguess.analysis.ask.scope import columns_of, has_steps
 from secondguess.analysis.engine.sqltext import identifier, is_value
 from secondguess.analysis.errors import SecondguessError
-from secondguess.analysis.page import bounds, urls
+from secondguess.analysis.page import urls
 from secondguess.analysis.page.answers import Answered
 from secondguess.analysis.page.pages import faults
 from secondguess.analysis.page.pages.controls import sorting
 from secondguess.analysis.page.pages.export import TYPES, sent
 from secondguess.analysis.page.pages.images import Asking, add_images
 from secondguess.analysis.page.pages.sending import sent_form
-from secondguess.analysis.page.pool import TooSlow
 from secondguess.analysis.page.site import drawn, large, site, sql_of, status_of
-from secondguess.analysis.page.worker import Reply
 from secondguess.analysis.schema import DEFAULT_TABLE, at_epoch, is_score, reference
+from secondguess.analysis.serving import bounds
+from secondguess.analysis.serving.pool import TooSlow
+from secondguess.analysis.serving.worker import Reply
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import Run
 from secondguess.analysis.tables.view import TableView

@@ -12,13 +12,14 @@ from secondguess.analysis.answers.sides import side
 from secondguess.analysis.ask import refs, seen
 from secondguess.analysis.ask.refs import Referent, Runs, Selection
 from secondguess.analysis.errors import BadInput, Refused, SecondguessError
-from secondguess.analysis.page import bounds, urls
+from secondguess.analysis.page import urls
 from secondguess.analysis.page.pages import controls, saving
 from secondguess.analysis.page.pages.faults import FilterFault, each_left_out, filter_fault
 from secondguess.analysis.page.pages.head import inlined
 from secondguess.analysis.page.pages.panels import panels
 from secondguess.analysis.page.site import Site, drawn, large, site, status_of
 from secondguess.analysis.schema import WRONG, reference
+from secondguess.analysis.serving import bounds
 from secondguess.analysis.tables import saved
 from secondguess.analysis.tables.view import TableView
 

@@ -18,7 +18,7 @@ from page_in_process import in_turn, texts
 from recording import record
 
 from secondguess.analysis.page.kept import KeptAnswers, key_of
-from secondguess.analysis.page.pool import Workers
+from secondguess.analysis.serving.pool import Workers
 
 pytest_plugins = ["page"]
 

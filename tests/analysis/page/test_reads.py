@@ -16,7 +16,7 @@ from stores import epoch
 from stores import writer as writer_of
 
 from secondguess.analysis.ask import questions, refs, statements
-from secondguess.analysis.page.pool import Workers
+from secondguess.analysis.serving.pool import Workers
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.tables import select
 from secondguess.analysis.tables.view import TableView

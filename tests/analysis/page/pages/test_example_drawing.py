@@ -9,7 +9,7 @@ from page import make_store
 from secondguess.analysis.ask import refs
 from secondguess.analysis.page.pages import example_drawing
 from secondguess.analysis.page.pages.example_drawing import TableColours
-from secondguess.analysis.page.worker import Reply
+from secondguess.analysis.serving.worker import Reply
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.tables.view import TableView
 

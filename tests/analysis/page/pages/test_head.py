@@ -11,8 +11,8 @@ import pytest
 from page import CAT, DOG, MOOD, SCRIPT, Opened, Server, table_url
 from waiting import HANG_S, until
 
-from secondguess.analysis.page.pool import Gone, Workers
-from secondguess.analysis.page.worker import Asked
+from secondguess.analysis.serving.pool import Gone, Workers
+from secondguess.analysis.serving.worker import Asked
 
 pytest_plugins = ["page"]
 

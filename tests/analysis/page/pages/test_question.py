@@ -17,7 +17,7 @@ from secondguess.analysis.errors import BadInput
 from secondguess.analysis.page.pages import butterfly
 from secondguess.analysis.page.pages.confusion import matrices, tied
 from secondguess.analysis.page.site import sql_of
-from secondguess.analysis.page.worker import Reply
+from secondguess.analysis.serving.worker import Reply
 
 
 def reply(columns: Any, rows: Any, order: Any, classes: Any = ()) -> Reply:

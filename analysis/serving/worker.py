@@ -27,8 +27,8 @@ from secondguess.analysis.errors import BadInput, OutOfMemory, SecondguessError
 from secondguess.analysis.evidence import several
 from secondguess.analysis.evidence.ledger import Comparison
 from secondguess.analysis.memory import mapped_bytes, resident_bytes
-from secondguess.analysis.page import bounds
-from secondguess.analysis.page.bounds import Taken
+from secondguess.analysis.serving import bounds
+from secondguess.analysis.serving.bounds import Taken
 from secondguess.analysis.store.runs import Run
 from secondguess.analysis.tables import best, heads, select
 from secondguess.analysis.tables.usual import usual

@@ -16,8 +16,8 @@ from stores import record
 from waiting import HANG_S, until
 
 from secondguess.analysis.engine import duck
-from secondguess.analysis.page.pool import Workers
-from secondguess.analysis.page.worker import Asked, Reply, _answer
+from secondguess.analysis.serving.pool import Workers
+from secondguess.analysis.serving.worker import Asked, Reply, _answer
 from secondguess.analysis.store.runs import list_runs
 
 pytest_plugins = ["page"]

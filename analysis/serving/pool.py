@@ -18,7 +18,7 @@ from typing import Self
 from secondguess.analysis import signals
 from secondguess.analysis.errors import SecondguessError
 from secondguess.analysis.memory import resident_bytes
-from secondguess.analysis.page.worker import Asked, Reply, serve, too_much
+from secondguess.analysis.serving.worker import Asked, Reply, serve, too_much
 from secondguess.analysis.store.runs import Run
 
 _AT_ONCE = 2

@@ -1,4 +1,4 @@
-"""The page's connections: few, none that takes long to say what it wants, and a log that nobody can flood.
+"""A server's connections: few, none that takes long to say what it wants, and a log that nobody can flood.
 
 uvicorn bounds how many requests it answers at once, but neither how many connections are open nor the time of a head.
 """
@@ -13,8 +13,16 @@ from typing import Any, Literal
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from secondguess.analysis.page.gate import HEADERS
-
+HEADERS = {
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "referrer-policy": "same-origin",
+    "cache-control": "no-store",
+}
+"""What every answer carries, also the server's own to what is no request."""
 HEAD_S, BODY_S = 5, 30  # seconds for a head, and for what follows it
 MOST = 200  # connections
 _FILES = 4_096  # that may be open: the connections, and what is read for them

@@ -18,7 +18,7 @@ from recording import bytes_of, record
 from waiting import HANG_S
 
 from secondguess.analysis.page.gate import Keys
-from secondguess.analysis.page.secret import Secret, Serving
+from secondguess.analysis.serving.secret import Secret, Serving
 
 pytest_plugins = ["page"]
 DAY_S = 86_400

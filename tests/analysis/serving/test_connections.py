@@ -10,8 +10,8 @@ import pytest
 from page import Server, table_url
 from waiting import HANG_S, until
 
-from secondguess.analysis.page.connections import BODY_S, HEAD_S, MOST, Sparing
 from secondguess.analysis.page.gate import HEADERS
+from secondguess.analysis.serving.connections import BODY_S, HEAD_S, MOST, Sparing
 
 pytest_plugins = ["page"]
 

@@ -11,8 +11,8 @@ import pytest
 from waiting import HANG_S
 
 from secondguess.analysis.errors import SecondguessError
-from secondguess.analysis.page.pool import Busy, Gone, TooSlow, Visit, Workers
-from secondguess.analysis.page.worker import Asked
+from secondguess.analysis.serving.pool import Busy, Gone, TooSlow, Visit, Workers
+from secondguess.analysis.serving.worker import Asked
 
 pytest_plugins = ["page"]
 

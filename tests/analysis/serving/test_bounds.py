@@ -21,7 +21,7 @@ from waiting import HANG_S, until
 
 from secondguess.analysis.answers.answer import LEFT_OUT, CutBytes, CutList, CutMap, CutText
 from secondguess.analysis.engine.duck import Rows
-from secondguess.analysis.page import bounds
+from secondguess.analysis.serving import bounds
 
 pytest_plugins = ["page"]
 
@@ -285,7 +285,7 @@ def test_images_beyond_what_an_answer_holds_are_left_out_and_their_rows_stay() -
 def test_an_export_is_whole_or_says_why_it_is_not(page_store: Path, tmp_path: Path) -> None:
     """Here at most 2,000 bytes are exported, of which rather nothing is sent than a part that looks whole."""
     small = "import sys\nif 'spawn_main' in ' '.join(sys.orig_argv):\n"
-    small += "    from secondguess.analysis.page import worker\n    worker._EXPORTED = 2_000\n"
+    small += "    from secondguess.analysis.serving import worker\n    worker._EXPORTED = 2_000\n"
     (tmp_path / "sitecustomize.py").write_text(small)
     path = os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])
     with serving(page_store, tmp_path / "stderr", TMPDIR=str(tmp_path), PYTHONPATH=path) as server:
