@@ -14,11 +14,10 @@ WORKERS = $(if $(filter tests,$(ONLY)),-n 2 --dist loadfile)
 BIN := .venv/bin
 MNIST_OPTION := $(if $(MNIST),--mnist="$(MNIST)")
 
-.PHONY: demo test test-core slow lint bench clean
+.PHONY: demo bundled test test-core slow lint bench clean
 
 demo: .venv/demo
-	$(BIN)/secondguess train --run cnn --dataset $(DATASET) --data "$(DATA)" --epochs $(EPOCHS) --overwrite --store "$(STORE)"
-	$(BIN)/secondguess train --run double --l1-size 64 --l2-size 128 --lr 0.002 --dataset $(DATASET) --data "$(DATA)" --epochs $(EPOCHS) --overwrite --store "$(STORE)"
+	$(BIN)/secondguess demo --train --no-page --store "$(STORE)" -- --dataset $(DATASET) --data "$(DATA)" --epochs $(EPOCHS) --overwrite
 	@export SECONDGUESS_STORE="$(STORE)"; PATH="$(CURDIR)/$(BIN):$$PATH"; \
 	show() { printf '\n$$ %s\n' "$$*"; "$$@"; }; \
 	printf '\n1. Which images are seen differently after 1 and after $(EPOCHS) epochs?\n'; \
@@ -29,6 +28,12 @@ demo: .venv/demo
 	show secondguess ask errors-by-guess double@$(EPOCHS) cnn@$(EPOCHS) --ids 1; \
 	printf '\nThe command is $(BIN)/secondguess; `$(BIN)/secondguess ask` lists the questions.\n'; \
 	printf 'Look at it all in a browser: $(BIN)/secondguess view --store "$(STORE)"\n'
+
+# What `secondguess demo` unpacks, trained anew.
+bundled: .venv/demo
+	rm -rf build/bundled
+	$(BIN)/secondguess demo --train --no-page --store build/bundled -- --wandb off
+	for run in cnn double; do $(BIN)/secondguess export $$run analysis/demo/$$run.zip --overwrite --store build/bundled; done
 
 test: .venv/dev
 	$(BIN)/python -m pytest $(ONLY) -m "not slow" $(WORKERS) $(MNIST_OPTION) $(PYTEST)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 # Which extra brings what a command needs that is loaded on use.
 _EXTRAS = {
+    "demo": "",
     "train": "train",
     "import": "wandb",
     "label": "",
@@ -39,6 +40,7 @@ _EXTRAS = {
     "completion": "",
 }
 _ORDER = (
+    "demo",
     "train",
     "import",
     "label",
@@ -85,6 +87,10 @@ class Commands(click.Group):
 
 def _elsewhere(name: str) -> click.Command:
     """A command that is loaded on use: the trainer needs packages that asking does not, importing needs no DuckDB."""
+    if name == "demo":
+        from secondguess.analysis.commands.demo import demo
+
+        return demo
     if name == "train":
         from secondguess.trainer.command import train
 

@@ -1,7 +1,12 @@
-"""The built wheel, installed alone, records and asks, whatever else is called `trainer` or `analysis` beside it."""
+"""The built wheel, installed alone, records, asks and shows, whatever else is called `trainer` or `analysis`."""
 
+import http.cookiejar
+import os
+import re
+import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -24,20 +29,28 @@ def run(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
 
 
 @pytest.fixture(scope="module")
-def bin_(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from an sdist of what is committed."""
+    place = tmp_path_factory.mktemp("built")
+    run("git", "clone", "--quiet", ROOT, place / "clone", cwd=place)
+    run(sys.executable, "-m", "build", "--outdir", place / "dist", place / "clone", cwd=place)
+    assert len(list((place / "dist").glob("*.tar.gz"))) == 1
+    (wheel,) = (place / "dist").glob("*.whl")
+    return wheel
+
+
+@pytest.fixture(scope="module")
+def bin_(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the programs of an environment lie into which the wheel was installed, and nothing of the tests."""
     place = tmp_path_factory.mktemp("wheel")
-    run("git", "clone", "--quiet", ROOT, place / "clone", cwd=place)
-    run(sys.executable, "-m", "build", "--outdir", place / "dist", place / "clone", cwd=place)  # a wheel from an sdist
-    (wheel,) = (place / "dist").glob("*.whl")
     run(sys.executable, "-m", "venv", place / "venv", cwd=place)
     run(place / "venv/bin/python", "-m", "pip", "install", "--quiet", wheel, cwd=place)
     return place / "venv" / "bin"
 
 
 def test_the_wheel_alone_answers_a_question(bin_: Path, tmp_path: Path) -> None:
-    absent = "import importlib.util as i; assert not any(map(i.find_spec, ('torch', 'wandb', 'trainer', 'analysis')))"
-    run(bin_ / "python", "-c", absent, cwd=tmp_path)
+    absent = ("torch", "wandb", "pandas", "trainer", "analysis")
+    run(bin_ / "python", "-c", f"import importlib.util as i; assert not any(map(i.find_spec, {absent}))", cwd=tmp_path)
     record(tmp_path / "predictions", "cnn", {1: [("a", 0, 0), ("b", 1, 0)], 2: [("a", 0, 0), ("b", 1, 1)]})
     answered = run(bin_ / "secondguess", "ask", "errors-over-time", "cnn", "--format", "csv", cwd=tmp_path)
     assert answered.stdout.splitlines() == [
@@ -69,3 +82,43 @@ def test_the_published_package_called_trainer_comes_and_goes_beside_it(bin_: Pat
     run(bin_ / "python", "-m", "pip", "uninstall", "--quiet", "--yes", "trainer", cwd=tmp_path)
     asks = ["ask", "errors", "mine@1", "--format", "csv"]
     assert "mine,1,b,0,1" in run(bin_ / "secondguess", *asks, cwd=tmp_path).stdout
+
+
+def shown(command: list[str | Path], folder: Path) -> str:
+    """What the page of runs says that a command serves, which ends with Ctrl-C."""
+    words = [*map(str, command), "demo", "--no-browser"]
+    environment = {**os.environ, "XDG_STATE_HOME": str(folder / "state")}
+    with subprocess.Popen(
+        words, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, process_group=0
+    ) as process:
+        assert process.stdout is not None
+        try:
+            said = []
+            for line in process.stdout:
+                said.append(line)
+                if address := re.search(r"http://\S+", line):
+                    break
+            else:
+                raise AssertionError("".join(said))
+            browser = urllib.request.build_opener(urllib.request.HTTPCookieProcessor(http.cookiejar.CookieJar()))
+            with browser.open(address.group()) as answer:
+                page = str(answer.read().decode())
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+        assert process.wait() == 130
+    return page
+
+
+def test_the_demo_shows_its_page_without_a_clone_torch_or_pandas(bin_: Path, tmp_path: Path) -> None:
+    page = shown([bin_ / "secondguess"], tmp_path)
+    assert "5.12" in page, page  # cnn has 46 of 899 wrong after its last epoch
+    chart = ["ask", "errors-over-time", "cnn", "double", "--chart", "c.svg", "--store", "secondguess-demo"]
+    run(bin_ / "secondguess", *chart, cwd=tmp_path)
+    assert "<svg" in (tmp_path / "c.svg").read_text()
+    compared = run(bin_ / "secondguess", "compare", "cnn@1", "cnn@5", "--store", "secondguess-demo", cwd=tmp_path)
+    assert "cnn@5 errs less" in compared.stdout
+
+
+def test_uv_runs_the_demo_from_the_wheel(wheel: Path, tmp_path: Path) -> None:
+    uv = [sys.executable, "-m", "uv", "tool", "run", "--python", sys.executable, "--from", wheel]
+    assert "cnn" in shown([*uv, "secondguess"], tmp_path)
