@@ -3,6 +3,7 @@
 A name is imported when it is first used: who asks needs nothing of who records, and the other way round.
 """
 
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -14,7 +15,14 @@ if TYPE_CHECKING:
 __all__ = ["Connection", "Recorder", "SecondguessError", "connect", "record", "views"]
 
 
+# What is said where the operating system has no locks of POSIX's, on which every record of a store stands.
+ELSEWHERE = "secondguess runs on Linux and macOS, whose locks on files it counts on; on Windows use it in WSL"
+RUNS_HERE = find_spec("fcntl") is not None
+
+
 def __getattr__(name: str) -> object:
+    if not RUNS_HERE and name in __all__:
+        raise ImportError(ELSEWHERE)
     if name in {"connect", "Connection", "views"}:
         from secondguess.analysis import connection
 

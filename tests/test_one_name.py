@@ -75,3 +75,17 @@ def test_a_name_that_the_package_lacks_is_said_with_those_it_has() -> None:
         AttributeError, match=r"no attribute 'conect'; it has Connection, Recorder, SecondguessError, c"
     ):
         _ = sg.conect  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("import secondguess as sg; sg.connect('.')", "ImportError: secondguess runs on Linux and macOS"),
+        ("from secondguess.__main__ import main; main()", "secondguess: secondguess runs on Linux and macOS"),
+    ],
+)
+def test_without_locks_of_files_it_says_where_it_runs(code: str, said: str) -> None:
+    """Python has no fcntl on Windows."""
+    missing = f"import sys; sys.modules['fcntl'] = None; {code}"
+    ran = subprocess.run([sys.executable, "-c", missing], capture_output=True, text=True)
+    assert (ran.returncode, ran.stderr.splitlines()[-1].startswith(said)) == (1, True), ran.stderr
