@@ -503,6 +503,10 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "an id twice": ({"ids": ["b", "b"], "guess": [1, 1]}, "id 'b' is there twice in 'test_predictions' of epoch 1"),
     "a reserved column": ({"ids": ["b"], "guess": [1], "epoch": [1]}, "column 'epoch' cannot be added"),
     "a nameless id": ({"ids": [None], "guess": [1]}, "is neither text nor an integer"),
+    "content of columns": (
+        {"content": pd.DataFrame({"q": ["x"], "a": ["y"]}), "guess": [1]},
+        "content has 2 columns, some",
+    ),
     "mixed content": ({"content": ["x", 1], "guess": [1, 1]}, "content must be texts, or numbers"),
     "ragged content": ({"content": [[1], [1, 2]], "guess": [1, 1]}, "content must be texts, or numbers"),
 }
@@ -926,3 +930,12 @@ def test_a_forked_child_that_leaves_the_block_commits_nothing(store: Path, monke
     assert read(store, "id") == [("a",), ("b",)]
     assert find_run(store, "cnn").state == "finished"
     assert read_record(store / "cnn" / "commits" / TABLE / "00001.json")["file"]["rows"] == 2
+
+
+def test_the_texts_of_a_frame_are_those_of_its_column(tmp_path: Path) -> None:
+    for run, content in (("frame", pd.DataFrame({"text": ["x", "y"]})), ("list", ["x", "y"])):
+        with Recorder(tmp_path, run=run) as recorder, recorder.table("t", epoch=1) as table:
+            table.add(content=content, guess=[0, 1])
+    ids = [sg.connect(tmp_path).sql(f'SELECT id FROM "{run}/t@1" ORDER BY id').fetchall() for run in ("frame", "list")]
+    assert ids[0] == ids[1]
+    assert sg.connect(tmp_path).sql("SELECT content FROM examples ORDER BY ALL").fetchall() == [("x",), ("y",)]

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+from numpy.typing import NDArray
 
 from secondguess.analysis.content import Undecodable, number_digests, pixel_digests, png, text_digests
 from secondguess.analysis.errors import BadInput
@@ -61,6 +62,8 @@ class Contents:
             return Content()
         values = columns.plain(content)
         values = values if isinstance(values, np.ndarray) else list(values)
+        if isinstance(values, np.ndarray) and values.dtype == object and values.ndim == 2:
+            values = _texts(values)
         same_length(rows, content=values)
         try:
             if all(isinstance(value, str) for value in values):
@@ -100,6 +103,18 @@ def same_length(rows: int, **parts: Any) -> None:
     for name, values in parts.items():
         if values is not None and len(values) != rows:
             raise BadInput(f"{name} has {len(values)} values; the batch has {rows} rows")
+
+
+def _texts(cells_BxK: NDArray[Any]) -> NDArray[Any]:
+    """The texts of a data frame's column; its cells where they are numbers. Raises BadInput for several of texts."""
+    if cells_BxK.shape[1] == 1:
+        return cells_BxK[:, 0]
+    if any(isinstance(cell, str) for cell in cells_BxK.flat):
+        raise BadInput(
+            f"content has {cells_BxK.shape[1]} columns, some of texts; give the texts that a row is about as one: "
+            "content=frame['text'], and the rest as columns of your own"
+        )
+    return cells_BxK
 
 
 def _bytes_of(image: Any) -> bytes:
