@@ -37,9 +37,10 @@ class Recorder:
     `with Recorder("predictions", run="mine") as recorder:` makes the run, or raises AlreadyThere where it exists.
     classes are the names of the classes in the order of the score columns; without them guesses and truths are kept
     as they are given. wandb is "off", "offline", "online", a WandbOptions, or a live W&B run, which is never finished
-    here. resume continues an interrupted run after its last committed epoch (`recorder.last_epoch`); overwrite
-    replaces a run. first_epoch is how the loop calls its first epoch: with 0, what it calls 0 is epoch 1 here. Every
-    epoch whose `table` block was left is durable, whatever happens later.
+    here. resume continues an interrupted run after its last committed epoch (`recorder.last_epoch`); with reopen one
+    that has ended, too, as a test after its training does, and ends it no second time; overwrite replaces a run.
+    first_epoch is how the loop calls its first epoch: with 0, what it calls 0 is epoch 1 here. Every epoch whose
+    `table` block was left is durable, whatever happens later.
 
     Of a training in several processes each has a Recorder, which takes its rank and world_size from torchrun's
     environment, or as they are given. Each records its share of an epoch; rank 0 waits for those of all, for patience_s
@@ -59,6 +60,7 @@ class Recorder:
         wandb: object = "off",
         resume: bool = False,
         overwrite: bool = False,
+        reopen: bool = False,
         first_epoch: int = 1,
         rank: int | None = None,
         world_size: int | None = None,
@@ -78,11 +80,12 @@ class Recorder:
         self._gathering: Gathering | None = None
         self._mirror: WandbMirror | None = None
         mirror = _mirror_of(wandb) if self.rank == 0 else None
+        resume = resume or reopen
         if resume and overwrite:
             raise BadInput("resume continues a run, overwrite replaces it; choose one")
         config = provenance.plain({} if config is None else config)
         self.classes = _checked_classes(classes)
-        self._writer, going_on = self._opened(run, config, ranks, resume=resume, overwrite=overwrite)
+        self._writer, going_on = self._opened(run, config, ranks, resume=resume, overwrite=overwrite, reopen=reopen)
         try:
             if going_on:
                 self.classes = self._same_classes(classes)
@@ -99,13 +102,13 @@ class Recorder:
             raise
 
     def _opened(
-        self, run: str, config: Mapping[str, Any], ranks: Ranks | None, *, resume: bool, overwrite: bool
+        self, run: str, config: Mapping[str, Any], ranks: Ranks | None, *, resume: bool, overwrite: bool, reopen: bool
     ) -> tuple[RunWriter | ShardWriter, bool]:
         """What writes for this rank, and whether the run was there before it."""
         if ranks is not None and ranks.rank:
-            return ShardWriter(self.store, run, ranks, goes_on=resume, overwrites=overwrite), True
+            return ShardWriter(self.store, run, ranks, goes_on=resume, overwrites=overwrite, reopens=reopen), True
         if resume and self.store.is_dir() and checked_name("run", run) in list_runs(self.store):
-            return RunWriter.resume(self.store, run), True
+            return RunWriter.resume(self.store, run, ended=reopen), True
         about = {"origin": "recorded", "config": config, "classes": self.classes, **provenance.gather()}
         return RunWriter.create(self.store, run, about, overwrite=overwrite), False
 
@@ -222,6 +225,11 @@ class Recorder:
             if epoch != 0:
                 raise
             raise BadInput(f"{error}; for a loop that counts from 0, Recorder(…, first_epoch=0)") from None
+
+    def refuse(self, why: object) -> None:
+        """Tell rank 0 that this rank records nothing more, and why, so that it waits for no share of it."""
+        if isinstance(self._writer, ShardWriter):
+            self._writer.refuse(why)
 
     def close(self, *, finished: bool = True) -> None:
         """End the run (or leave it interrupted), wait for W&B, and let the run go; once, and not in a forked child."""

@@ -71,6 +71,7 @@ class RunWriter:
         self._lock = lock
         self._replaced = replaced
         self._process = os.getpid()
+        self._had_ended = False
         self._moments: dict[str, set[Moment]] = {}
         self._steps: dict[str, dict[bool, Moment]] = {}  # whether the column `step` is that of validations, and where
         self._types: dict[str, dict[str, str]] = {}
@@ -110,10 +111,11 @@ class RunWriter:
         return cls(Run(old.store, old.name, folder), lock, _Replaced(held, old.folder, place))
 
     @classmethod
-    def resume(cls, store: Path, name: str) -> Self:
-        """Open an interrupted run again.
+    def resume(cls, store: Path, name: str, *, ended: bool = False) -> Self:
+        """Open an interrupted run again, with ended one that has ended, too.
 
-        Raises NotFound, AlreadyThere where it has ended or is being recorded, Damaged where a record cannot be read.
+        Raises NotFound, AlreadyThere where it is being recorded, or has ended and may not have; Damaged where a record
+        cannot be read.
         """
         name = checked_name("run", name)
         if store.is_dir():
@@ -123,14 +125,17 @@ class RunWriter:
             lock = locked(folder, name)
             with _released_on_error(lock):
                 run = find_run(store, name)  # as it stands now that nobody else changes it
-                if run.end is not None:
+                if run.end is not None and not ended:
                     raise _finished(name)
                 if damage := run.damage():
                     raise Damaged(f"run {name!r} cannot be resumed: {listing(damage, 1)}")
-                sweep(run)
+                if run.end is None:  # else what no record names may be all that is left of one
+                    sweep(run)
                 _sync(store.parent, store)
                 sync_below(run.folder)
-        return cls(run, lock)
+        writer = cls(run, lock)
+        writer._had_ended = run.end is not None
+        return writer
 
     def committed(self) -> Mapping[str, Mapping[Moment, Epoch]]:
         """The epochs committed so far, per table, each step of one by itself."""
@@ -188,11 +193,22 @@ class RunWriter:
     def end(self, metrics: Sequence[Metric] = (), **about: Any) -> None:
         """Merge each table's epochs into as few files as fit, then record that the run finished.
 
-        A run that dies in between is interrupted, so that whoever resumes it finds and clears what was left.
+        A run that dies in between is interrupted, so that whoever resumes it finds and clears what was left. One that
+        had ended when it was opened stays ended as it was; of what came since, metrics without a table are not kept,
+        which is said.
         """
         self.check_open()
-        if self._fresh().end is not None:
+        run = self._fresh()
+        if run.end is not None and not self._had_ended:
             raise AlreadyThere(f"run {self.run.name!r} has ended; it ends once")
+        if run.end is not None:
+            if metrics:
+                _log.warning(
+                    "run %s had ended: %d metrics that came after the last table are not kept", run.name, len(metrics)
+                )
+            if not run.unnamed():
+                compact(run)
+            return
         with writing(f"the end of run {self.run.name!r} could not be recorded"):
             compact(self._fresh())
             entry = self._write_metrics(metrics)
@@ -407,15 +423,18 @@ def written_once(name: str) -> AlreadyThere:
     )
 
 
-def check_begins(store: Path, name: str, *, goes_on: bool) -> None:
-    """Raise AlreadyThere where nobody begins a run of that name, or goes on with it: it is there, or has ended."""
+def check_begins(store: Path, name: str, *, goes_on: bool, reopens: bool = False) -> None:
+    """Raise AlreadyThere where nobody begins a run of that name, or goes on with it: it is there, or has ended.
+
+    reopens says that it may have ended.
+    """
     folder = run_folder(store, name)
     if not (folder / "run.json").exists() or is_held(folder):
         return
     run = Run(store, name, folder)
     if not goes_on:
         raise _taken(run)
-    if run.end is not None:
+    if run.end is not None and not reopens:
         raise _finished(name)
 
 

@@ -862,6 +862,38 @@ def test_a_refused_resumption_does_not_hold_the_run(store: Path) -> None:
     Recorder(store, run="cnn", resume=True, classes=("a", "b")).close()
 
 
+def test_reopen_goes_on_with_a_run_that_has_ended_and_ends_it_no_second_time(
+    store: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for epoch, how in ((1, {}), (2, {"reopen": True}), (3, {"reopen": True})):
+        with Recorder(store, run="cnn", **how) as recorder:
+            recorder.log(loss=0.5)
+            add(recorder, epoch, ids=["a", "b"], guess=[epoch, 0])
+    run = find_run(store, "cnn")
+    assert [read(store, "id, guess", epoch) for epoch in (1, 2, 3)] == [[("a", n), ("b", 0)] for n in (1, 2, 3)]
+    steps = duckdb.sql(f"SELECT step, value FROM '{run.folder}/metrics/*.parquet' ORDER BY step").fetchall()
+    assert steps == [(1, 0.5), (2, 0.5), (3, 0.5)]
+    assert run.state == "finished" and run.damage() == [] and run.lost() == [] and run.unnamed() == []
+    with Recorder(store, run="cnn", reopen=True) as recorder:
+        recorder.log(late=1.0)
+    assert "run cnn had ended: 1 metrics that came after the last table are not kept" in caplog.text
+    with pytest.raises(AlreadyThere, match="has finished and cannot be resumed"):
+        Recorder(store, run="cnn", resume=True)
+    with pytest.raises(BadInput, match="choose one"):
+        Recorder(store, run="cnn", reopen=True, overwrite=True)
+
+
+def test_reopen_begins_a_run_that_is_not_there_and_keeps_what_lost_its_record(store: Path) -> None:
+    with Recorder(store, run="cnn", reopen=True) as recorder:
+        add(recorder, ids=["a"], guess=[1])
+    record_of = next((store / "cnn" / "commits" / TABLE).glob("*.json"))
+    record_of.rename(store / "elsewhere.json")
+    files = sorted((store / "cnn" / TABLE).iterdir())
+    with Recorder(store, run="cnn", reopen=True) as recorder:
+        add(recorder, 2, ids=["a"], guess=[1])
+    assert set(files) <= set((store / "cnn" / TABLE).iterdir())
+
+
 def test_a_run_whose_run_json_is_broken_is_not_resumed(store: Path) -> None:
     """Its classes are not known."""
     Recorder(store, run="cnn", classes=["a"]).close(finished=False)

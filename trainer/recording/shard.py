@@ -79,12 +79,14 @@ class SharedRun:
 class ShardWriter:
     """Hands what this rank recorded to rank 0, which alone writes the run; in the place of a `RunWriter`."""
 
-    def __init__(self, store: Path, name: str, ranks: Ranks, *, goes_on: bool, overwrites: bool) -> None:
+    def __init__(
+        self, store: Path, name: str, ranks: Ranks, *, goes_on: bool, overwrites: bool, reopens: bool = False
+    ) -> None:
         """Take part in the session of this start of the training, which rank 0 opens; raises as `Seat` does."""
 
         def check() -> None:
             if not overwrites:
-                check_begins(store, name, goes_on=goes_on)
+                check_begins(store, name, goes_on=goes_on, reopens=reopens)
 
         key = {"run": checked_name("run", name), "session": ranks.session}
         self._ranks = ranks
