@@ -77,6 +77,10 @@ class MissingExtra(SecondguessError, ImportError):
         )
 
 
+class NotInstalled(SecondguessError, ImportError):
+    """A framework that is not there, which a callback of ours is for."""
+
+
 def listing(names: Iterable[object], limit: int = 12) -> str:
     """The names in order, cut after `limit` with the number left out: `cnn, double and 3 more`."""
     known = [str(name) for name in names]

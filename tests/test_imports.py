@@ -211,6 +211,13 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "trainer.record": {"trainer.recorder", "trainer.recording", "analysis.schema", "analysis.errors"},
+    "trainer.callbacks": {
+        "trainer.recorder",
+        "trainer.recording",
+        "analysis.schema",
+        "analysis.moments",
+        "analysis.errors",
+    },
     "trainer.reference": {
         "trainer.recorder",
         "trainer.recording",
@@ -235,7 +242,8 @@ ARROWS: dict[str, set[str]] = {
     "trainer.__main__": {"analysis.cli"},
     "__main__": {"analysis.cli", "analysis.signals"},
     # The one import name: a lazy door to each face.
-    "secondguess": {"analysis.connection", "trainer.record", "trainer.recorder", "analysis.errors"},
+    "callbacks": {"trainer.callbacks"},
+    "secondguess": {"callbacks", "analysis.connection", "trainer.record", "trainer.recorder", "analysis.errors"},
 }
 
 

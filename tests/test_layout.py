@@ -127,6 +127,7 @@ REACHED_BY = {
     "analysis/tables/spelling": "analysis/commands/table",
     "analysis/tables/usual": "analysis/tables/view",
     "analysis/tables/wandb": "analysis/tables/view",
+    "trainer/callbacks/run": "trainer/callbacks/validation",
     "trainer/mirror/child": "trainer/mirror/mirror",
     "trainer/mirror/command": "trainer/mirror/publish",
     "trainer/mirror/delivery": "trainer/mirror/mirror",

@@ -85,7 +85,8 @@ def read(store: Path, run: str = "cnn", table: str = TABLE, columns: str = "* EX
     """All rows of a run, in the order of moments, and of the rows of each."""
     rows: list[tuple[Any, ...]] = []
     for epoch in find_run(store, run).tables.get(table, {}).values():
-        same = f"epoch = {epoch.epoch}" + (f" AND step IS NOT DISTINCT FROM {epoch.step or 'NULL'}" * epoch.has_steps)
+        step = "NULL" if epoch.step is None else epoch.step
+        same = f"epoch = {epoch.epoch}" + (f" AND step IS NOT DISTINCT FROM {step}" * epoch.has_steps)
         with duckdb.connect() as own:  # ranks that are threads may ask at the same time
             rows += own.sql(f"SELECT {columns} FROM read_parquet('{epoch.file}') WHERE {same}").fetchall()
     return rows

@@ -1,0 +1,303 @@
+"""Evaluations of transformers' Trainer become tables; its compute_metrics sees what it saw without us."""
+
+import logging
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pytest
+from many_ranks import read
+from needs_torch import torch
+from readme import block
+
+import secondguess as sg
+from secondguess.analysis.store.runs import find_run
+
+pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # those of the library about itself
+
+VAL = "val_predictions"
+LOOP = Path(__file__).parents[2] / "support/transformers_loop.py"
+NAMES = ["neg", "pos"]
+
+
+@pytest.fixture(scope="module")
+def loop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """The library, which reaches for no network and no home folder."""
+    pytest.importorskip("transformers", reason="needs transformers and accelerate: pip install transformers[torch]")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HF_HUB_OFFLINE", "1")
+        patch.setenv("HF_HOME", str(tmp_path_factory.mktemp("hf")))
+        import transformers_loop
+
+        yield transformers_loop
+
+
+@pytest.fixture(autouse=True)
+def quiet(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.WARNING)
+
+
+def callback(store: Path, **how: Any) -> Any:
+    return sg.callbacks.HuggingFacePredictions(store, run="bert", **how)
+
+
+def moments(store: Path, table: str = VAL) -> list[str]:
+    return [str(moment) for moment in find_run(store, "bert").tables.get(table, {})]
+
+
+def warned(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [entry.getMessage() for entry in caplog.records if entry.name == "secondguess"]
+
+
+def texts_of(loop: Any, data: Any) -> list[str]:
+    return [" ".join(loop.WORDS[token] for token in tokens) for tokens in data.tokens.tolist()]
+
+
+def contents(store: Path) -> dict[str, str]:
+    files = [str(path) for path in (store / "examples").glob("*.parquet")]
+    return dict(duckdb.sql(f"SELECT id, content FROM read_parquet({files}) ORDER BY id").fetchall())
+
+
+@pytest.mark.parametrize("metrics", [True, False])
+def test_each_evaluation_is_recorded_whole_and_the_training_is_the_same(
+    loop: Any, tmp_path: Path, metrics: bool
+) -> None:
+    """Where there is no compute_metrics, the Trainer itself gathers no predictions."""
+    import transformers
+
+    saw: list[list[Any]] = []
+
+    def compute(said: Any) -> dict[str, float]:
+        saw.append([said.predictions.copy(), said.label_ids.copy()])
+        return loop.accuracy(said)  # type: ignore[no-any-return]
+
+    how = {"compute_metrics": compute} if metrics else {}
+    recorder = callback(tmp_path)
+    assert isinstance(recorder, transformers.TrainerCallback)
+    trainer = loop.trainer_of(tmp_path / "root", loop.model_of(), recorder, **how)
+    trainer.train()
+    data = loop.Texts()
+    expected = [(epoch, str(n), NAMES[data.truth[n]]) for epoch in (1, 2) for n in range(loop.EXAMPLES)]
+    assert read(tmp_path, "bert", VAL, "epoch, id, truth") == expected
+    with torch.no_grad():
+        scores = torch.softmax(trainer.model.eval()(input_ids=data.tokens).logits, 1)
+    rows = torch.tensor(read(tmp_path, "bert", VAL, "score_0, score_1"))
+    assert torch.allclose(rows[loop.EXAMPLES :], scores, atol=1e-6)
+    run = find_run(tmp_path, "bert")
+    assert run.state == "finished" and run.about["classes"] == NAMES
+    recorded = duckdb.sql(f"SELECT DISTINCT name FROM '{run.folder}/metrics/*.parquet'").fetchall()
+    assert {"eval_loss", *(["eval_acc"] if metrics else [])} <= {name for (name,) in recorded}
+    theirs, saw = saw, []
+    plain = loop.trainer_of(tmp_path / "root", loop.model_of(), **how)
+    plain.train()
+    assert all(torch.equal(*pair) for pair in zip(plain.model.parameters(), trainer.model.parameters(), strict=True))
+    assert all(
+        np.array_equal(*pair) for one, other in zip(theirs, saw, strict=True) for pair in zip(one, other, strict=True)
+    )
+
+
+def test_the_readmes_line(loop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import transformers
+
+    monkeypatch.chdir(tmp_path)
+    args = loop.trainer_of(tmp_path / "root", loop.model_of()).args
+    names = {"sg": sg, "Trainer": transformers.Trainer, "model": loop.model_of(), "args": args}
+    exec(
+        block("HuggingFacePredictions"),
+        names | (found := {"train_set": loop.Texts(16), "eval_set": loop.Texts()}),
+        found,
+    )
+    found["trainer"].train()
+    assert moments(tmp_path / "predictions") == ["1", "2"]
+
+
+def test_evaluations_within_an_epoch_before_and_after_a_training(
+    loop: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    how = {"eval_strategy": "steps", "eval_steps": 2}
+    trainer = loop.trainer_of(tmp_path / "root", loop.model_of(), callback(tmp_path), arguments=how)
+    trainer.evaluate()
+    trainer.train()
+    trainer.evaluate()
+    trainer.predict(loop.Texts(5))
+    trainer.evaluate(loop.Texts(7), metric_key_prefix="other")
+    assert moments(tmp_path) == ["1:0", "1:2", "1", "2:6", "2"]
+    assert read(tmp_path, "bert", "test_predictions", "epoch, id") == [(2, str(n)) for n in range(5)]
+    assert len(read(tmp_path, "bert", "other_predictions")) == 7
+    places, again = warned(caplog)
+    assert "ids are places" in places and "bert/val_predictions@2 is recorded already" in again
+    assert find_run(tmp_path, "bert").state == "finished"
+
+
+def test_several_data_sets_are_several_tables(loop: Any, tmp_path: Path) -> None:
+    sets = {"a": loop.Texts(), "b": loop.Texts(5)}
+    loop.trainer_of(tmp_path / "root", loop.model_of(), callback(tmp_path), eval_dataset=sets).train()
+    tables = find_run(tmp_path, "bert").tables
+    assert {name: [epoch.rows for epoch in epochs.values()] for name, epochs in tables.items()} == {
+        "val_predictions_a": [11, 11],
+        "val_predictions_b": [5, 5],
+    }
+
+
+def columns_of(loop: Any) -> Any:
+    """The same texts as a datasets.Dataset, with columns that the model does not take."""
+    datasets = pytest.importorskip("datasets", reason="needs datasets")
+    data = loop.Texts()
+    columns = {
+        "input_ids": data.tokens.tolist(),
+        "label": data.truth.tolist(),
+        "sentence": texts_of(loop, data),
+        "idx": [f"s{n}" for n in range(loop.EXAMPLES)],
+    }
+    features = datasets.Dataset.from_dict(columns).features.copy()
+    features["label"] = datasets.ClassLabel(names=["no", "yes"])
+    return datasets.Dataset.from_dict(columns, features=features)
+
+
+def test_ids_texts_and_class_names_of_a_data_set(loop: Any, tmp_path: Path) -> None:
+    data = columns_of(loop)
+    recorder = callback(tmp_path, data=data, ids="idx", content="sentence")
+    model = loop.model_of(id2label={0: "LABEL_0", 1: "LABEL_1"}, label2id={"LABEL_0": 0, "LABEL_1": 1})
+    loop.trainer_of(tmp_path / "root", model, recorder, train_dataset=data, eval_dataset=data).train()
+    rows = read(tmp_path, "bert", VAL, "id, truth")
+    assert rows == [(f"s{n}", ["no", "yes"][data[n]["label"]]) for n in range(11)] * 2
+    assert contents(tmp_path) == dict(zip(data["idx"], data["sentence"], strict=True))
+
+
+def test_texts_are_decoded_if_asked(loop: Any, tmp_path: Path) -> None:
+    how = {"processing_class": loop.tokenizer()}
+    loop.trainer_of(tmp_path / "root", loop.model_of(), callback(tmp_path, decode=True), **how).train()
+    expected = texts_of(loop, loop.Texts())
+    assert contents(tmp_path) == {str(n): text for n, text in enumerate(expected)}
+
+
+def test_labels_that_the_model_is_not_given_are_those_of_the_data_set(loop: Any, tmp_path: Path) -> None:
+    """The Trainer's label smoothing takes them away from the model's arguments; -100 is no label."""
+    data = columns_of(loop)
+    how = {"arguments": {"label_smoothing_factor": 0.1}, "train_dataset": data, "eval_dataset": data}
+    loop.trainer_of(tmp_path / "root", loop.model_of(), callback(tmp_path), **how).train()
+    assert read(tmp_path, "bert", VAL, "truth")[:11] == [(NAMES[row["label"]],) for row in data]
+    unlabelled = loop.Texts()
+    unlabelled.truth[4:] = -100
+    trainer = loop.trainer_of(tmp_path / "root", loop.model_of(), callback(tmp_path / "b"), eval_dataset=unlabelled)
+    trainer.evaluate()
+    truths = [truth for (truth,) in read(tmp_path / "b", "bert", VAL, "truth")]
+    assert truths == [NAMES[number] for number in unlabelled.truth[:4]] + [None] * 7
+
+
+@pytest.mark.parametrize(
+    ("kind", "config", "why"),
+    [
+        ("BertForTokenClassification", {}, "shape (3, 4, 2): a class for each token"),
+        ("BertForMaskedLM", {}, "shape (3, 4, 9): a class for each token"),
+        ("BertForQuestionAnswering", {}, "the model gives no logits (it gives loss, start_logits, end_logits)"),
+        ("BertForSequenceClassification", {"id2label": {0: "score"}, "label2id": {"score": 0}}, "regression"),
+        (
+            "BertForSequenceClassification",
+            {"problem_type": "multi_label_classification"},
+            "problem_type is multi_label_classification; one class for each example is recorded",
+        ),
+    ],
+    ids=["tokens", "words", "spans", "number", "labels"],
+)
+def test_other_tasks_are_refused_in_words_and_training_goes_on(
+    loop: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str, config: Any, why: str
+) -> None:
+    class Task(loop.Texts):  # type: ignore[misc, name-defined]
+        def __getitem__(self, place: int) -> Any:
+            tokens, truth = self.tokens[place], int(self.truth[place])
+            if kind == "BertForQuestionAnswering":
+                return {"input_ids": tokens, "start_positions": truth, "end_positions": truth}
+            if kind == "BertForSequenceClassification":
+                labels = torch.tensor([float(truth)] * len(model.config.id2label))
+                return {"input_ids": tokens, "labels": labels}
+            return {"input_ids": tokens, "labels": tokens % 2}
+
+    model = loop.model_of(kind, **config)
+    sets = {"train_dataset": Task(16), "eval_dataset": Task()}
+    trainer = loop.trainer_of(tmp_path / "root", model, callback(tmp_path), **sets)
+    trainer.train()
+    assert trainer.state.epoch == 2 and moments(tmp_path) == []
+    first, last = warned(caplog)
+    assert first.startswith("bert/val_predictions@1 is not recorded, and training goes on: ") and why in first
+    assert (
+        last.startswith("run bert: not recorded: bert/val_predictions@1, bert/val_predictions@2; of ") and why in last
+    )
+
+
+def test_a_loader_that_groups_by_length_is_refused(loop: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    how = {"train_sampling_strategy": "group_by_length"}
+    trainer = loop.trainer_of(tmp_path / "root", loop.model_of(), callback(tmp_path), arguments=how)
+    from torch.utils.data import RandomSampler
+
+    trainer._get_eval_sampler = RandomSampler
+    trainer.evaluate()
+    assert moments(tmp_path) == [] and "nothing says which examples the rows are about" in warned(caplog)[0]
+
+
+def test_strict_stops_it(loop: Any, tmp_path: Path) -> None:
+    sg.record(tmp_path, run="bert", guess=[1], ids=["a"])
+    with pytest.raises(sg.SecondguessError, match="exists already"):
+        loop.trainer_of(tmp_path / "root", loop.model_of(), callback(tmp_path, strict=True)).train()
+    with pytest.raises(sg.SecondguessError, match="columns of data="):
+        callback(tmp_path, content="sentence")
+    recorder = callback(tmp_path / "b", strict=True, data=loop.Texts(), content="sentence")
+    with pytest.raises(sg.SecondguessError, match="content is 'sentence', which data has not"):
+        loop.trainer_of(tmp_path / "root", loop.model_of(), recorder).train()
+
+
+def test_images_come_as_the_processor_says_they_were(loop: Any, tmp_path: Path) -> None:
+    import transformers
+
+    from secondguess.analysis.content import decoded
+
+    pixels = torch.randint(0, 256, (6, 3, 8, 8), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    processor = transformers.ViTImageProcessor(image_mean=[0.5] * 3, image_std=[0.25] * 3, do_resize=False)
+
+    class Pictures(loop.Texts):  # type: ignore[misc, name-defined]
+        def __getitem__(self, place: int) -> Any:
+            return {"pixel_values": (pixels[place].float() / 255 - 0.5) / 0.25, "labels": place % 2}
+
+    config = transformers.ViTConfig(
+        hidden_size=8, num_hidden_layers=1, num_attention_heads=1, intermediate_size=8, image_size=8, patch_size=4
+    )
+    model = transformers.ViTForImageClassification(config)
+    sets = {"train_dataset": Pictures(6), "eval_dataset": Pictures(6), "processing_class": processor}
+    loop.trainer_of(tmp_path / "root", model, callback(tmp_path, images=True), **sets).train()
+    files = [str(path) for path in (tmp_path / "examples").glob("*.parquet")]
+    images = duckdb.sql(f"SELECT image.bytes FROM read_parquet({files}) ORDER BY id::INT").fetchall()
+    kept = [decoded(image)[:, :, :3].tolist() for (image,) in images]
+    assert kept == pixels.permute(0, 2, 3, 1).tolist()
+
+
+def test_two_processes_record_each_example_once(loop: Any, tmp_path: Path) -> None:
+    """Eleven texts in batches of 3 on two processes: accelerate fills the last batches from the beginning."""
+    home, store = tmp_path / "home", tmp_path / "store"
+    home.mkdir()
+    words = [
+        "-m",
+        "torch.distributed.run",
+        "--standalone",
+        "--nproc-per-node",
+        "2",
+        str(LOOP),
+        str(store),
+        str(tmp_path / "root"),
+    ]
+    environment = {**os.environ, "HOME": str(home), "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
+    ran = subprocess.run([sys.executable, *words], env=environment, capture_output=True, text=True, timeout=240)
+    assert ran.returncode == 0, ran.stderr
+    data = loop.Texts()
+    expected = [(epoch, str(n), NAMES[data.truth[n]]) for epoch in (1, 2) for n in range(loop.EXAMPLES)]
+    assert sorted(read(store, "ddp", VAL, "epoch, id, truth"), key=lambda row: (row[0], int(row[1]))) == expected
+    live = find_run(store, "ddp").commits[VAL]
+    assert [entry["ranks"] for _, record in live for entry in record["epochs"]] == [
+        {"world_size": 2, "rows": [6, 6], "repeated": 1}
+    ] * 2
+    assert len(read(store, "ddp", "test_predictions")) == 5
+    assert find_run(store, "ddp").state == "finished" and list(home.iterdir()) == []

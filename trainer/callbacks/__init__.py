@@ -1,0 +1,1 @@
+"""Callbacks for the training loops that people have: each records what a validation said, and stops no training."""

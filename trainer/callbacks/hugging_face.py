@@ -1,0 +1,281 @@
+"""Evaluations of transformers' Trainer as tables of a run."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any
+
+from secondguess.analysis.errors import BadInput, listing
+from secondguess.trainer.callbacks import order
+from secondguess.trainer.callbacks.batches import Normalisation, array
+from secondguess.trainer.callbacks.frameworks import FrameworkCallback
+from secondguess.trainer.callbacks.run import PredictionRun, Processes, alone, checked_name, moment_of
+from secondguess.trainer.callbacks.validation import Examples, Validation
+
+_LABELS = ("labels", "label")
+_NOT_ONE_CLASS = ("multi_label_classification", "regression")
+
+
+class HuggingFacePredictions(FrameworkCallback):
+    """A callback for transformers' Trainer that records each evaluation of a classifier, whole.
+
+    `HuggingFacePredictions("predictions", run="bert")` takes the logits where the model gives them, by a hook on the
+    model that only looks: compute_metrics sees what it saw, and there need be none. Each row's truth is the label that
+    the model is given, else that of the data set; -100 is no label. The names of the classes are the config's
+    id2label, unless those are LABEL_0, LABEL_1, …, else the data set's ClassLabel.
+
+    data: the data set that is evaluated, or those by their names, as the Trainer was given it: it drops what the model
+    does not take. ids and content are columns of it (or ids a sequence): texts to be kept with each example.
+    decode=True keeps the texts that the Trainer's tokenizer makes of input_ids instead. images=True keeps
+    pixel_values, as mean and std (else those of the Trainer's image processor) say they were before; they are held
+    until an evaluation ends. Without ids each is the data set's `id` or `ids`, or the place in it, as the loader's
+    sampler says: one that groups by length or shuffles is refused.
+
+    Tables: val_predictions of evaluate(), val_predictions_NAME of several data sets, test_predictions of predict(),
+    else the metric_key_prefix; prefix stands before. The end of an epoch is `@N`, a step within one `@N:step`, one
+    before training `@1:0`; an evaluation at a point that was evaluated already is left out. Metrics are kept, too. Of
+    several processes each records its part; what a sampler repeats is dropped and counted. A class for each token,
+    generated text, several labels and regression are refused. What fails stops no training unless strict. options are
+    the Recorder's: config, wandb, resume, overwrite, session, patience_s.
+    """
+
+    framework = ("transformers:TrainerCallback",)
+
+    def __init__(
+        self,
+        store: Any,
+        *,
+        run: str,
+        data: Any = None,
+        ids: str | Sequence[Any] | None = None,
+        content: str | None = None,
+        decode: bool = False,
+        images: bool = False,
+        mean: Any = None,
+        std: Any = None,
+        classes: Sequence[str] | None = None,
+        prefix: str = "",
+        strict: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        if data is None and (content is not None or isinstance(ids, str)):
+            raise BadInput("ids and content are columns of data=, the data set as it was before the Trainer took it")
+        if decode and content is not None:
+            raise BadInput("both decode and content: give one of them, the texts are either")
+        self._run = PredictionRun(store, checked_name(run), strict, {**options, "classes": classes})
+        self._data, self._ids, self._content = data, ids, content
+        self._decode, self._images = decode, images
+        self._normalisation = Normalisation(mean, std)
+        self._prefix = prefix
+        self._evaluation: _Evaluation | None = None
+        self._seen: list[tuple[Mapping[str, Any], Any]] = []
+        self._hook: Any = None
+        self._is_training = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_evaluation": None, "_seen": [], "_hook": None}
+
+    def on_init_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
+        """Look at what the model gives when it evaluates."""
+        self._watch(model)
+
+    def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        """Begin the run, or say why that cannot be, before the first epoch."""
+        self._is_training = True
+        self._watch(model)
+        self._open(args, model, kwargs.get("eval_dataloader"))
+
+    def on_prediction_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
+        """Keep a batch of an evaluation."""
+        seen, self._seen = self._seen, []
+        if self._evaluation is None:
+            examples = Examples.of_loader(kwargs.get("eval_dataloader"))
+            self._evaluation = _Evaluation(examples, kwargs.get("eval_dataloader"))
+        evaluation = self._evaluation
+        if evaluation.fault is None:
+            try:
+                evaluation.examples.turn()
+                evaluation.batches.append((evaluation.examples.places, self._batch(seen, model, kwargs)))
+            except Exception as error:
+                evaluation.fault = error
+                evaluation.batches.clear()
+
+    def on_evaluate(
+        self, args: Any, state: Any, control: Any, metrics: Any = None, model: Any = None, **kwargs: Any
+    ) -> None:
+        """Record what was evaluated."""
+        self._record(args, state, model, metrics or {})
+
+    def on_predict(
+        self, args: Any, state: Any, control: Any, metrics: Any = None, model: Any = None, **kwargs: Any
+    ) -> None:
+        """Record what was predicted."""
+        self._record(args, state, model, metrics or {})
+
+    def on_train_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """End the run with the training; an evaluation after it goes on with it."""
+        self._is_training = False
+        self._run.close(finished=True)
+
+    def _watch(self, model: Any) -> None:
+        if self._hook is not None:
+            self._hook.remove()
+            self._hook = None
+        if hasattr(model, "register_forward_hook"):
+            self._hook = model.register_forward_hook(self._saw, with_kwargs=True)
+
+    def _saw(self, model: Any, inputs: Any, named: Mapping[str, Any], output: Any) -> None:
+        if not model.training:
+            self._seen = [*self._seen[-1:], (named, output)]
+
+    def _open(self, args: Any, model: Any, loader: Any) -> None:
+        with self._run.guarded(f"run {self._run.name}"):
+            names = _class_names(model, self._data if self._data is not None else getattr(loader, "dataset", None))
+            agree = _agree if args.world_size > 1 else alone
+            self._run.open(Processes(args.process_index, args.world_size, agree), classes=names)
+
+    def _batch(
+        self, seen: Sequence[tuple[Mapping[str, Any], Any]], model: Any, kwargs: Mapping[str, Any]
+    ) -> dict[str, Any]:
+        """What the model was given and gave in one step, as arrays in memory; raises BadInput for other tasks."""
+        if len(seen) != 1:
+            raise BadInput(
+                f"the model was called {'several times' if seen else 'in no way that shows'} in a step of the "
+                "evaluation, as where it generates text; one class for each example is recorded"
+            )
+        named, output = seen[0]
+        config = getattr(model, "config", None)
+        task = getattr(config, "problem_type", None)
+        if task in _NOT_ONE_CLASS:
+            raise BadInput(f"the model's problem_type is {task}; one class for each example is recorded")
+        logits = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
+        if logits is None:
+            has = listing(output) if isinstance(output, Mapping) else type(output).__name__
+            raise BadInput(f"the model gives no logits (it gives {has}); a class for each example is recorded")
+        if len(logits.shape) != 2:
+            raise BadInput(
+                f"the model's logits have shape {tuple(logits.shape)}: a class for each token, or text that is "
+                "generated; one class for each example is recorded"
+            )
+        if logits.shape[1] == 1:
+            raise BadInput("the model's logits have one column, a number (regression); one class for each is recorded")
+        said: dict[str, Any] = {"logits": array(logits), "what": "the model's logits"}
+        truth = next((named[name] for name in _LABELS if named.get(name) is not None), None)
+        said["truth"] = array(truth) if truth is not None else None
+        processor = kwargs.get("processing_class")
+        if self._decode:
+            if not callable(getattr(processor, "batch_decode", None)):
+                raise BadInput("decode=True needs a tokenizer: Trainer(…, processing_class=tokenizer)")
+            assert processor is not None
+            said["content"] = list(processor.batch_decode(named["input_ids"], skip_special_tokens=True))
+        if self._images:
+            said["images"] = self._pixels(named["pixel_values"], processor)
+        return said
+
+    def _pixels(self, values: Any, processor: Any) -> Any:
+        normalisation = self._normalisation
+        if normalisation.mean is None and getattr(processor, "do_normalize", False):
+            normalisation = Normalisation(processor.image_mean, processor.image_std)
+        return (normalisation.pixels(values) * 255).round().astype("uint8")
+
+    def _record(self, args: Any, state: Any, model: Any, metrics: Mapping[str, Any]) -> None:
+        evaluation, self._evaluation = self._evaluation, None
+        if evaluation is None:
+            return
+        self._open(args, model, evaluation.loader)
+        table = self._prefix + _table(metrics)
+        if self._run.is_open:
+            moment = moment_of(state.epoch or 0.0, state.global_step)
+            at = Validation(self._run, table, moment, evaluation.examples, Normalisation())
+            at.begin()
+            if evaluation.fault is not None and at.is_begun:
+                at.give_up(evaluation.fault)
+            for places, batch in evaluation.batches:
+                evaluation.examples.places = places
+                at.add(batch, self._reading(batch, places, evaluation, _name(metrics)), turned=True)
+            at.finish(metrics, state.global_step)
+        if not self._is_training:
+            self._run.close(finished=True)
+
+    def _reading(
+        self, batch: dict[str, Any], places: Sequence[int] | None, evaluation: "_Evaluation", name: str
+    ) -> Callable[[], Mapping[str, Any]]:
+        def read() -> Mapping[str, Any]:
+            dataset = getattr(evaluation.loader, "dataset", None)
+            data = self._data.get(name) if isinstance(self._data, Mapping) else self._data
+            wanted = {"ids": (self._ids, data), "content": (self._content, data)}
+            if batch["truth"] is None:
+                wanted["truth"] = (
+                    next((name for name in _LABELS if order.column(dataset, name) is not None), None),
+                    dataset,
+                )
+            said = dict(batch)
+            for what, (column, source) in wanted.items():
+                if column is None:
+                    continue
+                if what not in evaluation.columns:
+                    evaluation.columns[what] = _values(column, what, source, dataset)
+                if places is None:
+                    raise BadInput(f"{what} cannot be looked up: the loader shuffles, or groups by length")
+                said[what] = [evaluation.columns[what][place] for place in places]
+            return said
+
+        return read
+
+
+@dataclass
+class _Evaluation:
+    """The batches of an evaluation, in memory until it is known which one it is."""
+
+    examples: Examples
+    loader: Any
+    batches: list[tuple[list[int] | None, dict[str, Any]]] = field(default_factory=list)
+    columns: dict[str, Sequence[Any]] = field(default_factory=dict)  # of the whole data set
+    fault: Exception | None = None
+
+
+def _values(column: Any, what: str, data: Any, evaluated: Any) -> Sequence[Any]:
+    """A column, or a sequence with a value for each example of the data set that is evaluated."""
+    values = order.column(data, column) if isinstance(column, str) else column
+    if values is None:
+        raise BadInput(
+            f"{what} is {column!r}, which data has not; it has the columns "
+            f"{listing(getattr(data, 'column_names', None) or ['none'])}"
+        )
+    if len(values) != len(evaluated):
+        raise BadInput(
+            f"{what} has {len(values)} values, the data set that is evaluated {len(evaluated)}; give data= as the "
+            "Trainer has it, by name where there are several"
+        )
+    return values
+
+
+def _name(metrics: Mapping[str, Any]) -> str:
+    """The metric_key_prefix of an evaluation, of several data sets the name of this one."""
+    prefix = next((key[: -len("_runtime")] for key in metrics if key.endswith("_runtime")), "eval")
+    return prefix.removeprefix("eval_") if prefix != "eval" else ""
+
+
+def _table(metrics: Mapping[str, Any]) -> str:
+    prefix = next((key[: -len("_runtime")] for key in metrics if key.endswith("_runtime")), "eval")
+    if prefix == "eval":
+        return "val_predictions"
+    name = prefix.removeprefix("eval_")
+    return f"{name}_predictions" if name == prefix else f"val_predictions_{name}"
+
+
+def _class_names(model: Any, data: Any) -> list[str] | None:
+    """The names of the classes: id2label but for its LABEL_0, LABEL_1, …, else those of the data set."""
+    by_number = getattr(getattr(model, "config", None), "id2label", None) or {}
+    names = [str(by_number[number]) for number in sorted(by_number)]
+    if names and names != [f"LABEL_{number}" for number in range(len(names))] and len(set(names)) == len(names):
+        return names
+    sets = data.values() if isinstance(data, Mapping) else [data]
+    return next(filter(None, (order.class_names(each) for each in sets)), None)
+
+
+def _agree(ok: bool) -> bool:
+    """Whether all processes say yes; each of them asks."""
+    said: list[bool] = import_module("accelerate.utils").gather_object([ok])
+    return all(said)

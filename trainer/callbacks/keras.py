@@ -1,0 +1,242 @@
+"""What a Keras model says of a validation set at the end of each epoch, as tables of a run."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib import import_module
+from itertools import count
+from typing import Any
+
+import numpy as np
+
+from secondguess.analysis.errors import BadInput
+from secondguess.analysis.moments import Moment
+from secondguess.trainer.callbacks import order
+from secondguess.trainer.callbacks.batches import Normalisation, array, item
+from secondguess.trainer.callbacks.frameworks import FrameworkCallback
+from secondguess.trainer.callbacks.run import PredictionRun, Processes, checked_name, moment_of
+from secondguess.trainer.callbacks.validation import Examples, IdFunction, Validation
+
+
+class KerasPredictions(FrameworkCallback):
+    """A callback for Keras 3's `fit`, on any of its backends, that records a data set at the end of each epoch, whole.
+
+    `KerasPredictions("predictions", run="k", data=(x_val, y_val))` predicts on data, which Keras does not hand to a
+    callback, batch by batch, and records that as val_predictions. data is (x, y), a PyDataset, a torch DataLoader or a
+    tf.data.Dataset that gives (x, y), or a dict of several by their names: val_predictions_NAME. y is class numbers or
+    one-hot; without one the rows have no label.
+
+    The model's outputs are probabilities, and are refused where they are not; logits=True says that they are logits.
+    output names one of several outputs. images are x where it has their shape and is uint8 or in [0, 1], or is so when
+    the normalisation by mean and std is undone; images=False is without, another array (or a function of a place) has
+    them elsewhere. content are texts, one for each example.
+
+    ids, one for each example, or id_fn(batch, places); else the data set's own (`ids`, `id`, `filenames`), or the
+    place in it. What does not say its order (a DataLoader that shuffles, a tf.data.Dataset) needs ids, and is then
+    taken to come in their order. classes are the names of the classes, else the data set's `class_names`.
+
+    `record(model, data)` records a test, as test_predictions, after the training or without one. The epochs' metrics
+    are kept, too. What fails stops no training unless strict. options are the Recorder's: config, wandb, resume,
+    overwrite.
+    """
+
+    framework = ("keras.callbacks:Callback",)
+
+    def __init__(
+        self,
+        store: Any,
+        *,
+        run: str,
+        data: Any = None,
+        logits: bool = False,
+        output: str | int | None = None,
+        images: Any = None,
+        content: Sequence[str] | None = None,
+        ids: Sequence[Any] | None = None,
+        id_fn: IdFunction | None = None,
+        mean: Any = None,
+        std: Any = None,
+        channels: str | None = None,
+        classes: Sequence[str] | None = None,
+        batch_size: int = 256,
+        prefix: str = "",
+        strict: bool = False,
+        **options: Any,
+    ) -> None:
+        super().__init__()
+        if batch_size < 1:
+            raise BadInput(f"batch_size is {batch_size}; it is at least 1")
+        self._run = PredictionRun(store, checked_name(run), strict, {**options, "classes": classes})
+        self._data = data
+        self._logits, self._output = logits, output
+        self._images, self._content = images, content
+        self._ids, self._id_fn = ids, id_fn
+        self._normalisation = Normalisation(mean, std, channels or _channels())
+        self._batch_size = batch_size
+        self._prefix = prefix
+        self._epochs = 0
+
+    def on_train_begin(self, logs: Any = None) -> None:
+        """Begin the run, or say why that cannot be, before the first epoch."""
+        if self._data is None:
+            with self._run.guarded(f"run {self._run.name}"):
+                raise BadInput("nothing is recorded without data=(x_val, y_val): Keras does not hand it to a callback")
+        self._open(self._data)
+
+    def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+        """Record the data set as the model sees it now."""
+        self._epochs = epoch + 1
+        if self._data is not None:
+            sets = self._data if isinstance(self._data, Mapping) else {"": self._data}
+            for name, data in sets.items():
+                table = f"{self._prefix}val_predictions" + (f"_{name}" if name else "")
+                self._record(self.model, data, table, Moment(epoch + 1), logs or {})  # type: ignore[attr-defined]
+
+    def on_train_end(self, logs: Any = None) -> None:
+        """End the run with the training; `record` goes on with it."""
+        self._run.close(finished=True)
+
+    def record(self, model: Any, data: Any, table: str | None = None, *, epoch: int | None = None) -> None:
+        """Record what the model says of a data set now, which is given as in `data`: as test_predictions by default.
+
+        It is that of the last epoch that this callback saw, or of epoch, else `@1:0`, before any.
+        """
+        self._open(data)
+        moment = moment_of(self._epochs if epoch is None else epoch, 0)
+        self._record(model, data, table or f"{self._prefix}test_predictions", moment, {})
+        self._run.close(finished=True)
+
+    def _open(self, data: Any) -> None:
+        with self._run.guarded(f"run {self._run.name}"):
+            sets = data.values() if isinstance(data, Mapping) else [data]
+            names = next(filter(None, (order.class_names(_dataset(each)) for each in sets)), None)
+            self._run.open(Processes(), classes=names)
+
+    def _record(self, model: Any, data: Any, table: str, moment: Moment, logs: Mapping[str, Any]) -> None:
+        with self._run.guarded(f"{self._run.name}/{table}"):
+            batches, examples = self._batches(data)
+            at = Validation(self._run, table, moment, examples, self._normalisation)
+            at.begin()
+            for x, y in batches if at.is_begun else ():
+                if at.fault is not None:
+                    break
+                at.add((x, y), self._reading(model, x, y, at))
+            at.finish(logs, moment.epoch if moment.step is None else moment.step)
+
+    def _reading(self, model: Any, x: Any, y: Any, at: Validation) -> Callable[[], Mapping[str, Any]]:
+        def read() -> Mapping[str, Any]:
+            said = model.predict_on_batch(x)
+            if self._output is not None:
+                said = item(self._output, said)
+            if isinstance(said, list | tuple | Mapping):
+                raise BadInput(
+                    f"the model has {len(said)} outputs; say which are the scores with output=, a name or number"
+                )
+            what = "logits" if self._logits else "scores"
+            columns = {what: said, "what": "the model's outputs", "truth": None if y is None else array(y)}
+            if self._content is not None:
+                columns["content"] = self._at_places(self._content, "content", at)
+            else:
+                columns["images"] = self._pictures(x, at)
+            return columns
+
+        return read
+
+    def _pictures(self, x: Any, at: Validation) -> Any:
+        if self._images is False:
+            return None
+        if callable(self._images):
+            return [self._images(place) for place in self._places("images", at)]
+        if self._images not in (None, True) if not hasattr(self._images, "shape") else True:
+            return self._at_places(self._images, "images", at)
+        x = array(x) if hasattr(x, "shape") else x
+        if self._images is True or at.normalisation.is_image(x):
+            return x
+        return None
+
+    def _at_places(self, values: Any, what: str, at: Validation) -> Any:
+        places = self._places(what, at)
+        return values[places] if isinstance(values, np.ndarray) else [values[place] for place in places]
+
+    @staticmethod
+    def _places(what: str, at: Validation) -> list[int]:
+        if at.examples.places is None:
+            raise BadInput(f"{what} cannot be looked up: the data do not say their order; give ids= in theirs")
+        return at.examples.places
+
+    def _batches(self, data: Any) -> tuple[Iterator[tuple[Any, Any]], Examples]:
+        """The batches (x, y) of a data set, and which examples they are."""
+        if isinstance(data, tuple | list) and len(data) in (1, 2, 3) and not _is_loader(data):
+            x, y = data[0], data[1] if len(data) > 1 else None
+            rows = _rows(x)
+            starts = range(0, rows, self._batch_size)
+            spans = [slice(start, min(start + self._batch_size, rows)) for start in starts]
+            given = (([range(rows)[span] for span in spans]) if rows else []).__iter__()
+            return ((_cut(x, span), _cut(y, span)) for span in spans), Examples(None, given, self._id_fn, self._ids)
+        if hasattr(data, "shape"):
+            return self._batches((data,))
+        if type(data).__mro__ and any(kind.__name__ == "PyDataset" for kind in type(data).__mro__):
+            pairs = (_pair(data[number]) for number in range(len(data)))
+            return self._in_turn(data, pairs)
+        known = order.batches(data) if hasattr(data, "sampler") else None
+        if known is not None:
+            return map(_pair, data), Examples(_dataset(data), known, self._id_fn, self._ids)
+        if self._ids is not None:
+            return self._in_turn(data, map(_pair, data))
+        return map(_pair, data), Examples(_dataset(data), None, self._id_fn)
+
+    def _in_turn(self, data: Any, pairs: Iterator[tuple[Any, Any]]) -> tuple[Iterator[tuple[Any, Any]], Examples]:
+        """Batches whose rows are counted as they come: a PyDataset is asked for them by number, or ids name them."""
+        sizes: list[int] = []
+        at = count()
+
+        def counted() -> Iterator[tuple[Any, Any]]:
+            for x, y in pairs:
+                sizes.append(_rows(x))
+                yield x, y
+
+        def places() -> Iterator[Sequence[int]]:
+            while True:
+                yield [next(at) for _ in range(sizes.pop(0))] if sizes else []
+
+        return counted(), Examples(_dataset(data), places(), self._id_fn, self._ids)
+
+
+def _pair(batch: Any) -> tuple[Any, Any]:
+    """The inputs and labels of a batch (x, y), (x, y, weights), (x,) or x, as any backend takes them."""
+    if isinstance(batch, tuple | list):
+        return _arrays(batch[0]), batch[1] if len(batch) > 1 else None
+    return _arrays(batch), None
+
+
+def _arrays(x: Any) -> Any:
+    """Inputs whose tensors of torch, which JAX does not take, are arrays."""
+    if isinstance(x, Mapping):
+        return {name: _arrays(value) for name, value in x.items()}
+    if isinstance(x, list | tuple):
+        return [_arrays(value) for value in x]
+    return array(x) if hasattr(x, "detach") else x
+
+
+def _rows(x: Any) -> int:
+    first = next(iter(x.values())) if isinstance(x, Mapping) else x[0] if isinstance(x, list | tuple) else x
+    return int(first.shape[0]) if hasattr(first, "shape") else len(first)
+
+
+def _cut(values: Any, span: slice) -> Any:
+    if isinstance(values, Mapping):
+        return {name: value[span] for name, value in values.items()}
+    if isinstance(values, list | tuple) and values and hasattr(values[0], "shape"):
+        return [value[span] for value in values]
+    return None if values is None else values[span]
+
+
+def _is_loader(data: Any) -> bool:
+    return not hasattr(data[0], "__len__") and not isinstance(data[0], Mapping)
+
+
+def _dataset(data: Any) -> Any:
+    return getattr(data, "dataset", data)
+
+
+def _channels() -> str:
+    """Where the framework is told that images have their channels."""
+    return "first" if import_module("keras").config.image_data_format() == "channels_first" else "last"

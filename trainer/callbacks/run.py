@@ -1,0 +1,203 @@
+"""The run that a callback records: it opens with a training loop and ends with it, and what fails stops no training."""
+
+import logging
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from secondguess.analysis.errors import AlreadyThere, BadInput, SecondguessError, listing
+from secondguess.analysis.moments import Moment
+from secondguess.analysis.schema import whole_name
+from secondguess.trainer.recorder import Recorder
+from secondguess.trainer.recording.ranks import Ranks
+
+_log = logging.getLogger("secondguess")
+
+_OPTIONS = ("config", "classes", "wandb", "resume", "overwrite", "session", "patience_s")
+_NUMBER = re.compile(r"-?\d[\d.e+-]*")  # the same failure has others in each batch
+_PLACES = "places"  # said of a run once, whichever loops record it
+_WHOLE = 1e-6  # of an epoch, by which a loop that adds fractions misses its end
+
+
+def moment_of(done: float, step: int) -> Moment:
+    """When a validation is: done are the passes that are finished, and the part of one, step the training's steps.
+
+    With a whole number of passes it is the end of the last one; within a pass it is that step of it; before the first
+    step it is step 0 of epoch 1.
+    """
+    whole = round(done)
+    if whole >= 1 and abs(done - whole) < _WHOLE:
+        return Moment(whole)
+    return Moment(int(done) + 1, step)
+
+
+def alone(ok: bool) -> bool:
+    """What all processes say of something, where there is one."""
+    return ok
+
+
+@dataclass(frozen=True)
+class Processes:
+    """This process's place among those of a training; agree says whether all of them say yes, and each of them asks."""
+
+    rank: int = 0
+    count: int = 1
+    agree: Callable[[bool], bool] = alone
+
+    def session(self, number: int) -> str | None:
+        """What tells the number-th opening of a run in this start of the training from others; None of one process."""
+        if self.count == 1:
+            return None
+        ranks = Ranks.of(self.rank, self.count, None, 1.0)
+        return f"{ranks.session} {number}" if ranks is not None else None
+
+
+@dataclass
+class PredictionRun:
+    """A run of the store that a callback fills; nothing that fails in it reaches the training, unless strict.
+
+    What fails is a warning of the logger `secondguess` at once, and again, counted, when the loop ends.
+    """
+
+    store: Any
+    name: str
+    strict: bool
+    options: Mapping[str, Any]  # the Recorder's
+    recorder: Recorder | None = None
+    processes: Processes = field(default_factory=Processes)
+
+    def __post_init__(self) -> None:
+        if strange := self.options.keys() - {*_OPTIONS}:
+            raise TypeError(f"{listing(sorted(strange))} is no option; the Recorder's are {listing(_OPTIONS)}")
+        self._openings = 0
+        self._made = False
+        self._failed: dict[str, str] = {}  # what is not recorded, and why
+        self._said: set[str] = set()
+        self._refused = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        """To another process go the settings: each opens a Recorder of its own."""
+        return {**self.__dict__, "recorder": None, "processes": Processes()}
+
+    @property
+    def is_open(self) -> bool:
+        """Whether there is a run to record into."""
+        return self.recorder is not None
+
+    def open(self, processes: Processes, *, classes: Sequence[str] | None = None, config: Any = None) -> None:
+        """Open the run for a loop: made by the first, gone on with by those after it; where it is open, it stays so.
+
+        classes and config are what the loop knows, where the user gave none.
+        """
+        if self.recorder is not None or self._refused:
+            return
+        self.processes = processes
+        self._openings += 1
+        options = {**self.options}
+        options["classes"] = options.get("classes") or classes
+        options["config"] = options["config"] if options.get("config") is not None else config
+        if self._made:
+            options |= {"resume": True, "overwrite": False, "reopen": True, "classes": None}
+        with self.guarded(f"run {self.name}"):
+            place: dict[str, Any] = {"rank": processes.rank, "world_size": processes.count}
+            options["session"] = options.get("session") or processes.session(self._openings)
+            self.recorder = Recorder(self.store, run=self.name, **place, **options)
+        if not processes.agree(self.recorder is not None):
+            self._refused = True
+            self._closed(finished=False)
+        self._made = self._made or self.recorder is not None
+
+    @contextmanager
+    def guarded(self, what: str) -> Iterator[None]:
+        """A block whose failure is said and counted as that of what is not recorded, and raised only if strict."""
+        try:
+            yield
+        except Exception as error:
+            self.failed(what, error)
+            if self.strict:
+                raise
+
+    def failed(self, what: str, error: BaseException) -> None:
+        """Say once why something is not recorded, and remember it for the end."""
+        self._failed.setdefault(what, self.say_failed(what, error))
+
+    def say_failed(self, what: str, error: BaseException) -> str:
+        """Say once why something is not recorded; returns why."""
+        why = str(error) if isinstance(error, SecondguessError) else f"{type(error).__name__}: {error}"
+        self.say(f"{what} is not recorded, and training goes on: {why}", once=_NUMBER.sub("#", why))
+        return why
+
+    def say(self, text: str, once: str | None = None) -> None:
+        """Warn of something, once of what has the same words."""
+        once = text if once is None else once
+        if once not in self._said:
+            self._said.add(once)
+            _log.warning("%s", text)
+
+    def refuse(self, why: BaseException) -> None:
+        """Tell the first of several processes that this one records nothing more, so that it waits for nothing."""
+        if self.recorder is not None and self.processes.rank:
+            self.recorder.refuse(why)
+
+    def say_places(self) -> None:
+        """Say what ids are that are places."""
+        text = "ids are places in the data set, as it has no ids; compare it with runs on the same data set"
+        self.say(f"run {self.name}: {text}", once=_PLACES)
+
+    def log(self, moment: Moment, step: int, metrics: Mapping[str, Any]) -> None:
+        """Keep what are numbers among a loop's metrics."""
+        if self.recorder is None:
+            return
+        numbers = {}
+        for name, value in metrics.items():
+            if name in {"step", "epoch"} or isinstance(value, str | bool):
+                continue
+            try:
+                numbers[name] = float(value)
+            except (TypeError, ValueError, RuntimeError):  # the last from a tensor of several numbers
+                continue
+        if numbers:
+            self.recorder.log(step=step, epoch=moment.epoch, **numbers)
+
+    def close(self, *, finished: bool) -> None:
+        """End the run with its loop, and say again what is not recorded of it."""
+        self._refused = False
+        self._closed(finished)
+        failed, self._failed = self._failed, {}
+        self._said = {text for text in self._said if text == _PLACES}
+        if failed:
+            what, why = next(iter(failed.items()))
+            _log.warning(
+                "run %s: not recorded: %s; %s%s",
+                *(self.name, listing(failed, 4), f"of {what}: " if len(failed) > 1 else "", why),
+            )
+
+    def _closed(self, finished: bool) -> None:
+        recorder, self.recorder = self.recorder, None
+        if recorder is not None:
+            with self.guarded(f"the end of run {self.name}"):
+                recorder.close(finished=finished)
+
+    def table(self, name: str, moment: Moment, **how: Any) -> Any:
+        """A table of the run at a moment, to be entered; None where it is there already, which is said."""
+        if self.recorder is None:
+            return None
+        try:
+            return self.recorder.table(name, epoch=moment.epoch, step=moment.step, unlabelled=-100, **how)
+        except AlreadyThere:
+            at = whole_name(self.name, name, moment)
+            self.say(
+                f"{at} is recorded already, and stays as it is: another evaluation at the same point of the training, "
+                "or a resumed training's, is left out; another data set needs a table of its own",
+                once=f"{self.name}/{name} again",
+            )
+            return None
+
+
+def checked_name(value: Any) -> str:
+    """A run's name; raises BadInput for what is none."""
+    if not isinstance(value, str) or not value:
+        raise BadInput(f"run is {value!r}; it is the name of the run that the callback records")
+    return value

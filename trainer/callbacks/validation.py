@@ -1,0 +1,213 @@
+"""One pass of a loop over a data set: its batches become a table of the run, which is whole or not there."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from typing import Any
+
+from secondguess.analysis.errors import BadInput, SecondguessError
+from secondguess.analysis.moments import Moment
+from secondguess.analysis.schema import whole_name
+from secondguess.trainer.callbacks import order
+from secondguess.trainer.callbacks.batches import Normalisation, probabilities
+from secondguess.trainer.callbacks.run import PredictionRun
+from secondguess.trainer.recording.table import TableRecorder
+
+IdFunction = Callable[[Any, Sequence[int] | None], Any]
+
+_NO_ORDER = (
+    "nothing says which examples the rows are about: the loader does not give them in the data set's order; name what "
+    "has them in the batch with ids=, give id_fn=, or a loader with shuffle=False"
+)
+
+
+@dataclass
+class Examples:
+    """Which examples the rows of a pass are: by ids in the batch, by id_fn, or by their places in the data set.
+
+    id_fn is given a batch and its rows' places in the whole data set, None where those are not known.
+    """
+
+    dataset: Any = None
+    batches: Iterator[Sequence[int]] | None = None
+    id_fn: IdFunction | None = None
+    ids: Sequence[Any] | None = None  # of the data set, in its order
+    by_place: bool = field(default=False, init=False)
+    places: list[int] | None = field(default=None, init=False)  # of the last batch
+    _names: Sequence[Any] | None = field(default=None, init=False)
+    _looked: bool = field(default=False, init=False)
+
+    @classmethod
+    def of_loader(cls, loader: Any, id_fn: IdFunction | None = None, ids: Sequence[Any] | None = None) -> "Examples":
+        """Those of a data loader of torch, whose sampler says the order where it is known before."""
+        return cls(getattr(loader, "dataset", None), order.batches(loader), id_fn, ids)
+
+    def turn(self) -> None:
+        """Go on to the next batch; every batch is one turn, recorded or not."""
+        self.places = None
+        if self.batches is not None:
+            self.places = [int(place) for place in next(self.batches, ())]
+
+    def of(self, batch: Any, rows: int, given: Any) -> Any:
+        """The ids of the batch's rows; raises BadInput where nothing says them."""
+        dataset, places = self.dataset, self.places
+        if places is not None:
+            if len(places) != rows:
+                raise BadInput(
+                    f"the batch has {rows} rows, its loader's sampler gives {len(places)}; give ids= or id_fn="
+                )
+            if self.ids is None:
+                dataset, places = order.whole(dataset, places)
+        if given is not None:
+            return given
+        if self.id_fn is not None:
+            return self.id_fn(batch, places)
+        if places is None:
+            raise BadInput(_NO_ORDER)
+        if not self._looked:
+            self._names = self.ids if self.ids is not None else order.named_ids(dataset)
+            self._looked = True
+        self.by_place = self._names is None
+        return places if self._names is None else [self._names[place] for place in places]
+
+
+class Validation:
+    """A pass whose batches go to a table of the run as they come; the first failure gives the table up."""
+
+    def __init__(
+        self,
+        run: PredictionRun,
+        table: str,
+        moment: Moment,
+        examples: Examples,
+        normalisation: Normalisation,
+        *,
+        by_rank: bool = True,
+    ) -> None:
+        """A pass that is begun in all processes at once; by_rank says that each of them has a share of its rows."""
+        self.run, self.table, self.moment, self.examples = run, table, moment, examples
+        self.normalisation = normalisation
+        self.name = whole_name(run.name, table, moment)
+        self._stack = ExitStack()
+        self._rows: TableRecorder | None = None
+        self._count = 0
+        self._has_images = self._images_lost = False
+        self.is_begun = False
+        self.fault: Exception | None = None
+        self._repeats = by_rank and run.processes.count > 1
+
+    def begin(self) -> None:
+        """Open the table; where it is there already, or not all processes can, the pass is left out."""
+        with self.run.guarded(self.name):
+            # Samplers of several processes repeat examples to give each as many: by their place they are known.
+            duplicates = "first" if self._repeats and self.examples.batches is not None else "refuse"
+            table = self.run.table(self.table, self.moment, duplicates=duplicates)
+            if self.run.processes.agree(table is not None):
+                self._rows = self._stack.enter_context(table)
+                self.is_begun = True
+
+    def look(self, batch: Any, read: Callable[[], Mapping[str, Any]]) -> None:
+        """Say before the training what of a batch could not be recorded; nothing of it is."""
+        if self.fault is None:
+            try:
+                self.examples.turn()
+                self.columns(batch, read())
+            except Exception as error:
+                self.fault = error
+                self.run.say_failed(f"{self.run.name}/{self.table}", error)
+                if self.run.strict:
+                    raise
+
+    def add(self, batch: Any, read: Callable[[], Mapping[str, Any]], *, turned: bool = False) -> None:
+        """Record a batch of which `read` says the columns, as `TableRecorder.add` has them, or logits.
+
+        turned says that the examples stand at this batch already. Where it fails the table is given up, which is said;
+        later batches are passed over then.
+        """
+        if not self.is_begun or self.fault is not None:
+            return
+        try:
+            if not turned:
+                self.examples.turn()
+            columns = self.columns(batch, read())
+            assert self._rows is not None
+            self._rows.add(**columns)
+            self._count += len(columns["ids"])
+        except Exception as error:
+            self.give_up(error)
+
+    def give_up(self, error: Exception) -> None:
+        """Say why the table cannot be recorded; raises it if strict."""
+        self.fault = error
+        self.run.failed(self.name, error)
+        if self.run.strict:
+            self.drop()
+            raise error
+
+    def columns(self, batch: Any, said: Mapping[str, Any]) -> dict[str, Any]:
+        """The columns of a batch for the table: scores out of logits, pixels out of images, ids; raises BadInput."""
+        columns = {name: values for name, values in said.items() if values is not None}
+        if "logits" in columns and "scores" in columns:
+            raise BadInput("both logits and scores are given for one batch; give one of them")
+        for name in ("logits", "scores"):
+            if name in columns:
+                what = columns.pop("what", name)
+                columns["scores"] = probabilities(columns.pop(name), logits=name == "logits", what=what)
+        columns.pop("what", None)
+        rows = next((len(columns[name]) for name in ("scores", "guess") if name in columns), None)
+        if rows is None:
+            raise BadInput("neither scores nor logits nor guess: nothing says what the model said of the batch")
+        columns["ids"] = self.examples.of(batch, rows, columns.get("ids"))
+        self._with_images(columns, rows)
+        return columns
+
+    def _with_images(self, columns: dict[str, Any], rows: int) -> None:
+        """Images as pixels; without those that cannot be known the rows are recorded all the same, which is said."""
+        images = columns.pop("images", None)
+        if images is None:
+            return
+        try:
+            if not self._images_lost:
+                columns["images"] = self.normalisation.pixels(images)
+                columns["channels"] = self.normalisation.channels if hasattr(images, "shape") else None
+                self._has_images = True
+                return
+        except BadInput as error:
+            self._images_lost = True
+            self.run.say(f"{self.run.name}/{self.table} is recorded without images: {error}", once=str(error))
+            if self.run.strict:
+                raise
+        if self._has_images:  # a table has images or none: these rows have none among others that have
+            columns["images"] = [None] * rows
+
+    def finish(self, metrics: Mapping[str, Any] | None = None, step: int = 0) -> None:
+        """Commit the table with the loop's metrics, once all processes have their part of it; else give it up."""
+        if not self.is_begun:
+            return
+        with self.run.guarded(self.name):
+            is_whole = self.run.processes.agree(self.fault is None)
+            if not is_whole or not (self._count or self._repeats):
+                if not is_whole and self.fault is None:
+                    self.run.failed(self.name, SecondguessError("another process could not record its part of it"))
+                self.drop()
+                return
+            self.run.log(self.moment, step, metrics or {})
+            self.is_begun = False
+            try:
+                self._stack.close()
+            except Exception as error:
+                self.run.refuse(error)
+                raise
+            if self.examples.by_place and self.run.processes.rank == 0:
+                self.run.say_places()
+
+    def drop(self) -> None:
+        """Give the table up; what is committed of others stays."""
+        self.is_begun = False
+        stack, self._stack = self._stack, ExitStack()
+        why = self.fault or BadInput(f"{self.name} was given up")
+        try:
+            stack.__exit__(type(why), why, why.__traceback__)
+        except Exception as error:
+            if error is not why:
+                self.run.failed(self.name, error)
