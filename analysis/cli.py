@@ -37,6 +37,7 @@ _EXTRAS = {
     "check": "",
     "export": "",
     "rm": "",
+    "mcp": "mcp",
     "completion": "",
 }
 _ORDER = (
@@ -55,6 +56,7 @@ _ORDER = (
     "sql",
     "view",
     "export",
+    "mcp",
     "check",
     "rm",
     "completion",
@@ -115,6 +117,10 @@ def _elsewhere(name: str) -> click.Command:
         from secondguess.analysis.commands.view import view
 
         return view
+    if name == "mcp":
+        from secondguess.analysis.commands.mcp import mcp
+
+        return mcp
     if name == "compare":
         from secondguess.analysis.commands.compare import compare
 

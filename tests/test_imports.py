@@ -146,6 +146,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.ask",
         "analysis.engine",
         "analysis.store",
+        "analysis.schema",
         "analysis.errors",
     },
     "analysis.page": {
@@ -161,7 +162,19 @@ ARROWS: dict[str, set[str]] = {
         "analysis.moments",
         "analysis.errors",
     },
+    "analysis.agents": {
+        "analysis.serving",
+        "analysis.content",
+        "analysis.console",
+        "analysis.answers",
+        "analysis.tables",
+        "analysis.ask",
+        "analysis.engine",
+        "analysis.schema",
+        "analysis.errors",
+    },
     "analysis.commands": {
+        "analysis.agents",
         "analysis.objects",
         "analysis.memory",
         "analysis.moments",

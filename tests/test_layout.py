@@ -6,6 +6,11 @@ TESTS = Path(__file__).parent
 ROOT = TESTS.parent
 # What a module's own name does not lead to: the test that reaches it, by its path without `test_` and `.py`.
 REACHED_BY = {
+    "analysis/agents/arguments": "analysis/agents/server",
+    "analysis/agents/desk": "analysis/agents/server",
+    "analysis/agents/example": "analysis/agents/server",
+    "analysis/agents/resources": "analysis/agents/server",
+    "analysis/agents/tools": "analysis/agents/server",
     "analysis/answers/answer": "analysis/answers/terminal",
     "analysis/answers/classes": "analysis/page/pages/question",
     "analysis/answers/compared": "analysis/page/pages/compare",
@@ -26,6 +31,7 @@ REACHED_BY = {
     "analysis/commands/export": "analysis/exporting/data_set",
     "analysis/commands/gate": "analysis/evidence/gate",
     "analysis/commands/import_": "analysis/importers/importing",
+    "analysis/commands/mcp": "analysis/agents/server",
     "analysis/commands/label": "analysis/importers/labels",
     "analysis/commands/note": "analysis/store/remarks",
     "analysis/commands/options": "analysis/cli",

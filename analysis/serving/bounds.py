@@ -1,4 +1,4 @@
-"""What an answer of the page holds at most: rows, columns, cells, signs, bytes, images. What is left out is said."""
+"""What an answer of a server holds at most: rows, columns, cells, signs, bytes, images. What is left out is said."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +19,20 @@ _CELLS_A_ROW = 20  # for each row that is asked for
 _FEWEST_CELLS = 2_000
 _WHOLE = "the command line has no such limit"
 _MARKS_SAID = 3  # cells that were cut; of more the number
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What one answer holds at most, of whatever it is: rows, columns, signs of a cell, bytes without images."""
+
+    of: str = "a page"
+    rows: int = MOST_ROWS
+    columns: int = MOST_COLUMNS
+    signs: int = MOST_SIGNS
+    bytes: int = MOST_BYTES
+
+
+PAGE = Bounds()
 
 
 @dataclass(frozen=True)
@@ -48,19 +62,20 @@ def listed(entries: Sequence[Any]) -> tuple[Sequence[Any], int]:
     return entries[:MOST_LISTED], max(0, len(entries) - MOST_LISTED)
 
 
-def columns_said(columns: int, what: str) -> str:
-    """What is said where so many columns are more than a page shows, with what to do; empty where they are not."""
-    if columns <= MOST_COLUMNS:
+def columns_said(columns: int, what: str, most: Bounds = PAGE) -> str:
+    """What is said where so many columns are more than are shown, with what to do; empty where they are not."""
+    if columns <= most.columns:
         return ""
-    return f"the first {MOST_COLUMNS} of {columns:,} columns: a page shows at most {MOST_COLUMNS}; {what}; {_WHOLE}"
+    shown = f"{most.of} shows at most {most.columns}"
+    return f"the first {most.columns} of {columns:,} columns: {shown}; {what}; {_WHOLE}"
 
 
-def take(answer: Rows, most: int) -> Taken:
+def take(answer: Rows, most: int, within: Bounds = PAGE) -> Taken:
     """Read at most so many rows, as far as an answer holds them."""
     width = len(answer.columns)
-    shown = min(width, MOST_COLUMNS)
+    shown = min(width, within.columns)
     cells = max(_FEWEST_CELLS, most * _CELLS_A_ROW)
-    taken = _Cells(answer.columns)
+    taken = _Cells(answer.columns, within.signs)
     rows: list[Row] = []
     why = ""
     more = False
@@ -68,13 +83,13 @@ def take(answer: Rows, most: int) -> Taken:
         more = len(rows) == most
         if (len(rows) + 1) * shown > cells and rows:
             more, why = True, f"{cells:,} cells"
-        if taken.bytes > MOST_BYTES:
-            more, why = True, f"{MOST_BYTES >> 20} MB"
+        if taken.bytes > within.bytes:
+            more, why = True, f"{within.bytes >> 20} MB"
         if more:
             break
         rows.append(taken.row(row[:shown], len(rows)))
     notes = []
-    if said := columns_said(width, "name others in the SELECT"):
+    if said := columns_said(width, "name others in the SELECT", within):
         notes.append(said)
     if why:
         notes.append(f"the first {len(rows):,} of the rows asked for: an answer has at most {why}; {_WHOLE}")
@@ -86,6 +101,7 @@ class _Cells:
     """The cells read so far: their bytes, and what was cut and left out of them."""
 
     columns: Sequence[str]
+    most_signs: int
     bytes: int = 0
     image_bytes: int = 0
     cut: list[str] = field(default_factory=list)
@@ -97,10 +113,10 @@ class _Cells:
         """A row whose cells are no longer than they may be."""
         parts = []
         for column, value in zip(self.columns, row, strict=False):
-            if type(value) is str and len(value) <= MOST_SIGNS:
+            if type(value) is str and len(value) <= self.most_signs:
                 self.bytes += len(value)
             elif value is not None and type(value) not in (int, float, bool):
-                self._place, self._signs = f"{column} of row {number + 1:,}", MOST_SIGNS
+                self._place, self._signs = f"{column} of row {number + 1:,}", self.most_signs
                 value = self._value(value)
             self.bytes += 8
             parts.append(value)
@@ -110,7 +126,7 @@ class _Cells:
         """What was cut and left out, each in a line."""
         images = f"an image has at most {PIXEL_LIMIT:,} pixels, those of an answer {MOST_IMAGE_BYTES >> 20} MB"
         why = {
-            f"a cell holds at most {MOST_SIGNS:,} characters, bytes or values": self.cut,
+            f"a cell holds at most {self.most_signs:,} characters, bytes or values": self.cut,
             images: self.left,
         }
         return [f"{listing(cells, _MARKS_SAID)}: {reason}; {_WHOLE}" for reason, cells in why.items() if cells]
@@ -158,7 +174,7 @@ class _Cells:
         data = value["bytes"]
         size = len(data)
         why = too_large(data)
-        if why is None and sniffed(data) is None and size > MOST_SIGNS:
+        if why is None and sniffed(data) is None and size > self.most_signs:
             why = f"{size:,} bytes that are no image"
         if why is None and self.image_bytes + size > MOST_IMAGE_BYTES:
             why = f"an image of {size:,} bytes, after {self.image_bytes:,} bytes of others"

@@ -1,4 +1,4 @@
-"""The page's worker processes: warm, few, killed when a question takes too long or nobody waits for it.
+"""A server's worker processes: warm, few, killed when a question takes too long or nobody waits for it.
 
 Weighed against `concurrent.futures.ProcessPoolExecutor`, which cannot end the one process that a question keeps busy.
 """
@@ -28,7 +28,7 @@ _STOPPING = 0.5  # seconds that a process has to leave a question, before it is 
 
 
 class TooSlow(SecondguessError):
-    """A question that took longer than a page waits."""
+    """A question that took longer than a server waits."""
 
 
 class Gone(SecondguessError):

@@ -1,4 +1,4 @@
-"""What the page of a store keeps from one server to the next: the secret that signs its cookies, and its port.
+"""What a server of a store, its page or that for agents, keeps from one time to the next: its secret and its port.
 
 It lies in a folder of the user's and not in the store, so that no copy of a store, or of a run, has it.
 """
@@ -22,11 +22,11 @@ _FLAGS = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class Serving(SecondguessError):
-    """Another process serves the page of this store: at this address, with this secret."""
+    """Another process serves this store: at this address, with this secret."""
 
-    def __init__(self, store: Path, base: str, process: object, key: bytes) -> None:
+    def __init__(self, store: Path, base: str, process: object, key: bytes, what: str = "the page") -> None:
         where = f"at {base} " if base else ""
-        super().__init__(f"the page of {store} is open already {where}(process {process}); stop it there with Ctrl-C")
+        super().__init__(f"{what} of {store} is open already {where}(process {process}); stop it there with Ctrl-C")
         self.base = base
         self.key = key
 
@@ -36,14 +36,15 @@ def _where(store: Path) -> str:
 
 
 class Secret:
-    """The secret of a store's page, held by the one process that serves it; close it to let another.
+    """The secret of what a store is served by, held by the one process that does; close it to let another.
 
     key signs; port is the one that the page had last, 0 where it had none; fault says why nothing is kept, or what was
     kept is not used. Raises Serving where another process serves this store.
     """
 
-    def __init__(self, store: Path, folder: Path, *, anew: bool = False) -> None:
+    def __init__(self, store: Path, folder: Path, *, anew: bool = False, what: str = "the page") -> None:
         self._store = store
+        self._what = what
         self._handle = -1
         self.key = secrets.token_bytes(_BYTES)
         self.port = 0
@@ -56,7 +57,9 @@ class Secret:
             self._read(path, anew)
         except OSError as error:
             self.close()
-            self.fault = f"bookmarks of this page end with it, since {path} cannot be kept: {error.strerror}"
+            self.fault = (
+                f"bookmarks and tokens of {self._what} end with it, since {path} cannot be kept: {error.strerror}"
+            )
         except BaseException:
             self.close()
             raise
@@ -87,7 +90,8 @@ class Secret:
             fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             said = _said(self._handle)
-            raise Serving(self._store, str(said.get("base", "")), said.get("process"), _key(said) or self.key) from None
+            base, key = str(said.get("base", "")), _key(said) or self.key
+            raise Serving(self._store, base, said.get("process"), key, self._what) from None
 
     def _read(self, path: Path, anew: bool) -> None:
         """Take over what was kept, unless others may have read or written it."""
@@ -106,10 +110,10 @@ class Secret:
             self.key = key
 
 
-def states(kept: str) -> Path:
-    """The folder of the user's for secrets, from what XDG_STATE_HOME says."""
+def states(kept: str, what: str = "pages") -> Path:
+    """The folder of the user's for secrets of one kind, from what XDG_STATE_HOME says."""
     folder = kept if os.path.isabs(kept) else os.path.expanduser("~/.local/state")
-    return Path(folder) / "secondguess" / "pages"
+    return Path(folder) / "secondguess" / what
 
 
 def _said(handle: int) -> dict[str, object]:

@@ -1,4 +1,4 @@
-"""The process that answers a page's questions: it can be killed at any moment, and nothing else is lost."""
+"""A process that answers a server's questions: it can be killed at any moment, and nothing else is lost."""
 
 import errno
 import resource
@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import islice
 from multiprocessing.connection import Connection
 from pathlib import Path
 from threading import Thread
@@ -18,17 +19,19 @@ from secondguess.analysis.answers import files
 from secondguess.analysis.answers.answer import Answer, TableAt
 from secondguess.analysis.ask import questions, statements, sweep
 from secondguess.analysis.ask.charted import of_chart
+from secondguess.analysis.ask.overview import overview
 from secondguess.analysis.ask.refs import Runs
 from secondguess.analysis.engine import duck
 from secondguess.analysis.engine.duck import Build, answered
 from secondguess.analysis.engine.kinds import kind_of_sql
 from secondguess.analysis.engine.statement import JoinReport, Statement
-from secondguess.analysis.errors import BadInput, OutOfMemory, SecondguessError
+from secondguess.analysis.errors import BadInput, OutOfMemory, SecondguessError, listing
 from secondguess.analysis.evidence import several
 from secondguess.analysis.evidence.ledger import Comparison
 from secondguess.analysis.memory import mapped_bytes, resident_bytes
+from secondguess.analysis.schema import LEVEL
 from secondguess.analysis.serving import bounds
-from secondguess.analysis.serving.bounds import Taken
+from secondguess.analysis.serving.bounds import PAGE, Bounds, Taken
 from secondguess.analysis.store.runs import Run
 from secondguess.analysis.tables import best, heads, select
 from secondguess.analysis.tables.usual import usual
@@ -41,10 +44,12 @@ _ROOM = 1 << 30  # address space for what is mapped and not used: arenas, stacks
 
 @dataclass(frozen=True)
 class Asked:
-    """What a page asks: how is table, head, best, runs, question, chart, sql, compare or export; what has its details.
+    """What is asked: how is table, head, best, runs, overview, question, chart, sql, compare or export; what, of which.
 
     runs are those of the store, where the page has listed them. Where only names some, it is asked of these alone, in
     this order; a process is sent those of them that it does not have. number tells it from the questions before.
+    bounds are those of the answer, most its rows, the first of them left out as offset says. Where there are more rows
+    than it holds they are counted, if the first came within so many seconds of counting.
     """
 
     how: str
@@ -56,6 +61,9 @@ class Asked:
     runs: Runs | None = None
     only: tuple[str, ...] = ()
     number: int = 0
+    bounds: Bounds = PAGE
+    offset: int = 0
+    counting: float = 0
 
 
 @dataclass(frozen=True)
@@ -148,7 +156,7 @@ def _serve(pipe: Connection, stops: Connection, memory: str) -> None:
 def too_much(memory: str) -> SecondguessError:
     """What is said of a question that takes more memory than it may."""
     return SecondguessError(
-        f"this takes more than {memory} of memory; filter more, use the command line, or start the page with --memory"
+        f"this takes more than {memory} of memory; filter more, use the command line, or start this with --memory"
     )
 
 
@@ -173,13 +181,13 @@ def _answer(asked: Asked, memory: str, con: duckdb.DuckDBPyConnection) -> Reply:
         return _compared(asked, memory, con)
     began = perf_counter()
     notes: list[str] = []
-    start = partial(_taken, most=asked.most)
+    start = partial(_taken, asked=asked, began=began)
     with answered(_anew(asked, notes), start, memory, con) as (statement, (taken, total)):
         return Reply(
             columns=tuple(taken.columns),
             types=tuple(taken.types),
             rows=taken.rows,
-            total=total if total is not None or taken.more else len(taken.rows),
+            total=total if total is not None or taken.more else _all(asked, len(taken.rows)),
             more=taken.more,
             sql=statement.text,
             notes=(*statement.notes, *notes, *taken.notes),
@@ -202,17 +210,34 @@ def _compared(asked: Asked, memory: str, con: duckdb.DuckDBPyConnection) -> Repl
 
     began = perf_counter()
     floor = [text for text in [asked.options.get("floor")] if text]
-    (made,) = several.compared(run, asked.store, asked.refs, floor=floor)
+    by, level = asked.options.get("by"), asked.options.get("level", LEVEL)
+    pairs = several.compared(run, asked.store, asked.refs, by=by, level=level, floor=floor)
+    if len(pairs) != 1:
+        raise BadInput(f"{listing(asked.refs)} are more than two tables; name two, or use `secondguess compare`")
+    made = pairs[0]
     reports = () if made.report is None else (made.report,)
     notes = tuple(note for note in made.notes if all(note != report.line for report in reports))
     answer = Reply((), (), (), None, False, made.sql, notes, reports, (), (), perf_counter() - began)
     return replace(answer, own=made.question, comparison=made)
 
 
-def _taken(con: duckdb.DuckDBPyConnection, statement: Statement, most: int) -> tuple[Taken, int | None]:
+def _taken(
+    con: duckdb.DuckDBPyConnection, statement: Statement, asked: Asked, began: float
+) -> tuple[Taken, int | None]:
     """The rows of a statement as far as an answer holds them, and how many there are where they may be a part."""
-    taken = bounds.take(duck.rows(con, statement, bounds.at_once), most)
-    return taken, duck.total(con, statement, len(taken.rows), more=taken.more)
+    read = duck.rows(con, statement, bounds.at_once)
+    if asked.offset:
+        read = replace(read, rows=islice(read.rows, asked.offset, None))
+    taken = bounds.take(read, asked.most, asked.bounds)
+    total = duck.total(con, statement, len(taken.rows), more=taken.more)
+    if total is None and (taken.more or (asked.offset and not taken.rows)) and perf_counter() - began < asked.counting:
+        ((total,),) = con.execute(f"SELECT count(*) FROM ({statement.sql})", statement.bound).fetchall()
+    return taken, total
+
+
+def _all(asked: Asked, rows: int) -> int | None:
+    """How many rows there are where these were the last; None where they begin behind the last."""
+    return None if asked.offset and not rows else asked.offset + rows
 
 
 def _exported(asked: Asked, memory: str) -> Reply:
@@ -256,13 +281,13 @@ def _build(asked: Asked, notes: list[str]) -> Build:
     if asked.how == "table":
         view: TableView = asked.what
         if view.limit is not None and view.limit > asked.most:
-            notes.append(f"a page has at most {asked.most:,} rows, not the {view.limit:,} of its address")
+            notes.append(f"{asked.bounds.of} has at most {asked.most:,} rows, not the {view.limit:,} of its address")
             view = replace(view, limit=asked.most)
         if view.columns is not None:
-            view = replace(view, columns=tuple(_few(view.columns, notes)))
+            view = replace(view, columns=tuple(_few(view.columns, notes, asked.bounds)))
 
         def chosen(own: Sequence[str], others: Sequence[str]) -> Sequence[str]:
-            return _few(usual(view, own, others, scores=asked.options.get("scores", True)), notes)
+            return _few(usual(view, own, others, scores=asked.options.get("scores", True)), notes, asked.bounds)
 
         return partial(select.statement, store=asked.store, view=view, usual=chosen, known=asked.runs)
     if asked.how == "head":
@@ -273,6 +298,8 @@ def _build(asked: Asked, notes: list[str]) -> Build:
         question = questions.find(asked.store, asked.what)
         build = partial(statements.question, store=asked.store, asked=question, known=asked.runs)
         return partial(build, refs=asked.refs, given=asked.options)
+    if asked.how == "overview":
+        return lambda con: overview(asked.store)
     if asked.how == "runs":
         rows, conditions = asked.what
         return partial(sweep.filtering, rows=rows, conditions=conditions)
@@ -297,8 +324,8 @@ def _head(con: duckdb.DuckDBPyConnection, asked: Asked) -> Statement:
     return select.statement(con, asked.store, view, known=asked.runs)
 
 
-def _few(columns: Sequence[str], notes: list[str]) -> Sequence[str]:
-    """As many of a view's columns as a page shows."""
-    if said := bounds.columns_said(len(columns), "name others under Columns"):
+def _few(columns: Sequence[str], notes: list[str], most: Bounds) -> Sequence[str]:
+    """As many of a view's columns as are shown."""
+    if said := bounds.columns_said(len(columns), "name others under Columns", most):
         notes[:] = [*(note for note in notes if note != said), said]  # a compaction makes the statement anew
-    return columns[: bounds.MOST_COLUMNS]
+    return columns[: most.columns]

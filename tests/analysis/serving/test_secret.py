@@ -147,7 +147,7 @@ def test_where_nothing_can_be_kept_the_page_is_shown_and_it_is_said(store: Path,
     (tmp_path / "home").write_text("a file")
     with again(store, tmp_path) as server:
         assert server.ask("/runs").status == 200
-        assert "bookmarks of this page end with it" in (tmp_path / "stderr").read_text()
+        assert "bookmarks and tokens of the page end with it" in (tmp_path / "stderr").read_text()
 
 
 def test_one_process_has_a_stores_secret_and_another_stores_is_another(store: Path, tmp_path: Path) -> None:

@@ -1,0 +1,66 @@
+"""One example as an agent is shown it: what was said of it, its text, and its image as a model can see it."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any
+
+from secondguess.analysis.agents import pictures, told
+from secondguess.analysis.agents.arguments import Example as Asked
+from secondguess.analysis.agents.desk import Desk
+from secondguess.analysis.ask.example import Example, described, said
+from secondguess.analysis.engine.sqltext import identifier
+from secondguess.analysis.errors import BadInput, NotFound, SecondguessError, listing
+
+_MOST_SAID = 200  # rows about it
+_SOME_IDS = 5
+
+
+@dataclass(frozen=True)
+class Picture:
+    """An image that goes with an answer, and its type."""
+
+    data: bytes
+    kind: str
+
+
+async def answer(desk: Desk, given: Asked) -> tuple[dict[str, Any], Picture | None]:
+    """What each run and epoch said of the example, and what the store has of it; raises NotFound."""
+    one = Example(given.table, given.id, None)
+    reply = await desk.ask("sql", said(one), most=_MOST_SAID)
+    if not reply.rows:
+        some = [name for (name,) in await desk.rows(f"SELECT DISTINCT id FROM {identifier(given.table)} LIMIT 1000")]
+        raise NotFound(f"{given.table} has no example {given.id!r}; it has: {listing(some, _SOME_IDS) or 'none'}")
+    shown = told.rows_told(reply)
+    shown["said"] = f"what was said of {given.id}: {shown['said']}"
+    stems = f"SELECT DISTINCT examples FROM {identifier(given.table)} WHERE {one.where} AND examples IS NOT NULL"
+    try:
+        files = [stem for (stem,) in await desk.rows(f"{stems} ORDER BY ALL")]
+        if not files:
+            raise BadInput("its tables name no examples file")
+        about = await desk.ask("sql", described(Example(given.table, given.id, files[0])))
+    except SecondguessError as error:
+        shown["notes"].append(f"it has neither image nor text here: {error}")
+        return shown, None
+    if len(files) > 1:
+        shown["notes"].append(f"{len(files)} data sets have an example of this id; shown is that of {files[0]}")
+    return await _with_content(shown, about, image=given.image)
+
+
+async def _with_content(shown: dict[str, Any], about: Any, *, image: bool) -> tuple[dict[str, Any], Picture | None]:
+    """The answer with what the examples file says, its image apart."""
+    rows = told.rows_told(about)
+    shown["notes"] += [note for note in rows["notes"] if note not in shown["notes"]]
+    if not about.rows:
+        return shown, None
+    shown["example"] = dict(zip(rows["columns"], rows["rows"][0] if rows["rows"] else (), strict=False))
+    values = dict(zip(about.columns, about.rows[0], strict=True)).get("image")
+    data = values.get("bytes") if isinstance(values, dict) else None
+    if not image or not isinstance(data, bytes):
+        return shown, None
+    try:
+        drawn, kind, done = await asyncio.to_thread(pictures.shown, data)
+    except SecondguessError as error:
+        shown["notes"].append(f"its image cannot be shown: {error}")
+        return shown, None
+    shown["notes"] += [done] if done else []
+    return shown, Picture(drawn, kind)
