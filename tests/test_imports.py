@@ -35,6 +35,7 @@ ARROWS: dict[str, set[str]] = {
     "analysis.content": {"analysis.errors"},
     "analysis.child": {"analysis.errors"},
     "analysis.frames": {"analysis.errors"},
+    "analysis.tracking": {"analysis.errors"},
     "analysis.opening": {"analysis.objects", "analysis.errors"},
     "analysis.console": set(),
     "analysis.store": {
@@ -102,6 +103,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "analysis.importers": {
+        "analysis.tracking",
         "analysis.signals",
         "analysis.store",
         "analysis.frames",
@@ -203,6 +205,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "trainer.mirror": {
+        "analysis.tracking",
         "analysis.objects",
         "analysis.signals",
         "analysis.store",

@@ -42,6 +42,28 @@ def read_epoch(store: Path, run: str, table: str, epoch: Moment | int, limit: in
         return _read(find_epoch(store, run, table, epoch), limit, imported)
 
 
+def read_wrong(store: Path, run: str, table: str, epoch: Moment | int, most: int) -> CommittedRows:
+    """The wrong rows of a committed epoch, at most so many, the most confident first; rows is the number of all.
+
+    Raises as `read_epoch`; there are none in a table without guess or truth.
+    """
+    record = find_epoch(store, run, table, epoch)
+    own = _own_rows(record, find_run(store, run).is_imported, filter=_rows_of(record) & _is_wrong(record))
+    order = [(name, "descending") for name in ("confidence",) if name in own.column_names]
+    chosen = own.take(pc.sort_indices(own, [*order, ("id", "ascending")])[:most])
+    return CommittedRows(chosen, _images(record, chosen["id"]), own.num_rows)
+
+
+def _is_wrong(epoch: Epoch) -> ds.Expression:
+    """What `schema.wrong` says in SQL; values of one type are the same where their texts are."""
+    if epoch.right is not None:
+        return ~ds.field(epoch.right)
+    if epoch.lacks is not None:
+        return ds.scalar(False)
+    guess, truth = (ds.field(name).cast(pa.string()) for name in ("guess", "truth"))
+    return truth.is_valid() & (guess.is_null() | (guess != truth))
+
+
 def ids_of(epoch: Epoch) -> pa.Array:
     """The ids of a committed epoch, in the order of its rows; raises FileNotFoundError where its file is gone."""
     rows = parquet.scanned(epoch.file).to_table(["id"], filter=_rows_of(epoch))
@@ -57,16 +79,21 @@ def _rows_of(epoch: Epoch) -> ds.Expression:
 
 
 def _read(epoch: Epoch, limit: int | None, imported: bool) -> CommittedRows:
+    rows = _own_rows(epoch, imported, limit, _rows_of(epoch))
+    return CommittedRows(rows, _images(epoch, rows["id"]), epoch.rows)
+
+
+def _own_rows(epoch: Epoch, imported: bool, limit: int | None = None, filter: ds.Expression | None = None) -> pa.Table:
     said = verified.fault(epoch.rows_file, kept=False)
     if said == verified.MISSING:
         raise FileNotFoundError(epoch.file)
     if said is not None:
         raise Damaged(f"{epoch.name} is committed, but its file {epoch.file} {said}; restore it from a copy")
-    chosen = parquet.scanned(epoch.file).scanner(filter=_rows_of(epoch))
+    chosen = parquet.scanned(epoch.file).scanner(filter=filter)
     rows = chosen.to_table() if limit is None else chosen.head(limit)
     if epoch.has_steps or (imported and STEP in rows.column_names):
         rows = rows.drop_columns(STEP)
-    return CommittedRows(rows, _images(epoch, rows["id"]), epoch.rows)
+    return rows
 
 
 def _images(epoch: Epoch, ids: pa.ChunkedArray) -> list[bytes | None] | None:

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 
@@ -52,7 +53,7 @@ def publish(store: Path, run: str, options: WandbOptions) -> Published:
     config = stored_run.about.get("config")
     config = config if isinstance(config, Mapping) else {}
     mirror = WandbMirror(
-        options, store=stored_run.store, run=stored_run.name, config=config, classes=_classes(stored_run)
+        options, store=stored_run.store, run=stored_run.name, config=config, classes=classes_of(stored_run)
     )
     for row in rows:
         if row.table is not None and row.epoch is not None:
@@ -60,11 +61,15 @@ def publish(store: Path, run: str, options: WandbOptions) -> Published:
         else:
             mirror.log(row.values if row.epoch is None else {"epoch": row.epoch, **row.values})
     report = mirror.close(exit_code=0 if stored_run.state == "finished" else 1)
-    return Published(len(rows), report, _noted(stored_run, report) if report.mode is not None else "")
+    return Published(
+        len(rows),
+        report,
+        noted(stored_run, f"wandb-{report.wandb_id}", report.about()) if report.mode is not None else "",
+    )
 
 
-def _noted(run: Run, report: MirrorReport) -> str:
-    """Keep beside the commits where W&B has the run, as the recorder does; returns why that was not possible."""
+def noted(run: Run, name: str, about: Mapping[str, Any]) -> str:
+    """Keep beside the commits where else the run is, as the recorder does; returns why that was not possible."""
     try:
         lock = hold(run.folder)
     except BlockingIOError:
@@ -72,7 +77,7 @@ def _noted(run: Run, report: MirrorReport) -> str:
     except OSError as error:
         return str(error.strerror)
     try:
-        RunWriter(run, lock).note(f"wandb-{report.wandb_id}", report.about())
+        RunWriter(run, lock).note(name, about)
     except NotWritten as error:
         return str(error)
     finally:
@@ -80,7 +85,7 @@ def _noted(run: Run, report: MirrorReport) -> str:
     return ""
 
 
-def _classes(run: Run) -> Sequence[str] | None:
+def classes_of(run: Run) -> Sequence[str] | None:
     """The names of the classes, if all tables have the same."""
     known = {epoch.classes for epochs in run.tables.values() for epoch in epochs.values()}
     return known.pop() if len(known) == 1 else None

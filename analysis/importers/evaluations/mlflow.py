@@ -5,13 +5,10 @@ a place where there is no store is refused, since the client would make one ther
 """
 
 import json
-import logging
-import os
 import sqlite3
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -30,14 +27,16 @@ from secondguess.analysis.importers.shapes import kept as as_is
 from secondguess.analysis.importers.source import SourceRun, SourceTable, TableRows
 from secondguess.analysis.importers.wandb.artifact import is_table
 from secondguess.analysis.importers.wandb.table.text import open_table
+from secondguess.analysis.opening import read_regular
+from secondguess.analysis.schema import MIRROR
 from secondguess.analysis.store.commits import Metric
+from secondguess.analysis.tracking import LISTED, OWN_METRICS, RUN_TAG, client, of_databases, quiet
 
 SCHEMES = ("mlruns:/", "runs:/")
 _TABLES = {"runs", "experiments", "metrics"}
 _IMAGES = "table_images"
+_LONGEST = 64 << 20  # bytes of the list of tables
 _MOST_ARTIFACTS = 100_000
-_QUIET = {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}
-_QUIET |= {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 
 
 def is_mlflow(source: str) -> bool:
@@ -54,9 +53,9 @@ def mlflow_run(source: str, folder: Path, tracking: str | None) -> SourceRun:
     wanted = next(source.removeprefix(scheme) for scheme in SCHEMES if source.startswith(scheme)).strip("/")
     if not wanted:
         raise BadInput(f"{source} names no run; write mlruns:/RUN, by its id or its name")
-    broken: tuple[type[Exception], ...] = (OSError, sqlite3.Error, *_of_databases())
-    with _quiet():
-        client_of, fault = _client()
+    broken: tuple[type[Exception], ...] = (OSError, sqlite3.Error, *of_databases())
+    with quiet():
+        client_of, fault = client("mlruns:/")
         try:
             with _readable(tracking, folder) as uri:
                 return _Reading(client_of(tracking_uri=uri), fault, tracking or str(Path.cwd())).run(wanted, folder)
@@ -64,48 +63,6 @@ def mlflow_run(source: str, folder: Path, tracking: str | None) -> SourceRun:
             raise NotFound(f"{source}: {str(error).splitlines()[0]}") from None
         except broken as error:
             raise Damaged(f"{source}: MLflow's store cannot be read: {str(error).splitlines()[0]}") from None
-
-
-def _client() -> tuple[Any, Any]:
-    """MLflow's client, and what it raises."""
-    try:
-        from mlflow import MlflowClient
-        from mlflow.exceptions import MlflowException
-    except ImportError:
-        raise MissingExtra("MLflow's client, which mlruns:/ needs,", "mlflow") from None
-    return MlflowClient, MlflowException
-
-
-def _of_databases() -> tuple[type[Exception], ...]:
-    """What the client lets through of those that it reads databases with."""
-    with suppress(ImportError):
-        from alembic.util import CommandError
-        from sqlalchemy.exc import SQLAlchemyError
-
-        return CommandError, SQLAlchemyError
-    return ()
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep MLflow from telling its makers, and from saying what concerns whoever writes to its store."""
-    before = {name: os.environ.get(name) for name in _QUIET}
-    loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
-    levels = [logger.level for logger in loggers]
-    os.environ.update(_QUIET)
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
-        for name, value in before.items():
-            os.environ.pop(name, None)
-            if value is not None:
-                os.environ[name] = value
 
 
 @contextmanager
@@ -121,7 +78,7 @@ def _readable(tracking: str | None, folder: Path) -> Iterator[str]:
         tracking = f"sqlite:///{database}" if database.is_file() else str(files)
     parts = urlsplit(tracking)
     if parts.scheme == "sqlite":
-        if not _of_databases():
+        if not of_databases():
             raise MissingExtra("SQLAlchemy or Alembic, which MLflow's database needs,", "mlflow")
         yield f"sqlite:///{_copied(Path(unquote(parts.path).removeprefix('/')), folder, tracking)}"
         return
@@ -157,8 +114,14 @@ class _Reading:
         id_ = str(theirs.info.run_id)
         names = sorted(self._artifacts(id_, ""))
         logged = self._logged(theirs)
-        likely = [name for name in names if name.endswith(".json") or (name in logged and name.endswith(".parquet"))]
+        listed = self._listed(theirs, folder) if LISTED in names else {}
+        likely = [
+            name
+            for name in names
+            if (name.endswith(".json") and name != LISTED) or (name in logged and name.endswith(".parquet"))
+        ]
         tables = [table for name in likely for table in self._tables(id_, name, folder)]
+        tables = _as_listed(tables, listed)
         if not tables:
             raise BadInput(
                 f"run {wanted} of MLflow's has no table (mlflow.log_table, mlflow.evaluate); its artifacts: "
@@ -167,8 +130,8 @@ class _Reading:
         return SourceRun(
             name=str(theirs.info.run_name or id_),
             origin={"kind": "mlflow", "id": id_, "place": self.place, **_started(theirs.info.start_time)},
-            config=dict(theirs.data.params),
-            metrics=partial(iter, self._metrics(id_, list(theirs.data.metrics))),
+            config={**dict(theirs.data.params), **_config(listed)},
+            metrics=partial(iter, self._metrics(id_, _foreign(theirs.data.metrics, listed))),
             tables=tables,
             finished=str(theirs.info.status) == "FINISHED",
         )
@@ -210,15 +173,27 @@ class _Reading:
     def _tables(self, run: str, name: str, folder: Path) -> Iterator[SourceTable]:
         """The artifact as a table, if it is one: columns, and the rows of their values."""
         place = folder / "mlflow"
-        place.mkdir(exist_ok=True)
-        path = Path(self.client.download_artifacts(run, name, str(place))).absolute()
+        own = place / f"table-{len(list(place.glob('table-*')))}"  # tables in several folders may be called alike
+        own.mkdir(parents=True)
+        path = Path(self.client.download_artifacts(run, name, str(own))).absolute()
         if path.suffix == ".parquet" or is_table(path):
             read = partial(_rows, path, name, folder, partial(self._images, run, place))
             yield SourceTable(name.removesuffix(path.suffix), None, None, read, {"path": name})
 
+    def _listed(self, theirs: Any, folder: Path) -> Mapping[str, Any]:
+        """What a run of ours that was published says of its tables; nothing of another one."""
+        if RUN_TAG not in theirs.data.tags:
+            return {}
+        (folder / "listed").mkdir(exist_ok=True)
+        path = self.client.download_artifacts(str(theirs.info.run_id), LISTED, str(folder / "listed"))
+        with suppress(ValueError, RecursionError):
+            said = json.loads(read_regular(Path(path), _LONGEST))
+            return said if isinstance(said, dict) else {}
+        return {}
+
     def _images(self, run: str, place: Path) -> Path:
         """The folder in which the images of the run's tables lie."""
-        with _quiet(), suppress(self.fault):  # what is missing is counted, as everywhere
+        with quiet(), suppress(self.fault):  # what is missing is counted, as everywhere
             self.client.download_artifacts(run, _IMAGES, str(place))
         return place
 
@@ -292,6 +267,36 @@ def _records(path: Path, pictured: set[str]) -> Iterator[Row]:
                     record[column] = value["filepath"]
                     pictured.add(column)
             yield record
+
+
+def _as_listed(tables: list[SourceTable], listed: Mapping[str, Any]) -> list[SourceTable]:
+    """The tables under the names and at the epochs that a run of ours says they had, in this order."""
+    said = listed.get("tables")
+    known = {one.get("path"): one for one in said if isinstance(one, dict)} if isinstance(said, list) else {}
+    made = [_placed(table, known.get(str(table.origin["path"]), {})) for table in tables]
+    return sorted(made, key=lambda table: (table.key, table.epoch or 0, table.step is None, table.step or 0))
+
+
+def _placed(table: SourceTable, said: Mapping[str, Any]) -> SourceTable:
+    name, epoch, step = said.get("table"), said.get("epoch"), said.get("step")
+    if not isinstance(name, str) or not isinstance(epoch, int):
+        return table
+    if said.get("kind") == "wrong":
+        name = f"{name} wrong"
+    step = step if isinstance(step, int) else None
+    return replace(table, key=name, epoch=epoch, step=step, within=step is not None)
+
+
+def _config(listed: Mapping[str, Any]) -> dict[str, Any]:
+    """The config of a run of ours as it was before its values became texts, and the names of its classes."""
+    config = listed.get("config")
+    ours = {MIRROR: listed[MIRROR]} if MIRROR in listed else {}
+    return {**(config if isinstance(config, dict) else {}), **ours}
+
+
+def _foreign(names: Iterable[str], listed: Mapping[str, Any]) -> list[str]:
+    """The metrics but for those that publishing adds."""
+    return [name for name in names if not listed or not name.startswith(OWN_METRICS)]
 
 
 def _told_apart(names: list[str]) -> list[str]:

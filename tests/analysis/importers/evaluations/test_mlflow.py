@@ -29,6 +29,7 @@ with mlflow.start_run(run_name="rf/1 é") as run:
         mlflow.log_metric("accuracy", value, step=step)
     rows = {"id": ["0001", "0002", "NA"], "question": ["é?", "b?", "c?"], "prediction": ["007", "x", "x"]}
     mlflow.log_table(rows | {"label": ["007", "8", "x"]}, artifact_file="eval/table.json")
+    mlflow.log_table({"id": ["z"], "prediction": ["x"], "label": ["z"]}, artifact_file="other/table.json")
     for score in (0.5, 1.5):
         mlflow.log_table({"score": [score]}, artifact_file="more.json")
     pictures = [mlflow.Image(np.full((2, 2, 3), shade, np.uint8)) for shade in (0, 255)]
@@ -106,12 +107,16 @@ def test_a_run_s_tables_parameters_and_metrics_come_in_and_its_store_stays_as_it
     monkeypatch.chdir(folder)
     main(["import", f"mlruns:/{id_}", "--store", str(tmp_path)])
     (run,) = list_runs(tmp_path).values()
-    assert (run.name, sorted(run.tables)) == ("rf-1 é", ["eval-table", "more", "packed", "pictured", "shown"])
+    assert (run.name, sorted(run.tables)) == (
+        "rf-1 é",
+        ["eval-table", "more", "other-table", "packed", "pictured", "shown"],
+    )
     assert rows(tmp_path, 'SELECT id, question, guess, truth, wrong FROM "rf-1 é/eval-table" ORDER BY id') == [
         ("0001", "é?", "007", "007", False),
         ("0002", "b?", "x", "8", True),
         ("NA", "c?", "x", "x", False),
     ]
+    assert rows(tmp_path, 'SELECT id, guess, truth FROM "rf-1 é/other-table"') == [("z", "x", "z")]
     assert run.about["config"] == {"depth": "3", "kind": "rf"}
     assert run.about["source"]["id"] == id_
     assert rows(tmp_path, 'SELECT score FROM "rf-1 é/more" ORDER BY score') == [(0.5,), (1.5,)]

@@ -1,0 +1,155 @@
+"""`secondguess publish --to mlflow`: with MLflow's real client, into both of its local stores, and back."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from stores import told as answered
+
+import secondguess as sg
+from secondguess.analysis.cli import main
+from secondguess.analysis.errors import MissingExtra
+from secondguess.analysis.store.rows import read_wrong
+from secondguess.analysis.store.runs import find_run
+from secondguess.trainer.mirror.mlflow import MlflowOptions, publish
+
+pytestmark = pytest.mark.skipif(find_spec("mlflow") is None, reason="needs MLflow's client: the extra mlflow")
+IMAGES = np.random.default_rng(0).integers(0, 256, (6, 8, 8), dtype=np.uint8)
+# Guesses of epoch 2: 0, 0, 0, 1, 1, 1 with confidence 0.5, 0.75, 1, 0.5, 0.75, 1; truth 0, 1, 2, 0, 1, none.
+SURE = [0.5, 0.75, 1.0, 0.5, 0.75, 1.0]
+TRUTH = [0, 1, 2, 0, 1, None]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    store = tmp_path / "store"
+    with sg.Recorder(
+        store, run="cnn", config={"lr": 0.001, "net": {"deep": True}}, classes=["é", "b", "c"]
+    ) as recorder:
+        for epoch in (1, 2):
+            recorder.log(**{"loss/test": 1 / epoch, "größe (%)": epoch})
+            with recorder.table("test_predictions", epoch=epoch) as table:
+                scores = [[sure, 1 - sure, 0.0] if row < 3 else [0.0, sure, 1 - sure] for row, sure in enumerate(SURE)]
+                table.add(ids=[f"0{row}" for row in range(6)], images=IMAGES, truth=TRUTH, scores=scores)
+        with recorder.table("no labels é", epoch=1) as table:
+            table.add(ids=["x"], guess=[1])
+    return store
+
+
+@pytest.fixture(params=["sqlite", "files"])
+def tracking(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The address of a store of MLflow's, its artifacts in a folder of the test's."""
+    (tmp_path / "theirs").mkdir()
+    monkeypatch.chdir(tmp_path / "theirs")
+    address = f"sqlite:///{tmp_path}/theirs/mlflow.db" if request.param == "sqlite" else f"{tmp_path}/theirs/mlruns"
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", address)
+    return address
+
+
+def seen(tracking: str, code: str) -> str:
+    """What a process of MLflow's own sees."""
+    quiet = {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_TRACKING_URI": tracking}
+    start = "import mlflow\nclient = mlflow.MlflowClient()\n(run,) = mlflow.search_runs(search_all_experiments=True, "
+    start += "output_format='list')\n"
+    done = subprocess.run(
+        [sys.executable, "-c", start + code], capture_output=True, text=True, env={**os.environ, **quiet}
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def said(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[str, int]:
+    code = 0
+    try:
+        main([*map(str, words)])
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    out, err = capsys.readouterr()
+    return out + err, code
+
+
+def test_mlflow_shows_the_run_and_it_comes_back(store: Path, tracking: str, tmp_path: Path, capsys: Any) -> None:
+    """MLflow's own reader makes numbers of ids such as 02, which its file has as texts."""
+    text, code = said(capsys, "publish", "cnn", "--to", "mlflow", "--store", store)
+    assert code == 0, text
+    assert text.startswith("3 tables, each whole; 4 values of metrics\nrun ")
+    assert "test_predictions@2: 3 of 3 wrong rows, the most confident first, come with their images" in text
+    assert "metrics whose names MLflow does not take are called otherwise: größe (%) is größe ___" in text
+    shown = seen(
+        tracking,
+        "print(run.info.run_name, run.info.status, sorted(run.data.params.items()))\n"
+        "print([(m.step, m.value) for m in client.get_metric_history(run.info.run_id, 'loss/test')])\n"
+        "print(run.data.metrics['secondguess/test_predictions/error_rate'])\n"
+        "print(run.data.tags['secondguess.run'], run.data.tags['secondguess.store'])\n"
+        "table = client.load_table(run.info.experiment_id, 'tables/test_predictions/epoch-00002.json')\n"
+        "print(list(table.columns), table.guess.tolist(), table.truth.tolist())\n"
+        "wrong = client.load_table(run.info.experiment_id, 'wrong/test_predictions/epoch-00002.json')\n"
+        "print(wrong.id.tolist(), [one['type'] for one in wrong.image])\n",
+    ).splitlines()
+    assert shown == [
+        "cnn FINISHED [('lr', '0.001'), ('net', '{\"deep\": true}')]",
+        "[(1, 1.0), (2, 0.5)]",
+        "0.6",
+        f"cnn {store}",
+        "['id', 'guess', 'truth', 'score_0', 'score_1', 'score_2'] ['é', 'é', 'é', 'b', 'b', 'b'] "
+        "['é', 'b', 'c', 'é', 'b', nan]",
+        "[2, 1, 3] ['image', 'image', 'image']",
+    ]
+    other = tmp_path / "other"
+    main(["import", "mlruns:/cnn", "--store", str(other)])
+    rows = 'SELECT epoch, id, guess, truth, score_0, score_1, score_2 FROM "{}@all" ORDER BY ALL'
+    assert sg.connect(other).sql(rows.format("cnn")).fetchall() == sg.connect(store).sql(rows.format("cnn")).fetchall()
+    pictured = 'SELECT p.id, e.digest FROM "cnn/{}@2" p JOIN examples e USING (examples, id) ORDER BY 1'
+    every = dict(sg.connect(store).sql(pictured.format("test_predictions")).fetchall())
+    wrong = dict(sg.connect(other).sql(pictured.format("test_predictions wrong")).fetchall())
+    assert wrong == {id_: every[id_] for id_ in ("01", "02", "03")}
+    assert find_run(other, "cnn").about["config"] == {"lr": 0.001, "net": {"deep": True}}
+    values = "SELECT step, name, value FROM metrics ORDER BY ALL"
+    renamed = [(s, n.replace("größe (%)", "größe ___"), v) for s, n, v in sg.connect(store).sql(values).fetchall()]
+    assert sg.connect(other).sql(values).fetchall() == renamed
+
+
+def test_a_second_time_is_said(store: Path, tracking: str, capsys: Any) -> None:
+    assert "published before" not in said(capsys, "publish", "cnn", "--to", "mlflow", "--store", store)[0]
+    assert "it was published before, as run " in said(capsys, "publish", "cnn", "--to", "mlflow", "--store", store)[0]
+
+
+def test_how_much_is_sent_is_said(store: Path, tmp_path: Path) -> None:
+    (tmp_path / "theirs").mkdir()
+    sent = publish(store, "cnn", MlflowOptions("mine", f"sqlite:///{tmp_path}/theirs/a.db", rows=2, images=1))
+    assert sent.tables == {"test_predictions@1": (2, 6), "test_predictions@2": (2, 6), "no labels é@1": (1, 1)}
+    assert "2 are not whole (test_predictions@1: 2 of 6 rows, test_predictions@2: 2 of 6 rows)" in sent.lines()[0]
+    assert "test_predictions@2: 1 of 3 wrong rows, the most confident first, come with their images" in sent.notes
+
+
+def test_the_wrong_rows_are_those_of_the_question(store: Path, capsys: Any) -> None:
+    rows = read_wrong(store, "cnn", "test_predictions", 2, 2)
+    assert (rows.predictions["id"].to_pylist(), rows.rows) == (["02", "01"], 3)
+    asked, _, _ = answered(capsys, "ask", "errors", "cnn@2", "--store", str(store))
+    assert {row["id"] for row in asked} == {"01", "02", "03"}
+    assert read_wrong(store, "cnn", "no labels é", 1, 5).predictions.num_rows == 0
+
+
+def test_what_cannot_be_is_said_in_one_line(store: Path, tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    (tmp_path / "file").write_text("no database")
+    mlflow = ("publish", "cnn", "--to", "mlflow", "--store", store)
+    for words, part in (
+        ((*mlflow, "--tracking-uri", f"sqlite:///{tmp_path}/file"), "MLflow's store cannot be opened"),
+        ((*mlflow, "--tracking-uri", "http://127.0.0.1:1"), "MLflow's store cannot be opened"),
+        ((*mlflow, "--tracking-uri", "nothing://x"), "MLflow's store cannot be opened"),
+        ((*mlflow, "--wandb", "online"), "--wandb online is for --to wandb"),
+        ((*mlflow, "--rows", "none"), "it can be a number from 1, or all"),
+        (("publish", "cnn", "--images", "3", "--store", store), "are for --to mlflow"),
+        (("publish", "nn", "--to", "mlflow", "--store", store), "no run named 'nn'"),
+    ):
+        text, code = said(capsys, *words)
+        assert (part in text, text.count("\n"), code) == (True, 1, 1), text
+    monkeypatch.setitem(sys.modules, "mlflow", None)
+    with pytest.raises(MissingExtra, match=r"--to mlflow needs.*secondguess\[mlflow\]"):
+        publish(store, "cnn", MlflowOptions("x"))
