@@ -74,7 +74,7 @@ REACHED_BY = {
     "analysis/importers/verdicts": "analysis/ask/wrong",
     "analysis/importers/wandb/artifact": "analysis/importers/wandb/offline",
     "analysis/importers/wandb/epochs": "analysis/importers/wandb/offline",
-    "analysis/importers/wandb/log/wire": "analysis/importers/wandb/log/log",
+    "analysis/importers/wire": "analysis/importers/wandb/log/log",
     "analysis/importers/wandb/project": "analysis/importers/wandb/server/api",
     "analysis/importers/wandb/server/cache": "analysis/importers/wandb/server/api",
     "analysis/importers/wandb/server/download": "analysis/importers/wandb/server/api",

@@ -53,7 +53,8 @@ def import_(sources: tuple[str, ...], store: Path, dry_run: bool, epoch_key: str
 
     SOURCE is a W&B run folder (offline or online) or a folder full of them, ENTITY/PROJECT[/RUN] on W&B's server, a
     downloaded artifact, a .table.json, samples of lm-evaluation-harness, logs of Inspect, mlruns:/RUN of MLflow's
-    store, or prediction files: .csv, .tsv, .txt, .jsonl, .json, .parquet, .arrow, .feather, .xlsx, packed as .gz, .zst
+    store, a folder of TensorBoard's event files or of a Hugging Face data set, a run that was exported, or prediction
+    files: .csv, .tsv, .txt, .jsonl, .json, .parquet, .arrow, .feather, .xlsx, packed as .gz, .zst
     or .zip too, a folder or a quoted pattern of them, or - for standard input; several are one table. Columns are
     recognised by the words of their names and by all their values unless named. A run appears whole or not at all.
     """

@@ -5,6 +5,7 @@ import re
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -28,6 +29,7 @@ from secondguess.analysis.importers.progress import Progress, bar, unseen
 from secondguess.analysis.importers.roles import Given
 from secondguess.analysis.importers.rows import pictures, rows
 from secondguess.analysis.importers.source import SourceRun
+from secondguess.analysis.importers.tensorboard import logs as logs_of_tensorboard
 from secondguess.analysis.importers.wandb.artifact import artifact_folder, is_table, table_file
 from secondguess.analysis.importers.wandb.media import WandbFolders
 from secondguess.analysis.importers.wandb.offline import logs, offline_run
@@ -45,6 +47,7 @@ from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import at_epoch
 from secondguess.analysis.store import archive
 from secondguess.analysis.store.additions import opened
+from secondguess.analysis.store.runs import list_runs
 
 
 def surveyed(planned: Plan, progress: Progress = unseen) -> ImportedRun:
@@ -233,7 +236,10 @@ def _one(run: SourceRun, store: Path, options: ImportOptions, promised: Sequence
 
     Returns the name that is promised now.
     """
-    if not run.tables:
+    if run.metrics_alone and (lines := _measured(run, store, options, dry_run=promised is not None)):
+        say("\n".join(lines))
+        return []
+    if not run.tables and not run.metrics_alone:
         say("\n  ".join([f"run {run.name}: no tables", *run.notes]), err=True)
         return []
     with bar(f"look through {run.name}") as progress:
@@ -251,6 +257,26 @@ def _one(run: SourceRun, store: Path, options: ImportOptions, promised: Sequence
     for line in imported.joins:
         say(line, err=True)
     say("\n".join(described(imported)))
+    return []
+
+
+def _measured(run: SourceRun, store: Path, options: ImportOptions, *, dry_run: bool) -> list[str]:
+    """Add metrics to the run that the options name, where there is one; none where they become a run of their own.
+
+    Raises BadInput for options of tables, and where metrics alone would replace a run that has more.
+    """
+    if replace(options, run=None, overwrite=False) != ImportOptions():
+        raise BadInput(f"{run.name} has metrics and no tables; leave out all but --run, --overwrite and --dry-run")
+    there = list_runs(store) if store.is_dir() else {}
+    if options.run not in there:
+        return []
+    old = there[options.run]
+    if not options.overwrite:
+        return logs_of_tensorboard.joined(run, store, old.name, dry_run=dry_run)
+    if old.tables:
+        raise BadInput(
+            f"--overwrite would replace run {old.name!r} and its tables by metrics; without it they are added"
+        )
     return []
 
 
@@ -282,6 +308,8 @@ def _foreign_runs(
         raise NotFound(f"no file {source}")
     if not path.exists():
         return _elsewhere(source, store, options, epoch_key)
+    if path.is_file() and logs_of_tensorboard.is_logs(path):
+        return logs_of_tensorboard.logged_runs(path)
     if path.is_file():
         return [table_file(path)] if is_table(path) else None
     if is_data_set(path):
@@ -289,10 +317,9 @@ def _foreign_runs(
     try:
         log_files = logs(path)
     except NotFound:
-        try:
+        with suppress(NotFound):
             return [artifact_folder(path)]
-        except NotFound:
-            return None
+        return logs_of_tensorboard.logged_runs(path) if logs_of_tensorboard.is_logs(path) else None
     return _logged(log_files, epoch_key)
 
 

@@ -104,6 +104,7 @@ class SourceRun:
     """One run elsewhere. `origin` is JSON: `kind` (`wandb-offline`, `wandb`, `artifact`, `table.json`), id, place.
 
     `charts` are the keys of tables that are there for charts only, and come where they are asked for by name.
+    metrics_alone says that it has metrics and no tables, and is a run all the same.
     """
 
     name: str
@@ -114,3 +115,4 @@ class SourceRun:
     notes: tuple[str, ...] = ()
     finished: bool = True
     charts: frozenset[str] = frozenset()
+    metrics_alone: bool = False

@@ -251,6 +251,8 @@ def _has_mirror(run: Run, wandb_id: str) -> bool:
 
 def _versions(source: SourceRun, options: ImportOptions, progress: Progress) -> list[Version]:
     """Every version to be imported; raises BadInput where there is none of the table asked for."""
+    if source.metrics_alone:
+        return []
     wanted = {table.key for table in source.tables} - source.charts if options.table is None else {options.table}
     chosen = [table for table in source.tables if table.key in wanted]
     if not chosen:

@@ -1,21 +1,25 @@
 """Adding to a run that has ended: further epochs, whose files and records join those that are there and stay."""
 
 import contextlib
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import pyarrow as pa
 
 from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, listing
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import encoded, whole_name
 from secondguess.analysis.store import examples, parquet
-from secondguess.analysis.store.disk import give_name, make_folder, put_record, sync_folder
+from secondguess.analysis.store.commits import Metric, now
+from secondguess.analysis.store.disk import Part, give_name, make_folder, put_record, sync_folder
 from secondguess.analysis.store.lock import Held, hold
+from secondguess.analysis.store.records import named
 from secondguess.analysis.store.runs import Run, check_open, find_run
 from secondguess.analysis.store.upkeep import compact
 from secondguess.analysis.store.verified import digest_of
 from secondguess.analysis.store.workplace import Workplace, clear
-from secondguess.analysis.store.writer import writing
+from secondguess.analysis.store.writer import METRICS, writing
 
 # 5,000 small files take 0.2 s to open, 100 take 37 ms; what a relation reads stays until then.
 _MOST_RECORDS = 32
@@ -116,6 +120,45 @@ def add_epochs(place: Workplace, recorded_as: str, name: str) -> None:
         now = Run(run.store, run.name, run.folder)
         if max(map(len, now.commits.values()), default=0) > _MOST_RECORDS and not now.unnamed():
             compact(now)
+
+
+def add_metrics(run: Run, metrics: Sequence[Metric]) -> None:
+    """Add metrics to a run that is `opened`: in a record that takes the place of its last table's last.
+
+    Raises BadInput for a run without tables, NotWritten.
+    """
+    if not run.commits:
+        raise BadInput(
+            f"run {run.name!r} has no table that its metrics could join; import them as another run, with --run"
+        )
+    table = list(run.commits)[-1]
+    name, record = run.commits[table][-1]
+    incoming = run.folder / ".incoming"
+    with writing(f"the metrics of {run.name!r} could not be added"):
+        entry = _with_metrics(run, record["metrics"], metrics)
+        content = {key: value for key, value in record.items() if key not in {"sha256", "revision"}}
+        content |= {"committed": now(), "metrics": entry, "supersedes": [name]}
+        try:
+            put_record(*named(run.commits_folder / encoded(table), content), incoming)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                (run.folder / entry["name"]).unlink()
+            raise
+
+
+def _with_metrics(run: Run, old: Mapping[str, Any] | None, metrics: Sequence[Metric]) -> dict[str, Any]:
+    """The file of a record's metrics with these behind them."""
+    schema = METRICS.with_metadata(parquet.footer({"run": recorded_as(run)}))
+    columns = [[recorded_as(run)] * len(metrics), *(list(column) for column in zip(*metrics, strict=True))]
+    tables = [pa.table(columns, schema=schema)]
+    if old is not None:
+        parquet.verify(run.folder / old["name"], old["sha256"])
+        with parquet.opened(run.folder / old["name"]) as file:
+            tables.insert(0, file.read().replace_schema_metadata(schema.metadata).cast(schema))
+    rows = pa.concat_tables(tables)
+    with Part(run.folder / ".incoming") as part:
+        parquet.write_table(part, rows)
+        return parquet.publish(part, run.folder / "metrics", "metrics", rows.num_rows)
 
 
 def _put(path: Path, record: dict[str, Any], incoming: Path) -> Path:

@@ -222,7 +222,7 @@ class _Look:
             if path.suffix != ".json":
                 self.add("foreign", path, "is no record", run)
             elif path.name in every and path.name not in names and not busy:
-                self.add("left over", path, "is superseded by a later record, of merged epochs or of labels", run)
+                self.add("left over", path, "is superseded by a later record, of merged epochs, labels or metrics", run)
         for path in _entries(run.folder / commits.name):
             if path.name in superseded and not busy:
                 self.add("left over", path, "its epochs are in another file by now, merged or labelled", run)

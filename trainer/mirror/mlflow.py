@@ -10,12 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
-from secondguess.analysis.errors import NotFound, SecondguessError, listing
+from secondguess.analysis.errors import MissingExtra, NotFound, SecondguessError, listing
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import CLASSES, MIRROR, at_epoch
 from secondguess.analysis.store import records
@@ -73,6 +74,8 @@ def publish(store: Path, name: str, options: MlflowOptions) -> Sent:
     SecondguessError where MLflow refuses: what it has by then stays there, and is said.
     """
     make, fault = client("--to mlflow")
+    if find_spec("pandas") is None:
+        raise MissingExtra("pandas, in which --to mlflow hands over its tables,", "mlflow")
     run = find_run(store, name)
     metrics = metrics_of(run)
     if not run.tables and not metrics:

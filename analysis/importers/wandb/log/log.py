@@ -11,7 +11,7 @@ from typing import Any
 
 from secondguess.analysis.errors import BadInput, Damaged
 from secondguess.analysis.frames import Frame, check_header, frames
-from secondguess.analysis.importers.wandb.log import wire
+from secondguess.analysis.importers import wire
 from secondguess.analysis.importers.wandb.media import Entry, is_staging
 from secondguess.analysis.importers.wandb.unicode import whole_text
 from secondguess.analysis.opening import open_regular

@@ -20,8 +20,8 @@ from wandb_scripts import framed, real_run
 
 from secondguess.analysis import frames
 from secondguess.analysis.errors import BadInput, Damaged
+from secondguess.analysis.importers import wire
 from secondguess.analysis.importers.wandb.log import log as wandb_log
-from secondguess.analysis.importers.wandb.log import wire
 from secondguess.analysis.importers.wandb.log.log import (
     Artifact,
     ConfigChange,

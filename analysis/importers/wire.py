@@ -1,7 +1,7 @@
 """Protobuf's wire format without its schema: field numbers and raw values.
 
-Weighed against protobuf, which wants W&B's generated messages: they come with the package wandb, which an import does
-without, and know no field of a later W&B.
+Weighed against protobuf, which wants generated messages: W&B's and TensorBoard's come with packages that an import does
+without, and know no field of a later version.
 """
 
 import struct
@@ -14,7 +14,7 @@ _SIZES = {1: 8, 5: 4}
 def fields(message: bytes) -> Iterator[tuple[int, WireValue]]:
     """Yield (field number, value) in order: an int for a varint, bytes for everything else.
 
-    Raises ValueError where the message is cut short or uses groups, which W&B does not.
+    Raises ValueError where the message is cut short or uses groups, which neither W&B nor TensorBoard does.
     """
     at, end = 0, len(message)
     while at < end:
