@@ -119,8 +119,9 @@ def test_a_second_time_is_said(store: Path, tracking: str, capsys: Any) -> None:
     assert "it was published before, as run " in said(capsys, "publish", "cnn", "--to", "mlflow", "--store", store)[0]
 
 
-def test_how_much_is_sent_is_said(store: Path, tmp_path: Path) -> None:
+def test_how_much_is_sent_is_said(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "theirs").mkdir()
+    monkeypatch.chdir(tmp_path / "theirs")  # where MLflow's client puts artifacts
     sent = publish(store, "cnn", MlflowOptions("mine", f"sqlite:///{tmp_path}/theirs/a.db", rows=2, images=1))
     assert sent.tables == {"test_predictions@1": (2, 6), "test_predictions@2": (2, 6), "no labels é@1": (1, 1)}
     assert "2 are not whole (test_predictions@1: 2 of 6 rows, test_predictions@2: 2 of 6 rows)" in sent.lines()[0]
