@@ -21,7 +21,7 @@ _FIRST_ASKED = (
 )
 
 
-@click.command()
+@click.command(short_help="Take a first look, at two models that come with the package.")
 @click.option(
     "--store", **{**STORE_OPTION, "default": _STORE, "help": f"Where to put the demo's runs [default: {_STORE}]."}
 )
