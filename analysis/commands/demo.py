@@ -74,7 +74,7 @@ def _unpack(store: Path) -> None:
 def _train(ctx: click.Context, store: Path, options: tuple[str, ...]) -> None:
     for name, own in MODELS.items():
         words = ["--run", name, *own, *options, "--store", str(store)]
-        say(f"$ secondguess train {' '.join(words)}", err=True)
+        say(f"secondguess train {' '.join(words)}", err=True)
         _sibling(ctx, "train").main(words, prog_name="secondguess train", standalone_mode=False)
 
 

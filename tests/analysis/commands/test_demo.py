@@ -85,7 +85,7 @@ def test_training_says_each_command_as_it_runs(tmp_path: Path, capsys) -> None:
     pytest.importorskip("torch", reason=NEEDS_TORCH)
     demo(tmp_path / "s", "--train", "--", "--epochs", "1", "--wandb", "off", "--batch-size", "256")
     said = capsys.readouterr().err
-    assert f"$ secondguess train --run double {' '.join(MODELS['double'])} --epochs 1 --wandb off" in said
+    assert f"secondguess train --run double {' '.join(MODELS['double'])} --epochs 1 --wandb off" in said
     assert {name: run.about["config"]["l1_size"] for name, run in list_runs(tmp_path / "s").items()} == {
         "cnn": 32,
         "double": 64,
