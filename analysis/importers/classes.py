@@ -146,7 +146,7 @@ def _of_guesses(roles: Roles, batches: Iterable[pa.RecordBatch], numbers: tuple[
     for batch in batches:
         if roles.guess not in batch.schema.names or pa.types.is_null(batch.column(roles.guess).type):
             continue
-        if not is_text(batch.schema.field(roles.guess)):
+        if not is_text(batch.schema.field(roles.guess)):  # numbers, or lists of labels
             return Classes(numbers)
         guesses = as_text(batch.column(roles.guess), batch.schema.field(roles.guess))
         names.update(name for name in guesses.unique().to_pylist() if name is not None)

@@ -7,10 +7,13 @@ from typing import Any
 import pyarrow as pa
 
 from secondguess.analysis.errors import BadInput, listing
-from secondguess.analysis.importers.facts import parts_of
+from secondguess.analysis.importers.classes import Classes
+from secondguess.analysis.importers.facts import kind_of, parts_of
+from secondguess.analysis.importers.hugging_face import exported
 from secondguess.analysis.importers.looked import Looked
 from secondguess.analysis.importers.roles import Roles
 from secondguess.analysis.importers.shapes import Column
+from secondguess.analysis.schema import is_score, score_column
 
 _AT_ONCE = 10_000  # cells in memory together
 
@@ -37,7 +40,19 @@ def roles(looked: Looked) -> Roles | None:
         looked.make(column)
     guess, truth = found
     looked.notes.append(f"{guess} and {truth} have lists of labels: a multi-label table, right where they are equal")
-    return Roles(guess=guess, truth=truth)
+    scores = _scores(looked)
+    names = next((said for rows in looked.versions if (said := exported(rows.schema.metadata).get("classes"))), [])
+    if scores and looked.given.classes is None and len(names) == len(scores):
+        looked.classes = Classes(tuple(str(name) for name in names), True, "as the export names them")
+    return Roles(guess=guess, truth=truth, scores=scores)
+
+
+def _scores(looked: Looked) -> tuple[str, ...]:
+    """The columns score_0, score_1, … of numbers; none where one is missing, or there are not as many as classes."""
+    names = [score_column(place) for place in range(sum(map(is_score, looked.fields)))]
+    there = all(name in looked.fields and kind_of(looked.fields[name]) == "number" for name in names)
+    classes = looked.given.classes
+    return tuple(names) if there and (classes is None or len(classes) == len(names)) else ()
 
 
 def are_beside(looked: Looked) -> bool:

@@ -103,7 +103,8 @@ class Oddities:
         own = scores_BxC[np.arange(len(scores_BxC)), np.maximum(guess, 0)]
         self._counts["no score"] += _count(broken)
         self._counts["no chance"] += _count(outside)
-        self._counts["no sum"] += _count(far & ~outside & ~broken)
+        if not pa.types.is_list(self._how.label):  # of several labels each has a chance of its own
+            self._counts["no sum"] += _count(far & ~outside & ~broken)
         self._counts["not highest"] += _count((guess >= 0) & ~broken & (own < scores_BxC.max(axis=1)))
 
 

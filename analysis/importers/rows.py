@@ -134,7 +134,7 @@ def _scores(batch: pa.RecordBatch, how: Layout, labels: Mapping[str, Any]) -> di
     broken = reduce(pc.or_, map(pc.is_nan, filled))
     picked = {}
     for role, name in (("guess", "confidence"), ("truth", "truth_score")):
-        if role in labels:
+        if role in labels and not pa.types.is_list(how.label):
             own = pc.choose(places(labels[role], how.classes.labels), *filled)
             picked[name] = pc.if_else(broken if role == "guess" else pc.is_nan(own), None, own)
     return {**picked, **{score_column(at): one for at, one in enumerate(scores)}}

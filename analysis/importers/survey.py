@@ -60,7 +60,7 @@ class _Survey(Looked):
         id_ = self._id()
         if (several := label_lists.roles(self)) is not None:
             several = replace(several, id=id_, image=image)
-            return Surveyed(self._versions(several), several)
+            return Surveyed(self._versions(several), several, self.classes)
         truth = self._truth()
         guess = self._guess(truth)
         roles = self._labels(id_, guess, truth)

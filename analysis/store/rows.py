@@ -9,7 +9,7 @@ import pyarrow.dataset as ds
 
 from secondguess.analysis.errors import Damaged
 from secondguess.analysis.moments import Moment
-from secondguess.analysis.schema import STEP
+from secondguess.analysis.schema import STEP, is_wrong
 from secondguess.analysis.store import parquet, verified
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import find_epoch, find_run
@@ -48,7 +48,13 @@ def read_wrong(store: Path, run: str, table: str, epoch: Moment | int, most: int
     Raises as `read_epoch`; there are none in a table without guess or truth.
     """
     record = find_epoch(store, run, table, epoch)
-    own = _own_rows(record, find_run(store, run).is_imported, filter=_rows_of(record) & _is_wrong(record))
+    judged, imported = record.right is None and record.lacks is None, find_run(store, run).is_imported
+    if judged and record.task == "multi-label":  # lists, of which Arrow compares none
+        own = _own_rows(record, imported, filter=_rows_of(record))
+        pairs = zip(own["guess"].to_pylist(), own["truth"].to_pylist(), strict=True)
+        own = own.filter(pa.array([is_wrong(*pair) is True for pair in pairs], pa.bool_()))
+    else:
+        own = _own_rows(record, imported, filter=_rows_of(record) & _is_wrong(record))
     order = [(name, "descending") for name in ("confidence",) if name in own.column_names]
     chosen = own.take(pc.sort_indices(own, [*order, ("id", "ascending")])[:most])
     return CommittedRows(chosen, _images(record, chosen["id"]), own.num_rows)

@@ -10,12 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from data_sets import loaded
+from recording import record_prices
 
 import secondguess as sg
 from secondguess.analysis.cli import main
 from secondguess.analysis.exporting import data_set
 from secondguess.analysis.exporting.features import yaml
 from secondguess.analysis.store.check import check
+from secondguess.analysis.store.runs import list_runs
 
 NAMES = ["cat", "a \"dog\": no\u0085, 'yes'", "Ä|🐄"]
 SCORES = [[0.5, 0.25, 0.25], [0.125, 0.75, 0.125], [0.25, 0.25, 0.5], [0.5, 0.25, 0.25]]
@@ -224,3 +226,25 @@ def test_yaml_is_quoted_as_json_is() -> None:
     assert yaml(value) == (
         'a:\n  - name: "x: y\\u2028"\n    of:\n      "0": "no"\n  - "1e3"\n"yes": {}\n"n": 3\nt:\n  - []\n'
     )
+
+
+def test_labels_in_lists_and_numbers_come_back_with_their_card(tmp_path: Path) -> None:
+    store = tmp_path / "predictions"
+    with (
+        sg.Recorder(store, run="tags", classes=["cat", "dog"]) as recorder,
+        recorder.table("test_predictions", epoch=1, task="multi-label") as table,
+    ):
+        table.add(ids=["a", "b", "c"], truth=[["cat"], [], None], scores=[[0.9, 0.6], [0.1, 0.2], [0.1, 0.2]])
+    record_prices(store)
+    for run, fact in (("tags", "| dog | 1 | 0 | 1 |"), ("price", "| mean absolute error | 0.3750 |")):
+        main(["export", run, "--hf", str(tmp_path / run), "--store", str(store)])
+        assert fact in (tmp_path / run / "README.md").read_text()
+        main(["import", str(tmp_path / run), "--run", run, "--store", str(tmp_path / "back")])
+        columns = "id, guess, truth, COLUMNS('score_.*')" if run == "tags" else "id, guess, truth"
+        rows = [
+            sg.connect(each).sql(f'SELECT {columns} FROM "{run}@last" ORDER BY id')
+            for each in (store, tmp_path / "back")
+        ]
+        assert repr(rows[0].fetchall()) == repr(rows[1].fetchall())
+    (epoch,) = list_runs(tmp_path / "back")["tags"].tables["test_predictions"].values()
+    assert (epoch.task, epoch.classes) == ("multi-label", ("cat", "dog"))

@@ -98,6 +98,15 @@ def test_what_cannot_be_is_refused_by_name(tmp_path: Path, capsys, lists: Any, w
     assert not (tmp_path / "s" / "r").exists()
 
 
+def test_scores_that_are_called_as_ours_are_scores(tmp_path: Path, capsys) -> None:
+    """They need not add up to 1: each label has a chance of its own."""
+    lists = {"id": ["a"], "truth": [["x", "y"]], "guess": [["x"]], "score_0": [0.9], "score_1": [0.4]}
+    said = taken(written(tmp_path, "parquet", lists), capsys, "--classes", "x,y")
+    assert "add up" not in said
+    found = sg.connect(tmp_path / "s").sql("SELECT guess, score_0, score_1, confidence, truth_score FROM r").fetchall()
+    assert found == [(["x"], pytest.approx(0.9), pytest.approx(0.4), None, None)]
+
+
 def test_labels_cannot_be_joined_to_lists_later(tmp_path: Path, capsys) -> None:
     taken(written(tmp_path, "parquet", {"id": ["a"], "labels": [["x", "y"]], "preds": [["x", "y"]]}), capsys)
     (tmp_path / "l.csv").write_text("id,truth\na,x\n")

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from recording import record_prices, record_tags
 from stores import told as answered
 
 import secondguess as sg
@@ -154,3 +155,11 @@ def test_what_cannot_be_is_said_in_one_line(store: Path, tmp_path: Path, capsys:
     monkeypatch.setitem(sys.modules, "mlflow", None)
     with pytest.raises(MissingExtra, match=r"--to mlflow needs.*secondguess\[mlflow\]"):
         publish(store, "cnn", MlflowOptions("x"))
+
+
+def test_wrong_rows_of_labels_in_lists(tmp_path: Path) -> None:
+    record_tags(tmp_path)
+    rows = read_wrong(tmp_path, "tags", "test_predictions", 1, 2)
+    assert (rows.predictions["id"].to_pylist(), rows.rows) == (["a", "b"], 3)
+    record_prices(tmp_path)
+    assert read_wrong(tmp_path, "price", "test_predictions", 1, 2).rows == 0
