@@ -136,6 +136,7 @@ REACHED_BY = {
     "analysis/tables/wandb": "analysis/tables/view",
     "trainer/callbacks/run": "trainer/callbacks/validation",
     "trainer/mirror/cells": "trainer/mirror/mirror",
+    "trainer/callbacks/steps": "trainer/callbacks/lightning",
     "trainer/mirror/child": "trainer/mirror/mirror",
     "trainer/mirror/command": "trainer/mirror/publish",
     "trainer/mirror/delivery": "trainer/mirror/mirror",

@@ -9,7 +9,7 @@ from secondguess.analysis.errors import BadInput, listing
 from secondguess.trainer.callbacks import order
 from secondguess.trainer.callbacks.batches import Normalisation, array
 from secondguess.trainer.callbacks.frameworks import FrameworkCallback
-from secondguess.trainer.callbacks.run import PredictionRun, Processes, alone, checked_name, moment_of
+from secondguess.trainer.callbacks.run import PredictionRun, Processes, alone, moment_of
 from secondguess.trainer.callbacks.validation import Examples, Validation
 
 _LABELS = ("labels", "label")
@@ -63,40 +63,51 @@ class HuggingFacePredictions(FrameworkCallback):
             raise BadInput("ids and content are columns of data=, the data set as it was before the Trainer took it")
         if decode and content is not None:
             raise BadInput("both decode and content: give one of them, the texts are either")
-        self._run = PredictionRun(store, checked_name(run), strict, {**options, "classes": classes})
+        self._run = PredictionRun(store, run, strict, {**options, "classes": classes}, prefix)
         self._data, self._ids, self._content = data, ids, content
         self._decode, self._images = decode, images
         self._normalisation = Normalisation(mean, std)
         self._prefix = prefix
         self._evaluation: _Evaluation | None = None
-        self._seen: list[tuple[Mapping[str, Any], Any]] = []
+        self._watch = _Watch()
         self._hook: Any = None
         self._is_training = False
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_evaluation": None, "_seen": [], "_hook": None}
+        return {**self.__dict__, "_evaluation": None, "_hook": None}
 
     def on_init_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         """Look at what the model gives when it evaluates."""
-        self._watch(model)
+        self._look_at(model)
 
     def on_train_begin(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Begin the run, or say why that cannot be, before the first epoch."""
         self._is_training = True
-        self._watch(model)
-        self._open(args, model, kwargs.get("eval_dataloader"))
+        self._evaluation = None  # of a training that broke off
+        self._look_at(model)
+        if getattr(args.eval_strategy, "value", args.eval_strategy) != "no" or args.eval_on_start:
+            self._open(args, model, kwargs.get("eval_dataloader"))
+
+    def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        """Forget what an evaluation that broke off left."""
+        self._evaluation = None
 
     def on_prediction_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Keep a batch of an evaluation."""
-        seen, self._seen = self._seen, []
-        if self._evaluation is None:
-            examples = Examples.of_loader(kwargs.get("eval_dataloader"))
-            self._evaluation = _Evaluation(examples, kwargs.get("eval_dataloader"))
+        loader, seen = kwargs.get("eval_dataloader"), self._watch.taken()
+        if self._evaluation is None or self._evaluation.loader is not loader:
+            self._evaluation = _Evaluation(loader)
+            seen = seen[-1:]  # the model may have been asked by others before
         evaluation = self._evaluation
         if evaluation.fault is None:
             try:
-                evaluation.examples.turn()
-                evaluation.batches.append((evaluation.examples.places, self._batch(seen, model, kwargs)))
+                if self._hook is None:
+                    self._look_at(model)
+                    raise BadInput(
+                        "the callback came after the Trainer, whose model it did not see; give it to the Trainer when "
+                        "that is made: Trainer(…, callbacks=[…]); the next evaluation is recorded"
+                    )
+                evaluation.take(self._batch(seen, model, kwargs))
             except Exception as error:
                 evaluation.fault = error
                 evaluation.batches.clear()
@@ -118,16 +129,12 @@ class HuggingFacePredictions(FrameworkCallback):
         self._is_training = False
         self._run.close(finished=True)
 
-    def _watch(self, model: Any) -> None:
+    def _look_at(self, model: Any) -> None:
         if self._hook is not None:
             self._hook.remove()
             self._hook = None
         if hasattr(model, "register_forward_hook"):
-            self._hook = model.register_forward_hook(self._saw, with_kwargs=True)
-
-    def _saw(self, model: Any, inputs: Any, named: Mapping[str, Any], output: Any) -> None:
-        if not model.training:
-            self._seen = [*self._seen[-1:], (named, output)]
+            self._hook = model.register_forward_hook(self._watch, with_kwargs=True)
 
     def _open(self, args: Any, model: Any, loader: Any) -> None:
         with self._run.guarded(f"run {self._run.name}"):
@@ -184,15 +191,16 @@ class HuggingFacePredictions(FrameworkCallback):
         if evaluation is None:
             return
         self._open(args, model, evaluation.loader)
-        table = self._prefix + _table(metrics)
         if self._run.is_open:
+            table = self._prefix + _table(metrics)
             moment = moment_of(state.epoch or 0.0, state.global_step)
-            at = Validation(self._run, table, moment, evaluation.examples, Normalisation())
+            examples = evaluation.examples or Examples()
+            at = Validation(self._run, table, moment, examples, Normalisation())
             at.begin()
             if evaluation.fault is not None and at.is_begun:
                 at.give_up(evaluation.fault)
             for places, batch in evaluation.batches:
-                evaluation.examples.places = places
+                examples.places = places
                 at.add(batch, self._reading(batch, places, evaluation, _name(metrics)), turned=True)
             at.finish(metrics, state.global_step)
         if not self._is_training:
@@ -228,11 +236,40 @@ class HuggingFacePredictions(FrameworkCallback):
 class _Evaluation:
     """The batches of an evaluation, in memory until it is known which one it is."""
 
-    examples: Examples
     loader: Any
+    examples: Examples | None = None
     batches: list[tuple[list[int] | None, dict[str, Any]]] = field(default_factory=list)
     columns: dict[str, Sequence[Any]] = field(default_factory=dict)  # of the whole data set
     fault: Exception | None = None
+
+    def take(self, batch: dict[str, Any]) -> None:
+        """Keep what a batch said, with the places of its examples."""
+        if self.examples is None:
+            self.examples = Examples.of_loader(self.loader)
+        self.examples.turn()
+        self.batches.append((self.examples.places, batch))
+
+
+class _Watch:
+    """A hook that keeps what a model was given and gave when it last evaluated, twice at most.
+
+    A copy of the model, or one that is saved whole, has one that keeps its own.
+    """
+
+    def __init__(self) -> None:
+        self._seen: list[tuple[Mapping[str, Any], Any]] = []
+
+    def __call__(self, model: Any, inputs: Any, named: Mapping[str, Any], output: Any) -> None:
+        if not model.training:
+            self._seen = [*self._seen[-1:], (named, output)]
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        return _Watch, ()
+
+    def taken(self) -> list[tuple[Mapping[str, Any], Any]]:
+        """What was seen since it was last taken."""
+        seen, self._seen = self._seen, []
+        return seen
 
 
 def _values(column: Any, what: str, data: Any, evaluated: Any) -> Sequence[Any]:

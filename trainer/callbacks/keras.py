@@ -12,7 +12,7 @@ from secondguess.analysis.moments import Moment
 from secondguess.trainer.callbacks import order
 from secondguess.trainer.callbacks.batches import Normalisation, array, item
 from secondguess.trainer.callbacks.frameworks import FrameworkCallback
-from secondguess.trainer.callbacks.run import PredictionRun, Processes, checked_name, moment_of
+from secondguess.trainer.callbacks.run import PredictionRun, Processes, moment_of
 from secondguess.trainer.callbacks.validation import Examples, IdFunction, Validation
 
 
@@ -31,7 +31,8 @@ class KerasPredictions(FrameworkCallback):
 
     ids, one for each example, or id_fn(batch, places); else the data set's own (`ids`, `id`, `filenames`), or the
     place in it. What does not say its order (a DataLoader that shuffles, a tf.data.Dataset) needs ids, and is then
-    taken to come in their order. classes are the names of the classes, else the data set's `class_names`.
+    taken to come in their order. classes are the names of the classes, else the data set's `class_names`; with
+    classes=[] they are numbers.
 
     `record(model, data)` records a test, as test_predictions, after the training or without one. The epochs' metrics
     are kept, too. What fails stops no training unless strict. options are the Recorder's: config, wandb, resume,
@@ -64,7 +65,7 @@ class KerasPredictions(FrameworkCallback):
         super().__init__()
         if batch_size < 1:
             raise BadInput(f"batch_size is {batch_size}; it is at least 1")
-        self._run = PredictionRun(store, checked_name(run), strict, {**options, "classes": classes})
+        self._run = PredictionRun(store, run, strict, {**options, "classes": classes}, prefix)
         self._data = data
         self._logits, self._output = logits, output
         self._images, self._content = images, content
@@ -73,9 +74,11 @@ class KerasPredictions(FrameworkCallback):
         self._batch_size = batch_size
         self._prefix = prefix
         self._epochs = 0
+        self._is_fitting = False
 
     def on_train_begin(self, logs: Any = None) -> None:
         """Begin the run, or say why that cannot be, before the first epoch."""
+        self._is_fitting = True
         if self._data is None:
             with self._run.guarded(f"run {self._run.name}"):
                 raise BadInput("nothing is recorded without data=(x_val, y_val): Keras does not hand it to a callback")
@@ -92,7 +95,18 @@ class KerasPredictions(FrameworkCallback):
 
     def on_train_end(self, logs: Any = None) -> None:
         """End the run with the training; `record` goes on with it."""
+        self._is_fitting = False
         self._run.close(finished=True)
+
+    def on_test_begin(self, logs: Any = None) -> None:
+        """Say that evaluate(), and predict(), hand no data to a callback."""
+        if not self._is_fitting:
+            self._run.say(
+                f"run {self._run.name}: evaluate() and predict() hand no data to a callback, so nothing of them is "
+                "recorded; KerasPredictions.record(model, (x_test, y_test)) records a test"
+            )
+
+    on_predict_begin = on_test_begin
 
     def record(self, model: Any, data: Any, table: str | None = None, *, epoch: int | None = None) -> None:
         """Record what the model says of a data set now, which is given as in `data`: as test_predictions by default.

@@ -1,27 +1,17 @@
 """Lightning's validations, tests and predictions as tables of a run."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.moments import Moment
 from secondguess.trainer.callbacks import order
-from secondguess.trainer.callbacks.batches import Normalisation, item
+from secondguess.trainer.callbacks.batches import Normalisation
 from secondguess.trainer.callbacks.frameworks import FrameworkCallback
-from secondguess.trainer.callbacks.run import PredictionRun, Processes, alone, checked_name, moment_of
+from secondguess.trainer.callbacks.run import PredictionRun, Processes, alone, moment_of
+from secondguess.trainer.callbacks.steps import Predictions, StepReader
 from secondguess.trainer.callbacks.validation import Examples, IdFunction, Validation
-
-Predictions = Callable[[Any, Any], Mapping[str, Any]]
-
-# What a step's dict calls things, where no argument says how it does.
-_NAMES = {
-    "logits": ("logits",),
-    "scores": ("scores", "probs", "probabilities"),
-    "guess": ("guess", "preds", "pred"),
-    "truth": ("truth", "targets", "target", "labels", "label", "y"),
-}
-_INPUTS = ("images", "image", "pixel_values", "x", "inputs", "input")
 
 
 class LightningPredictions(FrameworkCallback):
@@ -42,13 +32,14 @@ class LightningPredictions(FrameworkCallback):
 
     ids: the key of them in the batch; or id_fn(batch, places); else the data set's own (`ids`, `id`, `filenames`), or
     the place in it, of a subset that in the whole set, as the loader's sampler says: a loader that shuffles is refused.
-    classes are the names of the classes, else the data set's `classes`.
+    classes are the names of the classes, else the data set's `classes`; with classes=[] they are numbers.
 
     Tables: val_predictions, test_predictions, predict_predictions, of several loaders with _0, _1 or their names after
     that; prefix stands before. The end of an epoch is `@N`, a validation within one `@N:step`, one before any training
-    `@1:0`; the sanity check is left out. The metrics that are logged are kept, too. Of several processes each records
-    its part; what a sampler repeats is dropped and counted. What fails stops no training unless strict. options are
-    the Recorder's: config (else the module's hyperparameters), wandb, resume, overwrite, session, patience_s.
+    `@1:0`; the sanity check and fast_dev_run are left out. The metrics that are logged are kept, too. Of several
+    processes each records its part; what a sampler repeats is dropped and counted. What fails stops no training unless
+    strict. options are the Recorder's: config (else the module's hyperparameters), wandb, resume, overwrite, session,
+    patience_s.
     """
 
     framework = ("lightning.pytorch:Callback", "pytorch_lightning:Callback")
@@ -77,7 +68,7 @@ class LightningPredictions(FrameworkCallback):
         **options: Any,
     ) -> None:
         super().__init__()
-        self._run = PredictionRun(store, checked_name(run), strict, {**options, "classes": classes})
+        self._run = PredictionRun(store, run, strict, {**options, "classes": classes}, prefix)
         self._reader = StepReader(
             logits,
             {"scores": scores, "guess": guess, "truth": truth, "content": content},
@@ -97,7 +88,8 @@ class LightningPredictions(FrameworkCallback):
 
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Begin the run, or say why that cannot be, before the first epoch."""
-        self._open(trainer, pl_module)
+        if not trainer.fast_dev_run and _loaders(trainer):
+            self._open(trainer, pl_module)
 
     def on_validation_start(self, trainer: Any, pl_module: Any) -> None:
         """Begin the tables of a validation; the sanity check's batches are looked at, and not recorded."""
@@ -117,7 +109,7 @@ class LightningPredictions(FrameworkCallback):
         """Record a batch of a validation, of a test, of a prediction."""
         if self._passes:
             at = self._passes[dataloader_idx]
-            (at.look if trainer.sanity_checking else at.add)(batch, partial(self._reader.read, outputs, batch, at))
+            (at.look if _is_tried(trainer) else at.add)(batch, partial(self._reader.read, outputs, batch, at))
 
     on_test_batch_end = on_validation_batch_end
     on_predict_batch_end = on_validation_batch_end
@@ -126,7 +118,7 @@ class LightningPredictions(FrameworkCallback):
         """Commit the tables of a validation, of a test, of a prediction, with the metrics that are logged by then."""
         self._unhook()
         passes, self._passes = self._passes, []
-        if not trainer.sanity_checking:
+        if not _is_tried(trainer):
             for each in passes:
                 each.finish({} if trainer.predicting else trainer.callback_metrics, trainer.global_step)
 
@@ -155,19 +147,20 @@ class LightningPredictions(FrameworkCallback):
 
     def _begin(self, trainer: Any, module: Any, stage: str) -> None:
         self._passes = []
-        self._open(trainer, module)
+        if not trainer.fast_dev_run:
+            self._open(trainer, module)
         table = f"{self._prefix}{stage}_predictions"
         with self._run.guarded(f"{self._run.name}/{table}"):
-            named = dict(zip(_names(trainer, table), _loaders(trainer), strict=True)) if self._run.is_open else {}
             moment = _moment(trainer)
-            for name, loader in named.items():
+            names = _names(trainer, table) if self._run.is_open or _is_tried(trainer) else []
+            for name, loader in zip(names, _loaders(trainer), strict=False):
                 examples = Examples.of_loader(loader, self._id_fn)
                 self._passes.append(Validation(self._run, name, moment, examples, self._normalisation))
         self._unhook()
         if self._passes:
             self._reader.forward = []
             self._hook = module.register_forward_hook(self._reader.saw)
-        if not trainer.sanity_checking:
+        if not _is_tried(trainer):
             for each in self._passes:
                 each.begin()
 
@@ -177,118 +170,14 @@ class LightningPredictions(FrameworkCallback):
             self._hook = None
 
 
-class StepReader:
-    """What a step's outputs and its batch say, by the names of `TableRecorder.add`."""
-
-    def __init__(
-        self,
-        logits: bool | str | None,
-        named: Mapping[str, str | int | None],
-        images: Any,
-        columns: Sequence[str],
-        ids: str | int | None,
-        predictions: Predictions | None,
-    ) -> None:
-        self.logits = logits
-        self.named = {name: at for name, at in named.items() if at is not None}
-        self.images, self.columns, self.ids, self.predictions = images, columns, ids, predictions
-        self.forward: list[Any] = []
-
-    def saw(self, module: Any, inputs: Any, output: Any) -> None:
-        """Remember what the module's forward gave; the last of two is enough to know that there were several."""
-        self.forward = [*self.forward[-1:], output]
-
-    def read(self, outputs: Any, batch: Any, at: Validation) -> Mapping[str, Any]:
-        """The columns of a batch; raises BadInput where nothing says them."""
-        seen, self.forward = self.forward, []
-        if self.predictions is not None:
-            said = dict(self.predictions(outputs, batch))
-            return {"ids": item(self.ids, batch), **said} if self.ids is not None else said
-        said = self._scores(outputs, seen)
-        named = outputs if isinstance(outputs, Mapping) else {}
-        for name in ("truth", "content"):
-            if name in self.named:
-                said[name] = item(self.named[name], named, batch)
-        if "truth" not in said:
-            said["truth"] = _named(named, "truth", _named(batch, "truth", _at(batch, 1)))
-        said |= {name: item(name, named, batch) for name in self.columns}
-        if self.ids is not None:
-            said["ids"] = item(self.ids, named, batch)
-        if "content" not in said:
-            said["images"] = self._images(named, batch, at)
-        return said
-
-    def _scores(self, outputs: Any, seen: Sequence[Any]) -> dict[str, Any]:
-        named = outputs if isinstance(outputs, Mapping) else {}
-        if isinstance(self.logits, str):
-            return {"logits": item(self.logits, named), "what": repr(self.logits)}
-        for name in ("scores", "guess"):
-            if name in self.named:
-                return {name: item(self.named[name], named)}
-        if self.logits is None:
-            for name in ("logits", "scores", "guess"):
-                if (values := _named(named, name)) is not None:
-                    if name == "guess" and len(getattr(values, "shape", (0,))) > 1:
-                        raise BadInput(
-                            "the step's predictions have a column for each class: say logits= or scores= with their "
-                            "key, logits='preds' for one"
-                        )
-                    return {name: values}
-        rows = getattr(outputs, "shape", ())
-        what, output = (
-            ("what the step returned", outputs) if len(rows) else ("what forward gave", seen[-1] if seen else None)
-        )
-        if output is None or not hasattr(output, "shape"):
-            raise BadInput(_NOTHING.format(_told(outputs)))
-        if len(seen) > 1 and not len(rows):
-            raise BadInput(
-                "the step called the module's forward several times; return what it says, or give predictions="
-            )
-        if self.logits is None:
-            raise BadInput(
-                f"{what}, of shape {tuple(output.shape)}, may be logits or probabilities: say LightningPredictions(…, "
-                "logits=True) or logits=False"
-            )
-        return {"logits" if self.logits else "scores": output, "what": what}
-
-    def _images(self, named: Mapping[str, Any], batch: Any, at: Validation) -> Any:
-        if self.images is False:
-            return None
-        if callable(self.images):
-            if at.examples.places is None:
-                raise BadInput("images is a function of a place in the data set, which this loader does not say")
-            return [self.images(place) for place in at.examples.places]
-        if self.images not in (None, True):
-            return item(self.images, named, batch)
-        first = next((batch[name] for name in _INPUTS if isinstance(batch, Mapping) and name in batch), _at(batch, 0))
-        first = batch if hasattr(batch, "shape") else first
-        return first if self.images is True or at.normalisation.is_image(first) else None
-
-
-_NOTHING = (
-    "the step returned {}, and did not call the module's own forward: return a dict with 'logits' or 'probs' from it, "
-    "or give predictions=, a function of (outputs, batch)"
-)
-
-
-def _told(outputs: Any) -> str:
-    if isinstance(outputs, Mapping):
-        return f"a dict of {', '.join(map(str, outputs))}"
-    return "nothing" if outputs is None else "a loss" if hasattr(outputs, "shape") else f"a {type(outputs).__name__}"
-
-
-def _named(source: Any, what: str, otherwise: Any = None) -> Any:
-    """The first that has one of the usual names, of a dict."""
-    return next((source[name] for name in _NAMES[what] if isinstance(source, Mapping) and name in source), otherwise)
-
-
-def _at(batch: Any, place: int) -> Any:
-    return batch[place] if isinstance(batch, list | tuple) and len(batch) > place else None
-
-
 def _classes_of(loader: Any) -> list[str] | None:
     dataset = getattr(loader, "dataset", None)
     return order.class_names(order.whole(dataset, ())[0]) if dataset is not None else None
+
+
+def _is_tried(trainer: Any) -> bool:
+    """Whether batches only show that the program works: they are looked at, and not recorded."""
+    return bool(trainer.sanity_checking or trainer.fast_dev_run)
 
 
 def _combined(trainer: Any) -> Any:

@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from secondguess.analysis.errors import AlreadyThere, BadInput, SecondguessError, listing
+from secondguess.analysis.errors import AlreadyThere, SecondguessError, listing
 from secondguess.analysis.moments import Moment
-from secondguess.analysis.schema import whole_name
+from secondguess.analysis.schema import checked_name, whole_name
 from secondguess.trainer.recorder import Recorder
 from secondguess.trainer.recording.ranks import Ranks
 
@@ -65,10 +65,13 @@ class PredictionRun:
     name: str
     strict: bool
     options: Mapping[str, Any]  # the Recorder's
+    prefix: str = ""  # of its tables
     recorder: Recorder | None = None
     processes: Processes = field(default_factory=Processes)
 
     def __post_init__(self) -> None:
+        checked_name("run", self.name)
+        checked_name("table", f"{self.prefix}val_predictions")
         if strange := self.options.keys() - {*_OPTIONS}:
             raise TypeError(f"{listing(sorted(strange))} is no option; the Recorder's are {listing(_OPTIONS)}")
         self._openings = 0
@@ -89,14 +92,15 @@ class PredictionRun:
     def open(self, processes: Processes, *, classes: Sequence[str] | None = None, config: Any = None) -> None:
         """Open the run for a loop: made by the first, gone on with by those after it; where it is open, it stays so.
 
-        classes and config are what the loop knows, where the user gave none.
+        classes and config are what the loop knows, where the user gave none; no classes at all are given by [].
         """
         if self.recorder is not None or self._refused:
             return
         self.processes = processes
         self._openings += 1
         options = {**self.options}
-        options["classes"] = options.get("classes") or classes
+        given = options.get("classes")
+        options["classes"] = classes if given is None else list(given) or None
         options["config"] = options["config"] if options.get("config") is not None else config
         if self._made:
             options |= {"resume": True, "overwrite": False, "reopen": True, "classes": None}
@@ -177,8 +181,12 @@ class PredictionRun:
     def _closed(self, finished: bool) -> None:
         recorder, self.recorder = self.recorder, None
         if recorder is not None:
-            with self.guarded(f"the end of run {self.name}"):
-                recorder.close(finished=finished)
+            strict, self.strict = self.strict, self.strict and finished  # no error takes the place of the user's own
+            try:
+                with self.guarded(f"the end of run {self.name}"):
+                    recorder.close(finished=finished)
+            finally:
+                self.strict = strict
 
     def table(self, name: str, moment: Moment, **how: Any) -> Any:
         """A table of the run at a moment, to be entered; None where it is there already, which is said."""
@@ -194,10 +202,3 @@ class PredictionRun:
                 once=f"{self.name}/{name} again",
             )
             return None
-
-
-def checked_name(value: Any) -> str:
-    """A run's name; raises BadInput for what is none."""
-    if not isinstance(value, str) or not value:
-        raise BadInput(f"run is {value!r}; it is the name of the run that the callback records")
-    return value

@@ -135,6 +135,9 @@ class Validation:
             self._count += len(columns["ids"])
         except Exception as error:
             self.give_up(error)
+        except BaseException:
+            self.drop()
+            raise
 
     def give_up(self, error: Exception) -> None:
         """Say why the table cannot be recorded; raises it if strict."""

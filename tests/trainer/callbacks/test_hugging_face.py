@@ -240,6 +240,47 @@ def test_a_loader_that_groups_by_length_is_refused(loop: Any, tmp_path: Path, ca
     assert moments(tmp_path) == [] and "nothing says which examples the rows are about" in warned(caplog)[0]
 
 
+def test_a_model_that_is_copied_saved_or_asked_by_others(
+    loop: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    import copy
+
+    trainer = loop.trainer_of(tmp_path / "root", loop.model_of(), callback(tmp_path))
+    tokens = loop.Texts().tokens
+    for _ in range(2):
+        trainer.model.eval()(input_ids=tokens)
+    trainer.train()
+    torch.save(trainer.model, tmp_path / "whole.pt")
+    other = copy.deepcopy(trainer.model)
+    again = torch.load(tmp_path / "whole.pt", weights_only=False)
+    with torch.no_grad():
+        assert torch.equal(other(input_ids=tokens).logits, again(input_ids=tokens).logits)
+    assert moments(tmp_path) == ["1", "2"] and len(warned(caplog)) == 1
+
+
+def test_a_training_that_breaks_off_within_an_evaluation_leaves_nothing_of_it(loop: Any, tmp_path: Path) -> None:
+    def breaks(said: Any) -> Any:
+        raise KeyboardInterrupt
+
+    trainer = loop.trainer_of(tmp_path / "root", loop.model_of(), callback(tmp_path), compute_metrics=breaks)
+    with pytest.raises(KeyboardInterrupt):
+        trainer.train()
+    trainer.compute_metrics = None
+    trainer.train()
+    assert moments(tmp_path) == ["1", "2"] and find_run(tmp_path, "bert").state == "finished"
+
+
+def test_a_callback_that_comes_after_the_trainer_says_what_it_missed(
+    loop: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    trainer = loop.trainer_of(tmp_path / "root", loop.model_of())
+    trainer.add_callback(callback(tmp_path))
+    trainer.evaluate()
+    trainer.evaluate()
+    assert moments(tmp_path) == ["1:0"]
+    assert "the callback came after the Trainer" in warned(caplog)[0]
+
+
 def test_strict_stops_it(loop: Any, tmp_path: Path) -> None:
     sg.record(tmp_path, run="bert", guess=[1], ids=["a"])
     with pytest.raises(sg.SecondguessError, match="exists already"):

@@ -44,7 +44,7 @@ class Ran:
         return [str(moment) for moment in find_run(self.store, run).tables.get(table, {})]
 
 
-CASES = ["usual", "logits", "refused", "strict", "normalised", "pydataset", "loader", "readme"]
+CASES = ["usual", "logits", "refused", "strict", "normalised", "pydataset", "loader", "evaluated", "readme"]
 
 
 @pytest.fixture(scope="module", params=["torch", "jax"])
@@ -110,6 +110,11 @@ def test_normalised_images_are_what_they_were(backend: dict[str, Ran]) -> None:
     files = [str(path) for path in (done.store / "examples").glob("*.parquet")]
     images = duckdb.sql(f"SELECT image.bytes FROM read_parquet({files}) ORDER BY id::INT").fetchall()
     assert [decoded(image)[:, :, 0].tolist() for (image,) in images] == done.said["pixels"]
+
+
+def test_evaluate_says_that_nothing_of_it_is_recorded(backend: dict[str, Ran]) -> None:
+    (said,) = backend["evaluated"].warnings
+    assert "KerasPredictions.record(model, (x_test, y_test)) records a test" in said
 
 
 def test_a_pydataset_is_asked_in_order(backend: dict[str, Ran]) -> None:

@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -203,6 +204,18 @@ def test_several_loaders_are_several_tables(lightning: Any, tmp_path: Path, seve
     )
 
 
+def test_a_trial_run_takes_no_name_and_a_training_without_validation_neither(
+    lightning: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    recorder = callback(tmp_path / "store")
+    trainer_of(lightning, tmp_path / "root", recorder, fast_dev_run=True).fit(module_of(lightning), **loaders())
+    trainer_of(lightning, tmp_path / "root", recorder).fit(module_of(lightning), loaders()["train_dataloaders"])
+    assert not (tmp_path / "store").exists() and warned(caplog) == []
+    how = {"fast_dev_run": True}
+    trainer_of(lightning, tmp_path / "root", recorder, **how).fit(module_of(lightning, says_loss), **loaders())
+    assert "may be logits or probabilities" in warned(caplog)[0]
+
+
 def test_a_loader_that_shuffles_is_refused_but_with_ids(
     lightning: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -271,6 +284,22 @@ def test_a_run_that_is_there_stops_no_training(
         trainer_of(lightning, tmp_path / "root", callback(tmp_path, strict=True)).fit(module_of(lightning), **loaders())
     trainer_of(lightning, tmp_path / "root", callback(tmp_path, overwrite=True)).fit(module_of(lightning), **loaders())
     assert moments(tmp_path) == ["1", "2"]
+
+
+def test_a_store_that_goes_away_costs_the_epochs_from_then_on(
+    lightning: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def removes(module: Any, batch: Any) -> Any:
+        if module.current_epoch == 1 and (tmp_path / "store" / "vit").is_dir():
+            shutil.move(tmp_path / "store", tmp_path / "away")
+        return says_logits(module, batch)
+
+    trainer = trainer_of(lightning, tmp_path / "root", callback(tmp_path / "store"), max_epochs=3)
+    trainer.fit(module_of(lightning, removes), **loaders())
+    assert trainer.current_epoch == 3 and moments(tmp_path / "away") == ["1"]
+    said = warned(caplog)
+    assert any("vit/val_predictions@2 is not recorded, and training goes on" in text for text in said)
+    assert "not recorded: vit/val_predictions@2, vit/val_predictions@3" in said[-1]
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])
