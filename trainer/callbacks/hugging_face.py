@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any
 
 from secondguess.analysis.errors import BadInput, listing
+from secondguess.analysis.moments import Moment
 from secondguess.trainer.callbacks import order
 from secondguess.trainer.callbacks.batches import Normalisation, array
 from secondguess.trainer.callbacks.frameworks import FrameworkCallback
@@ -33,10 +34,11 @@ class HuggingFacePredictions(FrameworkCallback):
 
     Tables: val_predictions of evaluate(), val_predictions_NAME of several data sets, test_predictions of predict(),
     else the metric_key_prefix; prefix stands before. The end of an epoch is `@N`, a step within one `@N:step`, one
-    before training `@1:0`; an evaluation at a point that was evaluated already is left out. Metrics are kept, too. Of
-    several processes each records its part; what a sampler repeats is dropped and counted. A class for each token,
-    generated text, several labels and regression are refused. What fails stops no training unless strict. options are
-    the Recorder's: config, wandb, resume, overwrite, session, patience_s.
+    before training `@1:0`, one after load_best_model_at_end that of the best; an evaluation at a point that was
+    evaluated already is left out. Metrics are kept, too. Of several processes each records its part; what a sampler
+    repeats is dropped and counted. A class for each token, generated text, several labels and regression are refused.
+    What fails stops no training unless strict. options are the Recorder's: config, wandb, resume, reopen, overwrite,
+    session, patience_s.
     """
 
     framework = ("transformers:TrainerCallback",)
@@ -193,7 +195,7 @@ class HuggingFacePredictions(FrameworkCallback):
         self._open(args, model, evaluation.loader)
         if self._run.is_open:
             table = self._prefix + _table(metrics)
-            moment = moment_of(state.epoch or 0.0, state.global_step)
+            moment = self._moment(args, state)
             examples = evaluation.examples or Examples()
             at = Validation(self._run, table, moment, examples, Normalisation())
             at.begin()
@@ -205,6 +207,14 @@ class HuggingFacePredictions(FrameworkCallback):
             at.finish(metrics, state.global_step)
         if not self._is_training:
             self._run.close(finished=True)
+
+    def _moment(self, args: Any, state: Any) -> Moment:
+        """When the weights are of: after a training that loads its best ones, when those were."""
+        done, step = state.epoch or 0.0, state.global_step
+        best = getattr(state, "best_global_step", None)
+        if best and step and args.load_best_model_at_end and not self._is_training:
+            done, step = done * best / step, best
+        return moment_of(done, step)
 
     def _reading(
         self, batch: dict[str, Any], places: Sequence[int] | None, evaluation: "_Evaluation", name: str

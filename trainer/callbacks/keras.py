@@ -111,7 +111,8 @@ class KerasPredictions(FrameworkCallback):
     def record(self, model: Any, data: Any, table: str | None = None, *, epoch: int | None = None) -> None:
         """Record what the model says of a data set now, which is given as in `data`: as test_predictions by default.
 
-        It is that of the last epoch that this callback saw, or of epoch, else `@1:0`, before any.
+        It is that of the last epoch that this callback saw, or of epoch, as where the weights of an earlier one were
+        restored; before any it is `@1:0`.
         """
         self._open(data)
         moment = moment_of(self._epochs if epoch is None else epoch, 0)

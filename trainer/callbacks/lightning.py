@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 from secondguess.analysis.errors import BadInput
@@ -36,10 +37,10 @@ class LightningPredictions(FrameworkCallback):
 
     Tables: val_predictions, test_predictions, predict_predictions, of several loaders with _0, _1 or their names after
     that; prefix stands before. The end of an epoch is `@N`, a validation within one `@N:step`, one before any training
-    `@1:0`; the sanity check and fast_dev_run are left out. The metrics that are logged are kept, too. Of several
-    processes each records its part; what a sampler repeats is dropped and counted. What fails stops no training unless
-    strict. options are the Recorder's: config (else the module's hyperparameters), wandb, resume, overwrite, session,
-    patience_s.
+    `@1:0`, a test of a checkpoint (`ckpt_path="best"`) that of when it was saved; the sanity check and fast_dev_run are
+    left out. The metrics that are logged are kept, too. Of several processes each records its part; what a sampler
+    repeats is dropped and counted. What fails stops no training unless strict. options are the Recorder's: config (else
+    the module's hyperparameters), wandb, resume, reopen, overwrite, session, patience_s.
     """
 
     framework = ("lightning.pytorch:Callback", "pytorch_lightning:Callback")
@@ -82,12 +83,21 @@ class LightningPredictions(FrameworkCallback):
         self._normalisation = Normalisation(mean, std, channels)
         self._passes: list[Validation] = []
         self._hook: Any = None
+        self._weights: Moment | None = None  # when those of a checkpoint are of
+        self._checkpoint: Any = None  # where that lies
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "_passes": [], "_hook": None}
 
+    def on_load_checkpoint(self, trainer: Any, pl_module: Any, checkpoint: Mapping[str, Any]) -> None:
+        """Remember when the weights are of that a test or a prediction is of, until the next training."""
+        with self._run.guarded(f"run {self._run.name}"):
+            if trainer.state.fn.value != "fit":
+                self._weights, self._checkpoint = _saved(checkpoint), trainer.ckpt_path
+
     def on_train_start(self, trainer: Any, pl_module: Any) -> None:
         """Begin the run, or say why that cannot be, before the first epoch."""
+        self._weights = self._checkpoint = None
         if not trainer.fast_dev_run and _loaders(trainer):
             self._open(trainer, pl_module)
 
@@ -151,7 +161,7 @@ class LightningPredictions(FrameworkCallback):
             self._open(trainer, module)
         table = f"{self._prefix}{stage}_predictions"
         with self._run.guarded(f"{self._run.name}/{table}"):
-            moment = _moment(trainer)
+            moment = self._moment(trainer)
             names = _names(trainer, table) if self._run.is_open or _is_tried(trainer) else []
             for name, loader in zip(names, _loaders(trainer), strict=False):
                 examples = Examples.of_loader(loader, self._id_fn)
@@ -163,6 +173,23 @@ class LightningPredictions(FrameworkCallback):
         if not _is_tried(trainer):
             for each in self._passes:
                 each.begin()
+
+    def _moment(self, trainer: Any) -> Moment:
+        """When the weights are of: now, or those of the checkpoint of a test when it was saved.
+
+        Lightning shows a callback the checkpoints that have callbacks' states, not those of weights alone.
+        """
+        path = trainer.ckpt_path if trainer.state.fn.value != "fit" else None
+        if path is not None and path != self._checkpoint:
+            try:
+                saved = import_module("torch").load(path, mmap=True, weights_only=True)
+                self._weights, self._checkpoint = _saved(saved), path
+            except Exception as error:  # its hyperparameters may be of any class
+                self._weights = None
+                self._run.say(
+                    f"run {self._run.name}: when {path} was saved is not known, so it counts as of now: {error}"
+                )
+        return _moment(trainer) if self._weights is None else self._weights
 
     def _unhook(self) -> None:
         if self._hook is not None:
@@ -206,6 +233,17 @@ def _names(trainer: Any, table: str) -> list[str]:
         )
     given = combined.iterables
     return [f"{table}_{key}" for key in (given if isinstance(given, Mapping) else range(count))]
+
+
+def _saved(checkpoint: Mapping[str, Any]) -> Moment:
+    """When a checkpoint was saved, as its loops say; one without them at the end of its epoch."""
+    step = int(checkpoint.get("global_step", 0))
+    loops = checkpoint.get("loops", {}).get("fit_loop")
+    if loops is None:
+        return moment_of(checkpoint.get("epoch", 0) + 1, step)
+    passes, is_last = loops["epoch_progress"]["current"], loops["epoch_loop.batch_progress"]["is_last_batch"]
+    is_within = passes["started"] > passes["processed"]
+    return moment_of(passes["processed"] + is_within * (1.0 if is_last else 0.5), step)
 
 
 def _moment(trainer: Any) -> Moment:

@@ -15,7 +15,7 @@ from secondguess.trainer.recording.ranks import Ranks
 
 _log = logging.getLogger("secondguess")
 
-_OPTIONS = ("config", "classes", "wandb", "resume", "overwrite", "session", "patience_s")
+_OPTIONS = ("config", "classes", "wandb", "resume", "reopen", "overwrite", "session", "patience_s")
 _NUMBER = re.compile(r"-?\d[\d.e+-]*")  # the same failure has others in each batch
 _PLACES = "places"  # said of a run once, whichever loops record it
 _WHOLE = 1e-6  # of an epoch, by which a loop that adds fractions misses its end

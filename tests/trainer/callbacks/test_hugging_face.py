@@ -134,6 +134,28 @@ def test_evaluations_within_an_epoch_before_and_after_a_training(
     assert find_run(tmp_path, "bert").state == "finished"
 
 
+def test_after_a_training_its_best_weights_are_those_of_their_epoch(loop: Any, tmp_path: Path) -> None:
+    scores = iter([0.5, 0.9, 0.1, 0.9, 0.9])
+    how = {
+        "num_train_epochs": 3,
+        "save_strategy": "epoch",
+        "load_best_model_at_end": True,
+        "metric_for_best_model": "acc",
+    }
+    trainer = loop.trainer_of(
+        tmp_path / "root",
+        loop.model_of(),
+        callback(tmp_path / "store"),
+        arguments=how,
+        compute_metrics=lambda said: {"acc": next(scores)},
+    )
+    trainer.train()
+    trainer.evaluate()
+    trainer.predict(loop.Texts(5))
+    assert moments(tmp_path / "store") == ["1", "2", "3"]
+    assert moments(tmp_path / "store", "test_predictions") == ["2"]
+
+
 def test_several_data_sets_are_several_tables(loop: Any, tmp_path: Path) -> None:
     sets = {"a": loop.Texts(), "b": loop.Texts(5)}
     loop.trainer_of(tmp_path / "root", loop.model_of(), callback(tmp_path), eval_dataset=sets).train()

@@ -192,6 +192,30 @@ def test_a_test_and_a_prediction_go_on_with_the_run(
     assert again.startswith("vit/val_predictions@2 is recorded already, and stays as it is")
 
 
+@pytest.mark.parametrize("how", [{}, {"save_weights_only": True}], ids=["whole", "weights"])
+def test_a_test_of_a_checkpoint_is_of_when_that_was_saved(lightning: Any, tmp_path: Path, how: Any) -> None:
+    """The best validation is made the second of the three epochs', half way through."""
+    losses = iter([3.0, 3.0, 2.0, 1.0, 2.0, 3.0, 3.0])  # the first in the sanity check
+
+    def says(module: Any, batch: Any) -> Any:
+        module.log("val_loss", next(losses))
+        return {"logits": module(batch[0])}
+
+    keeps = import_module("lightning.pytorch.callbacks").ModelCheckpoint(tmp_path, monitor="val_loss", **how)
+    options = {"max_epochs": 3, "val_check_interval": 0.5, "num_sanity_val_steps": 1, "enable_checkpointing": True}
+    trainer = trainer_of(lightning, tmp_path / "root", callback(tmp_path / "store"), keeps, **options)
+    data = loaders(Numbers(3))
+    trainer.fit(module_of(lightning, says), **data)
+    assert moments(tmp_path / "store") == ["1:2", "1", "2:6", "2", "3:10", "3"]
+    quiet = module_of(lightning)
+    trainer.test(quiet, data["val_dataloaders"], ckpt_path="best", verbose=False)
+    assert moments(tmp_path / "store", "test_predictions") == ["2:6"]
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    again = trainer_of(lightning, tmp_path / "root", callback(tmp_path / "store", reopen=True))
+    again.test(quiet, data["val_dataloaders"], ckpt_path=tmp_path / "last.ckpt", verbose=False)
+    assert moments(tmp_path / "store", "test_predictions") == ["2:6", "3"]
+
+
 @pytest.mark.parametrize("several", [list, lambda each: dict(zip(("clean", "noisy"), each, strict=True))])
 def test_several_loaders_are_several_tables(lightning: Any, tmp_path: Path, several: Any) -> None:
     both = several([DataLoader(Numbers(), batch_size=3), DataLoader(Numbers(5), batch_size=2)])
