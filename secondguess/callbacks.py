@@ -1,5 +1,9 @@
-"""Callbacks for Lightning, transformers and Keras; a class is imported when it is first used, its framework later."""
+"""Callbacks for Lightning, transformers and Keras; a class is imported when it is first used, its framework later.
 
+Where the program has loaded the framework, a class here is one of its Callbacks; else its instances are.
+"""
+
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -9,21 +13,15 @@ if TYPE_CHECKING:
 
 __all__ = ["HuggingFacePredictions", "KerasPredictions", "LightningPredictions"]
 
+_MODULES = {"HuggingFacePredictions": "hugging_face", "KerasPredictions": "keras", "LightningPredictions": "lightning"}
+
 
 def __getattr__(name: str) -> object:
-    if name == "LightningPredictions":
-        from secondguess.trainer.callbacks.lightning import LightningPredictions
+    if name not in _MODULES:
+        raise AttributeError(f"module 'secondguess.callbacks' has no attribute {name!r}; it has {', '.join(__all__)}")
+    from secondguess.trainer.callbacks.frameworks import of_framework
 
-        return LightningPredictions
-    if name == "HuggingFacePredictions":
-        from secondguess.trainer.callbacks.hugging_face import HuggingFacePredictions
-
-        return HuggingFacePredictions
-    if name == "KerasPredictions":
-        from secondguess.trainer.callbacks.keras import KerasPredictions
-
-        return KerasPredictions
-    raise AttributeError(f"module 'secondguess.callbacks' has no attribute {name!r}; it has {', '.join(__all__)}")
+    return of_framework(getattr(import_module(f"secondguess.trainer.callbacks.{_MODULES[name]}"), name))
 
 
 def __dir__() -> list[str]:

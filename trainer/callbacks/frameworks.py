@@ -20,8 +20,7 @@ class FrameworkCallback:
 
     def __new__(cls, *args: Any, **how: Any) -> Self:
         """An instance that is one of the framework's, too; raises NotInstalled."""
-        made: type = cls if "_written" in cls.__dict__ else _made(_written(cls), _found(cls.framework))
-        instance: Self = object.__new__(made)
+        instance: Self = object.__new__(_with(cls, _found(cls.framework)))
         return instance
 
     def __reduce__(self) -> tuple[Callable[..., Any], tuple[type], Any]:
@@ -29,13 +28,33 @@ class FrameworkCallback:
         return _new, (_written(type(self)),), self.__getstate__()
 
 
-def _new(cls: type[Any]) -> Any:
+def of_framework(cls: type[FrameworkCallback]) -> type[FrameworkCallback]:
+    """The class as one of the framework's, where the program has loaded that, else as it is written."""
+    made: type[FrameworkCallback] = _with(cls, _loaded(cls.framework))
+    return made
+
+
+def _new(cls: type[FrameworkCallback]) -> FrameworkCallback:
     return FrameworkCallback.__new__(cls)
+
+
+def _with(cls: Any, bases: tuple[type, ...]) -> Any:
+    missing = tuple(base for base in bases if not issubclass(cls, base))
+    return _made(cls, missing) if missing else cls
 
 
 @cache
 def _made(cls: Any, bases: tuple[type, ...]) -> type:
-    return type(cls.__name__, (cls, *bases), {"__module__": cls.__module__, "__doc__": cls.__doc__, "_written": cls})
+    written = _written(cls)
+    # By its import path a class is found that is the framework's, as those look for it that read a config.
+    module = "secondguess.callbacks" if written.__module__.startswith(__package__) else written.__module__
+    about = {
+        "__module__": module,
+        "__qualname__": written.__qualname__,
+        "__doc__": written.__doc__,
+        "_written": written,
+    }
+    return type(cls.__name__, (cls, *bases), about)
 
 
 def _written(cls: type[Any]) -> Any:
@@ -43,19 +62,23 @@ def _written(cls: type[Any]) -> Any:
     return cls.__dict__.get("_written", cls)
 
 
+def _loaded(names: tuple[str, ...]) -> tuple[type, ...]:
+    modules = (name.split(":") for name in names)
+    return tuple(
+        getattr(sys.modules[module], name) for module, name in modules if hasattr(sys.modules.get(module), name)
+    )
+
+
 def _found(names: tuple[str, ...]) -> tuple[type, ...]:
-    classes = [name.split(":") for name in names]
-    chosen = [(module, name) for module, name in classes if module in sys.modules]
-    for module, name in classes if not chosen else ():
+    if loaded := _loaded(names):
+        return loaded
+    for module, _ in (name.split(":") for name in names):
         try:
             import_module(module)
         except ModuleNotFoundError as error:
             if error.name is None or error.name not in {module, module.split(".")[0]}:
                 raise
         else:
-            chosen.append((module, name))
-            break
-    if not chosen:
-        packages = " or ".join(module.split(".")[0] for module, _ in classes)
-        raise NotInstalled(f"{packages} is not installed in this Python ({sys.executable})")
-    return tuple(getattr(sys.modules[module], name) for module, name in chosen)
+            return _loaded(names)
+    packages = " or ".join(dict.fromkeys(name.split(":")[0].split(".")[0] for name in names))
+    raise NotInstalled(f"{packages} is not installed in this Python ({sys.executable})")

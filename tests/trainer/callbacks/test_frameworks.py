@@ -9,13 +9,13 @@ import sys
 import pytest
 
 from secondguess.analysis.errors import NotInstalled
-from secondguess.trainer.callbacks.frameworks import FrameworkCallback
+from secondguess.trainer.callbacks.frameworks import FrameworkCallback, of_framework
 
 
 class Quiet(FrameworkCallback):
     """A class of ours; that it is called for the standard library's says nothing of it."""
 
-    framework = ("no_such_package.at_all:Callback", "string:Formatter", "logging:Filter")
+    framework = ("no_such_package.at_all:Callback", "logging:Filter")
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -44,6 +44,18 @@ def test_a_users_subclass_is_one_too() -> None:
 def test_it_goes_to_another_process() -> None:
     again = pickle.loads(pickle.dumps(Quiet("mine")))
     assert isinstance(again, Quiet) and isinstance(again, logging.Filter) and again.name == "mine"
+
+
+def test_a_class_is_the_frameworks_where_that_is_loaded() -> None:
+    made = of_framework(Quiet)
+    assert issubclass(made, Quiet) and issubclass(made, logging.Filter)
+    assert of_framework(Quiet) is made and type(made("x")) is made and isinstance(Quiet("y"), made)
+    assert of_framework(Nowhere) is Nowhere
+
+    class Own(made):  # type: ignore[misc, valid-type]
+        pass
+
+    assert isinstance(Own("z"), Own)
 
 
 def test_a_framework_that_is_missing_is_named() -> None:

@@ -21,7 +21,7 @@ import secondguess as sg
 from secondguess.analysis.store.runs import find_run
 
 pytest.importorskip("lightning", reason="needs lightning: pip install lightning")
-from lightning_loop import EXAMPLES, Named, Numbers, loaders, module_of, says_logits, says_loss, trainer_of
+from lightning_loop import EXAMPLES, Named, Numbers, class_of, loaders, module_of, says_logits, says_loss, trainer_of
 
 pytestmark = [pytest.mark.slow, pytest.mark.filterwarnings("ignore")]  # those of Lightning about itself
 
@@ -81,6 +81,28 @@ def test_a_validation_of_each_epoch_is_recorded_whole(package: Any, tmp_path: Pa
     assert [decoded(image)[:, :, 0].tolist() for (image,) in images] == data.pixels[:, 0].tolist()
     metrics = duckdb.sql(f"SELECT step, epoch, name FROM '{run.folder}/metrics/*.parquet' ORDER BY ALL").fetchall()
     assert metrics == [(4, 1, "val_loss"), (8, 2, "val_loss")]
+
+
+def test_a_config_of_lightnings_command_line_names_the_class(
+    lightning: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert issubclass(sg.callbacks.LightningPredictions, lightning.Callback)
+    pytest.importorskip("jsonargparse", reason="needs jsonargparse: pip install 'jsonargparse[signatures]'")
+    cli = import_module("lightning.pytorch.cli")
+
+    class Data(lightning.LightningDataModule):  # type: ignore[misc, name-defined]
+        train_dataloader = staticmethod(lambda: loaders()["train_dataloaders"])
+        val_dataloader = staticmethod(lambda: loaders()["val_dataloaders"])
+
+    monkeypatch.chdir(tmp_path)
+    callbacks = [
+        {"class_path": "secondguess.callbacks.LightningPredictions", "init_args": {"store": "p", "run": "vit"}}
+    ]
+    trainer = {"max_epochs": 1, "accelerator": "cpu", "logger": False, "callbacks": callbacks}
+    cli.LightningCLI(
+        class_of(lightning), Data, save_config_callback=None, args={"subcommand": "fit", "fit": {"trainer": trainer}}
+    )
+    assert moments(tmp_path / "p") == ["1"]
 
 
 def test_the_readmes_line(package: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
