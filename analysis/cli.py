@@ -14,6 +14,7 @@ import click
 from secondguess.analysis import signals
 from secondguess.analysis.ask import questions
 from secondguess.analysis.ask.questions import Question
+from secondguess.analysis.commands import help
 from secondguess.analysis.commands.options import STORE, answering, store_among
 from secondguess.analysis.console import readable, say, told
 from secondguess.analysis.errors import BadInput, MissingExtra, NotFound, SecondguessError
@@ -329,7 +330,11 @@ def main(args: Sequence[str] | None = None) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")  # names and bars, whatever the environment's encoding
     try:
-        cli.main(args=list(args) if args is not None else None, prog_name="secondguess", standalone_mode=False)
+        given = sys.argv[1:] if args is None else list(args)
+        if help.is_asked(given):
+            help.tell(cli, given)
+            return
+        cli.main(args=given, prog_name="secondguess", standalone_mode=False)
     except click.exceptions.Exit as stop:
         sys.exit(stop.exit_code)
     except click.Abort:

@@ -21,6 +21,7 @@ REACHED_BY = {
     "analysis/answers/grid": "analysis/answers/terminal",
     "analysis/answers/comparison": "analysis/evidence/ledger",
     "analysis/ask/settings": "analysis/ask/overview",
+    "analysis/ask/sample": "analysis/commands/help",
     "analysis/ask/patterns": "analysis/evidence/ledger",
     "analysis/ask/matching": "analysis/ask/joins",
     "analysis/ask/relations": "analysis/connection",
