@@ -39,6 +39,7 @@ _EXTRAS = {
     "export": "",
     "rm": "",
     "mcp": "mcp",
+    "skill": "",
     "completion": "",
 }
 _ORDER = (
@@ -58,6 +59,7 @@ _ORDER = (
     "view",
     "export",
     "mcp",
+    "skill",
     "check",
     "rm",
     "completion",
@@ -122,6 +124,10 @@ def _elsewhere(name: str) -> click.Command:
         from secondguess.analysis.commands.mcp import mcp
 
         return mcp
+    if name == "skill":
+        from secondguess.analysis.commands.skill import skill
+
+        return skill
     if name == "compare":
         from secondguess.analysis.commands.compare import compare
 

@@ -59,6 +59,7 @@ def test_the_wheel_alone_answers_a_question(bin_: Path, tmp_path: Path) -> None:
         "cnn,1,1,0.5,2,0",
         "cnn,2,0,1.0,2,0",
     ]
+    assert run(bin_ / "secondguess", "skill", cwd=tmp_path).stdout.startswith("---\nname: secondguess\n")
     missing = subprocess.run([str(bin_ / "secondguess"), "train"], cwd=tmp_path, capture_output=True, text=True)
     assert missing.returncode == 1
     assert missing.stderr.splitlines() == [
