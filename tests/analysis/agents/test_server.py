@@ -19,11 +19,13 @@ from agents import MAIN, Agent, connected, parameters, workers
 from mcp import MCPError
 from PIL import Image
 from recording import bytes_of
+from s3_server import bucket_url, s3_process, s3_server
 from waiting import HANG_S
 
 from secondguess.analysis.cli import main
 from secondguess.trainer.recorder import Recorder
 
+__all__ = ["bucket_url", "s3_process", "s3_server"]  # the fixtures
 CLASSES = ["ant", "bee 🐝", "cat"]
 FOREVER = "SELECT count(*) FROM range(1000000000000) a WHERE a.range % 7 = 3"
 HUGE = "SELECT repeat('x', 3000000000) FROM range(500)"
@@ -99,7 +101,7 @@ def test_a_question_is_answered_and_what_was_cut_is_said(agent: Agent) -> None:
     )
     bees = agent.answer("ask", question="errors", tables=["cnn@all"], where=["truth = 'bee 🐝'"])
     assert [row[bees["columns"].index("guess")] for row in bees["rows"]] == ["cat"]
-    assert bees["classes"] == CLASSES
+    assert bees["classes"] == {f"score_{index}": name for index, name in enumerate(CLASSES)}
 
 
 def test_without_a_question_all_are_listed_with_their_options(agent: Agent) -> None:
@@ -270,6 +272,15 @@ def test_it_starts_without_a_store_and_answers_once_there_is_one(tmp_path: Path)
             with recorder.table("test_predictions", epoch=1) as table:
                 table.add(ids=["a"], truth=[0], guess=[1])
         assert agent.answer("sql", query="SELECT count(*) FROM cnn WHERE wrong")["rows"] == [[1]]
+
+
+def test_a_store_in_a_bucket_is_asked_alike(bucket_url: str) -> None:
+    with Recorder(f"{bucket_url}/p", run="cnn") as recorder, recorder.table("test_predictions", epoch=1) as table:
+        table.add(ids=["a", "b"], truth=[0, 1], guess=[0, 0], images=np.zeros((2, 4, 4), np.uint8))
+    with connected(parameters(f"{bucket_url}/p")) as agent:
+        assert agent.answer("table", tables=["cnn@1"], where=["wrong"], columns=["id"])["rows"] == [["b"]]
+        assert [one.type for one in agent.result("example", id="b").content] == ["text", "image"]
+        assert agent.refused("runs", run="x") == "no run named 'x'; the store has cnn"
 
 
 HELLO: list[dict[str, Any]] = [
