@@ -4,9 +4,10 @@ Views are plain SQL over the store's files, so any DuckDB reads them; each names
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain, count, repeat
 from pathlib import Path
 
 import duckdb
@@ -33,10 +34,11 @@ from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import COMPUTED, at_epoch, folded, whole_name
 from secondguess.analysis.store.runs import Run
 
-MOST_EPOCHS = 1_000
+MOST_EPOCHS = 200
 """Epochs that have views of their own: each is bound as it is made, which opens its file."""
 _OURS = "secondguess: a view of "
 _DEFAULT_SCHEMA = "main"
+_FOOTERS = "parquet_metadata_cache"
 
 
 @dataclass(frozen=True)
@@ -93,7 +95,7 @@ def create(con: duckdb.DuckDBPyConnection, store: Path, schema: str | None = Non
     def attempt() -> Catalog:
         made = catalog(store)
         register(con)
-        with _whole(con):
+        with _footers_read_once(con), _whole(con):
             con.execute(f"CREATE SCHEMA IF NOT EXISTS {where}")
             for old in _earlier(con, made, database, name):
                 con.execute(f"DROP VIEW {where}.{identifier(old)}")
@@ -189,7 +191,8 @@ def _of_table(made: _Made, run: Run, selection: Selection) -> None:
 
 def _of_epochs(made: _Made, runs: Runs, selections: Iterable[Selection], most: int) -> int:
     """The views of single epochs, and of their steps, the latest first; returns for how many there are none."""
-    moments = [(one, moment) for one in selections for moment in reversed([epoch.moment for epoch in one.epochs])]
+    ages = (zip(count(), repeat(one), reversed(one.epochs), strict=False) for one in selections)
+    moments = [(one, epoch.moment) for _, one, epoch in sorted(chain.from_iterable(ages), key=lambda each: each[0])]
     for one, moment in moments[:most]:
         run = runs[one.run]
         whens: dict[Moment | int, None] = dict.fromkeys((moment.epoch, moment))
@@ -220,6 +223,19 @@ def _earlier(con: duckdb.DuckDBPyConnection, made: Catalog, database: str, schem
                 "put these into a schema of their own: schema='predictions', or --schema predictions"
             )
     return ours
+
+
+@contextmanager
+def _footers_read_once(con: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Let DuckDB keep what it reads of files for the block: many views are of one file, whose footer may be long."""
+    ((kept,),) = con.execute(f"SELECT current_setting('{_FOOTERS}')").fetchall()
+    with suppress(duckdb.Error):  # a connection whose settings are locked
+        con.execute(f"SET {_FOOTERS} = true")
+    try:
+        yield
+    finally:
+        with suppress(duckdb.Error):
+            con.execute(f"SET {_FOOTERS} = {literal(kept)}")
 
 
 @contextmanager
