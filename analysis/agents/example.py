@@ -9,7 +9,7 @@ from secondguess.analysis.agents.arguments import Example as Asked
 from secondguess.analysis.agents.desk import Desk
 from secondguess.analysis.ask.example import Example, described, said
 from secondguess.analysis.engine.sqltext import identifier
-from secondguess.analysis.errors import BadInput, NotFound, SecondguessError, listing
+from secondguess.analysis.errors import NotFound, SecondguessError, listing
 
 _MOST_SAID = 200  # rows about it
 _SOME_IDS = 5
@@ -32,18 +32,27 @@ async def answer(desk: Desk, given: Asked) -> tuple[dict[str, Any], Picture | No
         raise NotFound(f"{given.table} has no example {given.id!r}; it has: {listing(some, _SOME_IDS) or 'none'}")
     shown = told.rows_told(reply)
     shown["said"] = f"what was said of {given.id}: {shown['said']}"
-    stems = f"SELECT DISTINCT examples FROM {identifier(given.table)} WHERE {one.where} AND examples IS NOT NULL"
     try:
-        files = [stem for (stem,) in await desk.rows(f"{stems} ORDER BY ALL")]
-        if not files:
-            raise BadInput("its tables name no examples file")
-        about = await desk.ask("sql", described(Example(given.table, given.id, files[0])))
+        files = await _files(desk, given.table, one)
+        about = await desk.ask("sql", described(Example(given.table, given.id, files[0]))) if files else None
     except SecondguessError as error:
-        shown["notes"].append(f"it has neither image nor text here: {error}")
+        shown["notes"].append(f"its image or text cannot be shown: {error}")
+        return shown, None
+    if about is None:
+        shown["notes"].append("neither an image nor a text was recorded of it")
         return shown, None
     if len(files) > 1:
         shown["notes"].append(f"{len(files)} data sets have an example of this id; shown is that of {files[0]}")
     return await _with_content(shown, about, image=given.image)
+
+
+async def _files(desk: Desk, table: str, one: Example) -> list[str]:
+    """The stems of the files that describe the example; none where no table here has such."""
+    named = f"SELECT COLUMNS(lambda name: name IN ('id', 'examples')) FROM {identifier(table)}"
+    if "examples" not in (await desk.ask("sql", f"{named} LIMIT 0")).columns:
+        return []
+    stems = f"SELECT DISTINCT examples FROM {identifier(table)} WHERE {one.where} AND examples IS NOT NULL"
+    return [stem for (stem,) in await desk.rows(f"{stems} ORDER BY ALL")]
 
 
 async def _with_content(shown: dict[str, Any], about: Any, *, image: bool) -> tuple[dict[str, Any], Picture | None]:

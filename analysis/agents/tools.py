@@ -20,6 +20,7 @@ from secondguess.analysis.tables import saved
 from secondguess.analysis.tables.spelling import spelled
 
 Answer = tuple[dict[str, Any], Picture | None]
+_MOST_QUESTIONS = 100
 _MOST_GROUPS = 20  # classes and pairs of a comparison
 _ABOUT_COMPUTED = {
     "wrong": "true for an error, false for a right guess, NULL without a label",
@@ -113,16 +114,17 @@ async def _ask(desk: Desk, given: takes.Ask) -> Answer:
 
 def _questions(desk: Desk) -> dict[str, Any]:
     """The questions with their options; of one that cannot be asked, why."""
+    names, notes = told.shortened_list(questions.names(desk.store), _MOST_QUESTIONS, "questions")
     every = []
-    for name in questions.names(desk.store):
+    for name in names:
         try:
             about = questions.find(desk.store, name).told()
         except BadInput as fault:
             every.append({"name": name, "fault": str(fault)})
             continue
-        every.append({key: about[key] for key in ("name", "help", "tables", "epochs", "options")})
-    most = {"said": f"{len(every)} questions; tables is how many are named, at least and at most", "questions": every}
-    return most
+        every.append({key: about[key] for key in ("name", "help", "tables", "tasks", "epochs", "options")})
+    said = f"{len(every)} questions; tables is how many are named, at least and at most"
+    return {"said": said, "notes": notes, "questions": every}
 
 
 async def _table(desk: Desk, given: takes.Table) -> Answer:

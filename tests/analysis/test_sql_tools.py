@@ -77,9 +77,9 @@ def _(store):
     return (compared,)
 
 @app.cell
-def _(mo, view):
-    table = mo.ui.table(view)
-    return (table,)
+def _(answer, mo, view):
+    tables = [mo.ui.table(view), mo.ui.table(answer)]
+    return (tables,)
 
 @app.cell
 def _(con, mo):
@@ -91,7 +91,7 @@ _, made = app.run()
 drawn = {name: made["mo"].as_html(made[name]).text for name in ("view", "answer", "compared", "other")}
 answer = json.dumps({
     "sql": json.loads(made["wrong"].to_json(orient="values")),
-    "table": "marimo-table" in made["table"].text and len(made["view"].fetchall()),
+    "tables": ["marimo-table" in table.text for table in made["tables"]],
     "view": "data:image/png;base64," in drawn["view"],
     "answer": 'class="secondguess"' in drawn["answer"],
     "compared": "accuracy on 3 examples" in drawn["compared"],
@@ -144,7 +144,7 @@ def test_ibis_reads_them(python: Path, tmp_path: Path) -> None:
 def test_marimo_reads_them_and_draws_tables_answers_and_comparisons(python: Path, tmp_path: Path) -> None:
     assert run(python, MARIMO, tmp_path) == {
         "sql": [["b", 1], ["c", 1]],
-        "table": 3,
+        "tables": [True, True],
         "view": True,
         "answer": True,
         "compared": True,

@@ -253,6 +253,8 @@ def test_with_write_agents_save_views_and_nothing_else(tmp_path: Path) -> None:
     with connected(parameters(tmp_path / "p", "--write")) as agent:
         tools = {tool.name: tool for tool in agent.do("list_tools").tools}
         assert not tools["save_view"].annotations.read_only_hint
+        none = "neither an image nor a text was recorded of it"
+        assert agent.answer("example", id="a")["notes"] == [none]
         assert "confidnce" in agent.refused("save_view", name="x", tables=["cnn"], where=["confidnce > 0"])
         agent.answer("save_view", name="hard ones", tables=["cnn"], where=["wrong"], columns=["id"])
         assert "exists already" in agent.refused("save_view", name="hard ones", tables=["cnn"])

@@ -79,7 +79,7 @@ def test_a_question_of_ones_own_is_told_too_or_why_it_is_none(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["nope"], "No such command 'nope'; there are: train, import"),
+        (["nope"], "No such command 'nope'; there are: demo, train, import"),
         (["ask", "erors"], "No such command 'erors'; there are: calibration"),
     ],
 )
