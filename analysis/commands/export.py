@@ -42,10 +42,18 @@ def export(what: str, file: Path | None, folder: Path | None, images: bool, over
     written = data_set.write(store.absolute(), what, folder, images=images, overwrite=overwrite)
     pictures = f", {written.images:,} images" if written.images else ""
     files = "1 file" if written.files == 1 else f"{written.files:,} files"
+    if written.texts:
+        names = ", ".join(written.texts)
+        say(f"written as JSON, since Hugging Face's datasets have no such type: {names}", err=True)
     say(f"wrote {written.table} to {folder}: {written.rows:,} rows{pictures}, {files} and README.md")
 
 
 def _whole_run(name: str, file: Path, store: Path, *, images: bool, overwrite: bool) -> None:
+    if "@" in name or "/" in name:
+        whole = name.partition("@")[0].partition("/")[0]
+        raise BadInput(
+            f"{file.name} takes a whole run, not {name}: name {whole}; one epoch of a table goes to --hf FOLDER"
+        )
     if not images:
         raise BadInput("--no-images is for --hf; a run has the examples that it saw")
     if file.suffix.lower() != ".zip":

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from secondguess.analysis import signals
 from secondguess.analysis.answers.answer import Row
+from secondguess.analysis.answers.files import jsonable
 from secondguess.analysis.ask import questions, statements
 from secondguess.analysis.ask.refs import resolve
 from secondguess.analysis.engine import duck
@@ -27,10 +28,11 @@ from secondguess.analysis.engine.engines import DUCKDB
 from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.errors import AlreadyThere, BadInput, listing
 from secondguess.analysis.exporting.card import Contents, card
-from secondguess.analysis.exporting.features import described
+from secondguess.analysis.exporting.features import described, kind_of
 from secondguess.analysis.schema import FORMAT_VERSION, STEP, whole_name
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import Run, list_runs
+from secondguess.analysis.store.workplace import exchange
 from secondguess.analysis.tables import select
 from secondguess.analysis.tables.view import TableView
 
@@ -44,12 +46,16 @@ _LEFT_OUT = {"run", "epoch", "examples", "truth_score"}  # said by the card and 
 
 @dataclass(frozen=True)
 class Written:
-    """What a data-set folder holds: the table, its rows, how many of them have an image, and its files of rows."""
+    """What a data-set folder holds: the table, its rows, how many of them have an image, and its files of rows.
+
+    texts are the columns that are JSON there, since `datasets` has no type for them.
+    """
 
     table: str
     rows: int
     images: int
     files: int
+    texts: tuple[str, ...] = ()
 
 
 def write(
@@ -77,7 +83,7 @@ def write(
         contents = replace(written.contents(), features=described(schema, table.images, table.labels))
         (place / "README.md").write_text(card(table.run, table.epoch, contents, table.asked), encoding="utf-8")
         _note(place)
-    return Written(table.epoch.name, written.rows, written.images, written.files)
+    return Written(table.epoch.name, written.rows, written.images, written.files, tuple(table.texts))
 
 
 def _split(table: str) -> str:
@@ -92,6 +98,7 @@ class _Table:
     def __init__(self, store: Path, run: Run, epoch: Epoch, images: bool) -> None:
         self.store, self.run, self.epoch = store, run, epoch
         self.images: list[str] = []
+        self.texts: list[str] = []
         self._with_images = images
         self.labels = self._class_labels()
 
@@ -134,7 +141,9 @@ class _Table:
     def schema(self, given: pa.Schema) -> pa.Schema:
         """The columns as they are written, with what `datasets` and an import are to know of them."""
         self.images = [field.name for field in given if field.type == _IMAGE]
-        fields = [field.with_type(pa.int64()) if field.name in self.labels else field for field in given]
+        self.texts = [field.name for field in given if kind_of(field.type) is None]
+        types = dict.fromkeys(self.texts, pa.string()) | dict.fromkeys(self.labels, pa.int64())
+        fields = [field.with_type(types.get(field.name, field.type)) for field in given]
         features: dict[str, Any] = {name: {"_type": "Image"} for name in self.images}
         features |= {name: {"_type": "ClassLabel", "names": list(names)} for name, names in self.labels.items()}
         metadata = {"secondguess": self._said(), "huggingface": {"info": {"features": features}}}
@@ -149,13 +158,19 @@ class _Table:
         return {"export": about | started | {"classes": self.epoch.classes, "config": self.run.about.get("config")}}
 
     def converted(self, batch: pa.RecordBatch, schema: pa.Schema) -> pa.RecordBatch:
-        """A batch with the numbers of its classes."""
+        """A batch with the numbers of its classes, and as JSON what `datasets` has no type for."""
         arrays = []
         for name, array in zip(schema.names, batch.columns, strict=True):
             if name in self.labels:
                 array = pc.index_in(array.cast(pa.string()), pa.array(self.labels[name], pa.string())).cast(pa.int64())
+            elif name in self.texts:
+                array = pa.array([None if value is None else _json(value) for value in array.to_pylist()], pa.string())
             arrays.append(array)
         return pa.RecordBatch.from_arrays(arrays, schema=schema)
+
+
+def _json(value: Any) -> str:
+    return json.dumps(jsonable(value), ensure_ascii=False)
 
 
 class _Shards:
@@ -260,25 +275,37 @@ def _made(folder: Path, old: Sequence[str] | None) -> Iterator[Path]:
     final = Path(os.path.abspath(folder))
     place = final.with_name(f".{final.name[:200]}.{secrets.token_hex(4)}")
     clear = partial(shutil.rmtree, place, ignore_errors=True)
+    has_name = False
     try:
         with signals.undone(clear):
             place.mkdir()
             yield place
-            aside = final.with_name(f"{place.name}.old")
-            if old is not None:
-                final.rename(aside)
-            try:
-                place.rename(final)
-            except BaseException:
-                if old is not None:
-                    aside.rename(final)
-                raise
-        if old is not None:
-            _removed(aside, [*old])
+        aside = _named(place, final, replaces=old is not None)
+        has_name = True
     except OSError as error:
         raise BadInput(f"cannot write {folder}: {error.strerror or error}") from None
     finally:
-        clear()
+        if not has_name:
+            clear()
+    if old is not None:
+        _removed(aside, old)
+
+
+def _named(place: Path, final: Path, *, replaces: bool) -> Path:
+    """Give a folder its name; returns where what had it lies then."""
+    if not replaces:
+        place.rename(final)
+        return place
+    if exchange(place, final):
+        return place
+    aside = final.with_name(f"{place.name}.old")
+    final.rename(aside)
+    try:
+        place.rename(final)
+    except BaseException:
+        aside.rename(final)
+        raise
+    return aside
 
 
 def _removed(folder: Path, files: Iterable[str]) -> None:

@@ -23,33 +23,42 @@ def described(schema: pa.Schema, images: Sequence[str], labels: Mapping[str, Seq
             names = {str(place): name for place, name in enumerate(labels[field.name])}
             kind = {"dtype": {"class_label": {"names": names}}}
         else:
-            kind = _kind(field.type)
+            kind = kind_of(field.type)
         if kind is None:
             return []
         features.append({"name": field.name, **kind})
     return features
 
 
-def _kind(kind: pa.DataType) -> dict[str, Any] | None:
+def kind_of(kind: pa.DataType) -> dict[str, Any] | None:
+    """A type in a card's words; None where `datasets` has none for it, and so reads no file with such a column."""
     if pa.types.is_dictionary(kind):
-        return _kind(kind.value_type)
+        return kind_of(kind.value_type)
     if pa.types.is_struct(kind):
-        inner = [(field.name, _kind(field.type)) for field in kind]
-        return (
-            None if any(one is None for _, one in inner) else {"struct": [{"name": n, **(k or {})} for n, k in inner]}
-        )
-    if pa.types.is_list(kind) or pa.types.is_large_list(kind):
-        word = "list" if pa.types.is_list(kind) else "large_list"
-        of = _kind(kind.value_type)
-        return None if of is None else {word: of["dtype"] if list(of) == ["dtype"] else of.get("struct", of)}
-    spelled = _WORDS_OF_TYPES.get(str(kind)) or str(kind)
+        inner = [(field.name, kind_of(field.type)) for field in kind]
+        known = [{"name": name, **one} for name, one in inner if one is not None]
+        return {"struct": known} if len(known) == len(inner) else None
+    if pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind):
+        of = kind_of(kind.value_type)
+        if of is None:
+            return None
+        word = "large_list" if pa.types.is_large_list(kind) else "list"
+        length = {"length": kind.list_size} if pa.types.is_fixed_size_list(kind) else {}
+        return {word: of["dtype"] if list(of) == ["dtype"] else of.get("struct", of), **length}
+    spelled = _SPELLED_OTHERWISE.get(str(kind)) or str(kind)
     return {"dtype": spelled} if _SPELLED.fullmatch(spelled) else None
 
 
-_WORDS_OF_TYPES = {"float": "float32", "double": "float64", "halffloat": "float16"}
+_SPELLED_OTHERWISE = {
+    "float": "float32",
+    "double": "float64",
+    "halffloat": "float16",
+    "date32[day]": "date32",
+    "date64[ms]": "date64",
+}
 _SPELLED = re.compile(
-    r"null|bool|float(16|32|64)|u?int(8|16|32|64)|(large_)?(string|binary)|date(32|64)|"
-    r"timestamp\[(s|ms|us|ns)\]|time(32|64)\[(s|ms|us|ns)\]|duration\[(s|ms|us|ns)\]"
+    r"null|bool|float(16|32|64)|u?int(8|16|32|64)|(large_)?(string|binary)|date(32|64)|decimal(128|256)\(\d+, \d+\)|"
+    r"timestamp\[(s|ms|us|ns)(, tz=[^\]]+)?\]|time(32|64)\[(s|ms|us|ns)\]|duration\[(s|ms|us|ns)\]"
 )
 
 

@@ -91,7 +91,7 @@ class Workplace:
 
     def _swapped(self, new: Path, final: Path) -> Path:
         """Where the old run lies after the new one has its name."""
-        if _exchange(new, final):
+        if exchange(new, final):
             return new
         aside = self.path / ASIDE / final.name
         make_folder(aside.parent)
@@ -131,13 +131,13 @@ def workplace(store: Path, prefix: str) -> Iterator[Workplace]:
 def _put_back(new: Path, final: Path, aside: Path) -> None:
     """Undo a swap."""
     if aside == new:
-        _exchange(final, new)
+        exchange(final, new)
     else:
         os.rename(final, new)
         os.rename(aside, final)
 
 
-def _exchange(one: Path, other: Path) -> bool:
+def exchange(one: Path, other: Path) -> bool:
     """Exchange the names of two folders in one step; False where the system or the file system cannot."""
     call = _system_exchange()
     if call is None:

@@ -28,6 +28,10 @@ from secondguess.analysis.schema import DEFAULT_TABLE, is_score
 _DICT, _INFO, _STATE, _CARD = "dataset_dict.json", "dataset_info.json", "state.json", "README.md"
 _LONGEST = 64 << 20  # bytes of JSON or of a card
 _SHARD = re.compile(r"(.+?)-\d{5}-of-\d{5}\.")
+# Words in the names of files and folders, and the splits that `datasets` takes them for.
+_SPLITS = dict.fromkeys(("train", "training"), "train")
+_SPLITS |= dict.fromkeys(("test", "testing", "eval", "evaluation"), "test")
+_SPLITS |= dict.fromkeys(("validation", "valid", "val", "dev"), "validation")
 _FRONT = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
 _BLOCK = re.compile(r"^configs:[ \t]*\r?\n((?:[ \t-].*(?:\r?\n|\Z)|[ \t]*\r?\n)*)", re.MULTILINE)
 _PAIR = re.compile(r"(config_name|data_files|split|path):(?:[ \t]+(.*))?$")
@@ -128,8 +132,13 @@ def _rows(split: _Split, ours: Mapping[str, Any], folder: Path, place: Path) -> 
     if not ours:
         return rows
     right = ours.get("right")
-    meant = Given(right=right if isinstance(right, str) and right in rows.schema.names else None)
-    return replace(_without(rows, "confidence") if any(map(is_score, rows.schema.names)) else rows, meant=meant)
+    names = rows.schema.names
+    has_scores = any(map(is_score, names))
+    meant = Given(
+        right=right if isinstance(right, str) and right in names else None,
+        confidence="confidence" if "confidence" in names and not has_scores else None,
+    )
+    return replace(_without(rows, "confidence") if has_scores else rows, meant=meant)
 
 
 def _without(rows: TableRows, column: str) -> TableRows:
@@ -256,12 +265,22 @@ def _matching(folder: Path, patterns: Sequence[str]) -> list[Path]:
 
 
 def _by_name(folder: Path) -> list[_Split]:
-    """The splits as the names of the files say them: `data/test-00000-of-00002.parquet`; one where they say none."""
+    """The splits as the names of files or of their folders say them; one without a name where they say none.
+
+    `data/test-00000-of-00002.parquet` is of the split test, and so are `test.csv` and `data/test/1.parquet`.
+    """
     inside = folder / "data" if (folder / "data").is_dir() else folder
-    names = [path for path in inside.iterdir() if path.is_file() and not path.name.startswith((".", "_"))]
-    files = sorted((path for path in names if format_by_name(path.name)), key=lambda path: by_number(path.name))
+    paths = [path for pattern in ("*", "*/*") for path in inside.glob(pattern) if path.is_file()]
+    hidden = [path for path in paths if any(part.startswith((".", "_")) for part in path.relative_to(inside).parts)]
+    files = [path for path in paths if path not in hidden and format_by_name(path.name) is not None]
     splits: dict[str | None, list[Path]] = {}
-    for path in files:
-        match = _SHARD.match(path.name)
-        splits.setdefault(match[1] if match is not None else None, []).append(path)
+    for path in sorted(files, key=lambda path: by_number(str(path))):
+        splits.setdefault(_split_named(path, inside), []).append(path)
     return [_Split(name, some) for name, some in splits.items()]
+
+
+def _split_named(path: Path, inside: Path) -> str | None:
+    if (match := _SHARD.match(path.name)) is not None:
+        return match[1]
+    words = [*re.split(r"[^a-z]+", path.name.lower()), *(part.lower() for part in path.relative_to(inside).parts[:-1])]
+    return next((_SPLITS[word] for word in words if word in _SPLITS), None)

@@ -1,6 +1,8 @@
 """`secondguess export --hf`: folders that Hugging Face's own `load_dataset` reads, and that come back as they were."""
 
+import datetime
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -177,6 +179,18 @@ def test_a_folder_that_is_there_is_left_alone(store: Path, tmp_path: Path, capsy
     assert "(keep)" in refused(store, capsys, "named", "--hf", tmp_path / "other", "--overwrite")
 
 
+@pytest.mark.parametrize("exchanges", [True, False])
+def test_a_folder_is_replaced_in_one_step_where_the_system_can(
+    store: Path, tmp_path: Path, monkeypatch: Any, exchanges: bool
+) -> None:
+    if not exchanges:
+        monkeypatch.setattr(data_set, "exchange", lambda one, other: False)
+    data_set.write(store, "named@1", tmp_path / "out")
+    data_set.write(store, "plain/eval a-b", tmp_path / "out", overwrite=True)
+    assert [path.name for path in (tmp_path / "out" / "data").iterdir()] == ["eval_a_b-00000-of-00001.parquet"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 def test_what_cannot_be_exported_is_said_and_leaves_nothing(store: Path, tmp_path: Path, capsys: Any) -> None:
     assert "no run named 'nmed'" in refused(store, capsys, "nmed", "--hf", tmp_path / "x")
     said = refused(store, capsys, "named@all", "--hf", tmp_path / "x")
@@ -207,6 +221,50 @@ def test_guesses_that_are_no_class_stay_texts(tmp_path: Path) -> None:
     main(["import", str(tmp_path / "out"), "--run", "back", "--store", str(tmp_path / "s")])
     back = sg.connect(tmp_path / "s").sql('SELECT id, guess, truth FROM "back" ORDER BY id').fetchall()
     assert back == [("1", "a", "a"), ("2", "b", "zebra")]
+
+
+def test_columns_of_any_type_are_read_by_load_dataset(tmp_path: Path, capsys: Any) -> None:
+    """The card's features are those that the files have; what `datasets` has no type for is JSON, and said."""
+    day, at = datetime.date(2020, 1, 2), datetime.datetime(2020, 1, 2, 3, 4, 5)
+    columns = {
+        "day": pa.array([day, None]),
+        "moment": pa.array([at, None]),
+        "zoned": pa.array([at, None], pa.timestamp("us", tz="UTC")),
+        "cost": pa.array([Decimal("1.20"), None]),
+        "clock": pa.array([datetime.time(1, 2), None]),
+        "flag": pa.array([True, None]),
+        "deep": pa.array([[{"x": 1, "y": ["a"]}], None]),
+        "map": pa.array([[("k", 1)], None], pa.map_(pa.string(), pa.int64())),
+        "maps": pa.array([[{"m": [("k", b"1")]}], None], pa.list_(pa.struct([("m", pa.map_("string", "binary"))]))),
+        "blob": pa.array([b"\0x", None]),
+        "pair": pa.array([[1.0, 2.0], None], pa.list_(pa.float32(), 2)),
+        "none": pa.array([None, None]),
+        "small": pa.array([1, None], pa.uint8()),
+    }
+    pq.write_table(pa.table({"id": ["a", "b"], "guess": [0, 1], "truth": [1, 1], **columns}), tmp_path / "t.parquet")
+    main(["import", str(tmp_path / "t.parquet"), "--store", str(tmp_path / "s")])
+    export(tmp_path / "s", "t", "--hf", tmp_path / "out")
+    said = "written as JSON, since Hugging Face's datasets have no such type: map, maps"
+    assert said in capsys.readouterr().err
+    (rows,) = loaded(tmp_path / "cache", tmp_path / "out")
+    first = rows["test_predictions"]["rows"][0]
+    assert {name: first[name] for name in ("flag", "deep", "map", "maps", "pair", "none", "small")} == {
+        "flag": True,
+        "deep": [{"x": 1, "y": ["a"]}],
+        "map": '[["k", 1]]',
+        "maps": '[{"m": [["k", "MQ=="]]}]',
+        "pair": [1.0, 2.0],
+        "none": None,
+        "small": 1,
+    }
+    assert {kind for kind, _ in rows["test_predictions"]["features"].values()} == {"Value", "List"}
+    front = (tmp_path / "out" / "README.md").read_text().split("---")[1]
+    assert 'dtype: "timestamp[us, tz=' in front
+    assert "features:" in front
+    main(["import", str(tmp_path / "out"), "--run", "back", "--store", str(tmp_path / "s")])
+    both = sg.connect(tmp_path / "s")
+    kept = "id, guess, truth, confidence, day, moment, zoned, cost, clock, flag, deep, blob, pair, small"
+    assert both.sql(f'SELECT {kept} FROM "back"').fetchall() == both.sql(f'SELECT {kept} FROM "t@1"').fetchall()
 
 
 def test_the_files_of_the_store_are_read_by_load_dataset(store: Path, tmp_path: Path) -> None:

@@ -137,6 +137,8 @@ def test_other_options_are_not_for_a_run(packed: Path, tmp_path: Path, capsys: A
     for option in (("--epoch", "3"), ("--table", "t"), ("--guess", "g"), ("--classes", "a,b")):
         said, code = told(capsys, "import", packed, *option, "--store", tmp_path / "none")
         assert ("is a run, which comes as it is; leave out all but" in said, code) == (True, 1)
+    said, code = told(capsys, "export", "cnn|1@2", "x.zip", "--store", tmp_path / "predictions")
+    assert ("takes a whole run, not cnn|1@2: name cnn|1" in said, code) == (True, 1)
     for words in (("x",), ("x.tar",), ("x.zip", "--hf", "y"), ("x.zip", "--no-images"), ()):
         assert told(capsys, "export", "cnn|1", *words, "--store", tmp_path / "predictions")[1] == 1
 

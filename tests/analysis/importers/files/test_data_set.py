@@ -108,6 +108,19 @@ def test_a_published_folder_has_the_splits_of_its_card_or_its_names(written: Pat
     assert rows_of(tmp_path / "s", "set/test@1") == ROWS
 
 
+def test_splits_are_seen_by_the_names_of_files_and_folders(tmp_path: Path) -> None:
+    """As `datasets` sees them where a card names no files."""
+    folder = tmp_path / "set"
+    for name in ("my-train.csv", "data_val.csv", "test/part 1.csv", "test/part 2.csv"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"id,guess,truth\n{name},a,b\n")
+    (folder / "README.md").write_text("---\ndataset_info:\n  features: []\n---\n")
+    taken(tmp_path / "s", folder)
+    assert rows_of(tmp_path / "s", "set/train@1") == [("my-train.csv", "a", "b")]
+    assert rows_of(tmp_path / "s", "set/validation@1") == [("data_val.csv", "a", "b")]
+    assert [row[0] for row in rows_of(tmp_path / "s", "set/test@1")] == ["test/part 1.csv", "test/part 2.csv"]
+
+
 def test_files_that_a_card_names_without_a_split_are_the_usual_table(written: Path, tmp_path: Path) -> None:
     folder = tmp_path / "set"
     shutil.copytree(written / "card", folder)
