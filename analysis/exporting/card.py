@@ -3,25 +3,28 @@
 import io
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from secondguess.analysis.answers.answer import Answer, Row
 from secondguess.analysis.answers.files import write_text
+from secondguess.analysis.errors import BadInput
 from secondguess.analysis.exporting.features import yaml
-from secondguess.analysis.schema import Task, is_score, score_index
+from secondguess.analysis.schema import is_score, score_index
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import Run
 
 Asked = Callable[[str], tuple[Sequence[str], list[Row]]]
 """From a question's name to the columns and rows of its answer about the table."""
 
-_LISTED = 50  # classes in the prose; the features have all of them
-_ERRORS_BY: Mapping[Task, tuple[str, Sequence[str]]] = {
-    "classification": ("errors-by-guess", ("guess", "errors", "truths")),
-    "multi-label": ("errors-by-label", ("label", "errors", "false_negatives", "false_positives")),
+_SECTIONS = {
+    "classification": ("Errors by guess", "errors-by-guess"),
+    "multi-label": ("Labels", "labels"),
+    "regression": ("Errors", "regression"),
 }
-_OFF = {"mean_absolute_error", "root_mean_squared_error", "bias", "r2", "unlabelled"}  # what is said of numbers
+_NOT_SHOWN = {"run", "epoch", "step", "ids"}
+_LISTED = 50  # classes in the prose; the features have all of them
 _MEANT = {
     "id": "the example's name in its data set",
     "image": "the example",
@@ -81,12 +84,12 @@ def _body(run: Run, epoch: Epoch, contents: Contents, asked: Asked) -> Iterator[
         yield "## Config of the model"
         yield ""
         yield _table(("key", "value"), [(key, _text(value)) for key, value in config.items()])
-    if epoch.lacks is None and epoch.right is None:
-        by, columns = _ERRORS_BY[epoch.task]
-        yield f"## Errors by {columns[0]}"
+    head, question = _SECTIONS[epoch.task]
+    with suppress(BadInput):  # that the question does not fit, as where there is no label, or a verdict decides
+        names, rows = asked(question)
+        kept = [place for place, name in enumerate(names) if name not in _NOT_SHOWN]
+        yield f"## {head}"
         yield ""
-        names, rows = asked(by)
-        kept = [place for place, name in enumerate(names) if name in columns]
         yield _table([names[place] for place in kept], [tuple(row[place] for place in kept) for row in rows])
 
 
@@ -103,9 +106,6 @@ def _facts(run: Run, epoch: Epoch, contents: Contents, asked: Asked) -> Iterator
         yield "errors", said["errors"]
         yield "accuracy", said["accuracy"]
         yield "unlabelled", said["unlabelled"]
-    elif epoch.task == "regression" and epoch.lacks == "classes":
-        names, rows = asked("regression")
-        yield from ((name.replace("_", " "), value) for name, value in zip(names, rows[0], strict=True) if name in _OFF)
     else:
         yield "errors", f"not known: the table has no {epoch.lacks}"
     if epoch.right is not None:

@@ -120,11 +120,21 @@ class _Table:
 
     def _chosen(self, own: Sequence[str], pictures: Sequence[str]) -> list[str]:
         left_out = set(_LEFT_OUT)
+        if not self._is_sure():
+            left_out.add("confidence")
         if self.epoch.has_steps or (self.run.is_imported and STEP in own):
             left_out.add(STEP)
         shown = [name for name in pictures if name == "content" or (name == "image" and self._with_images)]
         first = [name for name in ("id", *shown, "guess", "truth") if name in {*own, *shown}]
         return [*first, *(name for name in own if name not in {*first, *left_out})]
+
+    def _is_sure(self) -> bool:
+        """Whether any row says how sure the model was, as those with scores do."""
+        if self.epoch.scores or all(name != "confidence" for name, _ in self.epoch.columns):
+            return self.epoch.scores > 0
+        text = f"SELECT count(confidence) FROM {identifier(self.epoch.name)}"
+        _, rows = self._answer(lambda con: statements.sql(con, self.store, text))
+        return bool(rows[0][0])
 
     def _class_labels(self) -> dict[str, tuple[str, ...]]:
         """The names of the classes of guess and truth, where each of their values is one: as numbers of classes."""

@@ -9,7 +9,7 @@ import pyarrow.dataset as ds
 
 from secondguess.analysis.errors import Damaged
 from secondguess.analysis.moments import Moment
-from secondguess.analysis.schema import STEP, is_wrong
+from secondguess.analysis.schema import STEP
 from secondguess.analysis.store import parquet, verified
 from secondguess.analysis.store.records import Epoch
 from secondguess.analysis.store.runs import find_epoch, find_run
@@ -48,11 +48,9 @@ def read_wrong(store: Path, run: str, table: str, epoch: Moment | int, most: int
     Raises as `read_epoch`; there are none in a table without guess or truth.
     """
     record = find_epoch(store, run, table, epoch)
-    judged, imported = record.right is None and record.lacks is None, find_run(store, run).is_imported
-    if judged and record.task == "multi-label":  # lists, of which Arrow compares none
-        own = _own_rows(record, imported, filter=_rows_of(record))
-        pairs = zip(own["guess"].to_pylist(), own["truth"].to_pylist(), strict=True)
-        own = own.filter(pa.array([is_wrong(*pair) is True for pair in pairs], pa.bool_()))
+    imported = find_run(store, run).is_imported
+    if record.task == "multi-label" and record.right is None and record.lacks is None:
+        own = _unlike(_own_rows(record, imported, filter=_rows_of(record)))
     else:
         own = _own_rows(record, imported, filter=_rows_of(record) & _is_wrong(record))
     order = [(name, "descending") for name in ("confidence",) if name in own.column_names]
@@ -68,6 +66,12 @@ def _is_wrong(epoch: Epoch) -> ds.Expression:
         return ds.scalar(False)
     guess, truth = (ds.field(name).cast(pa.string()) for name in ("guess", "truth"))
     return truth.is_valid() & (guess.is_null() | (guess != truth))
+
+
+def _unlike(rows: pa.Table) -> pa.Table:
+    """The rows whose lists of labels, which are kept in one order, are not the same; Arrow compares no lists."""
+    pairs = zip(rows["guess"].to_pylist(), rows["truth"].to_pylist(), strict=True)
+    return rows.filter(pa.array([truth is not None and guess != truth for guess, truth in pairs], pa.bool_()))
 
 
 def ids_of(epoch: Epoch) -> pa.Array:

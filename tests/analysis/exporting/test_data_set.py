@@ -93,6 +93,27 @@ def test_load_dataset_shows_images_and_classes_of_an_export(store: Path, tmp_pat
     assert "image" not in without["test_predictions"]["features"]
 
 
+def test_tables_of_several_labels_and_of_numbers_are_exported_and_come_back(tmp_path: Path) -> None:
+    store = tmp_path / "s"
+    both: dict[str, tuple[Any, Any, Any]] = {
+        "tags": ("multi-label", [["cat"], ["cow", "dog"]], [["cat"], ["dog"]]),
+        "line": ("regression", [1.5, 2.5], [1.0, 2.5]),
+    }
+    for run, (task, truth, guess) in both.items():
+        with sg.Recorder(store, run=run) as recorder, recorder.table("test_predictions", epoch=1, task=task) as table:
+            table.add(ids=["a", "b"], truth=truth, guess=guess)
+    for run in ("tags", "line"):
+        export(store, run, "--hf", tmp_path / run)
+        main(["import", str(tmp_path / run), "--store", str(tmp_path / "t")])
+        rows = f'SELECT id, guess, truth FROM "{run}@1" ORDER BY id'
+        assert sg.connect(tmp_path / "t").sql(rows).fetchall() == sg.connect(store).sql(rows).fetchall()
+    assert "| cow | 0.0000 | 0.0000 | 0.0000 | 1 | 0 | 0 |" in (tmp_path / "tags" / "README.md").read_text()
+    assert "| 0.2500 | 0.3536 | -0.2500 |" in (tmp_path / "line" / "README.md").read_text()
+    tags, line = loaded(tmp_path / "cache", tmp_path / "tags", tmp_path / "line")
+    assert tags["test_predictions"]["rows"][1] == {"id": "b", "guess": ["dog"], "truth": ["cow", "dog"]}
+    assert line["test_predictions"]["rows"][0] == {"id": "a", "guess": 1.0, "truth": 1.5}
+
+
 def test_the_card_says_what_the_questions_say(store: Path, tmp_path: Path) -> None:
     export(store, "named@1", "--hf", tmp_path / "named")
     card = (tmp_path / "named" / "README.md").read_text(encoding="utf-8")

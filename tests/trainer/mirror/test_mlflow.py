@@ -137,6 +137,17 @@ def test_the_wrong_rows_are_those_of_the_question(store: Path, capsys: Any) -> N
     assert read_wrong(store, "cnn", "no labels é", 1, 5).predictions.num_rows == 0
 
 
+def test_wrong_lists_of_labels_are_those_that_differ(tmp_path: Path) -> None:
+    how: Any = {"epoch": 1, "task": "multi-label"}
+    guess, truth = [["cat"], ["dog"], ["dog", "cow"], ["cat"]], [["cat"], ["cow", "dog"], ["cow", "dog"], None]
+    with sg.Recorder(tmp_path / "s", run="tags") as recorder, recorder.table("test_predictions", **how) as table:
+        table.add(ids=list("abcd"), truth=truth, guess=guess, images=IMAGES[:4])
+    rows = read_wrong(tmp_path / "s", "tags", "test_predictions", 1, 5)
+    assert (rows.predictions["id"].to_pylist(), rows.rows) == (["b"], 1)
+    sent = publish(tmp_path / "s", "tags", MlflowOptions("mine", str(tmp_path / "mlruns")))
+    assert sent.tables == {"test_predictions@1": (4, 4)}
+
+
 def test_what_cannot_be_is_said_in_one_line(store: Path, tmp_path: Path, capsys: Any, monkeypatch: Any) -> None:
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     (tmp_path / "file").write_text("no database")
