@@ -93,7 +93,8 @@ def quoted_for_fish(text: str) -> str:
 # By line what bash gets in place of the last word, which begins anew at @ : and =, and what others get for all of it.
 LINES = [
     ("secondguess compl", ["completion"], ["completion"]),
-    ("secondguess ask errors-", ["errors-by-guess", "errors-over-time"], ["errors-by-guess", "errors-over-time"]),
+    ("secondguess ask errors-by-g", ["errors-by-guess"], ["errors-by-guess"]),
+    ("secondguess ask re", ["regression", "reliability", "residuals"], ["regression", "reliability", "residuals"]),
     ("secondguess ask errors cn", ["cnn-1"], ["cnn-1"]),
     ("secondguess ask errors cnn-1@1", ["@1", "@10"], ["cnn-1@1", "cnn-1@10"]),
     ("secondguess ask errors cnn-1@b", ["@best"], ["cnn-1@best"]),

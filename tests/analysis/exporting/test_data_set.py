@@ -307,7 +307,7 @@ def test_yaml_is_quoted_as_json_is() -> None:
     )
 
 
-def test_labels_in_lists_and_numbers_come_back_with_their_card(tmp_path: Path) -> None:
+def test_scores_of_labels_in_lists_come_back_with_their_classes(tmp_path: Path) -> None:
     store = tmp_path / "predictions"
     with (
         sg.Recorder(store, run="tags", classes=["cat", "dog"]) as recorder,
@@ -315,9 +315,8 @@ def test_labels_in_lists_and_numbers_come_back_with_their_card(tmp_path: Path) -
     ):
         table.add(ids=["a", "b", "c"], truth=[["cat"], [], None], scores=[[0.9, 0.6], [0.1, 0.2], [0.1, 0.2]])
     record_prices(store)
-    for run, fact in (("tags", "| dog | 1 | 0 | 1 |"), ("price", "| mean absolute error | 0.3750 |")):
+    for run in ("tags", "price"):
         main(["export", run, "--hf", str(tmp_path / run), "--store", str(store)])
-        assert fact in (tmp_path / run / "README.md").read_text()
         main(["import", str(tmp_path / run), "--run", run, "--store", str(tmp_path / "back")])
         columns = "id, guess, truth, COLUMNS('score_.*')" if run == "tags" else "id, guess, truth"
         rows = [

@@ -197,8 +197,9 @@ def test_questions(server: Server) -> None:
     assert names == [
         *("calibration", "calibration-difference", "classification", "confusion", "data-map"),
         *("disagreements", "dynamics"),
-        *("errors", "errors-by-guess", "errors-over-time", "flips", "ledger"),
-        *("reliability", "risk-coverage", "temperature", "trajectories"),
+        *("errors", "errors-by-guess", "errors-by-label", "errors-over-time", "flips", "labels", "ledger"),
+        *("multi-label", "regression", "reliability", "residuals", "risk-coverage", "temperature", "trajectories"),
+        "worst",
     ]
 
 
