@@ -42,6 +42,8 @@ def export(what: str, file: Path | None, folder: Path | None, images: bool, over
     written = data_set.write(store.absolute(), what, folder, images=images, overwrite=overwrite)
     pictures = f", {written.images:,} images" if written.images else ""
     files = "1 file" if written.files == 1 else f"{written.files:,} files"
+    for note in written.notes:
+        say(note, err=True)
     if written.texts:
         names = ", ".join(written.texts)
         say(f"written as JSON, since Hugging Face's datasets have no such type: {names}", err=True)

@@ -48,7 +48,7 @@ _LEFT_OUT = {"run", "epoch", "examples", "truth_score"}  # said by the card and 
 class Written:
     """What a data-set folder holds: the table, its rows, how many of them have an image, and its files of rows.
 
-    texts are the columns that are JSON there, since `datasets` has no type for them.
+    texts are the columns that are JSON there, since `datasets` has no type for them; notes what its reader should know.
     """
 
     table: str
@@ -56,6 +56,7 @@ class Written:
     images: int
     files: int
     texts: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 def write(
@@ -75,7 +76,8 @@ def write(
     table = _Table(store, runs[epochs[0].run], epochs[0], images)
     with _made(folder, old) as place:
         written = _Shards(place / "data", _split(table.epoch.table), shard)
-        with answered(table.view, partial(duck.batches, at_once=_AT_ONCE)) as (_, reader):
+        with answered(table.view, partial(duck.batches, at_once=_AT_ONCE)) as (statement, reader):
+            notes = tuple(statement.remarks)
             schema = table.schema(reader.schema)
             for batch in reader:
                 written.add(table.converted(batch, schema), schema)
@@ -83,7 +85,7 @@ def write(
         contents = replace(written.contents(), features=described(schema, table.images, table.labels))
         (place / "README.md").write_text(card(table.run, table.epoch, contents, table.asked), encoding="utf-8")
         _note(place)
-    return Written(table.epoch.name, written.rows, written.images, written.files, tuple(table.texts))
+    return Written(table.epoch.name, written.rows, written.images, written.files, tuple(table.texts), notes)
 
 
 def _split(table: str) -> str:

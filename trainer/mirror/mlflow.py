@@ -95,6 +95,10 @@ def publish(store: Path, name: str, options: MlflowOptions) -> Sent:
             raise SecondguessError(
                 f"MLflow did not take all of run {name!r}: {_first_line(error)}; what came is run {sending.sent.run_id}"
             ) from None
+        except BaseException:
+            with suppress(Exception):
+                sending.end("FAILED")
+            raise
         sending.end("FINISHED" if run.state == "finished" else "KILLED")
     about = {"run_id": sending.sent.run_id, "tracking": place, "published": now()}
     if not_noted := noted(run, f"mlflow-{sending.sent.run_id}", about):

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pytest
+from event_files import scalar, written
 from page_in_process import texts
 from s3_server import SECRET, S3Server, bucket_url, environment, s3_process, s3_server
 from stores import record
@@ -96,6 +97,9 @@ check --repair
 ask errors cnn --verify
 export cnn@1 --hf cnn-1 --overwrite
 import cnn-1 --run again
+import log --run cnn
+import log --run cnn
+import log
 export cnn cnn.zip --overwrite
 import cnn.zip
 import cnn.zip --run twin
@@ -110,6 +114,7 @@ def test_every_command_says_of_a_bucket_what_it_says_of_a_folder(
     here: str, there: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    written(tmp_path / "log", [scalar("lr", step, 0.5) for step in (1, 2)])
     (tmp_path / "p.csv").write_text("id,guess,truth\n1,cat,cat\n2,cat,dog\n")
     fill(here)
     fill(there)

@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import shutil
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -219,6 +220,16 @@ def test_what_cannot_be_exported_is_said_and_leaves_nothing(store: Path, tmp_pat
     assert "lies in the store" in refused(store, capsys, "named", "--hf", store / "x")
     assert "cannot write" in refused(store, capsys, "named", "--hf", tmp_path / "none" / "x")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_images_that_are_damaged_are_said(store: Path, tmp_path: Path, capsys: Any) -> None:
+    shutil.copytree(store, tmp_path / "s")
+    file = next((tmp_path / "s" / "examples").glob("test_predictions-*"))
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    export(tmp_path / "s", "named@1", "--hf", tmp_path / "out")
+    said = capsys.readouterr()
+    assert "is not as it was written (its sha256 differs), so 4 rows have no image or content" in said.err
+    assert "4 rows, 1 file" in said.out
 
 
 def test_an_export_that_breaks_off_leaves_nothing(store: Path, tmp_path: Path, monkeypatch: Any) -> None:

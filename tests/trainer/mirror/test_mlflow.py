@@ -10,14 +10,18 @@ from typing import Any
 import numpy as np
 import pytest
 from recording import record_prices, record_tags
+from s3_server import bucket_url, s3_process, s3_server
 from stores import told as answered
 
 import secondguess as sg
 from secondguess.analysis.cli import main
 from secondguess.analysis.errors import MissingExtra
+from secondguess.analysis.objects.path import place
 from secondguess.analysis.store.rows import read_wrong
 from secondguess.analysis.store.runs import find_run
 from secondguess.trainer.mirror.mlflow import MlflowOptions, publish
+
+__all__ = ["bucket_url", "s3_process", "s3_server"]  # the fixtures
 
 pytestmark = pytest.mark.skipif(find_spec("mlflow") is None, reason="needs MLflow's client: the extra mlflow")
 IMAGES = np.random.default_rng(0).integers(0, 256, (6, 8, 8), dtype=np.uint8)
@@ -120,6 +124,14 @@ def test_a_second_time_is_said(store: Path, tracking: str, capsys: Any) -> None:
     assert "it was published before, as run " in said(capsys, "publish", "cnn", "--to", "mlflow", "--store", store)[0]
 
 
+def test_a_run_that_cannot_be_read_fails_there_too(store: Path, tracking: str, capsys: Any) -> None:
+    file = next((store / "cnn" / "test_predictions").glob("*.parquet"))
+    file.write_bytes(file.read_bytes()[:-1] + b"x")
+    text, code = said(capsys, "publish", "cnn", "--to", "mlflow", "--store", store)
+    assert ("is not as it was written" in text, text.count("\n"), code) == (True, 1, 1)
+    assert seen(tracking, "print(run.info.status)") == "FAILED\n"
+
+
 def test_how_much_is_sent_is_said(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "theirs").mkdir()
     monkeypatch.chdir(tmp_path / "theirs")  # where MLflow's client puts artifacts
@@ -127,6 +139,18 @@ def test_how_much_is_sent_is_said(store: Path, tmp_path: Path, monkeypatch: pyte
     assert sent.tables == {"test_predictions@1": (2, 6), "test_predictions@2": (2, 6), "no labels é@1": (1, 1)}
     assert "2 are not whole (test_predictions@1: 2 of 6 rows, test_predictions@2: 2 of 6 rows)" in sent.lines()[0]
     assert "test_predictions@2: 1 of 3 wrong rows, the most confident first, come with their images" in sent.notes
+
+
+def test_from_a_bucket(bucket_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with sg.Recorder(f"{bucket_url}/s", run="cnn") as recorder, recorder.table("test_predictions", epoch=1) as table:
+        table.add(ids=["a", "b"], images=IMAGES[:2], truth=[0, 1], guess=[1, 1])
+    options = MlflowOptions("mine", str(tmp_path / "mlruns"))
+    sent = publish(place(f"{bucket_url}/s"), "cnn", options)
+    assert sent.tables == {"test_predictions@1": (2, 2)}
+    assert "test_predictions@1: 1 of 1 wrong rows, the most confident first, come with their images" in sent.notes
+    again = publish(place(f"{bucket_url}/s"), "cnn", options)
+    assert again.notes[0].startswith(f"it was published before, as run {sent.run_id} (")
 
 
 def test_the_wrong_rows_are_those_of_the_question(store: Path, capsys: Any) -> None:
