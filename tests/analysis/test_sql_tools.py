@@ -105,7 +105,7 @@ def python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The Python of an environment with the three, this checkout and what it needs to draw."""
     folder = tmp_path_factory.mktemp("tools")
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    needed = [*project["dependencies"], *project["optional-dependencies"]["view"]]
+    needed = project["dependencies"]
     packages = ["jupysql>=0.11", "ipython>=9", "ibis-framework[duckdb]>=12", "marimo>=0.25"]
     subprocess.run([sys.executable, "-m", "venv", folder], check=True)
     subprocess.run([folder / "bin/python", "-m", "pip", "install", "--quiet", *needed, *packages], check=True)
