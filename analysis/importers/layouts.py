@@ -90,6 +90,12 @@ def layouts_of(
         known = last.classes if last is not None and numbered else mirrored
         classes = seen.classes if given.classes is None and last is None else None
         classes = classes or classes_of(roles, batches, given.classes, known)
+        if classes.names and len(roles.scores) not in {0, len(classes.names)}:
+            raise BadInput(
+                f"{table}: {len(classes.names):,} classes are named ({classes.line}), but there are "
+                f"{len(roles.scores):,} scores ({listing(roles.scores, 4)}); name the columns of all with --scores, or "
+                "leave them with --no-scores"
+            )
         layouts[table] = layout([rows.schema for rows in contents], roles, classes)
         if right is not None:
             layouts[table] = _judged(layouts[table], right)

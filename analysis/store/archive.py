@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 import shutil
+import struct
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -34,7 +35,7 @@ _PIECE = 1 << 20
 _LONGEST = 64 << 20  # bytes of a JSON file, the manifest among them
 _MOST_FILES = 200_000
 _TRIES = 5  # a run that ends while it is packed has its files merged
-_BROKEN = (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError)
+_BROKEN = (zipfile.BadZipFile, EOFError, zlib.error, NotImplementedError, struct.error)
 _EARLIEST = (1980, 1, 1, 0, 0, 0)  # the same run is the same bytes whenever it is packed
 _JSON = re.compile(rf"[^/]+/(run\.json|{re.escape(remarks.FILE)}|{COMMITS}/([^/]+/)?[^/]+\.json)")
 _ROWS = re.compile(r"[^/]+/[^/]+/[^/]+\.parquet|examples/[^/]+\.parquet")
@@ -155,7 +156,7 @@ def is_archive(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as package:
             return MANIFEST in package.NameToInfo
-    except (OSError, zipfile.BadZipFile, ValueError, NotImplementedError):
+    except (OSError, ValueError, *_BROKEN):
         return False
 
 
@@ -225,7 +226,7 @@ def _manifest(package: zipfile.ZipFile, path: Path) -> dict[str, Any]:
 
 def _checked(package: zipfile.ZipFile, about: Mapping[str, Any], path: Path) -> list[zipfile.ZipInfo]:
     """The files to be unpacked; raises BadInput for others than an export writes, Damaged where one is missing."""
-    members = [one for one in package.infolist() if one.filename != MANIFEST and not one.is_dir()]
+    members = [one for one in package.infolist() if one.filename != MANIFEST and not one.filename.endswith("/")]
     members = [one for one in members if not one.filename.startswith("__MACOSX/")]
     if len(members) > _MOST_FILES:
         raise BadInput(f"{path} has {len(members):,} files; a run has at most {_MOST_FILES:,}")

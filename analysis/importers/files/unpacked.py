@@ -10,11 +10,12 @@ import lzma
 import os
 import re
 import shutil
+import struct
 import sys
 import zipfile
 import zlib
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -216,6 +217,7 @@ _STREAMS: tuple[tuple[bytes, Callable[[Path], Any]], ...] = (
     (b"BZh", bz2.open),
     (b"\xfd7zXZ\x00", lzma.open),
 )
+_NO_ZIP = (zipfile.BadZipFile, NotImplementedError, ValueError, struct.error)
 _BROKEN = (OSError, EOFError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, pa.ArrowException)
 
 
@@ -224,8 +226,9 @@ def _out_of_stream(opened: Callable[[Path], Any], path: Path, made: Path, name: 
 
 
 def _is_workbook(path: Path) -> bool:
-    with zipfile.ZipFile(path) as package:
+    with suppress(*_NO_ZIP), zipfile.ZipFile(path) as package:  # which is said when it is unpacked
         return "[Content_Types].xml" in package.namelist()
+    return False
 
 
 def _out_of_zip(path: Path, made: Path, name: str) -> str | None:
@@ -234,7 +237,7 @@ def _out_of_zip(path: Path, made: Path, name: str) -> str | None:
             inside = [
                 about
                 for about in package.infolist()
-                if not about.is_dir() and not about.filename.startswith("__MACOSX/")
+                if not about.filename.endswith("/") and not about.filename.startswith("__MACOSX/")
             ]
             if len(inside) != 1:
                 names = listing([about.filename for about in inside]) or "nothing"
@@ -243,7 +246,9 @@ def _out_of_zip(path: Path, made: Path, name: str) -> str | None:
                 raise BadInput(f"{name} is locked with a password; unpack it first")
             _copied(lambda: package.open(inside[0]), path, made, name)
             return inside[0].filename
-    except (zipfile.BadZipFile, NotImplementedError) as error:
+    except _NO_ZIP as error:
+        if isinstance(error, BadInput):
+            raise
         raise Damaged(f"{name} cannot be unpacked: {error}") from None
 
 

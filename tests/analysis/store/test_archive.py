@@ -212,6 +212,17 @@ def test_each_damaged_file_is_named_and_nothing_comes(packed: Path, tmp_path: Pa
         assert (said.count("\n"), code) == (1, 1), said
 
 
+def test_damage_anywhere_is_said_in_one_line(packed: Path, tmp_path: Path, capsys: Any) -> None:
+    """Bytes of the directory at the end, and of the heads of files, in turn."""
+    whole = packed.read_bytes()
+    start = whole.index(b"PK\x01\x02")
+    for at in [*range(0, 60), *range(start, len(whole), 3)]:
+        for value in (0, 0xFF, whole[at] ^ 1):
+            packed.write_bytes(whole[:at] + bytes([value]) + whole[at + 1 :])
+            said, code = told(capsys, "import", packed, "--dry-run", "--store", tmp_path / "none")
+            assert code == 0 or said.count("\n") == 1, said
+
+
 def rewritten(packed: Path, change: Callable[[str, bytes], list[tuple[str, bytes]]], method: int = 0) -> None:
     """The file with other members, of which the manifest says what they are unless it is changed itself."""
     with zipfile.ZipFile(packed) as package:

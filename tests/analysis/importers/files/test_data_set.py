@@ -206,6 +206,18 @@ def test_numbers_of_several_files_mean_the_same_classes(tmp_path: Path, capsys: 
     assert "the classes of the column 'label' are not the same in" in said
 
 
+def test_scores_of_other_classes_than_the_file_names_are_not_mixed_up(tmp_path: Path, capsys: Any) -> None:
+    about = {"_type": "ClassLabel", "names": ["x", "y", "z"]}
+    features = json.dumps({"info": {"features": {"guess": about, "label": about}}}).encode()
+    columns = {"id": ["a", "b"], "guess": [2, 1], "label": [2, 2], "score_0": [0.5, 0.1], "score_1": [0.5, 0.9]}
+    pq.write_table(pa.table(columns).replace_schema_metadata({b"huggingface": features}), tmp_path / "t.parquet")
+    said = refused(tmp_path / "s", capsys, tmp_path / "t.parquet")
+    assert "3 classes are named" in said
+    assert "but there are 2 scores (score_0, score_1); name the columns of all with --scores" in said
+    taken(tmp_path / "s", tmp_path / "t.parquet", "--no-scores")
+    assert rows_of(tmp_path / "s", "t") == [("a", "z", "z"), ("b", "y", "z")]
+
+
 def test_images_that_are_elsewhere_are_counted(tmp_path: Path, capsys: Any) -> None:
     kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
     cells = pa.array([{"bytes": None, "path": "/home/x/1.png"}, None], kind)
