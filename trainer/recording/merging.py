@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from secondguess.analysis.errors import BadInput, listing
 from secondguess.analysis.schema import is_score
+from secondguess.analysis.store.id_sets import list_texts
 from secondguess.trainer.recording.shard import DIGEST, Shard
 
 Places = NDArray[np.int64]
@@ -255,11 +256,13 @@ def _plain(rows: pa.Table) -> pa.Table:
 
 def _differ(one: pa.ChunkedArray, other: pa.ChunkedArray) -> NDArray[np.bool_]:
     """Where two columns differ; NULL is NULL."""
+    if pa.types.is_list(one.type) and pa.types.is_list(other.type):
+        one, other = list_texts(one.combine_chunks()), list_texts(other.combine_chunks())
     if pa.types.is_null(one.type) or pa.types.is_null(other.type):
         differ = pc.xor(one.is_valid(), other.is_valid())
     else:
         differ = pc.or_(pc.fill_null(pc.not_equal(one, other), False), pc.xor(one.is_valid(), other.is_valid()))
-    return np.asarray(differ.to_numpy(), np.bool_)
+    return np.asarray(differ.to_numpy(zero_copy_only=False), np.bool_)
 
 
 def _close(one: pa.Table, other: pa.Table) -> NDArray[np.bool_]:

@@ -634,3 +634,21 @@ def test_waiting_long_is_said(store: Path, caplog: pytest.LogCaptureFixture, mon
     with pytest.raises(SecondguessError, match="rank 1 waited"):
         opened(store, 1, 2, patience_s=0.3)
     assert [record.message for record in caplog.records] == [f"rank 1 waits for rank 0 to begin run 'cnn' in {store}"]
+
+
+def test_labels_in_lists_and_numbers_come_from_any_rank(store: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The second rank's last row fills its share up: it repeats the first example, and is left out."""
+    truth, guess = [["a"], ["a", "b"], [], None, ["b"]], [["a"], ["b"], [], ["a"], ["b"]]
+
+    def record(rank: int) -> None:
+        numbers = share(rank, 2, 5)
+        with opened(store, rank, 2) as recorder:
+            with recorder.table("labels", epoch=1, task="multi-label") as table:
+                table.add(ids=numbers, truth=[truth[n] for n in numbers], guess=[guess[n] for n in numbers])
+            with recorder.table("numbers", epoch=1, task="regression") as table:
+                table.add(ids=numbers, truth=[n / 2 for n in numbers], guess=numbers)
+
+    whole(together(2, record))
+    assert read(store, table="labels", columns="id, guess, truth") == [(str(n), guess[n], truth[n]) for n in range(5)]
+    assert read(store, table="numbers", columns="id, guess, truth") == [(str(n), float(n), n / 2) for n in range(5)]
+    assert "cnn/labels@1: 1 rows of ids that were there already are left out" in caplog.messages
