@@ -89,19 +89,23 @@ class Normalisation:
         return len(shape) == 4 and int(shape[1 if self.channels == "first" else 3]) in (1, 3, 4)
 
     def pixels(self, values: Any) -> Any:
-        """Images as they were before they were normalised, floats in [0, 1] or uint8; raises BadInput for others.
+        """Images as they were before they were normalised, as uint8; raises BadInput where that cannot be known.
 
         What is no array of numbers (files, paths, PIL images) is left to the Recorder.
         """
+        if isinstance(values, list | tuple):
+            return [self.pixels(value) for value in values]
         if not hasattr(values, "shape"):
             return values
+        if "bfloat16" in str(getattr(values, "dtype", "")):
+            raise BadInput("images are bfloat16, which holds no 8-bit pixels; images=… for where they are before that")
         images = array(values)
         if images.dtype.kind != "f":
             if images.dtype not in (np.uint8, np.bool_):
                 raise BadInput(f"images are {images.dtype}; expected uint8, or floats; or images=False")
             return images
         said = "floats"
-        images = images.astype(np.float64)
+        images = images.astype(np.float32, copy=False)  # which holds 8 bits and more, in half the memory
         if self.mean is not None and self.std is not None:
             said = f"with mean={self._said(self.mean)}, std={self._said(self.std)} undone, numbers"
             images = images * self._each(self.std, images.ndim) + self._each(self.mean, images.ndim)
@@ -111,10 +115,10 @@ class Normalisation:
                 f"images are {said} from {low:.3g} to {high:.3g}, not in [0, 1]: give mean= and std= of their "
                 "normalisation as it was, images=… for where they are before it, or images=False"
             )
-        return np.clip(images, 0, 1)
+        return np.round(np.clip(images, 0, 1) * 255).astype(np.uint8)
 
-    def _each(self, numbers: Sequence[float] | float, dimensions: int) -> NDArray[np.float64]:
-        values = np.asarray(plain(numbers), np.float64).reshape(-1)
+    def _each(self, numbers: Sequence[float] | float, dimensions: int) -> NDArray[np.float32]:
+        values = np.asarray(plain(numbers), np.float32).reshape(-1)
         shape = [1] * dimensions
         shape[-3 if self.channels == "first" and dimensions > 2 else -1] = len(values)
         return values.reshape(shape if len(values) > 1 else [1] * dimensions)

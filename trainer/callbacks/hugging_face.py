@@ -186,7 +186,7 @@ class HuggingFacePredictions(FrameworkCallback):
         normalisation = self._normalisation
         if normalisation.mean is None and getattr(processor, "do_normalize", False):
             normalisation = Normalisation(processor.image_mean, processor.image_std)
-        return (normalisation.pixels(values) * 255).round().astype("uint8")
+        return normalisation.pixels(values)
 
     def _record(self, args: Any, state: Any, model: Any, metrics: Mapping[str, Any]) -> None:
         evaluation, self._evaluation = self._evaluation, None

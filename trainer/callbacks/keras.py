@@ -5,15 +5,13 @@ from importlib import import_module
 from itertools import count
 from typing import Any
 
-import numpy as np
-
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.moments import Moment
 from secondguess.trainer.callbacks import order
 from secondguess.trainer.callbacks.batches import Normalisation, array, item
 from secondguess.trainer.callbacks.frameworks import FrameworkCallback
 from secondguess.trainer.callbacks.run import PredictionRun, Processes, moment_of
-from secondguess.trainer.callbacks.validation import Examples, IdFunction, Validation
+from secondguess.trainer.callbacks.validation import Examples, IdFunction, Validation, at_places
 
 
 class KerasPredictions(FrameworkCallback):
@@ -168,8 +166,7 @@ class KerasPredictions(FrameworkCallback):
         return None
 
     def _at_places(self, values: Any, what: str, at: Validation) -> Any:
-        places = self._places(what, at)
-        return values[places] if isinstance(values, np.ndarray) else [values[place] for place in places]
+        return at_places(values, self._places(what, at), what)
 
     @staticmethod
     def _places(what: str, at: Validation) -> list[int]:

@@ -105,13 +105,27 @@ class PredictionRun:
         if self._made:
             options |= {"resume": True, "overwrite": False, "reopen": True, "classes": None}
         with self.guarded(f"run {self.name}"):
-            place: dict[str, Any] = {"rank": processes.rank, "world_size": processes.count}
-            options["session"] = options.get("session") or processes.session(self._openings)
-            self.recorder = Recorder(self.store, run=self.name, **place, **options)
-        if not processes.agree(self.recorder is not None):
-            self._refused = True
-            self._closed(finished=False)
+            self._opened(processes, options)
         self._made = self._made or self.recorder is not None
+
+    def _opened(self, processes: Processes, options: dict[str, Any]) -> None:
+        """Open the Recorders of all processes or of none, the first one's before those that look for it."""
+        fault = None
+        for turn in (True, False):
+            if turn is (processes.rank == 0):
+                try:
+                    options["session"] = options.get("session") or processes.session(self._openings)
+                    place: dict[str, Any] = {"rank": processes.rank, "world_size": processes.count}
+                    self.recorder = Recorder(self.store, run=self.name, **place, **options)
+                except Exception as error:  # which is raised when the others, who wait, have heard of it
+                    fault = error
+            if not processes.agree(fault is None):
+                self._refused = True
+                self._closed(finished=False)
+                fault = fault or SecondguessError("another process could not begin it, and says why")
+                break
+        if fault is not None:
+            raise fault
 
     @contextmanager
     def guarded(self, what: str) -> Iterator[None]:

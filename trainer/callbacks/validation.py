@@ -68,7 +68,19 @@ class Examples:
             self._names = self.ids if self.ids is not None else order.named_ids(dataset)
             self._looked = True
         self.by_place = self._names is None
-        return places if self._names is None else [self._names[place] for place in places]
+        return places if self._names is None else at_places(self._names, places, "ids")
+
+    def check_whole(self, rows: int) -> None:
+        """Raise BadInput where a whole pass had other numbers of rows than there are ids."""
+        if self.ids is not None and len(self.ids) != rows:
+            raise BadInput(f"ids has {len(self.ids)} values, the data set {rows} rows; give one for each, in its order")
+
+
+def at_places(values: Sequence[Any], places: Sequence[int], what: str) -> list[Any]:
+    """The values of these examples, out of a sequence with one for each; raises BadInput where it has not as many."""
+    if len(values) <= max(places, default=-1):
+        raise BadInput(f"{what} has {len(values)} values, the data set more rows; give one for each, in its order")
+    return [values[place] for place in places]
 
 
 class Validation:
@@ -98,13 +110,19 @@ class Validation:
 
     def begin(self) -> None:
         """Open the table; where it is there already, or not all processes can, the pass is left out."""
+        # Samplers of several processes repeat examples to give each as many: by their place they are known.
+        duplicates = "first" if self._repeats and self.examples.batches is not None else "refuse"
+        table, fault = None, None
         with self.run.guarded(self.name):
-            # Samplers of several processes repeat examples to give each as many: by their place they are known.
-            duplicates = "first" if self._repeats and self.examples.batches is not None else "refuse"
-            table = self.run.table(self.table, self.moment, duplicates=duplicates)
-            if self.run.processes.agree(table is not None):
+            try:
+                table = self.run.table(self.table, self.moment, duplicates=duplicates)
+            except Exception as error:  # which is raised when the others, who wait, have heard of it
+                fault = error
+            if self.run.processes.agree(table is not None) and table is not None:
                 self._rows = self._stack.enter_context(table)
                 self.is_begun = True
+            if fault is not None:
+                raise fault
 
     def look(self, batch: Any, read: Callable[[], Mapping[str, Any]]) -> None:
         """Say before the training what of a batch could not be recorded; nothing of it is."""
@@ -188,11 +206,16 @@ class Validation:
         if not self.is_begun:
             return
         with self.run.guarded(self.name):
+            if self.fault is None:
+                try:
+                    self.examples.check_whole(self._count)
+                except BadInput as error:
+                    self.give_up(error)
             is_whole = self.run.processes.agree(self.fault is None)
             if not is_whole or not (self._count or self._repeats):
-                if not is_whole and self.fault is None:
-                    self.run.failed(self.name, SecondguessError("another process could not record its part of it"))
                 self.drop()
+                if not is_whole and self.fault is None:
+                    raise SecondguessError("another process could not record its part of it, and says why")
                 return
             self.run.log(self.moment, step, metrics or {})
             self.is_begun = False

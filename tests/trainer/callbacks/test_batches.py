@@ -56,13 +56,15 @@ def test_a_normalisation_undone_gives_the_pixels_that_there_were(channels: str) 
     normalised = (pixels.astype(np.float32) / 255 - each[0]) / each[1]
     if channels == "last":
         normalised, pixels = np.moveaxis(normalised, 1, 3), np.moveaxis(pixels, 1, 3)
-    back = Normalisation(mean, std, channels).pixels(normalised)
-    assert np.array_equal(np.round(back * 255).astype(np.uint8), pixels)
+    assert np.array_equal(Normalisation(mean, std, channels).pixels(normalised), pixels)
+    assert np.array_equal(np.stack(Normalisation(mean, std, channels).pixels(list(normalised))), pixels)
+    half = normalised.astype(np.float16)
+    assert np.array_equal(Normalisation(mean, std, channels).pixels(half), pixels)
 
 
 def test_one_mean_is_that_of_every_channel() -> None:
     assert Normalisation([0.5], [0.5]).pixels(np.full((1, 3, 2, 2), -1.0)).max() == 0
-    assert Normalisation(0.5, 0.5).pixels(np.ones((1, 2, 2))).min() == 1
+    assert Normalisation(0.5, 0.5).pixels(np.ones((1, 2, 2))).min() == 255
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """A pass over a data set becomes a table, whole or not at all; what fails is said, and stops nothing unless asked."""
 
 import logging
+import resource
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -94,6 +95,39 @@ def test_ids_of_the_data_set_and_of_a_function(tmp_path: Path, examples: Any, ex
     one_pass(run, [{"scores": SCORES[:2]}, {"scores": SCORES[2:]}], **examples)
     run.close(finished=True)
     assert [name for (name,) in rows(tmp_path, "id")] == expected
+
+
+def test_one_number_a_row_is_the_logit_of_the_second_of_two(tmp_path: Path) -> None:
+    run = opened(tmp_path, classes=["no", "yes"])
+    one_pass(run, [{"logits": np.array([[-2.0], [3.0]]), "truth": np.array([[0.0], [1.0]])}])
+    run.close(finished=True)
+    assert rows(tmp_path, "guess, truth") == [("no", "no"), ("yes", "yes")]
+
+
+@pytest.mark.parametrize(("ids", "why"), [(["a", "b"], "ids has 2 values"), (["a", "b", "c", "d"], "ids has 4 values")])
+def test_ids_of_another_number_are_refused(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, ids: list[str], why: str
+) -> None:
+    run = opened(tmp_path)
+    one_pass(run, [{"scores": SCORES}], ids=ids)
+    run.close(finished=True)
+    assert find_run(tmp_path, "vit").tables == {} and why in warned(caplog)[0]
+
+
+def test_a_disk_that_takes_no_more_costs_the_table(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """What the system says of a file that may not grow, it says of a full disk by another number."""
+    run = opened(tmp_path)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (16, limits[1]))
+    try:
+        one_pass(run, [{"scores": SCORES}], 1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    one_pass(run, [{"scores": SCORES}], 2)
+    run.close(finished=True)
+    assert [moment.epoch for moment in find_run(tmp_path, "vit").tables[TABLE]] == [2]
+    assert "vit/val_predictions@1 is not recorded, and training goes on" in warned(caplog)[0]
+    assert "File too large" in warned(caplog)[0]
 
 
 def test_rows_that_nothing_names_are_refused_in_words_and_the_training_goes_on(
@@ -289,6 +323,37 @@ def test_where_one_rank_fails_none_waits_for_it(tmp_path: Path, caplog: pytest.L
     said = warned(caplog)
     assert any("another process could not record its part" in text for text in said)
     assert any("truth 7 in row 0" in text for text in said)
+
+
+def test_what_the_first_rank_cannot_bring_together_is_said_by_all(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    agree = agreed(2)
+
+    def rank(number: int) -> None:
+        run = PredictionRun(tmp_path, "vit", False, {"session": "one", "patience_s": 30})
+        run.open(Processes(number, 2, agree))
+        one_pass(run, [{"scores": SCORES[:1], **({"truth": [0]} if number else {})}], batches=iter([[number]]))
+        run.close(finished=True)
+
+    assert together(2, rank) == {0: None, 1: None}
+    assert find_run(tmp_path, "vit").tables == {}
+    assert len([text for text in warned(caplog) if "rank 1 has the columns" in text]) >= 2
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_rank_that_cannot_open_the_run_keeps_none_waiting(tmp_path: Path, strict: bool) -> None:
+    agree = agreed(2)
+
+    def rank(number: int) -> None:
+        options = {"session": "one", "patience_s": 30, **({"wandb": "never"} if not number else {})}
+        run = PredictionRun(tmp_path, "vit", strict, options)
+        run.open(Processes(number, 2, agree))
+        assert not run.is_open
+        run.close(finished=True)
+
+    assert {error is not None for error in together(2, rank).values()} == {strict}
+    assert not (tmp_path / "vit").exists()
 
 
 def test_options_are_the_recorders(tmp_path: Path) -> None:
