@@ -51,9 +51,9 @@ class Tool:
     writes: bool = False
 
     async def call(self, desk: Desk, given: Mapping[str, Any]) -> Answer:
-        """The answer; raises SecondguessError, BadInput for what it does not take."""
+        """The answer; null is as left out. Raises SecondguessError, BadInput for what it does not take."""
         try:
-            read = self.arguments.model_validate(given)
+            read = self.arguments.model_validate({name: value for name, value in given.items() if value is not None})
         except ValidationError as error:
             raise BadInput(self._said(error)) from None
         return await self.answer(desk, read)
@@ -79,8 +79,8 @@ async def _runs(desk: Desk, given: takes.Runs) -> Answer:
 
 async def _tables(desk: Desk, given: takes.Tables) -> Answer:
     where = "" if given.run is None else f" AND {await desk.known_run(given.run)}"
-    reply = await desk.ask("sql", f"{_OF_TABLES}{where} ORDER BY ALL", most=told.AGENTS.rows)
-    return told.rows_told(reply), None
+    reply = await desk.ask("sql", f"{_OF_TABLES}{where} ORDER BY ALL", most=given.limit, offset=given.offset)
+    return told.rows_told(reply, given.offset, sql=given.show_sql), None
 
 
 async def _schema(desk: Desk, given: takes.Schema) -> Answer:
@@ -89,7 +89,7 @@ async def _schema(desk: Desk, given: takes.Schema) -> Answer:
     own = await desk.ask("sql", names)
     every = await desk.ask("sql", f"SELECT * FROM {identifier(given.table)} LIMIT 0")
     answer: dict[str, Any] = {
-        "said": f"{given.table} has {len(own.columns)} columns besides scores",
+        "said": f"{given.table} has {len(own.columns)} columns",
         "columns": list(own.columns),
         "types": [str(kind) for kind in own.types],
         "notes": list(own.notes),
@@ -98,12 +98,14 @@ async def _schema(desk: Desk, given: takes.Schema) -> Answer:
         answer["computed"] = {name: _ABOUT_COMPUTED[name] for name in COMPUTED}
     if every.classes:
         classes, notes = told.shortened_list(every.classes, 200, "classes")
-        answer["said"] += f", and score_0 … score_{len(every.classes) - 1}: score_i is that of the i-th of classes"
+        answer["said"] += f" besides score_0 … score_{len(every.classes) - 1}: score_i is that of the i-th of classes"
         answer |= {"classes": classes, "notes": [*answer["notes"], *notes]}
     return answer, None
 
 
 async def _ask(desk: Desk, given: takes.Ask) -> Answer:
+    if given.question is None and (given.tables or given.options or given.where or given.sort):
+        raise BadInput("ask: name the question, as in question: errors; with no argument ask lists them all")
     if given.question is None:
         return await asyncio.to_thread(_questions, desk), None
     options = {**given.options, **{name: tuple(value) for name in ("where", "sort") if (value := getattr(given, name))}}

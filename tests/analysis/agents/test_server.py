@@ -72,7 +72,8 @@ def test_runs_and_tables_are_listed(agent: Agent) -> None:
     one = agent.answer("runs", run="cnn")
     row = dict(zip(one["columns"], one["rows"][0], strict=True))
     assert (row["epochs"], row["errors"], json.loads(row["config"])) == (["1", "2"], [2, 1], {"lr": 0.1})
-    tables = agent.answer("tables", run="cnn")
+    assert agent.answer("tables", offset=1)["said"] == "no rows after the first 1; there are 1"
+    tables = agent.answer("tables", run="cnn", limit=None)
     assert tables["rows"] == [["cnn", "test_predictions", "1", "2", 2, 6, 1, 1]]
 
 
@@ -166,6 +167,7 @@ def test_an_example_comes_with_its_image_as_it_was(agent: Agent) -> None:
         ("ask", {"question": "erors", "tables": ["cnn"]}, "no question named 'erors'; there are: calibration"),
         ("ask", {"question": "errors", "tables": ["nn@1"]}, "no run named 'nn'; the store has cnn"),
         ("ask", {"question": "errors", "tables": ["cnn"], "options": {"x": 1}}, "errors has no option 'x'; it has: "),
+        ("ask", {"tables": ["cnn"]}, "ask: name the question, as in question: errors; with no argument ask lists them"),
         ("ask", {"question": "errors", "limt": 3}, "ask: no argument 'limt' (did you mean limit?); it takes: limit"),
         ("ask", {"question": "errors", "limit": 5_000}, "ask: limit: Input should be less than or equal to 1000"),
         ("table", {}, "name a table, as in cnn@5, or a saved view"),
