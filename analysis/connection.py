@@ -159,7 +159,7 @@ class Connection:
         """
         con = self.con if con is None else con
         with every_file(self.verify):
-            made = catalog.create(con, self.store, schema)
+            made = heard(partial(catalog.create, con, self.store, schema), con.interrupt)
         for note in made.notes:
             _log.warning(note)
         return con
