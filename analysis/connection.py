@@ -154,8 +154,9 @@ class Connection:
         """Make the store's tables, references ("cnn@5"), examples, runs and metrics views of a connection; returns it.
 
         con is one of yours, or this store's own; schema one for them alone. What is made: `ask.catalog.catalog`. A view
-        reads the files that there are now: attach again for new epochs, or where a run was compacted since. What has no
-        view is logged. Raises AlreadyThere where the connection has something else of such a name, which is left alone.
+        reads the files that there are now: attach again for new epochs, or where DuckDB finds no files that match,
+        since a run was compacted. What has no view is logged. Raises AlreadyThere where the connection has something
+        else of such a name, which is left alone.
         """
         con = self.con if con is None else con
         with every_file(self.verify):

@@ -114,6 +114,19 @@ def test_attaching_again_sees_new_epochs_and_drops_what_is_gone(store: Path) -> 
     assert rows(con, "FROM mine") == [(1,)]
 
 
+def test_a_view_of_files_that_were_compacted_says_so_until_it_is_made_anew(tmp_path: Path) -> None:
+    with Recorder(tmp_path, run="cnn") as recorder:
+        for epoch in (1, 2):
+            with recorder.table("test_predictions", epoch=epoch) as table:
+                table.add(ids=["a"], guess=[epoch])
+        con = sg.views(duckdb.connect(), tmp_path)
+        assert rows(con, "SELECT count(*) FROM test_predictions") == [(2,)]
+    with pytest.raises(duckdb.IOException, match="No files found that match the pattern"):  # as the README has it
+        con.execute("FROM test_predictions")
+    sg.views(con, tmp_path)
+    assert rows(con, "SELECT count(*) FROM test_predictions") == [(2,)]
+
+
 def test_a_view_says_whose_it_is_and_how_it_is_made_anew(store: Path) -> None:
     con = sg.views(duckdb.connect(), store)
     ((said,),) = rows(con, "SELECT DISTINCT comment FROM duckdb_views() WHERE NOT internal")
