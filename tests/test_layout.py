@@ -125,7 +125,6 @@ REACHED_BY = {
     "analysis/objects/client": "analysis/objects/bucket",
     "analysis/store/parquet": "analysis/store/disk",
     "analysis/store/records": "analysis/store/runs",
-    "analysis/store/rows": "analysis/store/writer",
     "analysis/objects/s3": "analysis/objects/bucket",
     "analysis/store/seal": "analysis/store/runs",
     "analysis/tables/filter": "analysis/tables/view",

@@ -82,6 +82,8 @@ def write(
             for batch in reader:
                 written.add(table.converted(batch, schema), schema)
         written.close(schema)
+        if images and table.epoch.examples is not None and not table.epoch.unique:
+            notes += (f"{table.epoch.name} has repeated or missing ids, so no image of it is known to be a row's",)
         contents = replace(written.contents(), features=described(schema, table.images, table.labels))
         (place / "README.md").write_text(card(table.run, table.epoch, contents, table.asked), encoding="utf-8")
         _note(place)

@@ -19,6 +19,8 @@ from secondguess.analysis.store.runs import find_epoch, find_run
 class CommittedRows:
     """The first rows of an epoch, each row's encoded image, and how many rows the epoch has.
 
+    An id that stands for several images has none: which row has which is not known.
+
     All columns are there but for the step of the validation, of which there is one, and the step at which the source of
     an import had the table, which importing adds.
     """
@@ -117,5 +119,8 @@ def _images(epoch: Epoch, ids: pa.ChunkedArray) -> list[bytes | None] | None:
         return None
     wanted = ds.field("id").isin(ids.combine_chunks())
     examples = parquet.scanned(epoch.examples).to_table(columns=["id", "image"], filter=wanted)
+    counts = pc.value_counts(examples["id"])
+    several = counts.field("values").filter(pc.greater(counts.field("counts"), 1))  # whose image is not known
+    examples = examples.filter(pc.invert(pc.is_in(examples["id"], several)))
     images = examples["image"].take(pc.index_in(ids, examples["id"]))
     return [image and image["bytes"] for image in images.to_pylist()]

@@ -1,6 +1,7 @@
 """`secondguess export --hf`: folders that Hugging Face's own `load_dataset` reads, and that come back as they were."""
 
 import datetime
+import io
 import json
 import shutil
 from decimal import Decimal
@@ -13,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from data_sets import loaded
+from PIL import Image
 from recording import record_prices
 
 import secondguess as sg
@@ -230,6 +232,24 @@ def test_images_that_are_damaged_are_said(store: Path, tmp_path: Path, capsys: A
     said = capsys.readouterr()
     assert "is not as it was written (its sha256 differs), so 4 rows have no image or content" in said.err
     assert "4 rows, 1 file" in said.out
+
+
+def test_rows_whose_images_are_not_known_come_without_and_say_so(tmp_path: Path, capsys: Any) -> None:
+    kind = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    files = [{"bytes": encoded(shade), "path": None} for shade in (1, 2)]
+    columns = {"id": ["a", "a"], "image": pa.array(files, kind), "guess": [0, 1], "truth": [0, 0]}
+    pq.write_table(pa.table(columns), tmp_path / "t.parquet")
+    main(["import", str(tmp_path / "t.parquet"), "--store", str(tmp_path / "s")])
+    export(tmp_path / "s", "t", "--hf", tmp_path / "out")
+    said = capsys.readouterr()
+    assert "t/test_predictions@1 has repeated or missing ids, so no image of it is known to be a row's" in said.err
+    assert "2 rows, 1 file" in said.out
+
+
+def encoded(shade: int) -> bytes:
+    out = io.BytesIO()
+    Image.new("L", (3, 2), shade).save(out, "PNG")
+    return out.getvalue()
 
 
 def test_an_export_that_breaks_off_leaves_nothing(store: Path, tmp_path: Path, monkeypatch: Any) -> None:
