@@ -27,7 +27,7 @@ from secondguess.analysis.importers.labels import LabelsFile, LabelsOptions, key
 from secondguess.analysis.importers.oddities import Oddities
 from secondguess.analysis.importers.progress import Progress, bar, unseen
 from secondguess.analysis.importers.roles import Given
-from secondguess.analysis.importers.rows import pictures, rows
+from secondguess.analysis.importers.rows import about, rows
 from secondguess.analysis.importers.source import SourceRun
 from secondguess.analysis.importers.tensorboard import logs as logs_of_tensorboard
 from secondguess.analysis.importers.wandb.artifact import artifact_folder, is_table, table_file
@@ -60,7 +60,7 @@ def surveyed(planned: Plan, progress: Progress = unseen) -> ImportedRun:
         how = planned.layouts[table.table]
         odd, faults = Oddities(how), Counter[str]()
         for batch in version.contents.batches():
-            seen = pictures(batch, how.roles.image, known)
+            seen = about(batch, how, known)
             faults.update(broken=seen.broken, dark=seen.dark)
             odd.add(batch, rows(batch, how, seen, (promised.run, table.moment.epoch, version.source.step)))
             progress(at_epoch(table.table, table.moment), batch.num_rows)

@@ -1,7 +1,7 @@
 """A foreign table's rows turned into rows of our schema."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from typing import Any
 
@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from secondguess.analysis.content import FileDigests
+from secondguess.analysis.content import FileDigests, number_digests, text_digests
 from secondguess.analysis.importers.classes import Classes, as_text, is_text, score
 from secondguess.analysis.importers.roles import Roles
 from secondguess.analysis.importers.verdicts import verdicts
@@ -18,13 +18,17 @@ from secondguess.analysis.schema import RESERVED_COLUMNS, folded, is_score, scor
 
 @dataclass(frozen=True)
 class Layout:
-    """How the columns of all versions of one table become ours: roles, classes, label type, the others' new names."""
+    """How the columns of all versions of one table become ours: roles, classes, label type, the others' new names.
+
+    content is the column with the texts or numbers that the rows are about, in the place of images.
+    """
 
     roles: Roles
     classes: Classes
     label: pa.DataType
     others: Mapping[str, str]
     right: str | None = None
+    content: str | None = None
 
     @property
     def line(self) -> str:
@@ -68,17 +72,39 @@ def layout(schemas: Sequence[pa.Schema], roles: Roles, classes: Classes) -> Layo
     return Layout(roles, classes, label, others)
 
 
+def with_content(how: Layout, content: str | None) -> Layout:
+    """The layout where a column has what the rows are about, unless they have images."""
+    if content is None or content not in how.others or how.roles.image is not None:
+        return how
+    return replace(how, content=content, others={old: new for old, new in how.others.items() if old != content})
+
+
 @dataclass(frozen=True)
 class BatchImages:
     """The images of a batch: each row's digest, None where it has none or cannot be decoded; the files by digest.
+
+    So, too, the texts or numbers that its rows are about.
 
     broken are how many cannot be decoded, dark how many are black to an eye.
     """
 
     digests: list[str | None]
-    files: dict[str, bytes]
+    files: dict[str, Any]
     broken: int = 0
     dark: int = 0
+
+
+def about(batch: pa.RecordBatch, how: Layout, known: FileDigests) -> BatchImages:
+    """What a batch's rows are about: their images, or texts or numbers where the layout says so."""
+    if how.content is None or how.content not in batch.schema.names:
+        return pictures(batch, how.roles.image, known)
+    values = batch.column(how.content).to_pylist()
+    digests = [None if value is None else _digest(value) for value in values]
+    return BatchImages(digests, {name: value for name, value in zip(digests, values, strict=True) if name is not None})
+
+
+def _digest(value: Any) -> str:
+    return text_digests([value])[0] if isinstance(value, str) else number_digests(np.asarray([value], np.float64))[0]
 
 
 def pictures(batch: pa.RecordBatch, column: str | None, known: FileDigests) -> BatchImages:

@@ -57,7 +57,8 @@ class TableRows:
     (`true`: the cells are JSON text, since no one type holds them). `batches` may be called again; each call counts in
     `media`, which is whole once the batches are read. `media_cells` is the number of media cells that are not NULL in
     the source. `written` says that every column is text as it is written in the file, numbers too, with a decimal comma
-    where `decimal_comma` says so. `meant` is what the columns are where the format says it.
+    where `decimal_comma` says so. `meant` is what the columns are where the format says it, and `content` the column
+    with the texts or numbers that the rows are about.
     """
 
     schema: pa.Schema
@@ -69,6 +70,7 @@ class TableRows:
     written: bool = False
     decimal_comma: bool = False
     meant: Given | None = None
+    content: str | None = None
 
     @property
     def nothing(self) -> pa.RecordBatch:

@@ -22,7 +22,7 @@ from secondguess.analysis.importers.oddities import Oddities
 from secondguess.analysis.importers.plain import plain
 from secondguess.analysis.importers.progress import Progress, unseen
 from secondguess.analysis.importers.roles import Given
-from secondguess.analysis.importers.rows import BatchImages, Layout, pictures, rows
+from secondguess.analysis.importers.rows import BatchImages, Layout, about, rows, with_content
 from secondguess.analysis.importers.source import MediaCount, SourceRun
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import STEP, at_epoch, whole_name
@@ -137,6 +137,7 @@ def plan(
     commands = _commands(source, options)
     versions, surveys = surveyed(_versions(source, options, progress), commands, _folder(source, commands))
     layouts = layouts_of(versions, surveys, options.given, mirrored_classes(source.config), old)
+    layouts = {**layouts, **{one.table: with_content(layouts[one.table], one.contents.content) for one in versions}}
     if old is not None:
         epochs: dict[str, set[Moment]] = {}
         for version in versions:
@@ -325,8 +326,8 @@ def _commit(
 ) -> ImportedTable:
     """Write a version; what says besides whether its column `step` is that of validations."""
     version, ours = what
-    run, image = writer.run.name, how.roles.image
-    examples = ExamplesWriter(folder, writer.incoming, version.table, "image" if image else None)
+    run = writer.run.name
+    examples = ExamplesWriter(folder, writer.incoming, version.table, _kind(version, how))
     odd = Oddities(how)
     count, faults = 0, Counter[str]()
 
@@ -334,7 +335,7 @@ def _commit(
         nonlocal count
         progress(0)
         for batch in version.contents.batches():
-            seen = pictures(batch, image, known)
+            seen = about(batch, how, known)
             table = rows(batch, how, seen, (run, version.epoch, version.source.step))
             count += batch.num_rows
             faults.update(broken=seen.broken, dark=seen.dark)
@@ -368,6 +369,13 @@ def _commit(
         (*_table_notes(version, how), *odd.notes(), *image_notes(media, faults)),
         all_dark(media, faults),
     )
+
+
+def _kind(version: Version, how: Layout) -> str | None:
+    """What the rows of a version are about."""
+    if how.content is None:
+        return "image" if how.roles.image else None
+    return "text" if pa.types.is_string(version.contents.schema.field(how.content).type) else "numbers"
 
 
 def _keep_examples(writer: ExamplesWriter, table: pa.Table, seen: BatchImages) -> None:

@@ -138,7 +138,8 @@ def _rows(split: _Split, ours: Mapping[str, Any], folder: Path, place: Path) -> 
         right=right if isinstance(right, str) and right in names else None,
         confidence="confidence" if "confidence" in names and not has_scores else None,
     )
-    return replace(_without(rows, "confidence") if has_scores else rows, meant=meant)
+    content = "content" if "content" in names else None
+    return replace(_without(rows, "confidence") if has_scores else rows, meant=meant, content=content)
 
 
 def _without(rows: TableRows, column: str) -> TableRows:

@@ -166,6 +166,23 @@ def test_an_export_comes_back_as_it_was(store: Path, tmp_path: Path) -> None:
     assert check(again).findings == ()
 
 
+@pytest.mark.parametrize(
+    "content", [["one é", "two", "one é"], [[0.5, 1.0], [2.0, 3.0], [4.0, 5.0]]], ids=["texts", "numbers"]
+)
+def test_texts_and_numbers_that_rows_are_about_come_back(tmp_path: Path, content: Any) -> None:
+    with sg.Recorder(tmp_path / "s", run="r") as recorder, recorder.table("test_predictions", epoch=1) as table:
+        table.add(content=content, guess=[0, 1, 1], truth=[0, 0, 1])
+    export(tmp_path / "s", "r", "--hf", tmp_path / "out")
+    main(["import", str(tmp_path / "out"), "--store", str(tmp_path / "t")])
+    rows = (
+        'SELECT p.id, guess, p.truth, e.digest, e.content FROM "r@1" p JOIN examples e USING (examples, id) ORDER BY 1'
+    )
+    before, after = (sg.connect(tmp_path / place).sql(rows).fetchall() for place in ("s", "t"))
+    assert before == after
+    assert len(after) == 3
+    assert check(tmp_path / "t").findings == ()
+
+
 def test_a_large_table_lies_in_several_files(store: Path, tmp_path: Path) -> None:
     with sg.Recorder(tmp_path / "s", run="many") as recorder, recorder.table("test_predictions", epoch=1) as table:
         for _ in range(5):
