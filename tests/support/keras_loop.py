@@ -113,6 +113,14 @@ def loader() -> Any:
     return {}
 
 
+def regression() -> Any:
+    keras.utils.set_random_seed(1)
+    model = keras.Sequential([keras.layers.Flatten(), keras.layers.Rescaling(1 / 255), keras.layers.Dense(1)])
+    model.compile(optimizer="adam", loss="mse")
+    callback(task="regression").record(model, (PIXELS, TRUTH / 4))
+    return {"outputs": model.predict(PIXELS, verbose=0)[:, 0].tolist()}
+
+
 def evaluated() -> Any:
     """evaluate() gives a callback nothing to record, and says so."""
     recorder = callback()
@@ -134,7 +142,8 @@ def readme() -> Any:
 
 
 CASES: dict[str, Callable[[], Any]] = {
-    each.__name__: each for each in (usual, logits, refused, strict, normalised, pydataset, loader, evaluated, readme)
+    each.__name__: each
+    for each in (usual, logits, refused, strict, normalised, pydataset, loader, regression, evaluated, readme)
 }
 
 

@@ -23,11 +23,12 @@ def array(values: Any) -> NDArray[Any]:
     return numbers.astype(np.float32) if numbers.dtype.name == "bfloat16" else numbers
 
 
-def probabilities(values: Any, *, logits: bool, what: str) -> NDArray[np.float32]:
+def probabilities(values: Any, *, logits: bool, what: str, several: bool = False) -> NDArray[np.float32]:
     """The probabilities of B x C, B x 1 or B numbers: their softmax, or sigmoid of one, where they are logits.
 
-    what is what the numbers are called in an error. Raises BadInput for another shape, for logits whose rows sum to 1,
-    and for probabilities whose rows do not.
+    what is what the numbers are called in an error. several says that a row may have several labels, so that each
+    number is one's by itself: its sigmoid, where it is a logit. Raises BadInput for another shape, for logits whose
+    rows sum to 1, and for probabilities whose rows do not.
     """
     numbers = array(values)
     if numbers.dtype.kind not in "fiu" or numbers.ndim not in (1, 2) or 0 in numbers.shape[1:]:
@@ -36,18 +37,18 @@ def probabilities(values: Any, *, logits: bool, what: str) -> NDArray[np.float32
             "recorded"
         )
     numbers = numbers.astype(np.float64)
-    several = numbers.ndim == 2 and numbers.shape[1] > 1
-    sums = numbers.sum(axis=1) if several else np.ones(len(numbers))
+    is_one_of = numbers.ndim == 2 and numbers.shape[1] > 1 and not several
+    sums = numbers.sum(axis=1) if is_one_of else np.ones(len(numbers))
     near = np.abs(sums - 1) <= _SUM
     inside = (numbers >= -_OUTSIDE) & (numbers <= 1 + _OUTSIDE)
     if not logits:
         _check_probabilities(numbers, sums, inside | ~np.isfinite(numbers), what)
         return numbers.astype(np.float32)
-    if several and len(numbers) and near.all() and inside.all():
+    if is_one_of and len(numbers) and near.all() and inside.all():
         raise BadInput(f"{what} sum to 1 in each row, as probabilities do, but are said to be logits; say logits=False")
     with np.errstate(over="ignore", invalid="ignore"):
-        if not several:
-            numbers = 1 / (1 + np.exp(-numbers.reshape(-1)))
+        if not is_one_of:
+            numbers = 1 / (1 + np.exp(-numbers if several else -numbers.reshape(-1)))
         else:
             powers = np.exp(numbers - numbers.max(axis=1, keepdims=True))
             numbers = powers / powers.sum(axis=1, keepdims=True)
@@ -65,7 +66,7 @@ def _check_probabilities(numbers: NDArray[Any], sums: NDArray[Any], inside: NDAr
         row = int(np.argmax(np.abs(sums - 1) > _SUM))
         raise BadInput(
             f"{what} are no probabilities of classes: row {row} of the batch sums to {sums[row]:.4g}, not 1; if they "
-            "are logits, say logits=True; several labels a row are not recorded"
+            "are logits, say logits=True; for several labels a row task='multi-label'"
         )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from secondguess.analysis.errors import BadInput, listing
 from secondguess.analysis.moments import Moment
+from secondguess.analysis.schema import Task
 from secondguess.trainer.callbacks import order
 from secondguess.trainer.callbacks.batches import Normalisation, array
 from secondguess.trainer.callbacks.frameworks import FrameworkCallback
@@ -14,11 +15,10 @@ from secondguess.trainer.callbacks.run import PredictionRun, Processes, alone, m
 from secondguess.trainer.callbacks.validation import Examples, Validation
 
 _LABELS = ("labels", "label")
-_NOT_ONE_CLASS = ("multi_label_classification", "regression")
 
 
 class HuggingFacePredictions(FrameworkCallback):
-    """A callback for transformers' Trainer that records each evaluation of a classifier, whole.
+    """A callback for transformers' Trainer that records each evaluation, whole.
 
     `HuggingFacePredictions("predictions", run="bert")` takes the logits where the model gives them, by a hook on the
     model that only looks: compute_metrics sees what it saw, and there need be none. Each row's truth is the label that
@@ -36,9 +36,10 @@ class HuggingFacePredictions(FrameworkCallback):
     else the metric_key_prefix; prefix stands before. The end of an epoch is `@N`, a step within one `@N:step`, one
     before training `@1:0`, one after load_best_model_at_end that of the best; an evaluation at a point that was
     evaluated already is left out. Metrics are kept, too. Of several processes each records its part; what a sampler
-    repeats is dropped and counted. A class for each token, generated text, several labels and regression are refused.
-    What fails stops no training unless strict. options are the Recorder's: config, wandb, resume, reopen, overwrite,
-    session, patience_s.
+    repeats is dropped and counted. task is what the model's problem_type says: "regression" (one label, too) and
+    "multi-label" are tables of their own kinds; a class for each token and generated text are refused. What fails stops
+    no training unless strict. options are the Recorder's: config, wandb, resume, reopen, overwrite, session,
+    patience_s.
     """
 
     framework = ("transformers:TrainerCallback",)
@@ -56,6 +57,7 @@ class HuggingFacePredictions(FrameworkCallback):
         mean: Any = None,
         std: Any = None,
         classes: Sequence[str] | None = None,
+        task: Task | None = None,
         prefix: str = "",
         strict: bool = False,
         **options: Any,
@@ -65,7 +67,8 @@ class HuggingFacePredictions(FrameworkCallback):
             raise BadInput("ids and content are columns of data=, the data set as it was before the Trainer took it")
         if decode and content is not None:
             raise BadInput("both decode and content: give one of them, the texts are either")
-        self._run = PredictionRun(store, run, strict, {**options, "classes": classes}, prefix)
+        self._run = PredictionRun(store, run, strict, {**options, "classes": classes}, prefix, task)
+        self._has_task = task is not None
         self._data, self._ids, self._content = data, ids, content
         self._decode, self._images = decode, images
         self._normalisation = Normalisation(mean, std)
@@ -139,6 +142,8 @@ class HuggingFacePredictions(FrameworkCallback):
             self._hook = model.register_forward_hook(self._watch, with_kwargs=True)
 
     def _open(self, args: Any, model: Any, loader: Any) -> None:
+        if not self._has_task:
+            self._run.task = _task_of(getattr(model, "config", None))
         with self._run.guarded(f"run {self._run.name}"):
             names = _class_names(model, self._data if self._data is not None else getattr(loader, "dataset", None))
             agree = _agree if args.world_size > 1 else alone
@@ -154,10 +159,6 @@ class HuggingFacePredictions(FrameworkCallback):
                 "evaluation, as where it generates text; one class for each example is recorded"
             )
         named, output = seen[0]
-        config = getattr(model, "config", None)
-        task = getattr(config, "problem_type", None)
-        if task in _NOT_ONE_CLASS:
-            raise BadInput(f"the model's problem_type is {task}; one class for each example is recorded")
         logits = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
         if logits is None:
             has = listing(output) if isinstance(output, Mapping) else type(output).__name__
@@ -167,9 +168,11 @@ class HuggingFacePredictions(FrameworkCallback):
                 f"the model's logits have shape {tuple(logits.shape)}: a class for each token, or text that is "
                 "generated; one class for each example is recorded"
             )
-        if logits.shape[1] == 1:
-            raise BadInput("the model's logits have one column, a number (regression); one class for each is recorded")
         said: dict[str, Any] = {"logits": array(logits), "what": "the model's logits"}
+        if self._run.task == "regression":
+            if logits.shape[1] > 1:
+                raise BadInput("the model says several numbers of each example; one is recorded")
+            said = {"guess": array(logits)[:, 0]}
         truth = next((named[name] for name in _LABELS if named.get(name) is not None), None)
         said["truth"] = array(truth) if truth is not None else None
         processor = kwargs.get("processing_class")
@@ -310,6 +313,14 @@ def _table(metrics: Mapping[str, Any]) -> str:
         return "val_predictions"
     name = prefix.removeprefix("eval_")
     return f"{name}_predictions" if name == prefix else f"val_predictions_{name}"
+
+
+def _task_of(config: Any) -> Task | None:
+    """What the model's config says of its labels; one label alone is a number, as the library has it."""
+    named = getattr(config, "problem_type", None)
+    if named == "regression" or (named is None and len(getattr(config, "id2label", None) or ()) == 1):
+        return "regression"
+    return "multi-label" if named == "multi_label_classification" else None
 
 
 def _class_names(model: Any, data: Any) -> list[str] | None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.moments import Moment
+from secondguess.analysis.schema import Task
 from secondguess.trainer.callbacks import order
 from secondguess.trainer.callbacks.batches import Normalisation, array, item
 from secondguess.trainer.callbacks.frameworks import FrameworkCallback
@@ -22,10 +23,11 @@ class KerasPredictions(FrameworkCallback):
     tf.data.Dataset that gives (x, y), or a dict of several by their names: val_predictions_NAME. y is class numbers or
     one-hot; without one the rows have no label.
 
-    The model's outputs are probabilities, and are refused where they are not; logits=True says that they are logits.
-    output names one of several outputs. images are x where it has their shape and is uint8 or in [0, 1], or is so when
-    the normalisation by mean and std is undone; images=False is without, another array (or a function of a place) has
-    them elsewhere. content are texts, one for each example.
+    The model's outputs are probabilities, and are refused where they are not; logits=True says that they are logits,
+    task="regression" that they are numbers, task="multi-label" that a row may have several labels. output names one of
+    several outputs. images are x where it has their shape and is uint8 or in [0, 1], or is so when the normalisation by
+    mean and std is undone; images=False is without, another array (or a function of a place) has them elsewhere.
+    content are texts, one for each example.
 
     ids, one for each example, or id_fn(batch, places); else the data set's own (`ids`, `id`, `filenames`), or the
     place in it. What does not say its order (a DataLoader that shuffles, a tf.data.Dataset) needs ids, and is then
@@ -46,6 +48,7 @@ class KerasPredictions(FrameworkCallback):
         run: str,
         data: Any = None,
         logits: bool = False,
+        task: Task | None = None,
         output: str | int | None = None,
         images: Any = None,
         content: Sequence[str] | None = None,
@@ -63,9 +66,10 @@ class KerasPredictions(FrameworkCallback):
         super().__init__()
         if batch_size < 1:
             raise BadInput(f"batch_size is {batch_size}; it is at least 1")
-        self._run = PredictionRun(store, run, strict, {**options, "classes": classes}, prefix)
+        self._run = PredictionRun(store, run, strict, {**options, "classes": classes}, prefix, task)
         self._data = data
-        self._logits, self._output = logits, output
+        self._says = "guess" if task == "regression" else "logits" if logits else "scores"
+        self._output = output
         self._images, self._content = images, content
         self._ids, self._id_fn = ids, id_fn
         self._normalisation = Normalisation(mean, std, channels or _channels())
@@ -143,8 +147,7 @@ class KerasPredictions(FrameworkCallback):
                 raise BadInput(
                     f"the model has {len(said)} outputs; say which are the scores with output=, a name or number"
                 )
-            what = "logits" if self._logits else "scores"
-            columns = {what: said, "what": "the model's outputs", "truth": None if y is None else array(y)}
+            columns = {self._says: said, "what": "the model's outputs", "truth": None if y is None else array(y)}
             if self._content is not None:
                 columns["content"] = self._at_places(self._content, "content", at)
             else:

@@ -7,6 +7,7 @@ from typing import Any
 
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.moments import Moment
+from secondguess.analysis.schema import Task
 from secondguess.trainer.callbacks import order
 from secondguess.trainer.callbacks.batches import Normalisation
 from secondguess.trainer.callbacks.frameworks import FrameworkCallback
@@ -26,6 +27,7 @@ class LightningPredictions(FrameworkCallback):
     logits: that, or the key of logits in the dict; scores: the key of probabilities; guess, truth, images, content: the
     keys of those, in the dict or in the batch, or their places in a batch that is a tuple. predictions(outputs, batch)
     gives all of it as a dict instead, by the names of `TableRecorder.add`, or "logits". columns names further ones.
+    task="regression" says that the outputs are numbers, task="multi-label" that a row may have several labels.
 
     images are the batch's first item where it has the shape of images, as `mean` and `std` say they were before they
     were normalised; images=False is without. A key, or a function of a place in the data set, leads elsewhere. Of
@@ -64,12 +66,13 @@ class LightningPredictions(FrameworkCallback):
         std: Any = None,
         channels: str = "first",
         classes: Sequence[str] | None = None,
+        task: Task | None = None,
         prefix: str = "",
         strict: bool = False,
         **options: Any,
     ) -> None:
         super().__init__()
-        self._run = PredictionRun(store, run, strict, {**options, "classes": classes}, prefix)
+        self._run = PredictionRun(store, run, strict, {**options, "classes": classes}, prefix, task)
         self._reader = StepReader(
             logits,
             {"scores": scores, "guess": guess, "truth": truth, "content": content},
@@ -77,6 +80,7 @@ class LightningPredictions(FrameworkCallback):
             columns,
             ids,
             predictions,
+            is_number=task == "regression",
         )
         self._id_fn = id_fn
         self._prefix = prefix

@@ -5,11 +5,11 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
-from secondguess.analysis.errors import AlreadyThere, SecondguessError, listing
+from secondguess.analysis.errors import AlreadyThere, BadInput, SecondguessError, listing
 from secondguess.analysis.moments import Moment
-from secondguess.analysis.schema import checked_name, whole_name
+from secondguess.analysis.schema import Task, checked_name, whole_name
 from secondguess.trainer.recorder import Recorder
 from secondguess.trainer.recording.ranks import Ranks
 
@@ -66,10 +66,13 @@ class PredictionRun:
     strict: bool
     options: Mapping[str, Any]  # the Recorder's
     prefix: str = ""  # of its tables
+    task: Task | None = None  # what their guesses and truths are, where those do not tell
     recorder: Recorder | None = None
     processes: Processes = field(default_factory=Processes)
 
     def __post_init__(self) -> None:
+        if self.task not in (None, *get_args(Task)):
+            raise BadInput(f"task is {self.task!r}; it is one of: {listing(get_args(Task))}")
         checked_name("run", self.name)
         checked_name("table", f"{self.prefix}val_predictions")
         if strange := self.options.keys() - {*_OPTIONS}:
@@ -100,7 +103,8 @@ class PredictionRun:
         self._openings += 1
         options = {**self.options}
         given = options.get("classes")
-        options["classes"] = classes if given is None else list(given) or None
+        found = None if self.task == "regression" else classes
+        options["classes"] = found if given is None else list(given) or None
         options["config"] = options["config"] if options.get("config") is not None else config
         if self._made:
             options |= {"resume": True, "overwrite": False, "reopen": True, "classes": None}
@@ -206,8 +210,9 @@ class PredictionRun:
         """A table of the run at a moment, to be entered; None where it is there already, which is said."""
         if self.recorder is None:
             return None
+        how = {"unlabelled": -100, "task": self.task, **how}
         try:
-            return self.recorder.table(name, epoch=moment.epoch, step=moment.step, unlabelled=-100, **how)
+            return self.recorder.table(name, epoch=moment.epoch, step=moment.step, **how)
         except AlreadyThere:
             at = whole_name(self.name, name, moment)
             self.say(

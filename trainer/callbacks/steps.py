@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from secondguess.analysis.errors import BadInput
-from secondguess.trainer.callbacks.batches import item
+from secondguess.trainer.callbacks.batches import array, item
 from secondguess.trainer.callbacks.validation import Validation
 
 Predictions = Callable[[Any, Any], Mapping[str, Any]]
@@ -30,7 +30,10 @@ class StepReader:
         columns: Sequence[str],
         ids: str | int | None,
         predictions: Predictions | None,
+        is_number: bool = False,
     ) -> None:
+        """is_number says that what was predicted are numbers, no classes."""
+        self.is_number = is_number
         self.logits = logits
         self.named = {name: at for name, at in named.items() if at is not None}
         self.images, self.columns, self.ids, self.predictions = images, columns, ids, predictions
@@ -69,10 +72,10 @@ class StepReader:
                 return {name: item(self.named[name], named)}
         for name in ("logits", "scores", *(["guess"] if self.logits is None else [])):
             if (values := _named(named, name)) is not None:
-                if name == "guess" and len(getattr(values, "shape", (0,))) > 1:
+                if name == "guess" and not self.is_number and _is_unsaid(values):
                     raise BadInput(
-                        "the step's predictions have a column for each class: say logits= or scores= with their key, "
-                        "logits='preds' for one"
+                        "the step's predictions may be logits, probabilities or numbers: say logits=, scores= or "
+                        "guess= with their key, logits='preds' for one"
                     )
                 return {name: values}
         return self._unnamed(outputs, seen)
@@ -91,6 +94,8 @@ class StepReader:
             output = seen[0]
         if output is None or not hasattr(output, "shape"):
             raise BadInput(_NOTHING.format(_told(outputs)))
+        if self.is_number:
+            return {"guess": output}
         if self.logits is None:
             raise BadInput(
                 f"{what}, of shape {tuple(output.shape)}, may be logits or probabilities: say LightningPredictions(…, "
@@ -116,6 +121,12 @@ _NOTHING = (
     "the step returned {}, and did not call the module's own forward: return a dict with 'logits' or 'probs' from it, "
     "or give predictions=, a function of (outputs, batch)"
 )
+
+
+def _is_unsaid(values: Any) -> bool:
+    """Whether predictions are no guesses of classes, one for each row: real numbers, or several columns."""
+    numbers = array(values)
+    return numbers.dtype.kind == "f" or numbers.ndim > 1
 
 
 def _told(outputs: Any) -> str:

@@ -173,7 +173,9 @@ class Validation:
         for name in ("logits", "scores"):
             if name in columns:
                 what = columns.pop("what", name)
-                columns["scores"] = probabilities(columns.pop(name), logits=name == "logits", what=what)
+                several = self.run.task == "multi-label"
+                how = {"logits": name == "logits", "what": what, "several": several}
+                columns["scores"] = probabilities(columns.pop(name), **how)
         columns.pop("what", None)
         rows = next((len(columns[name]) for name in ("scores", "guess") if name in columns), None)
         if rows is None:

@@ -21,6 +21,14 @@ def test_logits_become_their_softmax_and_one_number_its_sigmoid() -> None:
     assert probabilities(one[:, None], logits=True, what="logits") == pytest.approx(expit(one))
 
 
+def test_of_several_labels_each_has_its_own_sigmoid() -> None:
+    logits = np.array([[2.0, -1.0], [0.0, 3.0]])
+    assert probabilities(logits, logits=True, what="logits", several=True) == pytest.approx(expit(logits))
+    assert probabilities([[0.9, 0.8]], logits=False, what="scores", several=True) == pytest.approx(
+        np.array([[0.9, 0.8]])
+    )
+
+
 def test_a_logit_that_is_missing_is_a_score_that_is() -> None:
     scores = probabilities([[np.nan, 1.0], [3.0, 0.0]], logits=True, what="logits")
     assert np.isnan(scores).tolist() == [[True, True], [False, False]]
@@ -32,7 +40,11 @@ def test_a_logit_that_is_missing_is_a_score_that_is() -> None:
     [
         (HALF, True, r"sum to 1 in each row, as probabilities do, but are said to be logits; say logits=False"),
         (LOGITS[:1], False, r"no probabilities: 2 in row 0 of the batch; if they are logits, say logits=True"),
-        ([[0.5, 0.5], [0.9, 0.8]], False, r"row 1 of the batch sums to 1.7, not 1; .*say logits=True; several labels"),
+        (
+            [[0.5, 0.5], [0.9, 0.8]],
+            False,
+            r"row 1 of the batch sums to 1.7, not 1; .*say logits=True; for several labels",
+        ),
         (np.zeros((2, 5, 3)), True, r"shape \(2, 5, 3\); .*a class for each token or pixel is not recorded"),
         ([["a"]], True, r"are <U1 of shape \(1, 1\)"),
         (np.zeros((2, 0)), True, r"shape \(2, 0\)"),

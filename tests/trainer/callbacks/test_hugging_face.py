@@ -218,14 +218,9 @@ def test_labels_that_the_model_is_not_given_are_those_of_the_data_set(loop: Any,
         ("BertForTokenClassification", {}, "shape (3, 4, 2): a class for each token"),
         ("BertForMaskedLM", {}, "shape (3, 4, 9): a class for each token"),
         ("BertForQuestionAnswering", {}, "the model gives no logits (it gives loss, start_logits, end_logits)"),
-        ("BertForSequenceClassification", {"id2label": {0: "score"}, "label2id": {"score": 0}}, "regression"),
-        (
-            "BertForSequenceClassification",
-            {"problem_type": "multi_label_classification"},
-            "problem_type is multi_label_classification; one class for each example is recorded",
-        ),
+        ("BertForSequenceClassification", {"problem_type": "regression"}, "the model says several numbers"),
     ],
-    ids=["tokens", "words", "spans", "number", "labels"],
+    ids=["tokens", "words", "spans", "numbers"],
 )
 def test_other_tasks_are_refused_in_words_and_training_goes_on(
     loop: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, kind: str, config: Any, why: str
@@ -250,6 +245,38 @@ def test_other_tasks_are_refused_in_words_and_training_goes_on(
     assert (
         last.startswith("run bert: not recorded: bert/val_predictions@1, bert/val_predictions@2; of ") and why in last
     )
+
+
+def test_several_labels_are_lists(loop: Any, tmp_path: Path) -> None:
+    class Tagged(loop.Texts):  # type: ignore[misc, name-defined]
+        def __getitem__(self, place: int) -> Any:
+            return {"input_ids": self.tokens[place], "labels": torch.tensor([float(place % 2), float(place % 3 == 0)])}
+
+    model = loop.model_of(problem_type="multi_label_classification")
+    sets = {"train_dataset": Tagged(16), "eval_dataset": Tagged()}
+    loop.trainer_of(tmp_path / "root", model, callback(tmp_path), **sets).train()
+    rows = read(tmp_path, "bert", VAL, "truth, score_0, score_1")[loop.EXAMPLES :]
+    assert [truth for truth, *_ in rows] == [
+        [name for name, has in zip(NAMES, (n % 2, n % 3 == 0), strict=True) if has] for n in range(loop.EXAMPLES)
+    ]
+    with torch.no_grad():
+        expected = torch.sigmoid(model.eval()(input_ids=loop.Texts().tokens).logits)
+    assert torch.allclose(torch.tensor([scores for _, *scores in rows]), expected, atol=1e-6)
+
+
+def test_one_number_is_recorded_as_a_number(loop: Any, tmp_path: Path) -> None:
+    class Rated(loop.Texts):  # type: ignore[misc, name-defined]
+        def __getitem__(self, place: int) -> Any:
+            return {"input_ids": self.tokens[place], "labels": place / 4}
+
+    model = loop.model_of(id2label={0: "stars"}, label2id={"stars": 0})
+    sets = {"train_dataset": Rated(16), "eval_dataset": Rated()}
+    loop.trainer_of(tmp_path / "root", model, callback(tmp_path), **sets).train()
+    rows = read(tmp_path, "bert", VAL, "truth, guess")[loop.EXAMPLES :]
+    assert [truth for truth, _ in rows] == [n / 4 for n in range(loop.EXAMPLES)]
+    with torch.no_grad():
+        expected = model.eval()(input_ids=loop.Texts().tokens).logits[:, 0]
+    assert torch.allclose(torch.tensor([guess for _, guess in rows], dtype=torch.float32), expected, atol=1e-6)
 
 
 def test_a_loader_that_groups_by_length_is_refused(loop: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

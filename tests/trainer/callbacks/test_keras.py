@@ -44,7 +44,18 @@ class Ran:
         return [str(moment) for moment in find_run(self.store, run).tables.get(table, {})]
 
 
-CASES = ["usual", "logits", "refused", "strict", "normalised", "pydataset", "loader", "evaluated", "readme"]
+CASES = [
+    "usual",
+    "logits",
+    "refused",
+    "strict",
+    "normalised",
+    "pydataset",
+    "loader",
+    "regression",
+    "evaluated",
+    "readme",
+]
 
 
 @pytest.fixture(scope="module", params=["torch", "jax"])
@@ -110,6 +121,13 @@ def test_normalised_images_are_what_they_were(backend: dict[str, Ran]) -> None:
     files = [str(path) for path in (done.store / "examples").glob("*.parquet")]
     images = duckdb.sql(f"SELECT image.bytes FROM read_parquet({files}) ORDER BY id::INT").fetchall()
     assert [decoded(image)[:, :, 0].tolist() for (image,) in images] == done.said["pixels"]
+
+
+def test_numbers_are_recorded_as_numbers(backend: dict[str, Ran]) -> None:
+    done = backend["regression"]
+    rows = read(done.store, "k", "test_predictions", "truth, guess")
+    assert [truth for truth, _ in rows] == [truth / 4 for truth in TRUTH]
+    assert np.allclose([guess for _, guess in rows], done.said["outputs"], atol=1e-6)
 
 
 def test_evaluate_says_that_nothing_of_it_is_recorded(backend: dict[str, Ran]) -> None:

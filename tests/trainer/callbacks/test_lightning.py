@@ -136,6 +136,22 @@ def test_what_a_step_says_in_other_ways(lightning: Any, tmp_path: Path, step: An
     assert [truth for (truth,) in read(tmp_path, "vit", VAL, "truth")] == [n % 3 for n in range(EXAMPLES)]
 
 
+@pytest.mark.parametrize("form", ["forward", "preds"])
+def test_numbers_are_a_table_of_numbers(lightning: Any, tmp_path: Path, form: str) -> None:
+    def says(module: Any, batch: Any) -> Any:
+        said = module(batch[0])[:, 0]
+        return {"preds": said} if form == "preds" else said
+
+    module = module_of(lightning, says)
+    recorder = callback(tmp_path, task="regression")
+    trainer_of(lightning, tmp_path / "root", recorder, max_epochs=1).fit(module, **loaders())
+    rows = read(tmp_path, "vit", VAL, "truth, guess")
+    with torch.no_grad():
+        expected = module(Numbers().pixels.float() / 255)[:, 0]
+    assert torch.allclose(torch.tensor([guess for _, guess in rows], dtype=torch.float32), expected, atol=1e-6)
+    assert [truth for truth, _ in rows] == [float(n % 3) for n in range(EXAMPLES)]
+
+
 def test_guesses_alone_are_a_table(lightning: Any, tmp_path: Path) -> None:
     module = module_of(lightning, lambda module, batch: {"preds": module(batch[0]).argmax(1), "target": batch[1]})
     trainer_of(lightning, tmp_path / "root", callback(tmp_path), max_epochs=1).fit(module, **loaders())
@@ -159,7 +175,7 @@ def test_guesses_alone_are_a_table(lightning: Any, tmp_path: Path) -> None:
             "logits sum to 1 in each row, as probabilities do",
         ),
         (lambda module, batch: {"probs": module(batch[0]) * 9}, {}, "scores are no probabilities"),
-        (lambda module, batch: {"preds": module(batch[0])}, {}, "have a column for each class: say logits= or scores="),
+        (lambda module, batch: {"preds": module(batch[0])}, {}, "may be logits, probabilities or numbers: say logits="),
         (says_logits, {"truth": "no"}, "nothing is called 'no' in what came: names loss, logits; a list of 2"),
         (lambda module, batch: (module(batch[0]), module(batch[0]))[0].sum(), {"logits": True}, "several times"),
     ],
