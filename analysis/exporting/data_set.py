@@ -123,7 +123,7 @@ class _Table:
             return result.columns, list(result.rows)
 
     def _chosen(self, own: Sequence[str], pictures: Sequence[str]) -> list[str]:
-        left_out = set(_LEFT_OUT)
+        left_out = _LEFT_OUT | ({"guess", "truth"} - {name for name, _ in self.epoch.columns})
         if not self._is_sure():
             left_out.add("confidence")
         if self.epoch.has_steps or (self.run.is_imported and STEP in own):

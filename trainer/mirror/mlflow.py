@@ -194,6 +194,8 @@ class _Sending:
         self._client.log_table(self.sent.run_id, _frame(rows, pictured=pictured), path)
         self._listed.append({"path": path, "table": table, "epoch": moment.epoch, "kind": kind})
         self._listed[-1] |= {"step": moment.step} if moment.step is not None else {}
+        right = self._run.tables[table][moment].right
+        self._listed[-1] |= {"right": right} if right is not None else {}
         if kind == "rows":
             self.sent.tables[at_epoch(table, moment)] = (rows.predictions.num_rows, rows.rows)
 

@@ -22,6 +22,7 @@ from secondguess.analysis.errors import BadInput, Damaged, MissingExtra, NotFoun
 from secondguess.analysis.importers.evaluations.judged import Row, kept
 from secondguess.analysis.importers.files.columnar import read_parquet
 from secondguess.analysis.importers.files.json_lines import read_json
+from secondguess.analysis.importers.roles import Given
 from secondguess.analysis.importers.shapes import Column, image, reshaped
 from secondguess.analysis.importers.shapes import kept as as_is
 from secondguess.analysis.importers.source import SourceRun, SourceTable, TableRows
@@ -283,8 +284,15 @@ def _placed(table: SourceTable, said: Mapping[str, Any]) -> SourceTable:
         return table
     if said.get("kind") == "wrong":
         name = f"{name} wrong"
-    step = step if isinstance(step, int) else None
-    return replace(table, key=name, epoch=epoch, step=step, within=step is not None)
+    step, right = step if isinstance(step, int) else None, said.get("right")
+    read = partial(_judged, table.read, right) if isinstance(right, str) else table.read
+    return replace(table, key=name, epoch=epoch, step=step, within=step is not None, read=read)
+
+
+def _judged(read: Callable[[], TableRows], right: str) -> TableRows:
+    """The rows of a table in which a column says which are right."""
+    rows = read()
+    return replace(rows, meant=Given(right=right)) if right in rows.schema.names else rows
 
 
 def _config(listed: Mapping[str, Any]) -> dict[str, Any]:

@@ -90,7 +90,7 @@ def test_load_dataset_shows_images_and_classes_of_an_export(store: Path, tmp_pat
     assert plain["eval_a_b"]["features"]["guess"] == ["Value", None]
     assert [row["guess"] for row in plain["eval_a_b"]["rows"]] == [3, 4, 5, 3, 4]
     (row,) = said["said"]["rows"]
-    assert (row["id"], row["content"], row["guess"], row["truth"]) == ("x", "a text", "yes", None)
+    assert (row["id"], row["content"], row["guess"], row.get("truth")) == ("x", "a text", "yes", None)
     assert [row["guess"] for row in steps["test_predictions"]["rows"]] == [1, 0]
     assert "step" not in steps["test_predictions"]["features"]
     assert "image" not in without["test_predictions"]["features"]
@@ -181,6 +181,21 @@ def test_texts_and_numbers_that_rows_are_about_come_back(tmp_path: Path, content
     assert before == after
     assert len(after) == 3
     assert check(tmp_path / "t").findings == ()
+
+
+def test_a_verdict_comes_back(tmp_path: Path) -> None:
+    (tmp_path / "p.csv").write_text("id,guess,correct\n1,a,true\n2,b,false\n3,b,\n")
+    main(["import", str(tmp_path / "p.csv"), "--right", "correct", "--run", "r", "--store", str(tmp_path / "s")])
+    export(tmp_path / "s", "r", "--hf", tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text().splitlines()
+    assert {"| errors | 1 |", "| accuracy | 0.5000 |", "| judged by | the column correct |"} <= {*card}
+    main(["import", str(tmp_path / "out"), "--store", str(tmp_path / "t")])
+    rows = 'SELECT id, guess, correct, wrong FROM "r@1" ORDER BY id'
+    assert sg.connect(tmp_path / "t").sql(rows).fetchall() == [
+        ("1", "a", True, False),
+        ("2", "b", False, True),
+        ("3", "b", None, None),
+    ]
 
 
 def test_a_large_table_lies_in_several_files(store: Path, tmp_path: Path) -> None:

@@ -124,6 +124,22 @@ def test_a_second_time_is_said(store: Path, tracking: str, capsys: Any) -> None:
     assert "it was published before, as run " in said(capsys, "publish", "cnn", "--to", "mlflow", "--store", store)[0]
 
 
+def test_verdicts_and_steps_come_back(tmp_path: Path, tracking: str, capsys: Any) -> None:
+    (tmp_path / "p.csv").write_text("id,guess,correct\n1,a,true\n2,b,false\n3,b,\n")
+    main(["import", str(tmp_path / "p.csv"), "--right", "correct", "--run", "judged", "--store", str(tmp_path / "s")])
+    with sg.Recorder(tmp_path / "s", run="steps") as recorder:
+        for step in (10, 20, None):
+            with recorder.table("test_predictions", epoch=1, step=step) as table:
+                table.add(ids=["a", "b"], guess=[1, 0], truth=[1, 1])
+    for run in ("judged", "steps"):
+        assert said(capsys, "publish", run, "--to", "mlflow", "--store", tmp_path / "s")[1] == 0
+        assert said(capsys, "import", f"mlruns:/{run}", "--store", tmp_path / "t")[1] == 0
+        command = ("ask", "errors-over-time", run, "--store")
+        before, after = (answered(capsys, *command, str(tmp_path / place))[0] for place in ("s", "t"))
+        assert before == after
+        assert len(after) == (1 if run == "judged" else 3)
+
+
 def test_a_run_that_cannot_be_read_fails_there_too(store: Path, tracking: str, capsys: Any) -> None:
     file = next((store / "cnn" / "test_predictions").glob("*.parquet"))
     file.write_bytes(file.read_bytes()[:-1] + b"x")
