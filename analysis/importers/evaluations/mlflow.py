@@ -6,7 +6,7 @@ a place where there is no store is refused, since the client would make one ther
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -234,7 +234,14 @@ def _pictured(rows: TableRows, pictured: set[str], images: Callable[[], Path]) -
         return rows
     place = images()
     columns = [image(one.name, one.name, place, True) if one.name in pictured else as_is(one) for one in rows.schema]
-    return reshaped(rows, columns, ())
+    made = reshaped(rows, columns, ())
+
+    def batches(columns: Collection[str] | None = None) -> Iterator[pa.RecordBatch]:
+        yield from made.batches(columns)
+        said = [reason.replace(f" in {place}", " among the run's artifacts") for reason in made.media.reasons]
+        made.media.reasons[:] = dict.fromkeys(said)  # where they were put meanwhile is nobody's business
+
+    return replace(made, batches=batches)
 
 
 def _with_pictures(rows: TableRows, images: Callable[[], Path]) -> TableRows:

@@ -148,6 +148,7 @@ def test_pictures_that_are_gone_are_counted(tmp_path: Path, monkeypatch: pytest.
         main(["import", f"mlruns:/{id_}", "--table", table, "--run", table, "--store", str(tmp_path / "s")])
         said = capsys.readouterr()
         assert "2 rows, 1 images, 1 missing" in said.out
+        assert said.out.count(" among the run's artifacts") == said.out.count("no image file") == 1
         assert "Downloading" not in said.err
 
 
