@@ -35,7 +35,7 @@ def model_of(**how: Any) -> Any:
 
 
 def callback(**how: Any) -> Any:
-    return sg.callbacks.KerasPredictions(Path.cwd(), run="k", batch_size=4, **{"data": (PIXELS, TRUTH), **how})
+    return sg.callbacks.KerasPredictions(Path.cwd(), batch_size=4, **{"run": "k", "data": (PIXELS, TRUTH), **how})
 
 
 def fit(model: Any, *callbacks: Any, x: Any = PIXELS, **how: Any) -> Any:
@@ -121,6 +121,26 @@ def regression() -> Any:
     return {"outputs": model.predict(PIXELS, verbose=0)[:, 0].tolist()}
 
 
+def inputs() -> Any:
+    """A data frame, lists of rows, and a model of two inputs and two outputs, told by their names."""
+    import pandas as pd
+
+    flat = PIXELS.reshape(EXAMPLES, -1).astype("float32") / 255
+    keras.utils.set_random_seed(1)
+    plain = keras.Sequential([keras.layers.Dense(CLASSES, activation="softmax")])
+    plain.build((None, 16))
+    recorder = callback()
+    recorder.record(plain, (pd.DataFrame(flat), pd.Series(TRUTH)), table="frame")
+    recorder.record(plain, (flat.tolist(), TRUTH.tolist()), table="lists")
+    first, second = keras.Input((16,), name="first"), keras.Input((16,), name="second")
+    both = keras.layers.Add()([first, second])
+    outputs = {"kind": keras.layers.Dense(CLASSES, activation="softmax")(both), "size": keras.layers.Dense(1)(both)}
+    model = keras.Model({"first": first, "second": second}, outputs)
+    data = ({"first": flat, "second": flat}, {"kind": TRUTH, "size": TRUTH / 4})
+    callback(run="two", output="kind").record(model, data)
+    return {}
+
+
 def evaluated() -> Any:
     """evaluate() gives a callback nothing to record, and says so."""
     recorder = callback()
@@ -143,7 +163,7 @@ def readme() -> Any:
 
 CASES: dict[str, Callable[[], Any]] = {
     each.__name__: each
-    for each in (usual, logits, refused, strict, normalised, pydataset, loader, regression, evaluated, readme)
+    for each in (usual, logits, refused, strict, normalised, pydataset, loader, regression, inputs, evaluated, readme)
 }
 
 

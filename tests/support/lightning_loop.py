@@ -113,12 +113,11 @@ def loaders(dataset: Any = None, **how: Any) -> dict[str, Any]:
 def main(store: str, folder: str, strategy: str) -> None:
     """Train with two processes, then test in the same ones."""
     package = import_module("lightning")
-    callback = sg.callbacks.LightningPredictions(store, run="ddp", patience_s=60)
+    callback = sg.callbacks.LightningPredictions(store, run="ddp", patience_s=60, reopen=strategy != "ddp")
     trainer = trainer_of(package, Path(folder), callback, devices=2, strategy=strategy)
     module = Net()
     trainer.fit(module, **loaders())
-    if strategy == "ddp":  # those that are spawned have ended
-        trainer.test(module, DataLoader(Numbers(), batch_size=3), verbose=False)
+    trainer.test(module, DataLoader(Numbers(), batch_size=3), verbose=False)  # where they are spawned, in others
 
 
 if __name__ in {"__main__", "__mp_main__"}:  # a process that is spawned finds the class by its name

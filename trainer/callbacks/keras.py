@@ -147,7 +147,8 @@ class KerasPredictions(FrameworkCallback):
                 raise BadInput(
                     f"the model has {len(said)} outputs; say which are the scores with output=, a name or number"
                 )
-            columns = {self._says: said, "what": "the model's outputs", "truth": None if y is None else array(y)}
+            truth = item(self._output, y) if self._output is not None and isinstance(y, Mapping | list | tuple) else y
+            columns = {self._says: said, "what": "the model's outputs", "truth": None if y is None else array(truth)}
             if self._content is not None:
                 columns["content"] = self._at_places(self._content, "content", at)
             else:
@@ -180,7 +181,7 @@ class KerasPredictions(FrameworkCallback):
     def _batches(self, data: Any) -> tuple[Iterator[tuple[Any, Any]], Examples]:
         """The batches (x, y) of a data set, and which examples they are."""
         if isinstance(data, tuple | list) and len(data) in (1, 2, 3) and not _is_loader(data):
-            x, y = data[0], data[1] if len(data) > 1 else None
+            x, y = _arrays(data[0]), data[1] if len(data) > 1 else None
             rows = _rows(x)
             starts = range(0, rows, self._batch_size)
             spans = [slice(start, min(start + self._batch_size, rows)) for start in starts]
@@ -223,12 +224,12 @@ def _pair(batch: Any) -> tuple[Any, Any]:
 
 
 def _arrays(x: Any) -> Any:
-    """Inputs whose tensors of torch, which JAX does not take, are arrays."""
+    """Inputs as arrays where they are what some backend does not take: torch's tensors, data frames, lists of rows."""
     if isinstance(x, Mapping):
         return {name: _arrays(value) for name, value in x.items()}
     if isinstance(x, list | tuple):
-        return [_arrays(value) for value in x]
-    return array(x) if hasattr(x, "detach") else x
+        return [_arrays(value) for value in x] if x and hasattr(x[0], "shape") else array(x)
+    return array(x) if hasattr(x, "detach") or hasattr(x, "to_numpy") else x
 
 
 def _rows(x: Any) -> int:

@@ -53,6 +53,7 @@ CASES = [
     "pydataset",
     "loader",
     "regression",
+    "inputs",
     "evaluated",
     "readme",
 ]
@@ -128,6 +129,15 @@ def test_numbers_are_recorded_as_numbers(backend: dict[str, Ran]) -> None:
     rows = read(done.store, "k", "test_predictions", "truth, guess")
     assert [truth for truth, _ in rows] == [truth / 4 for truth in TRUTH]
     assert np.allclose([guess for _, guess in rows], done.said["outputs"], atol=1e-6)
+
+
+def test_inputs_and_outputs_of_other_forms(backend: dict[str, Ran]) -> None:
+    done = backend["inputs"]
+    assert [text for text in done.warnings if "ids are places" not in text] == []
+    columns = "id, truth, score_0, score_1, score_2"
+    frame, lists = (read(done.store, "k", table, columns) for table in ("frame", "lists"))
+    assert frame == lists and [row[:2] for row in frame] == [(str(n), n % 3) for n in range(EXAMPLES)]
+    assert read(done.store, "two", "test_predictions", "id, truth") == [(str(n), n % 3) for n in range(EXAMPLES)]
 
 
 def test_evaluate_says_that_nothing_of_it_is_recorded(backend: dict[str, Ran]) -> None:
