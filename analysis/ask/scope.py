@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
-from secondguess.analysis.ask import computed
+from secondguess.analysis.ask import computed, example_files
 from secondguess.analysis.ask.refs import Selection, called, metrics_notes
 from secondguess.analysis.engine.kinds import Kind, kind_of
 from secondguess.analysis.engine.sqltext import as_text, identifier, literal, read_parquet
@@ -396,9 +396,8 @@ def examples(epochs: Iterable[Epoch], *, place: bool = False, spare: bool = Fals
     if not files:
         path, said = min(faults.items())
         raise Damaged(f"examples file {path} {said}; restore it from a copy, or ask without examples")
-    select = "SELECT parse_filename(filename, true) AS examples, * EXCLUDE (filename)"
-    options = ["union_by_name = true", "filename = true", *(["file_row_number = true"] if place else [])]
-    return Relation(f"{select}\nFROM {read_parquet(files, *options)}", frozenset(files), inline=place, notes=notes)
+    sql, unlike = example_files.read(files, ["file_row_number = true"] if place else [])
+    return Relation(sql, frozenset(files), inline=place, notes=(*notes, *unlike))
 
 
 def metrics(runs: Iterable[Run]) -> Relation:
