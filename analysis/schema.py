@@ -82,7 +82,14 @@ STORE_OPTION: Mapping[str, Any] = {
 Task = Literal["classification", "multi-label", "regression"]
 """What a table's rows say: one class, any number of labels, or a number."""
 
-_LISTS = ("list", "large_list", "fixed_size_list")
+# How messages name the rows of a task.
+TASKS: Mapping[Task, str] = {
+    "classification": "classes",
+    "multi-label": "several labels a row (multi-label)",
+    "regression": "numbers (regression), of which none is right or wrong",
+}
+
+LISTS = ("list", "large_list", "fixed_size_list")
 _REAL = ("halffloat", "float", "double", "decimal")
 
 
@@ -93,7 +100,7 @@ def task_of(labels: Iterable[str]) -> Task:
     numbers are, so those are never stored as real ones.
     """
     kinds = tuple(labels)
-    if any(kind.startswith(_LISTS) for kind in kinds):
+    if any(kind.startswith(LISTS) for kind in kinds):
         return "multi-label"
     return "regression" if any(kind.startswith(_REAL) for kind in kinds) else "classification"
 

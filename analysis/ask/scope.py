@@ -13,7 +13,9 @@ from secondguess.analysis.errors import BadInput, Damaged, listing
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import (
     COMPUTED,
+    LISTS,
     STEP,
+    TASKS,
     WRONG,
     folded,
     is_score,
@@ -36,6 +38,14 @@ _STANDARD = {
     "truth_score": "FLOAT",
 }
 _TEXT = {"string", "large_string"}
+# How labels may be spelt, each with what one of them is called, from what an import can change to what it would be.
+_ONE_OF = {
+    "numbers": "a number",
+    "lists of numbers": "a list of numbers",
+    "lists": "a list",
+    "lists of names": "a list of names",
+    "names": "a name",
+}
 # Where a row stands in its file, which orders rows as they were recorded; DuckDB gives the column this name.
 PLACE = "file_row_number"
 
@@ -251,7 +261,9 @@ def _kinds(epochs: Iterable[Epoch], types: Mapping[str, str], *, steps: bool) ->
     for name, kind in (column for epoch in epochs for column in columns_of(epoch, steps=steps)):
         arrow_types.setdefault(folded(name), set()).add(kind)
     known = {"VARCHAR": "string", "BIGINT": "int64", "INTEGER": "int32", "FLOAT": "float", "DOUBLE": "double"}
-    return {name: kind_of(known.get(sql) or min(arrow_types[folded(name)])) for name, sql in types.items()}
+    # A table without a truth has the column in what is read nevertheless, of the guess's type.
+    labels = arrow_types.get("guess", set()) | arrow_types.get("truth", set())
+    return {name: kind_of(known.get(sql) or min(arrow_types.get(folded(name), labels))) for name, sql in types.items()}
 
 
 def _select(
@@ -327,34 +339,45 @@ def _own(name: str, sql: str, file_column: tuple[str, str]) -> str:
 
 
 def same_labels(epochs: Iterable[Epoch]) -> None:
-    """Raise BadInput where guess or truth is text in one table and not in another, naming both."""
-    for name, numbers, texts in _unlike(epochs):
+    """Raise BadInput where guess or truth is spelt in two ways, as by names and by numbers, naming a table of each."""
+    for name, one, other in _unlike(epochs):
         raise BadInput(
-            f"{name} is {_kind_in(numbers, name)} in {numbers.name}, but {_kind_in(texts, name)} in {texts.name}, so "
-            f"they cannot be compared; {_remedy(numbers)}"
+            f"{name} is {_kind_in(one, name)} in {one.name}, but {_kind_in(other, name)} in {other.name}, so they "
+            f"cannot be compared; {_remedy(one, other)}"
         )
 
 
 def _unlike_labels(epochs: Iterable[Epoch]) -> tuple[str, ...]:
-    """What a reader should know of labels that are numbers in one table and text in another, which are read as text."""
+    """What a reader should know of labels that are spelt in two ways, of which none equals one of the other."""
     unlike = list(_unlike(epochs))
     if not unlike:
         return ()
-    _, numbers, texts = unlike[0]
-    names = listing(name for name, _, _ in unlike)
+    label, one, other = unlike[0]
+    here, there = (_spelling(_kind_in(epoch, label)) for epoch in (one, other))
     return (
-        f"{names}: numbers in {numbers.name}, but names in {texts.name}, so all are read as text, and none of the "
-        f"numbers equals a name; {_remedy(numbers)}",
+        f"{listing(name for name, _, _ in unlike)}: {here} in {one.name}, but {there} in {other.name}, so all are read "
+        f"as text, and none of the {here} equals {_ONE_OF[there]}; {_remedy(one, other)}",
     )
 
 
 def _unlike(epochs: Iterable[Epoch]) -> Iterator[tuple[str, Epoch, Epoch]]:
-    """The names of guess and truth that are text in some tables only, with a table where not and one where so."""
+    """The names of guess and truth that are spelt in two ways, with the first table of each, names last."""
     epochs = _layouts(epochs)
     for name in ("guess", "truth"):
-        by_kind = {_kind_in(epoch, name) in _TEXT: epoch for epoch in reversed(epochs) if _kind_in(epoch, name)}
-        if len(by_kind) == 2:
-            yield name, by_kind[False], by_kind[True]
+        firsts = {_spelling(kind): epoch for epoch in reversed(epochs) if (kind := _kind_in(epoch, name))}
+        if len(firsts) > 1 and any(spelling.startswith("lists of ") for spelling in firsts):
+            firsts.pop("lists", None)
+        if len(firsts) > 1:
+            one, other, *_ = (firsts[spelling] for spelling in _ONE_OF if spelling in firsts)
+            yield name, one, other
+
+
+def _spelling(kind: str | None) -> str:
+    """How labels of an Arrow type are spelt: a key of _ONE_OF; lists that are all empty are like any others."""
+    if kind is None or not kind.startswith(LISTS):
+        return "names" if kind in _TEXT else "numbers"
+    inner = kind.partition(": ")[2].partition(">")[0].partition(" ")[0]
+    return "lists" if inner == "null" else "lists of names" if inner in _TEXT else "lists of numbers"
 
 
 def _kind_in(epoch: Epoch, name: str) -> str | None:
@@ -363,10 +386,12 @@ def _kind_in(epoch: Epoch, name: str) -> str | None:
     return None if kind == "null" else kind
 
 
-def _remedy(numbers: Epoch) -> str:
-    """How numbers become names."""
+def _remedy(one: Epoch, other: Epoch) -> str:
+    """How numbers become names, where that is what keeps two tables apart."""
+    if one.task != other.task:
+        return f"one is a table of {TASKS[one.task]}, the other of {TASKS[other.task]}: look at each by itself"
     return (
-        f"import {numbers.run} anew with --classes 'NAME,NAME,…', in the order of its numbers, so that its labels are "
+        f"import {one.run} anew with --classes 'NAME,NAME,…', in the order of its numbers, so that its labels are "
         "names too"
     )
 

@@ -16,7 +16,7 @@ from secondguess.analysis.engine import guard
 from secondguess.analysis.engine.passages import FREE_SQL, Passage
 from secondguess.analysis.engine.statement import JoinReport, Statement
 from secondguess.analysis.errors import BadInput, NotFound, Refused, SecondguessError, listing
-from secondguess.analysis.schema import AT_STEP, OUTCOME, STEP, Task, folded, whole_name
+from secondguess.analysis.schema import AT_STEP, OUTCOME, STEP, TASKS, folded, whole_name
 from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.store.verified import MISSING
 
@@ -144,13 +144,6 @@ def runs_statement(store: Path) -> Statement:
     return Statement(scope.ctes(relation), _RUNS.format(epochs=epochs), notes=tuple(run_notes(runs.values())))
 
 
-_SAID: Mapping[Task, str] = {
-    "classification": "classes",
-    "multi-label": "several labels a row (multi-label)",
-    "regression": "numbers (regression), of which none is right or wrong",
-}
-
-
 def _tables_asked(
     store: Path, asked: Question, refs: Sequence[str], known: Runs | None
 ) -> tuple[Runs, list[Selection]]:
@@ -164,8 +157,8 @@ def _tables_asked(
     for selection in chosen:
         if unfit := [epoch for epoch in selection.epochs if epoch.task not in asked.tasks]:
             raise BadInput(
-                f"{unfit[0].name} is a table of {_SAID[unfit[0].task]}, and {asked.name} is asked of tables of "
-                f"{' or '.join(_SAID[task] for task in asked.tasks)}; of this one ask: "
+                f"{unfit[0].name} is a table of {TASKS[unfit[0].task]}, and {asked.name} is asked of tables of "
+                f"{' or '.join(TASKS[task] for task in asked.tasks)}; of this one ask: "
                 f"{listing(fitting(store, unfit[0].task))}"
             )
         lacks = [epoch.lacks for epoch in selection.epochs if epoch.lacks not in (None, "classes")]

@@ -149,3 +149,56 @@ def test_rows_stay_as_they_were_given_when_epochs_are_merged(store: Connection) 
     assert rows == [(name, guess, truth) for name, (truth, _, guess) in TAGS.items()]
     rows = store.sql('SELECT id, guess, truth FROM "price@1" ORDER BY id').fetchall()
     assert rows == [(name, guess, truth) for name, (truth, guess, _) in PRICES.items()]
+
+
+def test_tables_without_a_truth_are_read_beside_those_that_have_one(tmp_path: Path) -> None:
+    with (
+        sg.Recorder(tmp_path, run="new", classes=["cat", "dog"]) as recorder,
+        recorder.table("test_predictions", epoch=1, task="multi-label") as table,
+    ):
+        table.add(ids=["a", "b"], guess=[["cat"], ["cat", "dog"]])
+    with (
+        sg.Recorder(tmp_path, run="old", classes=["cat", "dog"]) as recorder,
+        recorder.table("test_predictions", epoch=1, task="multi-label") as table,
+    ):
+        table.add(ids=["a", "b"], truth=[["cat"], ["cat"]], guess=[["cat"], ["cat"]])
+    store = sg.connect(tmp_path)
+    read = "SELECT id, guess, truth, wrong FROM {} ORDER BY id"
+    assert store.sql(read.format("new")).fetchall() == [("a", ["cat"], None, None), ("b", ["cat", "dog"], None, None)]
+    for pair in (("new", "old"), ("old", "new")):
+        assert store.ask("disagreements", *pair).project("id").fetchall() == [("b",)]
+
+
+@pytest.mark.parametrize(
+    ("other", "said"),
+    [
+        ("cnn", "numbers in cnn/test_predictions@1"),
+        ("price", "numbers in price/test_predictions@2"),
+    ],
+)
+def test_tables_of_unlike_tasks_are_not_taken_for_numbers_and_names(
+    store: Connection, caplog: pytest.LogCaptureFixture, other: str, said: str
+) -> None:
+    store.table("tags", other).fetchall()
+    assert (
+        f"guess, truth: {said}, but lists of names in tags/test_predictions@2, so all are read as text" in caplog.text
+    )
+    assert "--classes" not in caplog.text
+    with pytest.raises(BadInput, match=r"cannot be compared; one is a table of .*look at each by itself"):
+        store.table("tags", other, join="inner").fetchall()
+
+
+def test_lists_of_numbers_and_of_names_are_not_compared(tmp_path: Path) -> None:
+    """All-empty lists are like any others."""
+    for run, labels in {"numbers": [[0], [1]], "names": [["cat"], ["dog"]], "empty": [[], []]}.items():
+        with (
+            sg.Recorder(tmp_path, run=run) as recorder,
+            recorder.table("test_predictions", epoch=1, task="multi-label") as table,
+        ):
+            table.add(ids=["a", "b"], truth=labels, guess=labels)
+    store = sg.connect(tmp_path)
+    with pytest.raises(
+        BadInput, match=r"guess is list<.*numbers/test.*, but list<.*import numbers anew with --classes"
+    ):
+        store.ask("flips", "names", "numbers")
+    assert len(store.ask("disagreements", "names", "empty").fetchall()) == 2
