@@ -9,6 +9,7 @@ from pathlib import Path
 
 TESTS = Path(__file__).parent
 STORE, PAGE, IMPORT = "analysis/store", "analysis/page", "analysis/importers"
+SERVING = "analysis/serving"
 WANDB = "analysis/importers/wandb"
 # What must be survived, in words, and the tests that show it: a file below `tests`, then names of tests in it.
 CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
@@ -221,18 +222,18 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
     "S4": (
         "a query without end",
         {
-            f"{PAGE}/test_worker.py": (
+            f"{SERVING}/test_worker.py": (
                 "test_a_question_that_takes_too_long_is_stopped_and_said",
                 "test_a_question_that_takes_too_much_memory_is_said",
             ),
-            f"{PAGE}/test_bounds.py": ("test_a_question_beyond_its_memory_is_said_and_the_next_is_answered",),
+            f"{SERVING}/test_bounds.py": ("test_a_question_beyond_its_memory_is_said_and_the_next_is_answered",),
         },
     ),
     "S5": (
         "an answer without bounds",
         {
-            f"{PAGE}/test_worker.py": ("test_rows_beyond_a_thousand_are_not_sent_and_it_says_so",),
-            f"{PAGE}/test_bounds.py": (
+            f"{SERVING}/test_worker.py": ("test_rows_beyond_a_thousand_are_not_sent_and_it_says_so",),
+            f"{SERVING}/test_bounds.py": (
                 "test_a_page_of_two_thousand_columns_shows_the_first_hundred_and_says_so",
                 "test_a_cell_of_four_hundred_megabytes_is_not_sent",
                 "test_an_answer_has_at_most_so_many_bytes",
@@ -241,16 +242,16 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
     ),
     "S6": (
         "a worker that crashes",
-        {f"{PAGE}/test_worker.py": ("test_a_question_whose_process_is_killed_is_said_and_the_next_is_answered",)},
+        {f"{SERVING}/test_worker.py": ("test_a_question_whose_process_is_killed_is_said_and_the_next_is_answered",)},
     ),
     "S7": (
         "fifty questions at once",
         {
-            f"{PAGE}/test_worker.py": (
+            f"{SERVING}/test_worker.py": (
                 "test_slow_questions_hold_up_others_no_longer_than_their_limit",
                 "test_what_asks_nothing_is_answered_while_all_processes_compute",
             ),
-            f"{PAGE}/test_pool.py": (
+            f"{SERVING}/test_pool.py": (
                 "test_of_a_hundred_and_fifty_at_once_two_are_asked_a_hundred_wait_and_the_others_are_told",
             ),
         },
@@ -309,14 +310,14 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
     "W6": (
         "an image that is broken or huge",
         {
-            f"{PAGE}/test_bounds.py": ("test_an_image_of_twenty_thousand_pixels_is_a_placeholder_with_its_size",),
+            f"{SERVING}/test_bounds.py": ("test_an_image_of_twenty_thousand_pixels_is_a_placeholder_with_its_size",),
             f"{IMPORT}/test_importing.py": ("test_images_that_cannot_be_decoded_are_missing_and_the_rest_is_taken",),
         },
     ),
     "W7": (
         "an image that is gone",
         {
-            f"{PAGE}/test_bounds.py": ("test_missing_examples_leave_the_page_with_placeholders_and_their_number",),
+            f"{SERVING}/test_bounds.py": ("test_missing_examples_leave_the_page_with_placeholders_and_their_number",),
             "analysis/tables/test_pictures.py": ("test_a_missing_examples_file_is_said_and_everything_else_is_shown",),
         },
     ),
@@ -328,7 +329,7 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
                 "test_a_head_of_a_megabyte_is_refused_and_others_are_answered",
                 "test_two_hundred_idle_connections_leave_the_page_open",
             ),
-            f"{PAGE}/test_connections.py": (
+            f"{SERVING}/test_connections.py": (
                 "test_eleven_hundred_half_open_connections_leave_the_page_open",
                 "test_a_head_that_does_not_come_is_waited_for_a_few_seconds",
                 "test_a_body_that_does_not_come_is_not_waited_for_either",
@@ -348,7 +349,7 @@ CASES: dict[str, tuple[str, dict[str, tuple[str, ...]]]] = {
         "every answer has its headers",
         {
             f"{PAGE}/test_gate.py": ("test_the_pages_own_links_and_forms_are_answered_with_every_header",),
-            f"{PAGE}/test_connections.py": ("test_what_is_no_request_is_answered_with_every_header",),
+            f"{SERVING}/test_connections.py": ("test_what_is_no_request_is_answered_with_every_header",),
         },
     ),
     "W12": (

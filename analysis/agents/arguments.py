@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from secondguess.analysis.schema import LEVEL
+from secondguess.analysis.schema import DEFAULT_TABLE, LEVEL
 
 MOST_ROWS = 1_000
 _USUAL_ROWS = 50
@@ -70,8 +70,8 @@ class Schema(Arguments):
     """Of columns."""
 
     table: Text = Field(
-        "test_predictions",
-        description=f"A table {_REFERENCE}; or test_predictions and the like (all runs), examples, runs, metrics.",
+        DEFAULT_TABLE,
+        description=f"A table {_REFERENCE}; or {DEFAULT_TABLE} and the like (all runs), examples, runs, metrics.",
     )
 
 
@@ -121,7 +121,7 @@ class Sql(Paged):
     """A SELECT."""
 
     query: Text = Field(
-        description='One SELECT in DuckDB\'s SQL. FROM takes "cnn@5" (quoted), test_predictions (all runs and epochs), '
+        description=f'One SELECT in DuckDB\'s SQL. FROM takes "cnn@5" (quoted), {DEFAULT_TABLE} (all runs and epochs), '
         "examples, runs, metrics. wrong, truth_rank, other_score, brier_score, scores are columns where named."
     )
 
@@ -139,5 +139,5 @@ class Example(Arguments):
     """One example."""
 
     id: Text = Field(description="The example's id, as in the column id of any answer.")
-    table: Text = Field("test_predictions", description=f"Whose rows about it: a table's name, or one {_REFERENCE}.")
+    table: Text = Field(DEFAULT_TABLE, description=f"Whose rows about it: a table's name, or one {_REFERENCE}.")
     image: bool = Field(True, description="Whether to give its image.")

@@ -106,10 +106,16 @@ def cell(value: object) -> str:
             return f"<{value[LEFT_OUT]}>"
         return ", ".join(f"{cell(key)}: {cell(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
-        return ", ".join(cell(item) for item in value) or "[]"
+        return ", ".join(map(_item, value)) if value else "[]"
     if isinstance(value, datetime.datetime):
         return value.isoformat(sep=" ", timespec="seconds")
     return spelled_out(str(value))
+
+
+def _item(value: object) -> str:
+    """A value in a list: a text in which the list would seem to end or go on, or that is empty, in quotes."""
+    shown = cell(value)
+    return f'"{shown}"' if isinstance(value, str) and (not value or "," in value) else shown
 
 
 def _histogram(value: dict[str, Any]) -> str:

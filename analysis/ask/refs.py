@@ -244,7 +244,8 @@ def row_notes(chosen: Iterable[Selection]) -> list[str]:
     for epoch in (epoch for selection in chosen for epoch in selection.epochs):
         if epoch.nan_scores:
             notes.append(f"{epoch.name}: {epoch.nan_scores:,} of {epoch.rows:,} rows have NaN scores, so no confidence")
-        if epoch.errors is not None and epoch.errors == epoch.labelled >= _NEVER_BY_CHANCE:
+        several = epoch.task == "multi-label"  # where all labels of a row are seldom right
+        if epoch.errors is not None and epoch.errors == epoch.labelled >= _NEVER_BY_CHANCE and not several:
             notes.append(
                 f"{epoch.name}: every labelled row is an error; if guesses and truths name the classes in two ways, "
                 "import it again with --classes"

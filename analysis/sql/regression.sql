@@ -3,15 +3,16 @@
 -- tables: 1..n
 -- tasks: regression
 -- steps: told
--- Of the rows with a truth and a guess that is a number. bias is the mean of guess minus truth. r2 is 1 minus the squared
--- errors' sum by that of the truths around their mean, as scikit-learn's r2_score; NULL where all truths are one number.
+-- Of the rows whose guess and truth have a difference; others with a truth are counted as without_guess. bias is the
+-- mean of guess minus truth. r2 is 1 minus the squared errors' sum by that of the truths around their mean, as
+-- scikit-learn's r2_score; NULL where all truths are one number.
 WITH errors AS (
   SELECT
     run,
     epoch,
     at_step AS step,
     truth,
-    CASE WHEN NOT isnan(guess) THEN guess - truth END AS error
+    CASE WHEN NOT isnan(guess - truth) THEN guess - truth END AS error
   FROM predictions
 )
 SELECT

@@ -14,11 +14,11 @@ from secondguess.analysis.engine.expressions import column
 from secondguess.analysis.engine.sqltext import identifier, literal
 from secondguess.analysis.engine.statement import Page, Statement
 from secondguess.analysis.errors import BadInput
-from secondguess.analysis.schema import STEP, folded
+from secondguess.analysis.schema import STEP, folded, is_score, own_name
 from secondguess.analysis.tables.filter import Filtered, filtered, image_of
 from secondguess.analysis.tables.pictures import PictureColumns
 from secondguess.analysis.tables.rows import table_rows
-from secondguess.analysis.tables.summaries import range_of, summary
+from secondguess.analysis.tables.summaries import MOST_SUMMED, range_of, summary
 from secondguess.analysis.tables.view import TableView
 
 _FILTERED, _PLACE = "filtered rows", "group in page"
@@ -32,6 +32,7 @@ class _Body:
     sql: str
     total: str
     relations: Mapping[str, Relation] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 Usual = Callable[[Sequence[str], Sequence[str]], Sequence[str]]
@@ -63,7 +64,7 @@ def statement(
         scope=scope.ctes(relations),
         body=sql,
         files=scope.all_files(relations),
-        notes=(*rows.notes, *(note for note in scope.all_notes(relations) if note not in rows.notes)),
+        notes=(*rows.notes, *(note for note in scope.all_notes(relations) if note not in rows.notes), *body.notes),
         classes=scope.shared_classes(rows.relations.values()),
         verdicts=scope.has_verdicts(rows.relations),
         order=tuple((rows.names[epoch.run, epoch.table], epoch.moment) for epoch in rows.epochs),
@@ -101,6 +102,7 @@ def _grouped(con: duckdb.DuckDBPyConnection, whole: Filtered, view: TableView, u
     shown = [*keys, count, *whole.aggregates]
     others = [name for name in whole.columns if name not in keys]
     own = [*shown, *(name for name in others if name not in whole.looked_up)]
+    own, notes = _summed(whole, view, own) if usual is None and view.columns is None else (own, ())
     names = _chosen(view, own, {**dict.fromkeys([*shown, *others]), **pictures.columns}, usual)
     others = [name for name in names if name in whole.columns and name not in keys and name not in whole.aggregates]
     others += [name for name in whole.columns if folded(name) in whole.sorted_by and name not in (*others, *keys)]
@@ -126,7 +128,17 @@ def _grouped(con: duckdb.DuckDBPyConnection, whole: Filtered, view: TableView, u
     body = f"{before}SELECT {', '.join(listed)}\nFROM (\n{numbered}\n) page{beside}\nORDER BY page.{identifier(_PLACE)}"
     distinct = f"SELECT DISTINCT {', '.join(map(identifier, keys))} FROM {whole.source}{whole.where}"
     total = f"SELECT count(*) FROM (\n{distinct}\n)" if keys else "SELECT 1"
-    return _Body(body, total, pictures.relations)
+    return _Body(body, total, pictures.relations, notes)
+
+
+def _summed(whole: Filtered, view: TableView, own: list[str]) -> tuple[list[str], tuple[str, ...]]:
+    """The columns of groups where a view names none, and what is left out: 1,000 histograms take minutes to plan."""
+    sides = len(view.tables) if view.join is not None else 1
+    scores = [name for name in own if name not in whole.aggregates and is_score(own_name(name, sides)[0])]
+    if len(scores) <= MOST_SUMMED:
+        return own, ()
+    said = f"left out the summaries of {len(scores):,} columns of scores; name those to see with --columns"
+    return [name for name in own if name not in scores], (said,)
 
 
 def _told_apart(whole: Filtered, view: TableView, keys: Sequence[str]) -> list[str]:

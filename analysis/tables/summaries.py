@@ -10,6 +10,7 @@ from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.schema import folded
 
 BINS = 10
+MOST_SUMMED = 100  # columns of scores that a group has histograms of where nobody chose its columns
 _TOP = 10  # texts that are counted by name
 _FIRST = 5  # ids that are listed
 _LABELS = {"guess", "truth", "run", "epoch", "examples", "step"}

@@ -7,7 +7,7 @@ from typing import Any
 
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.moments import Moment
-from secondguess.analysis.schema import Task
+from secondguess.analysis.schema import DEFAULT_TABLE, Task
 from secondguess.trainer.callbacks import order
 from secondguess.trainer.callbacks.batches import Normalisation, array, item
 from secondguess.trainer.callbacks.frameworks import FrameworkCallback
@@ -118,7 +118,7 @@ class KerasPredictions(FrameworkCallback):
         """
         self._open(data)
         moment = moment_of(self._epochs if epoch is None else epoch, 0)
-        self._record(model, data, table or f"{self._prefix}test_predictions", moment, {})
+        self._record(model, data, table or f"{self._prefix}{DEFAULT_TABLE}", moment, {})
         self._run.close(finished=True)
 
     def _open(self, data: Any) -> None:

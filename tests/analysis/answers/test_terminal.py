@@ -451,3 +451,8 @@ def test_a_table_of_texts_shows_its_texts(wide_store, monkeypatch, capsys):
     for form in ("csv", "json"):  # whose columns stay as they were
         main(["table", "wide-texts", "--limit", "1", "--format", form, *store])
         assert "content" not in capsys.readouterr().out
+
+
+def test_a_list_shows_where_its_texts_begin_and_end() -> None:
+    assert cell(["cat", "a, b", "", "[x]"]) == 'cat, "a, b", "", [x]'
+    assert (cell([]), cell([1, 2.5]), cell([None])) == ("[]", "1, 2.5000", "")

@@ -202,3 +202,21 @@ def test_lists_of_numbers_and_of_names_are_not_compared(tmp_path: Path) -> None:
     ):
         store.ask("flips", "names", "numbers")
     assert len(store.ask("disagreements", "names", "empty").fetchall()) == 2
+
+
+def test_two_infinities_have_no_difference(tmp_path: Path) -> None:
+    inf = float("inf")
+    with sg.Recorder(tmp_path, run="r") as recorder, recorder.table("t", epoch=1, task="regression") as table:
+        table.add(ids=["a", "b"], truth=[inf, 1.0], guess=[inf, 1.5])
+    (row,) = sg.connect(tmp_path).ask("regression", "r/t").fetchall()
+    assert row[2:] == (0.5, 0.5, 0.5, 0.5, 0.5, None, 1, 0, 1)
+
+
+def test_no_exact_match_among_many_labels_is_no_sign_of_two_vocabularies(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = [str(number) for number in range(100)]
+    with sg.Recorder(tmp_path, run="r") as recorder, recorder.table("t", epoch=1, task="multi-label") as table:
+        table.add(ids=rows, truth=[["x", "y"]] * 100, guess=[["x"]] * 100)
+    assert sg.connect(tmp_path).ask("errors-over-time", "r/t").fetchall() == [("r", 1, 100, 0.0, 100, 0)]
+    assert caplog.messages == []

@@ -6,7 +6,9 @@ import io
 import json
 import math
 from decimal import Decimal
+from pathlib import Path
 
+import numpy as np
 import pytest
 from recording import record
 
@@ -241,3 +243,16 @@ def test_a_group_of_several_stacked_tables_shows_a_summary_of_each(tmp_path):
     assert shown_parts["truth"] == [values((0, 2)), values((0, 1)), values((1, 1))]
     whole = two.table("one", "two@1", group=["guess", "run", "epoch"], columns=["run", "confidence"]).fetchall()
     assert [(run, part["counts"]) for run, part in whole] == [("one", bins(b9=2)), ("two", bins(b7=1))]
+
+
+def test_groups_of_a_thousand_classes_leave_their_scores_out_and_say_so(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    scores = np.full((2, 1_000), 0.001)
+    with Recorder(tmp_path, run="wide") as recorder, recorder.table("test_predictions", epoch=1) as table:
+        table.add(ids=["a", "b"], truth=[0, 1], scores=scores)
+    store = sg.connect(tmp_path)
+    groups = store.table("wide@1", group="guess")
+    assert groups.columns == ["guess", "n", "run", "epoch", "id", "truth", "confidence", "truth_score"]
+    assert "left out the summaries of 1,000 columns of scores; name those to see with --columns" in caplog.messages
+    assert store.table("wide@1", group="guess", columns="guess,score_7").columns == ["guess", "score_7"]
