@@ -7,7 +7,7 @@ import click
 
 from secondguess.analysis.console import say
 from secondguess.analysis.errors import BadInput, listing
-from secondguess.analysis.schema import STORE_OPTION
+from secondguess.analysis.schema import DEFAULT_TABLE, STORE_OPTION
 from secondguess.analysis.store.runs import list_runs
 
 # The two models of W&B's tutorial "Visualize predictions with tables", as options of `secondguess train`: its network,
@@ -66,8 +66,13 @@ def _unpack(store: Path) -> None:
     for name in (name for name in MODELS if name not in there):
         with as_file(bundled / f"{name}.zip") as file:
             archive.bring(file, store)
-    rows = {name: next(iter(run.tables.values())) for name, run in list_runs(store).items()}
-    told = ", ".join(f"{name} ({len(epochs)} epochs)" for name, epochs in rows.items())
+    counts = {name: len(run.tables.get(DEFAULT_TABLE, ())) for name, run in list_runs(store).items()}
+    if broken := [name for name, count in counts.items() if not count]:
+        raise BadInput(
+            f"the run {broken[0]} in {store} is not whole; `secondguess rm {broken[0]} --store {store}` removes it, "
+            "and `secondguess demo` brings it anew; or name another place: --store PATH"
+        )
+    told = ", ".join(f"{name} ({count} epochs)" for name, count in counts.items())
     say(f"{store} has {told}; ask it:", err=True)
 
 

@@ -1,6 +1,7 @@
 """`secondguess demo`: what comes with the package, which is what its recipe trains."""
 
 import json
+import shutil
 import zipfile
 from importlib.resources import files
 from pathlib import Path
@@ -73,6 +74,15 @@ def test_a_store_with_other_runs_is_left_alone(tmp_path: Path, capsys) -> None:
         table.add(ids=["a"], truth=[0], guess=[0])
     assert "has runs of its own (mine); name another place: --store PATH" in refused(capsys, tmp_path)
     assert list(list_runs(tmp_path)) == ["mine"]
+
+
+def test_half_a_demo_is_completed_and_a_broken_one_is_named(tmp_path: Path, capsys) -> None:
+    demo(tmp_path)
+    shutil.rmtree(tmp_path / "double")
+    demo(tmp_path)
+    assert list(list_runs(tmp_path)) == ["cnn", "double"]
+    shutil.rmtree(tmp_path / "cnn" / "commits")
+    assert f"the run cnn in {tmp_path} is not whole; `secondguess rm cnn" in refused(capsys, tmp_path)
 
 
 def test_what_it_cannot_do_is_said(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
