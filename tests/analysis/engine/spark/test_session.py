@@ -97,6 +97,13 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
             table.add(ids=list("wxyz"), truth=TRUTH, guess=list(guess))
     recorder.close()
     record(store, plain, {1: list(zip("wxyz", TRUTH, "abba", strict=True))})
+    return store
+
+
+@pytest.fixture(scope="module")
+def of_task(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store of tables with several labels a row, and with numbers."""
+    store = tmp_path_factory.mktemp("tasks") / "predictions"
     for run in OF_TASK["multi-label"]:
         record_tags(store, run)
     for run in OF_TASK["regression"]:
@@ -113,9 +120,11 @@ def refs_of(group: str, asked: questions.Question) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", questions.names(Path("none")))
-def test_a_question_is_answered_alike(store: Path, on_cluster: Engine, name: str) -> None:
+def test_a_question_is_answered_alike(store: Path, of_task: Path, on_cluster: Engine, name: str) -> None:
     asked = questions.find(store, name)
-    groups = [task for task in asked.tasks if task in OF_TASK] if "classification" not in asked.tasks else list(GROUPS)
+    is_other = "classification" not in asked.tasks
+    groups = [task for task in asked.tasks if task in OF_TASK] if is_other else list(GROUPS)
+    store = of_task if is_other else store
     if asked.not_spark:
         refs = [f"{ref}@last" for ref in refs_of(groups[0], asked)[:1]]
         build = partial(statements.question, store=store, asked=asked, refs=refs, given={})
@@ -361,3 +370,13 @@ def test_asking_duckdb_loads_nothing_of_spark() -> None:
         check=True,
     )
     assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.slow
+def test_lists_read_as_text_beside_classes_are_refused_by_name(on_cluster: Engine, tmp_path: Path) -> None:
+    """As one table over all runs, of which some have lists of labels and some one label a row."""
+    record_tags(tmp_path, "tags")
+    record(tmp_path, "cnn", {1: FIRST})
+    both = partial(statements.sql, store=tmp_path, text="SELECT count(*) AS n FROM test_predictions")
+    with pytest.raises(AssertionError, match=r"Spark cannot run the function to_json .* ask DuckDB: --engine duckdb"):
+        same(both, on_cluster)
