@@ -42,7 +42,7 @@ _WIDTHS = {
     "counts": 300,
     "ids": 240,
 }
-_REAL = {"FLOAT", "DOUBLE"}  # what no class is: the guesses and truths of a regression
+_REAL = {"FLOAT", "DOUBLE"}  # what no class is: scores, and the guesses and truths of a regression
 _PAGE = 1232  # pixels between the margins of the narrowest page whose heads stay in sight
 
 
@@ -100,7 +100,7 @@ def _kind(base: str, type: str) -> str:
         return "key"
     if base in {"guess", "truth"} and type not in _REAL:
         return "label"
-    if is_score(base) and type in {"FLOAT", "DOUBLE"}:
+    if is_score(base) and type in _REAL:
         return "score"
     if type == BEST:
         return "best"

@@ -21,7 +21,7 @@ def read(files: Sequence[Path], options: Sequence[str]) -> tuple[str, tuple[str,
     by_kinds: dict[tuple[tuple[str, Kind], ...], list[Path]] = {}
     if len(files) > 1:
         for file in files:
-            by_kinds.setdefault(_kinds(file), []).append(file)
+            by_kinds.setdefault(_known(file), []).append(file)
     held = {name: {dict(kinds)[name] == "list" for kinds in by_kinds if name in dict(kinds)} for name in _MIXED}
     mixed = [name for name, are_lists in held.items() if len(are_lists) > 1]
     if not mixed:
@@ -43,3 +43,11 @@ def _kinds(file: Path) -> tuple[tuple[str, Kind], ...]:
 
     types = {field.name: str(field.type) for field in parquet.schema(file)}
     return tuple((name, kind_of(types[name])) for name in _MIXED if name in types)
+
+
+def _known(file: Path) -> tuple[tuple[str, Kind], ...]:
+    """The same, and nothing of a file that cannot be read: whoever reads its rows says what is wrong with it."""
+    try:
+        return _kinds(file)
+    except (OSError, ValueError):  # Arrow's are one or the other
+        return ()

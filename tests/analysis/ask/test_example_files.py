@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import secondguess as sg
+from secondguess.analysis.ask import example_files
 from secondguess.trainer.recorder import Recorder
 
 
@@ -37,3 +38,9 @@ def test_one_kind_is_read_as_it_is(store: Path, caplog: pytest.LogCaptureFixture
     one = sg.connect(store).table("r/numbers@1", columns="content").fetchall()
     assert one == [([1.0, 2.5],)]
     assert sg.connect(store).sql(joined).fetchall() == [("[1.0,2.5]",)]
+
+
+def test_a_file_that_cannot_be_read_is_left_to_whoever_reads_its_rows(tmp_path: Path) -> None:
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1 and no footer")
+    sql, notes = example_files.read([tmp_path / "cut.parquet", tmp_path / "gone.parquet"], [])
+    assert (sql.count("cut.parquet"), notes) == (1, ())
