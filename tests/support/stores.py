@@ -77,3 +77,14 @@ def read_record(path: Path) -> dict[str, Any]:
     found = json.loads(path.read_text())
     assert isinstance(found, dict)
     return found
+
+
+def ran(capsys: Any, *words: object) -> tuple[str, int]:
+    """What a command prints, on stdout and then on stderr, and its exit code."""
+    code = 0
+    try:
+        main([*map(str, words)])
+    except SystemExit as stop:
+        code = int(stop.code or 0)
+    out, err = capsys.readouterr()
+    return out + err, code

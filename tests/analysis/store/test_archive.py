@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from s3_server import bucket_url, s3_process, s3_server
 from stores import epoch, writer
+from stores import ran as told
 
 import secondguess as sg
-from secondguess.analysis.cli import main
 from secondguess.analysis.errors import Damaged
 from secondguess.analysis.objects.path import place
 from secondguess.analysis.store import archive, remarks
@@ -68,16 +68,6 @@ def answers(store: Path | str, run: str) -> list[list[tuple[Any, ...]]]:
     joined = f'SELECT id, e.digest, e.image FROM "{run}@2" JOIN examples e USING (examples, id) ORDER BY id'
     texts = f'SELECT id, e.content FROM "{run}/texts@1" JOIN examples e USING (examples, id)'
     return [one.sql(text).fetchall() for text in (rows, metrics, joined, texts)]
-
-
-def told(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[str, int]:
-    code = 0
-    try:
-        main([*map(str, words)])
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    out, err = capsys.readouterr()
-    return out + err, code
 
 
 def test_a_run_comes_into_another_store_byte_for_byte(store: Path, tmp_path: Path, capsys: Any) -> None:

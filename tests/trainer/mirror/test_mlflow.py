@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from recording import record_prices, record_tags
 from s3_server import bucket_url, s3_process, s3_server
+from stores import ran as said
 from stores import told as answered
 
 import secondguess as sg
@@ -66,16 +67,6 @@ def seen(tracking: str, code: str) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
-
-
-def said(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[str, int]:
-    code = 0
-    try:
-        main([*map(str, words)])
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    out, err = capsys.readouterr()
-    return out + err, code
 
 
 def test_mlflow_shows_the_run_and_it_comes_back(store: Path, tracking: str, tmp_path: Path, capsys: Any) -> None:

@@ -3,25 +3,14 @@
 from pathlib import Path
 from typing import Any
 
-import pytest
 from event_files import restart, scalar, written
 from page_in_process import texts
+from stores import ran as said
 
 import secondguess as sg
-from secondguess.analysis.cli import main
 from secondguess.analysis.importers.tensorboard.logs import is_logs
 from secondguess.analysis.store.check import check
 from secondguess.analysis.store.runs import find_run
-
-
-def said(capsys: pytest.CaptureFixture[str], *words: object) -> tuple[str, int]:
-    code = 0
-    try:
-        main([*map(str, words)])
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    out, err = capsys.readouterr()
-    return out + err, code
 
 
 def metrics(store: Path, run: str) -> list[tuple[Any, ...]]:
