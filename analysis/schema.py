@@ -90,6 +90,9 @@ TASKS: Mapping[Task, str] = {
 }
 
 LISTS = ("list", "large_list", "fixed_size_list")
+LABEL_FROM = 0.5
+"""The score from which on a label is guessed where a row may have several."""
+
 _REAL = ("halffloat", "float", "double", "decimal")
 
 

@@ -146,8 +146,10 @@ def _of_guesses(roles: Roles, batches: Iterable[pa.RecordBatch], numbers: tuple[
     for batch in batches:
         if roles.guess not in batch.schema.names or pa.types.is_null(batch.column(roles.guess).type):
             continue
-        if not is_text(batch.schema.field(roles.guess)):  # numbers, or lists of labels
-            return Classes(numbers)
+        if not is_text(batch.schema.field(roles.guess)):
+            kind = batch.column(roles.guess).type
+            are_names = pa.types.is_list(kind) and pa.types.is_string(kind.value_type)
+            return Classes(numbers, told="classes not told: --classes names those of the scores" if are_names else "")
         guesses = as_text(batch.column(roles.guess), batch.schema.field(roles.guess))
         names.update(name for name in guesses.unique().to_pylist() if name is not None)
         pairs |= _pairs(scores_of(batch, roles.scores), guesses)

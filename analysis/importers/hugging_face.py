@@ -10,10 +10,10 @@ from secondguess.analysis.importers.source import TableRows
 
 
 def class_labels(versions: Sequence[TableRows]) -> dict[str, list[str]]:
-    """The names of the classes of each column that is a ClassLabel, in the order of their numbers."""
+    """The names of the classes of each column that is a ClassLabel, or lists of them, in the order of their numbers."""
     return {
         column: about["names"]
-        for column, about in _features(versions).items()
+        for column, about in ((column, _inner(about)) for column, about in _features(versions).items())
         if about.get("_type") == "ClassLabel"
         and isinstance(about.get("names"), list)
         and all(isinstance(name, str) for name in about["names"])
@@ -39,10 +39,19 @@ def exported(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, Any]:
     return {}
 
 
+def _inner(about: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What is within a list, else the feature itself."""
+    inner = about.get("feature")
+    return inner if isinstance(inner, Mapping) else about
+
+
 def _features(versions: Sequence[TableRows]) -> dict[str, Mapping[str, Any]]:
     features: dict[str, Mapping[str, Any]] = {}
     for rows in versions:
         with suppress(ValueError, KeyError, TypeError, RecursionError):
             told = json.loads((rows.schema.metadata or {})[b"huggingface"])["info"]["features"]
-            features |= {str(name): about for name, about in dict(told).items() if isinstance(about, Mapping)}
+            for name, about in dict(told).items():
+                feature = {"feature": about[0]} if isinstance(about, list) and len(about) == 1 else about
+                if isinstance(feature, Mapping):
+                    features[str(name)] = feature
     return features

@@ -1,7 +1,7 @@
 """Which columns, or which one, have the scores of the classes: names propose, all values decide."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 
@@ -64,7 +64,7 @@ def found_scores(looked: Looked, guess: str | None, truth: str | None) -> Found 
             looked.notes.append(f"{name} has lists of {shown} numbers, and scores are as many as classes: it stays")
     shares = [name for name in looked.names.columns("guess") if name in looked.facts and looked.facts[name].is_share]
     for members in [*([name for name, _ in group] for group in looked.names.groups), shares]:
-        names = [name for name in members if _is_numbers(looked, name) and name not in (guess, truth)]
+        names = [name for name in members if is_numbers(looked, name) and name not in (guess, truth)]
         if len(names) > 1 and (found := _proposed(looked, names, guess, truth)) is not None:
             return found
     return _unnamed(looked, guess, truth) if looked.commands.strict else None
@@ -79,17 +79,24 @@ def add_up(looked: Looked, names: Sequence[str]) -> bool:
 def _told(looked: Looked, pattern: str, guess: str | None, truth: str | None) -> Found:
     if pattern in looked.facts and looked.facts[pattern].is_scores:
         return _of_cells(looked, pattern)
-    names = [name for name in looked.fields if fnmatchcase(name, pattern) and _is_numbers(looked, name)]
-    names = [name for name in names if name not in (guess, truth)]
-    if not names:
-        raise BadInput(f"no numeric column matches --scores {pattern!r}; the table has: {listing(list(looked.fields))}")
+    names = matching(looked, pattern, (guess, truth))
     scores = _wide(looked, names)
-    labels = _labels(looked, names, guess, truth)
+    labels = labels_of(names, _known(looked, guess, truth) or set())
     _say_logs(looked, names[0], _sums(looked, scores, labels, guess))
     return _taken(looked, scores, names, labels, guess, truth)
 
 
-def _is_numbers(looked: Looked, name: str) -> bool:
+def matching(looked: Looked, pattern: str, besides: Collection[str | None]) -> list[str]:
+    """The columns of numbers that fit a pattern; raises BadInput where none does."""
+    names = [name for name in looked.fields if fnmatchcase(name, pattern) and is_numbers(looked, name)]
+    names = [name for name in names if name not in besides]
+    if not names:
+        raise BadInput(f"no numeric column matches --scores {pattern!r}; the table has: {listing(list(looked.fields))}")
+    return names
+
+
+def is_numbers(looked: Looked, name: str) -> bool:
+    """Whether a column has nothing but numbers."""
     facts = looked.facts.get(name)
     if facts is not None:
         return facts.is_number and facts.kind in {"text", "number"}
@@ -110,25 +117,30 @@ def _is_probable(looked: Looked, name: str) -> bool:
 
 
 def _of_cells(looked: Looked, name: str) -> Found:
+    found = of_cells(looked, name)
+    _say_logs(looked, name, _sums(looked, found.scores, found.labels, None))
+    if looked.facts[name].keys and found.labels != tuple(map(str, range(len(found.labels)))):
+        looked.classes = Classes(found.labels, True, f"as {name} has them")
+    return found
+
+
+def of_cells(looked: Looked, name: str) -> Found:
     """Scores that stand in the cells of one column, by the classes that these name or by their places."""
     facts = looked.facts[name]
     keys = list(facts.keys)
     width = len(keys) or min(facts.lengths)
     scores = Scores((name,), width, keys or None, softmax=looked.given.softmax)
     labels = tuple(keys) or tuple(map(str, range(width)))
-    _say_logs(looked, name, _sums(looked, scores, labels, None))
     columns = tuple(f"{name}_{label}" for label in labels)
     for place, column in enumerate(columns):
         looked.make(scores.column(place, column))
     looked.used.add(name)
-    if keys and labels != tuple(map(str, range(width))):
-        looked.classes = Classes(labels, True, f"as {name} has them")
     return Found(scores, columns, labels)
 
 
 def _proposed(looked: Looked, names: list[str], guess: str | None, truth: str | None) -> Found | None:
     """The scores that these columns are, if the values say so."""
-    scores, labels = _wide(looked, names), _labels(looked, names, guess, truth)
+    scores, labels = _wide(looked, names), labels_of(names, _known(looked, guess, truth) or set())
     ours = all(_OURS.fullmatch(name) for name in names)
     if ours and not looked.commands.strict:  # a run of W&B's, whose scores are kept whatever they are
         return _taken(looked, scores, names, labels, guess, truth)
@@ -182,8 +194,8 @@ def _by_number(looked: Looked, names: Sequence[str], known: set[str]) -> bool:
     return known <= set(map(str, range(len(names))))
 
 
-def _labels(looked: Looked, names: Sequence[str], guess: str | None, truth: str | None) -> tuple[str, ...]:
-    """What the columns' names have for themselves, as the labels spell it."""
+def labels_of(names: Sequence[str], known: set[str]) -> tuple[str, ...]:
+    """What the columns' names have for themselves, as the labels that are known spell it."""
     before = len(_common(list(names)))
     after = len(_common([name[before:][::-1] for name in names]))
     own = [name[before : len(name) - after] for name in names]
@@ -195,7 +207,6 @@ def _labels(looked: Looked, names: Sequence[str], guess: str | None, truth: str 
         after -= 1
         own = [name[before : len(name) - after] for name in names]
     own = [one.strip(" _-.") if after else one for one in own]
-    known = _known(looked, guess, truth) or set()
     spelled = {label.casefold().replace("_", " "): label for label in known}
     return tuple(spelled.get(one.casefold().replace("_", " "), one) for one in own)
 
@@ -269,7 +280,7 @@ def _unnamed(looked: Looked, guess: str | None, truth: str | None) -> Found | No
     names = [
         name
         for name, facts in looked.facts.items()
-        if name not in spoken and facts.some and _is_numbers(looked, name) and facts.low >= 0 and facts.high <= 1
+        if name not in spoken and facts.some and is_numbers(looked, name) and facts.low >= 0 and facts.high <= 1
     ]
     called = {label.casefold() for label in known}
     by_label = [name for name in names if name.casefold() in called]

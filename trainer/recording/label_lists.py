@@ -8,11 +8,9 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from secondguess.analysis.errors import BadInput
-from secondguess.analysis.schema import score_column
+from secondguess.analysis.schema import LABEL_FROM, score_column
 from secondguess.trainer.recording.columns import plain, plain_item, probabilities
 from secondguess.trainer.recording.content import same_length
-
-_HALF = 0.5
 
 
 def labels(truth: Any, guess: Any, scores: Any, classes: Sequence[str] | None, confidence: Any) -> dict[str, pa.Array]:
@@ -45,7 +43,9 @@ def labels(truth: Any, guess: Any, scores: Any, classes: Sequence[str] | None, c
 
 def _guessed(scores_BxC: NDArray[np.float32], classes: Sequence[str] | None) -> pa.Array:
     broken = [bool(np.isnan(row).any()) for row in scores_BxC]
-    lists = [None if no else np.flatnonzero(row >= _HALF).tolist() for row, no in zip(scores_BxC, broken, strict=True)]
+    lists = [
+        None if no else np.flatnonzero(row >= LABEL_FROM).tolist() for row, no in zip(scores_BxC, broken, strict=True)
+    ]
     return _column(lists, "guess", classes, scores_BxC.shape[1])
 
 
