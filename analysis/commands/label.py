@@ -18,8 +18,8 @@ from secondguess.analysis.schema import STORE_OPTION
 def label(table: str, labels: str, store: Path, on: str | None, truth: str | None, replace: bool) -> None:
     """Give the rows of TABLE the labels of FILE, joined by id or by another column.
 
-    TABLE is RUN[/TABLE][@EPOCH], all epochs where none is named; FILE whatever `secondguess import` reads. Labels that
-    contradict those that are there are counted, and need --replace.
+    TABLE is RUN[/TABLE][@EPOCH], all epochs where none is named; FILE whatever `secondguess import` reads, with lists
+    of labels where rows have several. Labels that contradict those that are there are counted, and need --replace.
     """
     go_apart(labels)
     # A quarter of a second of Arrow, which `--help` need not wait for.

@@ -1,5 +1,6 @@
 """Labels in a file of their own: read, made like those of the table that they are for, joined to it, and said how."""
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -8,10 +9,11 @@ import pyarrow.compute as pc
 
 from secondguess.analysis.errors import BadInput, listing
 from secondguess.analysis.importers.classes import as_text
+from secondguess.analysis.importers.label_lists import lists_of, reading
 from secondguess.analysis.importers.source import SourceTable
 from secondguess.analysis.importers.words import recognised
 from secondguess.analysis.moments import Moment
-from secondguess.analysis.schema import at_epoch, reference
+from secondguess.analysis.schema import LISTS, at_epoch, reference
 from secondguess.analysis.store.labels import KeyedLabels, LabelledTable, Matched
 from secondguess.analysis.store.runs import Run
 
@@ -29,7 +31,7 @@ class LabelsOptions:
 
 @dataclass(frozen=True)
 class LabelsFile:
-    """The labels of a file by their keys, as text, and as they are in the file; nulls rows have no key."""
+    """The labels of a file by their keys, as text; nulls rows have no key. Lists, if they are, are JSON text."""
 
     place: str
     key: str
@@ -37,6 +39,7 @@ class LabelsFile:
     keys: pa.Array
     texts: pa.Array
     nulls: int
+    are_lists: bool = False
 
 
 def read_labels(table: SourceTable, place: str, options: LabelsOptions) -> LabelsFile:
@@ -44,9 +47,11 @@ def read_labels(table: SourceTable, place: str, options: LabelsOptions) -> Label
     rows = table.read()
     key, truth = _columns(rows.schema, place, options)
     keys, texts = [pa.nulls(0, pa.string())], [pa.nulls(0, pa.string())]
+    are_lists = pa.types.is_nested(rows.schema.field(truth).type)
     for batch in rows.batches([key, truth]):
         keys.append(as_text(batch.column(key), batch.schema.field(key)).cast(pa.string()))
-        texts.append(as_text(batch.column(truth), batch.schema.field(truth)).cast(pa.string()))
+        labels = batch.column(truth)
+        texts.append(_as_json(labels) if are_lists else as_text(labels, batch.schema.field(truth)).cast(pa.string()))
     every, labels = pa.concat_arrays(keys), pa.concat_arrays(texts)
     there = every.is_valid()
     kept = every.filter(there)
@@ -59,7 +64,12 @@ def read_labels(table: SourceTable, place: str, options: LabelsOptions) -> Label
             f"{place} has {len(repeated):,} values of {key!r} more than once ({some}{more}), so it is not known which "
             "label counts; leave one row for each, or name another key with --on"
         )
-    return LabelsFile(place, key, truth, kept.cast(pa.large_string()), labels.filter(there), every.null_count)
+    told = (kept.cast(pa.large_string()), labels.filter(there), every.null_count)
+    return LabelsFile(place, key, truth, *told, are_lists)
+
+
+def _as_json(labels: pa.Array) -> pa.Array:
+    return pa.array([None if one is None else json.dumps(one, default=str) for one in labels.to_pylist()], pa.string())
 
 
 def _columns(schema: pa.Schema, place: str, options: LabelsOptions) -> tuple[str, str]:
@@ -140,10 +150,12 @@ def _lines(run: str, table: str, file: LabelsFile, key: str, found: Sequence[Mat
 def _fitted(file: LabelsFile, there: LabelledTable) -> tuple[pa.Array, list[str]]:
     """The labels in the type that the table's are of, and what is said of that; raises BadInput where they are not."""
     texts, kind, classes = file.texts, there.kind, there.classes
-    if kind is not None and kind.startswith("list"):
+    if kind is not None and kind.startswith(LISTS):
+        return _listed(file, kind, classes), []
+    if file.are_lists:
         raise BadInput(
-            f"guesses and truths of the table are lists of labels, but {file.place} has one label a row; import the "
-            "table anew with its truths"
+            f"{file.truth!r} in {file.place} has lists in its cells, and the table has one label a row; name a column "
+            "with one label a row with --truth"
         )
     numbers = _whole(texts)
     if kind is None:
@@ -165,6 +177,30 @@ def _fitted(file: LabelsFile, there: LabelledTable) -> tuple[pa.Array, list[str]
         f"the labels in {file.place}, column {file.truth!r}, are no numbers ({_some(texts.unique().drop_null())}), but "
         f"the table's are {kind}; import it with --classes 'NAME,NAME,…', in the order of its numbers, then label it"
     )
+
+
+def _listed(file: LabelsFile, kind: str, classes: Sequence[str] | None) -> pa.Array:
+    """The labels as lists, as the table's are: of names, or of numbers where its classes have no names."""
+    lists = lists_of(file.texts.drop_null().to_pylist())
+    if lists is None:
+        raise BadInput(
+            f"the table has several labels a row, but {file.truth!r} in {file.place} has not a list of labels in each "
+            f'cell ({_some(file.texts.unique().drop_null())}); write them as ["cat", "dog"], in JSON or Parquet'
+        )
+    about = f"the labels in {file.place}, column {file.truth!r}, are"
+    if lists.names and "int" in kind:
+        raise BadInput(
+            f"{about} names ({listing(sorted(lists.names)[:_SHOWN])}), but the table's are numbers; import it with "
+            "--classes 'NAME,NAME,…', in their order, then label it"
+        )
+    if classes is None and (lists.width is not None or (not lists.names and "string" in kind)):
+        what = "0 and 1 for each class" if lists.width is not None else "numbers"
+        raise BadInput(
+            f"{about} {what}, but the table's classes are not told; write lists of labels as its guesses are"
+        )
+    named = "string" in kind or ("null" in kind and (lists.names or classes is not None))
+    own = pa.list_(pa.string() if named else pa.int64())
+    return reading(file.truth, lists, own, classes)(file.texts.to_pylist())
 
 
 def _unknown(texts: pa.Array, classes: Sequence[str] | None) -> list[str]:

@@ -6,6 +6,7 @@ stays until the run is compacted: whoever reads it at the moment goes on reading
 
 import contextlib
 import itertools
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -86,7 +87,8 @@ class LabelledTable:
 
     def _kinds(self) -> set[str]:
         columns = [column for record in self._records for column in record["columns"]]
-        return {kind for name, kind in columns if name in {"guess", "truth"} and kind != "null"}
+        kinds = {kind for name, kind in columns if name in {"guess", "truth"} and kind != "null"}
+        return {kind for kind in kinds if "null" not in kind} or kinds  # lists without any label are of any kind
 
     def _check(self) -> None:
         name = whole_name(self._run.name, self._table)
@@ -135,7 +137,7 @@ class LabelledTable:
             repeated=len(keys) - nulls - known - missing,
             nulls=nulls,
             gained=pc.sum(pc.and_(old.is_null(), new.is_valid())).as_py() or 0,
-            contradicted=pc.sum(pc.fill_null(pc.not_equal(old, new), False)).as_py() or 0,
+            contradicted=pc.sum(pc.fill_null(pc.not_equal(_comparable(old), _comparable(new)), False)).as_py() or 0,
         )
 
     def write(self, labels: KeyedLabels) -> None:
@@ -202,10 +204,12 @@ class LabelledTable:
         if "truth" not in schema.names:
             after = schema.names.index("guess" if "guess" in schema.names else "id") + 1
             same = schema.field("guess").type if "guess" in schema.names else kind
+            same = kind if pa.types.is_list(same) and pa.types.is_null(same.value_type) else same
             schema = schema.insert(after, pa.field("truth", same))
         elif pa.types.is_null(schema.field("truth").type):
             schema = schema.set(schema.names.index("truth"), pa.field("truth", kind))
-        if any(map(is_score, schema.names)) and "truth_score" not in schema.names:
+        several = pa.types.is_list(schema.field("truth").type)  # of which none has the score of its own
+        if any(map(is_score, schema.names)) and "truth_score" not in schema.names and not several:
             after = schema.names.index("confidence" if "confidence" in schema.names else "truth") + 1
             schema = schema.insert(after, pa.field("truth_score", pa.float32()))
         return schema
@@ -223,7 +227,7 @@ class LabelledTable:
         }
         columns["truth"] = truth
         scores = [name for name in group.column_names if is_score(name)]
-        if scores:
+        if scores and "truth_score" in schema.names:
             columns["truth_score"] = _scores_of(truth, self.classes, [group[name] for name in scores])
         return pa.table([_cast(columns[field.name], field.type) for field in schema], schema=schema)
 
@@ -260,6 +264,13 @@ def _scores_of(truth: pa.Array, classes: Sequence[str] | None, scores: Sequence[
 
 def _truth_of(group: pa.Table, kind: pa.DataType) -> pa.Array:
     return _plain(group["truth"]).cast(kind) if "truth" in group.column_names else pa.nulls(len(group), kind)
+
+
+def _comparable(labels: pa.Array) -> pa.Array:
+    """The labels as what Arrow compares, which lists are not."""
+    if not pa.types.is_list(labels.type):
+        return labels
+    return pa.array([None if row is None else json.dumps(row) for row in labels.to_pylist()], pa.string())
 
 
 def _plain(column: Any) -> pa.Array:

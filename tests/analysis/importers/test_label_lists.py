@@ -1,15 +1,19 @@
 """Rows with several labels in other people's files: what the cells may be, what they become, what is refused."""
 
+import contextlib
 import json
 from pathlib import Path
 from typing import Any
 
+import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 import secondguess as sg
 from secondguess.analysis.cli import main
+from secondguess.analysis.schema import DEFAULT_TABLE
+from secondguess.analysis.store.runs import find_run
 
 
 def taken(path: Path, capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -98,18 +102,93 @@ def test_what_cannot_be_is_refused_by_name(tmp_path: Path, capsys, lists: Any, w
     assert not (tmp_path / "s" / "r").exists()
 
 
-def test_scores_that_are_called_as_ours_are_scores(tmp_path: Path, capsys) -> None:
-    """They need not add up to 1: each label has a chance of its own."""
-    lists = {"id": ["a"], "truth": [["x", "y"]], "guess": [["x"]], "score_0": [0.9], "score_1": [0.4]}
-    said = taken(written(tmp_path, "parquet", lists), capsys, "--classes", "x,y")
-    assert "add up" not in said
-    found = sg.connect(tmp_path / "s").sql("SELECT guess, score_0, score_1, confidence, truth_score FROM r").fetchall()
-    assert found == [(["x"], pytest.approx(0.9), pytest.approx(0.4), None, None)]
+def test_guesses_in_lists_may_come_without_truths(tmp_path: Path, capsys) -> None:
+    said = taken(written(tmp_path, "jsonl", {"id": ["a", "b"], "prediction": [["y", "x"], []]}), capsys)
+    assert "prediction has lists of labels: a multi-label table" in said
+    assert rows(tmp_path) == [("a", ["x", "y"], None, None), ("b", [], None, None)]
 
 
-def test_labels_cannot_be_joined_to_lists_later(tmp_path: Path, capsys) -> None:
-    taken(written(tmp_path, "parquet", {"id": ["a"], "labels": [["x", "y"]], "preds": [["x", "y"]]}), capsys)
-    (tmp_path / "l.csv").write_text("id,truth\na,x\n")
-    with pytest.raises(SystemExit):
-        main(["label", "r", str(tmp_path / "l.csv"), "--store", str(tmp_path / "s")])
-    assert "guesses and truths of the table are lists of labels, but l.csv has one label" in capsys.readouterr().err
+@pytest.mark.parametrize("kind", [float, bool])
+def test_0_and_1_may_be_real_numbers_or_false_and_true(tmp_path: Path, capsys, kind: type) -> None:
+    lists = {"id": ["a", "b"], "labels": [[0, 1], [1, 1]], "preds": [[0, 1], [0, 0]]}
+    bits = {name: [[kind(bit) for bit in row] for row in lists[name]] for name in ("labels", "preds")}
+    taken(written(tmp_path, "parquet", {**lists, **bits}), capsys, "--classes", "x,y")
+    assert rows(tmp_path) == [("a", ["y"], ["y"], False), ("b", [], ["x", "y"], True)]
+
+
+@pytest.mark.parametrize("kind", [datasets.List, datasets.Sequence, lambda feature: [feature]])
+def test_lists_of_a_class_label_have_its_names(tmp_path: Path, capsys, kind: Any) -> None:
+    """As go_emotions and other multi-label data sets on the Hugging Face hub have them."""
+    several = kind(datasets.ClassLabel(names=["cat", "dog", "ox"]))
+    features = datasets.Features({"id": datasets.Value("string"), "labels": several, "preds": several})
+    lists = {"id": ["a", "b"], "labels": [[2, 0], []], "preds": [[0], []]}
+    datasets.Dataset.from_dict(lists, features).to_parquet(tmp_path / "t.parquet")
+    assert "classes = cat, dog, ox (as the file's ClassLabel names them)" in taken(tmp_path / "t.parquet", capsys)
+    assert rows(tmp_path) == [("a", ["cat"], ["cat", "ox"], True), ("b", [], [], False)]
+
+
+def labelled(folder: Path, capsys: pytest.CaptureFixture[str], lists: list[Any], kind: str, *words: str) -> str:
+    path = written(folder, kind, {"id": ["a", "b", "c"], "truth": lists})
+    with pytest.raises(SystemExit) if words[:1] == ("refused",) else contextlib.nullcontext():
+        main(["label", "r", str(path), "--store", str(folder / "s"), *words[words[:1] == ("refused",) :]])
+    return capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["parquet", "jsonl", "csv"])
+def test_lists_of_labels_may_come_later(tmp_path: Path, capsys, kind: str) -> None:
+    taken(written(tmp_path, "jsonl", {"id": ["a", "b", "c"], "preds": [["y", "x"], ["x"], []]}), capsys)
+    said = labelled(tmp_path, capsys, [["x", "y"], ["y"], []], kind)
+    assert "3 matched, 0 only in r@1, 0 only in t." in said
+    assert "3 rows labelled" in said
+    assert rows(tmp_path) == [("a", ["x", "y"], ["x", "y"], False), ("b", ["x"], ["y"], True), ("c", [], [], False)]
+    assert "0 rows labelled" in labelled(tmp_path, capsys, [["y", "x"], ["y"], []], kind)
+    said = labelled(tmp_path, capsys, [["x", "y"], ["x", "y"], ["z"]], kind, "refused")
+    assert "2 rows of r@1 have another label already; --replace takes those of t." in said
+    labelled(tmp_path, capsys, [["x", "y"], ["x", "y"], ["z"]], kind, "--replace")
+    assert [truth for _, _, truth, _ in rows(tmp_path)] == [["x", "y"], ["x", "y"], ["z"]]
+    main(["check", "--store", str(tmp_path / "s")])
+
+
+def test_labels_that_came_later_leave_the_record_of_those_that_came_at_once(tmp_path: Path, capsys) -> None:
+    """Errors and the sums of ids and truths, by which tables are told to have the same examples."""
+    lists = {"id": ["a", "b", "c"], "preds": [["y", "x"], ["x"], []]}
+    truth = [["x", "y"], ["y"], None]
+    taken(written(tmp_path, "parquet", lists), capsys)
+    labelled(tmp_path, capsys, truth, "jsonl")
+    whole = written(tmp_path, "parquet", {**lists, "truth": truth})
+    main(["import", str(whole), "--run", "q", "--store", str(tmp_path / "s")])
+    r, q = (find_run(tmp_path / "s", name).tables[DEFAULT_TABLE][1] for name in ("r", "q"))
+    assert (r.errors, r.unlabelled, r.id_set, r.id_truth_set) == (q.errors, q.unlabelled, q.id_set, q.id_truth_set)
+    assert (r.errors, r.unlabelled) == (1, 1)
+
+
+def test_numbers_and_0_and_1_are_named_as_the_tables_classes(tmp_path: Path, capsys) -> None:
+    lists = {"id": ["a", "b", "c"], "prediction": [["x"], ["y", "z"], []]}
+    taken(written(tmp_path, "jsonl", lists), capsys, "--classes", "x,y,z")
+    labelled(tmp_path, capsys, [[0], [2, 1], []], "jsonl")
+    assert [truth for _, _, truth, _ in rows(tmp_path)] == [["x"], ["y", "z"], []]
+    assert "0 rows labelled" in labelled(tmp_path, capsys, [[1, 0, 0], [0, 1, 1], [0, 0, 0]], "jsonl")
+
+
+@pytest.mark.parametrize(
+    ("lists", "message"),
+    [
+        (
+            ["x", "y", None],
+            "the table has several labels a row, but 'truth' in t.jsonl has not a list of labels in each",
+        ),
+        ([["x", "x"], [], []], "'truth' has a label twice in the cell"),
+        ([[0], [1, 2], []], "are numbers, but the table's classes are not told"),
+        ([[0, 1], [1, 1], [0, 0]], "are 0 and 1 for each class, but the table's classes are not told"),
+    ],
+)
+def test_labels_that_fit_no_lists_are_refused(tmp_path: Path, capsys, lists: Any, message: str) -> None:
+    taken(written(tmp_path, "jsonl", {"id": ["a"], "preds": [["y", "x"]]}), capsys)
+    assert message in labelled(tmp_path, capsys, lists, "jsonl", "refused")
+    assert rows(tmp_path) == [("a", ["x", "y"], None, None)]
+
+
+def test_lists_are_no_labels_of_a_table_with_one_a_row(tmp_path: Path, capsys) -> None:
+    taken(written(tmp_path, "jsonl", {"id": ["a"], "guess": ["x"]}), capsys)
+    said = labelled(tmp_path, capsys, [["x"], ["y"], []], "jsonl", "refused")
+    assert "'truth' in t.jsonl has lists in its cells, and the table has one label a row" in said
