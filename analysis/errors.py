@@ -88,6 +88,11 @@ def listing(names: Iterable[object], limit: int = 12) -> str:
     return ", ".join(known[:limit]) + (f" and {rest} more" if rest > 0 else "")
 
 
+def counted(number: int, what: str) -> str:
+    """So many of something: `1 row`, `2,000 rows`."""
+    return f"{number:,} {what}{'s'[: number != 1]}"
+
+
 def meant(name: str, known: Iterable[str]) -> str:
     """A hint at the known name that is most like one that is not known: ` (did you mean guess?)`, or nothing."""
 

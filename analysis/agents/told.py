@@ -9,6 +9,7 @@ import numpy as np
 
 from secondguess.analysis.answers.answer import LEFT_OUT, Cut, cell
 from secondguess.analysis.answers.files import jsonable
+from secondguess.analysis.errors import counted
 from secondguess.analysis.schema import is_score, own_name, score_index
 from secondguess.analysis.serving.bounds import Bounds
 from secondguess.analysis.serving.worker import Reply
@@ -79,7 +80,7 @@ def _said(reply: Reply, offset: int, kept: int) -> str:
         return f"no rows after the first {offset:,}" + ("" if total is None else f"; there are {total:,}")
     more = cut or reply.more or (total is not None and offset + kept < total)
     if not more and not offset:
-        return f"{kept:,} row{'' if kept == 1 else 's'}"
+        return counted(kept, "row")
     span = f"rows {offset + 1:,} to {offset + kept:,}{of}" if offset or total is None else f"{kept:,}{of} rows"
     if more and total is None:
         span += ", of more that were not counted"

@@ -2,7 +2,7 @@
 
 from secondguess.analysis.answers.comparison import as_csv, as_json, percent, said_in_html, said_in_markdown
 from secondguess.analysis.console import spelled_out
-from secondguess.analysis.errors import listing
+from secondguess.analysis.errors import counted, listing
 from secondguess.analysis.evidence.recipes import Recipes
 
 
@@ -33,7 +33,7 @@ def lines(made: Recipes) -> list[str]:
 
 
 def _runs(names: tuple[str, ...]) -> str:
-    return f"{listing(names, 3)} ({len(names)} run{'s' if len(names) > 1 else ''})"
+    return f"{listing(names, 3)} ({counted(len(names), 'run')})"
 
 
 def to_markdown(made: Recipes) -> str:

@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Iterable, Sequence
 
 from secondguess.analysis.ask.refs import Runs, Selection, called
-from secondguess.analysis.errors import listing
+from secondguess.analysis.errors import counted, listing
 from secondguess.analysis.schema import at_epoch
 from secondguess.analysis.store.records import Epoch
 
@@ -22,7 +22,7 @@ def notes(chosen: Sequence[Selection], runs: Runs) -> list[str]:
     if len(groups) > 1:
         alike = len({epoch.rows for epoch in epochs}) == 1
         unsure = alike and any(epoch.id_set is None for epoch in epochs)  # a record of before says their order, too
-        parts = [f"{_named(group, runs)} ({_rows(group[0].rows)})" for group in groups.values()]
+        parts = [f"{_named(group, runs)} ({counted(group[0].rows, 'row')})" for group in groups.values()]
         said = "these tables saw different examples"
         said = "it is not known whether these tables saw the same examples" if unsure else said
         return [f"{said}: {listing(parts, 3)}; a count of one is no count of another"]
@@ -33,10 +33,6 @@ def notes(chosen: Sequence[Selection], runs: Runs) -> list[str]:
             "a join says whether they do"
         ]
     return []
-
-
-def _rows(count: int) -> str:
-    return "1 row" if count == 1 else f"{count:,} rows"
 
 
 def _named(epochs: Iterable[Epoch], runs: Runs) -> str:

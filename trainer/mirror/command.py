@@ -7,7 +7,7 @@ from typing import Literal
 import click
 
 from secondguess.analysis.console import say
-from secondguess.analysis.errors import BadInput, SecondguessError
+from secondguess.analysis.errors import BadInput, SecondguessError, counted
 from secondguess.analysis.schema import STORE_OPTION
 from secondguess.trainer.mirror.mirror import WandbOptions
 from secondguess.trainer.mirror.outbox import MirrorReport
@@ -110,15 +110,11 @@ def summary(report: MirrorReport, history_rows: int) -> list[str]:
         else "".join(f", {count} rows of {table}" for table, count in report.rows.items())
     )
     asked, sent = report.tables_asked, report.tables_sent
-    tables = _count(asked, "table") if sent == asked else f"{sent} of {asked} tables"
+    tables = counted(asked, "table") if sent == asked else f"{sent} of {asked} tables"
     history = history_rows - report.history_dropped
-    lines = [f"{tables}{each}; {_count(history, 'history row')}"]
+    lines = [f"{tables}{each}; {counted(history, 'history row')}"]
     where = f"run {report.wandb_id}, {report.mode}"
     lines.append(f"{where}: {report.folder}" if report.mode == "offline" else where)
     if report.mode == "offline":
         lines.append(f"to upload it: wandb sync {report.folder}")
     return lines
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number:,} {what}{'s'[: number != 1]}"

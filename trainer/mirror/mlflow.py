@@ -16,7 +16,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from secondguess.analysis.errors import MissingExtra, NotFound, SecondguessError, listing
+from secondguess.analysis.errors import MissingExtra, NotFound, SecondguessError, counted, listing
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import CLASSES, MIRROR, at_epoch
 from secondguess.analysis.store import records
@@ -59,9 +59,13 @@ class Sent:
         """The same for a person."""
         cut = {name: counts for name, counts in self.tables.items() if counts[0] < counts[1]}
         said = [f"{name}: {sent:,} of {rows:,} rows" for name, (sent, rows) in cut.items()]
-        more = f", of which {len(cut)} are not whole ({listing(said, 3)})" if cut else ", each whole"
+        one = len(cut) == 1
+        more = (
+            f", of which {len(cut)} {'is' if one else 'are'} not whole ({listing(said, 3)})" if cut else ", each whole"
+        )
         return [
-            f"{len(self.tables):,} tables{more if self.tables else ''}; {self.metrics:,} values of metrics",
+            f"{counted(len(self.tables), 'table')}{more if self.tables else ''}; "
+            f"{counted(self.metrics, 'value')} of metrics",
             f"run {self.run_id} in {self.place}",
             *self.notes,
         ]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
-from secondguess.analysis.errors import BadInput, Damaged, listing
+from secondguess.analysis.errors import BadInput, Damaged, counted, listing
 from secondguess.analysis.importers.files.unpacked import by_number, format_by_name
 from secondguess.analysis.importers.source import SourceRun
 from secondguess.analysis.importers.tensorboard.events import MARK, Events, Scalar, read_events
@@ -125,7 +125,7 @@ def _notes(metrics: Sequence[Metric], reading: _Reading, files: int) -> Iterator
     steps = [step for step, _, _, _ in metrics if step is not None]
     yield (
         f"{len(metrics):,} values of {len(names):,} metrics ({listing(names, 6)}), steps {min(steps):,} to "
-        f"{max(steps):,}, from {files:,} event file{'s'[: files != 1]}"
+        f"{max(steps):,}, from {counted(files, 'event file')}"
     )
     if reading.again:
         yield f"{reading.again:,} values came again at their step; the last one of each is taken"

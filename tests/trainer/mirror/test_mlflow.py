@@ -20,7 +20,7 @@ from secondguess.analysis.errors import MissingExtra
 from secondguess.analysis.objects.path import place
 from secondguess.analysis.store.rows import read_wrong
 from secondguess.analysis.store.runs import find_run
-from secondguess.trainer.mirror.mlflow import MlflowOptions, publish
+from secondguess.trainer.mirror.mlflow import MlflowOptions, Sent, publish
 
 __all__ = ["bucket_url", "s3_process", "s3_server"]  # the fixtures
 
@@ -205,3 +205,15 @@ def test_wrong_rows_of_labels_in_lists(tmp_path: Path) -> None:
     assert (rows.predictions["id"].to_pylist(), rows.rows) == (["a", "b"], 3)
     record_prices(tmp_path)
     assert read_wrong(tmp_path, "price", "test_predictions", 1, 2).rows == 0
+
+
+@pytest.mark.parametrize(
+    ("tables", "metrics", "line"),
+    [
+        ({"a": (3, 3)}, 1, "1 table, each whole; 1 value of metrics"),
+        ({"a": (3, 3), "b": (2, 2)}, 2_000, "2 tables, each whole; 2,000 values of metrics"),
+        ({"a": (3, 4), "b": (2, 2)}, 0, "2 tables, of which 1 is not whole (a: 3 of 4 rows); 0 values of metrics"),
+    ],
+)
+def test_what_was_sent_is_counted_in_words(tables: dict[str, tuple[int, int]], metrics: int, line: str) -> None:
+    assert Sent("abc", "here", metrics, tables).lines() == [line, "run abc in here"]
