@@ -1,6 +1,9 @@
 """What all values of a column are, gathered batch by batch in bounded memory."""
 
+import ast
 import json
+import re
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -20,6 +23,8 @@ _MOST_KEYS = 20_000
 _LONGEST = 1_000  # characters of a value that is kept
 _FEW = 20
 _AT_ONCE = 4 * MOST
+_TEXT = re.compile(r"""'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*\"""")
+_PRINTED = re.compile(rf"\[(?:\s*(?:{_TEXT.pattern})\s*(?:,|(?=\])))*\s*\]")
 _SAME_TEXT = 2  # numbers that are other values and the same text: 0 and -0; NaN is none
 
 
@@ -172,7 +177,9 @@ def parts_of(value: Any) -> list[Any] | dict[str, float] | None:
             return None
         with suppress(ValueError, RecursionError):
             return parts_of(json.loads(value))
-        with suppress(ValueError, RecursionError):  # as Python prints a list of texts
+        if _PRINTED.fullmatch(value):
+            return _printed(value)
+        with suppress(ValueError, RecursionError):  # as Python prints other lists
             return parts_of(json.loads(value.replace("'", '"')))
         return None
     if isinstance(value, dict):
@@ -184,6 +191,14 @@ def parts_of(value: Any) -> list[Any] | dict[str, float] | None:
     if value and all(isinstance(one, dict) and {"label", "score"} <= set(one) for one in value):
         return _numbers({str(one["label"]): one["score"] for one in value})
     return value
+
+
+def _printed(value: str) -> list[Any] | None:
+    """A list of texts as Python prints it, each between the quotes that it has not itself."""
+    with suppress(ValueError, SyntaxError), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # an escape that Python does not know stands for itself
+        return [ast.literal_eval(text) for text in _TEXT.findall(value)]
+    return None
 
 
 def _numbers(value: dict[Any, Any]) -> dict[str, float] | None:

@@ -9,9 +9,12 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import secondguess as sg
 from secondguess.analysis.cli import main
+from secondguess.analysis.importers.label_lists import lists_of, reading
 from secondguess.analysis.schema import DEFAULT_TABLE
 from secondguess.analysis.store.runs import find_run
 
@@ -192,3 +195,33 @@ def test_lists_are_no_labels_of_a_table_with_one_a_row(tmp_path: Path, capsys) -
     taken(written(tmp_path, "jsonl", {"id": ["a"], "guess": ["x"]}), capsys)
     said = labelled(tmp_path, capsys, [["x"], ["y"], []], "jsonl", "refused")
     assert "'truth' in t.jsonl has lists in its cells, and the table has one label a row" in said
+
+
+@given(st.lists(st.sets(st.text(), max_size=4)))
+def test_a_list_says_the_same_however_it_is_written(rows: list[set[str]]) -> None:
+    """As a list, as JSON and as Python prints it, in any order."""
+    lists = [list(row) for row in rows]
+    ways: list[list[Any]] = [lists, [json.dumps(row) for row in lists], [str(row[::-1]) for row in lists]]
+    for cells in ways:
+        said = lists_of(cells)
+        assert (said is not None) == any(lists)
+        if said is not None:
+            assert said.names == set().union(*rows)
+            stored = reading("labels", said, pa.list_(pa.string()), None)(cells)
+            assert stored.to_pylist() == [sorted(row) for row in rows]
+
+
+@given(
+    st.integers(2, 5).flatmap(
+        lambda width: st.lists(st.lists(st.booleans(), min_size=width, max_size=width), min_size=1)
+    )
+)
+def test_0_and_1_for_each_class_are_its_places(rows: list[list[bool]]) -> None:
+    names = list("edcba")[: len(rows[0])]
+    for kind in (int, float, bool):
+        cells = [[kind(bit) for bit in row] for row in rows]
+        said = lists_of(cells)
+        assert said is not None
+        assert (said.width, said.are_single) == (len(names), all(sum(row) == 1 for row in rows))
+        stored = reading("labels", said, pa.list_(pa.string()), names)(cells).to_pylist()
+        assert stored == [sorted(name for name, bit in zip(names, row, strict=True) if bit) for row in rows]
