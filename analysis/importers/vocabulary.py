@@ -1,5 +1,7 @@
 """Guesses and truths in one vocabulary and of one type, as all their values say."""
 
+from collections.abc import Sequence
+
 import pyarrow as pa
 
 from secondguess.analysis.errors import BadInput, listing
@@ -21,11 +23,11 @@ def met(looked: Looked, guess: str | None, truth: str | None) -> tuple[str | Non
             facts = looked.facts.get(name or "")
             if name and facts and facts.is_integer and name not in looked.made and looked.is_text(name):
                 looked.make(shapes.number(name, pa.int64(), False))  # a number among names is the place of one
+    if _class_names(looked, [name for name in (guess, truth) if name is not None and name in looked.facts]):
+        return guess, truth
     if guess not in looked.facts or truth not in looked.facts or guess is None or truth is None:
         return guess, truth
     one, other = looked.facts[guess], looked.facts[truth]
-    if _class_names(looked, guess, truth):
-        return guess, truth
     explicit = looked.given.guess is not None and looked.given.truth is not None
     if readings.is_regression(one, other):
         for name in (guess, truth):
@@ -59,13 +61,14 @@ def met(looked: Looked, guess: str | None, truth: str | None) -> tuple[str | Non
     return guess, truth
 
 
-def _class_names(looked: Looked, guess: str, truth: str) -> bool:
-    """Names that the file itself gives for the numbers of guess and truth."""
+def _class_names(looked: Looked, labels: Sequence[str]) -> bool:
+    """Names that the file itself gives for the numbers of guess and truth, those of them that there are."""
     named = class_labels(looked.versions)
-    if not (names := named.get(guess) or named.get(truth)) or looked.given.classes is not None:
+    names = next((named[label] for label in labels if label in named), None)
+    if names is None or looked.given.classes is not None:
         return False
-    numbered = [name for name in (guess, truth) if looked.facts[name].is_integer]
-    if not numbered or any(looked.facts[name].kind != "text" for name in {guess, truth} - {*numbered}):
+    numbered = [name for name in labels if looked.facts[name].is_integer]
+    if not numbered or any(looked.facts[name].kind != "text" for name in {*labels} - {*numbered}):
         return False
     for column in numbered:
         own = {str(place): name for place, name in enumerate(named.get(column) or names)}
