@@ -48,21 +48,17 @@ def roles(looked: Looked) -> Roles | None:
     labels = {name for lists in found.values() for name in lists.names}
     told, why = _told(looked, list(found))
     scores = label_scores(looked, labels, list(found), told)
-    named = scores.labels if scores is not None and not are_numbered(scores.labels) else None
-    if named is not None and not labels <= set(named):
-        named = None
+    names = told if told is not None or scores is None else _named(scores, found, labels)
     if guess is None:
         if scores is None:
             return None
         assert truth is not None
-        _check_guessable(looked, truth, scores, told or named)
-    names = told or named
+        _check_guessable(looked, truth, scores, names)
     for column in made_of(found, names):
         looked.make(column)
     looked.notes.append(_said(found))
-    if looked.given.classes is None and (order := named or told) is not None:
-        by = why if order is told else "as the scores are called"
-        looked.classes = Classes(tuple(order), True, by)
+    if looked.given.classes is None and names is not None:
+        looked.classes = Classes(tuple(names), True, why or "as the scores are called")
     columns = [name for name, _ in (guess or (None, None), truth or (None, None))]
     if guess is None and scores is not None:
         column = guess_of(scores, names)
@@ -72,6 +68,19 @@ def roles(looked: Looked) -> Roles | None:
     elif scores is not None and not are_chances(looked, scores):
         looked.notes.append(f"the scores ({scores.columns[0]}, …) are no probabilities (logits?) and stay as they are")
     return Roles(guess=columns[0], truth=columns[1], scores=scores.columns if scores is not None else ())
+
+
+def _named(scores: Found, found: Mapping[str, LabelLists], labels: set[str]) -> Sequence[str] | None:
+    """The names of the scores, if they are those of the labels; raises BadInput where labels are numbers of cells."""
+    if are_numbered(scores.labels) or not labels <= set(scores.labels):
+        return None
+    numbered = [column for column, lists in found.items() if not lists.names]
+    if scores.scores.keys is not None and numbered:
+        raise BadInput(
+            f"{numbered[0]!r} has numbers, and the scores name their classes in any order; "
+            f"name those ({listing(scores.labels, 4)}) in the order of the numbers: --classes 'NAME,NAME,…'"
+        )
+    return scores.labels
 
 
 def _said(found: Collection[str]) -> str:

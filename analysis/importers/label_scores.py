@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.importers.looked import Looked
-from secondguess.analysis.importers.scores import Found, is_numbers, labels_of, matching, of_cells
+from secondguess.analysis.importers.scores import Found, is_numbers, labels_of, matching, of_cells, order_of
 from secondguess.analysis.importers.shapes import Column, Scores
 from secondguess.analysis.schema import LABEL_FROM
 
@@ -16,8 +16,9 @@ from secondguess.analysis.schema import LABEL_FROM
 def label_scores(
     looked: Looked, labels: set[str], besides: Collection[str], classes: Sequence[str] | None
 ) -> Found | None:
-    """The scores that a person named, or that names propose; None where there are none, or not as many as classes.
+    """The scores that a person named, or that names propose, in the order of the classes if those are told.
 
+    None where there are none, or not as many as classes.
     labels are the names that rows have, besides the columns that have them. Raises BadInput for a softmax, and where a
     person named another number of classes.
     """
@@ -30,13 +31,13 @@ def label_scores(
     if given.no_scores:
         return None
     if given.scores is not None and not _in_cells(looked, given.scores):
-        return _wide(looked, matching(looked, given.scores, besides), labels)
+        return _wide(looked, matching(looked, given.scores, besides), labels, classes)
     roles = ("scores", "confidence", "guess")
     cells = [name for role in roles for name in looked.names.columns(role) if name not in besides]
     for name in [given.scores] if given.scores is not None else filter(lambda name: _in_cells(looked, name), cells):
         facts = looked.facts[name]
         if classes is None or len(classes) == (count := len(facts.keys) or min(facts.lengths)):
-            return of_cells(looked, name)
+            return of_cells(looked, name, classes)
         if given.classes is not None:
             raise BadInput(
                 f"{name!r} has {count} scores in each cell, and --classes names {len(classes)} classes; name one for "
@@ -47,7 +48,7 @@ def label_scores(
         names = [name for name, _ in group if name not in besides and is_numbers(looked, name)]
         own = labels_of(names, labels) if len(names) > 1 else ()
         if own and (labels <= set(own) or are_numbered(own)) and (classes is None or len(classes) == len(own)):
-            return _wide(looked, names, labels)
+            return _wide(looked, names, labels, classes)
     return None
 
 
@@ -60,8 +61,10 @@ def _in_cells(looked: Looked, name: str) -> bool:
     return name in looked.facts and looked.facts[name].is_scores
 
 
-def _wide(looked: Looked, names: Sequence[str], labels: set[str]) -> Found:
+def _wide(looked: Looked, names: Sequence[str], labels: set[str], classes: Sequence[str] | None) -> Found:
     """Scores in columns of their own."""
+    own = labels_of(names, labels)
+    names = [names[place] for place in order_of(own, classes)] if classes is not None else names
     scores = Scores(tuple(names), len(names), decimal_comma=looked.decimal_comma)
     for place, name in enumerate(names):
         if looked.is_text(name):

@@ -22,6 +22,7 @@ _SLACK = 0.05  # as `oddities` has it: rounded scores still add up to 1 within t
 _MOST = 0.5  # of the rows say what the scores are; the others are counted as odd
 _NEARLY_ALL = 0.99
 _OURS = re.compile(r"score_\d+")
+_NUMBERED = re.compile(r"(\D*)(\d{1,9})")
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,30 @@ class Found:
     scores: Scores
     columns: tuple[str, ...]
     labels: tuple[str, ...]
+
+
+def order_of(labels: Sequence[str], classes: Sequence[str], *, in_cells: bool = False) -> list[int]:
+    """The places of scores, which are called so, in the order of the classes that are named.
+
+    By the names of both, else by the scores' numbers, else as they come, which is the order of columns. Raises BadInput
+    where some scores alone are called as classes are, or where cells, which come in any order, name other classes.
+    """
+    own, told = ([name.casefold() for name in names] for names in (labels, classes))
+    count = len(own)
+    numbers_ = [_NUMBERED.fullmatch(name) for name in own]
+    if len(told) != count or own == told:
+        return list(range(count))
+    if sorted(own) == sorted(told) and len(set(own)) == count:
+        return [own.index(name) for name in told]
+    if all(numbers_) and len({match[1] for match in numbers_ if match}) == 1:
+        places = [int(match[2]) for match in numbers_ if match]
+        return sorted(range(count), key=places.__getitem__)
+    if in_cells or set(own) & set(told):
+        raise BadInput(
+            f"the scores are of {listing(labels, 4)}, but the classes are named {listing(classes, 4)}; name them "
+            "as the scores are called (--classes), or leave the scores with --no-scores"
+        )
+    return list(range(count))
 
 
 @dataclass
@@ -117,18 +142,23 @@ def _is_probable(looked: Looked, name: str) -> bool:
 
 
 def _of_cells(looked: Looked, name: str) -> Found:
-    found = of_cells(looked, name)
+    found = of_cells(looked, name, looked.given.classes)
     _say_logs(looked, name, _sums(looked, found.scores, found.labels, None))
     if looked.facts[name].keys and found.labels != tuple(map(str, range(len(found.labels)))):
         looked.classes = Classes(found.labels, True, f"as {name} has them")
     return found
 
 
-def of_cells(looked: Looked, name: str) -> Found:
-    """Scores that stand in the cells of one column, by the classes that these name or by their places."""
+def of_cells(looked: Looked, name: str, classes: Sequence[str] | None = None) -> Found:
+    """Scores that stand in the cells of one column, by the classes that these name or by their places.
+
+    They come in the order of classes that are named; raises BadInput where these are others.
+    """
     facts = looked.facts[name]
     keys = list(facts.keys)
     width = len(keys) or min(facts.lengths)
+    if keys and classes is not None:
+        keys = [keys[place] for place in order_of(keys, classes, in_cells=True)]
     scores = Scores((name,), width, keys or None, softmax=looked.given.softmax)
     labels = tuple(keys) or tuple(map(str, range(width)))
     columns = tuple(f"{name}_{label}" for label in labels)

@@ -19,7 +19,7 @@ from secondguess.analysis.importers.facts import Facts, facts_of, kind_of
 from secondguess.analysis.importers.looked import Looked
 from secondguess.analysis.importers.repeats import axis_offer
 from secondguess.analysis.importers.roles import Given, Roles
-from secondguess.analysis.importers.scores import Found, add_up, found_scores
+from secondguess.analysis.importers.scores import Found, add_up, found_scores, order_of
 from secondguess.analysis.importers.shapes import Column, Threshold
 from secondguess.analysis.importers.source import TableRows
 from secondguess.analysis.importers.vocabulary import met, sure_of_one
@@ -251,7 +251,7 @@ class _Survey(Looked):
             return self._threshold(id_, column, truth, Threshold(column, sign, bound), asked=True)
         if self.given.only:  # nothing is read into values whose format says what they are
             only = found_scores(self, guess, truth)
-            return Roles(id_, guess, truth, None, only.columns if only else (), self._confidence(guess, only))
+            return Roles(id_, guess, truth, None, self._in_order(only), self._confidence(guess, only))
         if guess is not None and self.facts[guess].is_share and (roles := self._probability(id_, guess, truth)):
             return roles
         scores = found_scores(self, guess, truth)
@@ -268,7 +268,16 @@ class _Survey(Looked):
             if both is not None:
                 pair = self._pair(Threshold(confidence, ">=", _HALF), both)
                 return Roles(id_, guess, truth, None, pair)
-        return Roles(id_, guess, truth, None, scores.columns if scores else (), confidence)
+        return Roles(id_, guess, truth, None, self._in_order(scores), confidence)
+
+    def _in_order(self, scores: Found | None) -> tuple[str, ...]:
+        """The scores' columns in the order of the classes that a person or the file names, else as they come."""
+        if scores is None:
+            return ()
+        named = self.classes.names if self.classes is not None else None
+        classes = self.given.classes or named or scores.labels
+        in_cells = scores.scores.keys is not None
+        return tuple(scores.columns[place] for place in order_of(scores.labels, classes, in_cells=in_cells))
 
     def _probability(self, id_: str | None, column: str, truth: str | None) -> Roles | None:
         """The roles where a column is the probability of the second of two labels."""

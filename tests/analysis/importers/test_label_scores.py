@@ -75,12 +75,29 @@ def test_guesses_that_are_there_stay(tmp_path: Path, capsys) -> None:
     ]
 
 
-def test_truths_may_be_numbers_or_0_and_1(tmp_path: Path, capsys) -> None:
-    scores = {"scores": [dict(zip(NAMES, row, strict=True)) for row in SCORES]}
-    taken(tmp_path, capsys, {"labels": [[1, 0], [0], []], **scores})
-    assert rows(tmp_path, "truth") == [(["cat", "dog"],), (["cat"],), ([],)]
-    taken(tmp_path, capsys, {"labels": [[1.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]], **scores}, "--overwrite")
-    assert rows(tmp_path, "truth") == [(["cat", "dog"],), (["cat"],), ([],)]
+PLACES = [[1, 0], [0], []]
+BITS = [[1.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
+IN_COLUMNS = {f"prob_{name}": [row[at] for row in SCORES] for at, name in enumerate(NAMES)}
+# Each cell names its classes, the least likely first, as a pipeline sorts them.
+IN_CELLS = {"scores": [dict(sorted(zip(NAMES, row, strict=True), key=lambda each: each[1])) for row in SCORES]}
+NUMBERED = {"scores": [{f"LABEL_{at}": row[at] for at in (2, 0, 1)} for row in SCORES]}
+
+
+@pytest.mark.parametrize("labels", [PLACES, BITS])
+@pytest.mark.parametrize(
+    ("scores", "words"),
+    [
+        (IN_COLUMNS, []),
+        (dict(reversed(IN_COLUMNS.items())), ["--classes", "cat,dog,ox"]),
+        (IN_CELLS, ["--classes", "cat,dog,ox"]),
+        (NUMBERED, ["--classes", "cat,dog,ox"]),
+    ],
+)
+def test_truths_may_be_places_or_0_and_1(tmp_path: Path, capsys, labels: Any, scores: Any, words: Any) -> None:
+    taken(tmp_path, capsys, {"labels": labels, **scores}, *words)
+    assert rows(tmp_path) == [
+        (guess, sorted(truth), *row) for guess, truth, row in zip(GUESSES, TRUTHS, SCORES, strict=True)
+    ]
 
 
 def test_without_names_labels_are_numbers(tmp_path: Path, capsys) -> None:
@@ -128,6 +145,12 @@ def test_logits_stay_beside_guesses_and_make_none(tmp_path: Path, capsys) -> Non
         ({"labels": TRUTHS, "probs": SCORES}, ["--no-scores"], "rows with several labels, of which there is no guess"),
         ({"labels": [[0, 1, 0], [1, 0, 0], [0, 0, 1]], "probs": SCORES}, [], "has one 1 in each cell, so one class a"),
         ({"labels": [[0, 1, 0], [1, 1, 0], [0, 0, 1]], "probs": SCORES}, [], "has 3 times 0 or 1 in each cell"),
+        ({"labels": PLACES, **IN_CELLS}, [], "'labels' has numbers, and the scores name their classes in any order"),
+        (
+            {"labels": TRUTHS, **IN_CELLS},
+            ["--classes", "cat,dog,elk"],
+            "the scores are of ox, dog, cat, but the classes",
+        ),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(tmp_path: Path, capsys, columns: Any, words: Any, message: str) -> None:

@@ -1,0 +1,89 @@
+"""Scores of other people's files under the classes that a person names: each is that of the class it is called as."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import datasets
+import pytest
+
+import secondguess as sg
+from secondguess.analysis.cli import main
+from secondguess.analysis.errors import BadInput
+from secondguess.analysis.importers.scores import order_of
+
+# By hand: of a the cat is likely, of b the ox.
+LIKELY = {"a": {"cat": 0.75, "ox": 0.25}, "b": {"cat": 0.375, "ox": 0.625}}
+GUESSES = {"a": "cat", "b": "ox"}
+
+
+def written(path: Path, kind: str, guesses: dict[str, Any]) -> Path:
+    if kind == "cells":
+        lines = [
+            json.dumps({"id": id_, "guess": guesses[id_], "scores": dict(sorted(scores.items(), reverse=True))})
+            for id_, scores in LIKELY.items()
+        ]
+    else:
+        lines = ["id,guess,prob_ox,prob_cat"]
+        lines += [f"{id_},{guesses[id_]},{scores['ox']},{scores['cat']}" for id_, scores in LIKELY.items()]
+    file = path / ("t.jsonl" if kind == "cells" else "t.csv")
+    file.write_text("\n".join(lines) + "\n")
+    return file
+
+
+@pytest.mark.parametrize("kind", ["cells", "columns"])
+@pytest.mark.parametrize("guesses", [GUESSES, {"a": 0, "b": 1}])
+def test_scores_follow_their_names_into_the_order_of_the_classes(
+    tmp_path: Path, capsys, kind: str, guesses: dict[str, Any]
+) -> None:
+    file = written(tmp_path, kind, guesses)
+    main(["import", str(file), "--run", "r", "--store", f"{tmp_path}/s", "--classes", "cat,ox"])
+    assert "highest score" not in capsys.readouterr().out
+    found = sg.connect(tmp_path / "s").sql("SELECT id, guess, confidence, score_0, score_1 FROM r ORDER BY id")
+    assert found.fetchall() == [("a", "cat", 0.75, 0.75, 0.25), ("b", "ox", 0.625, 0.375, 0.625)]
+
+
+@pytest.mark.parametrize("in_cells", [False, True])
+def test_scores_follow_their_names_into_the_order_of_a_class_label(tmp_path: Path, capsys, in_cells: bool) -> None:
+    label, share = datasets.ClassLabel(names=["cat", "ox"]), datasets.Value("float32")
+    features: dict[str, Any] = {"id": datasets.Value("string"), "guess": label}
+    rows: dict[str, Any] = {"id": ["a", "b"], "guess": [0, 1]}
+    if in_cells:
+        features["scores"] = {"ox": share, "cat": share}
+        rows["scores"] = list(LIKELY.values())
+    else:
+        features |= {"prob_ox": share, "prob_cat": share}
+        rows |= {f"prob_{name}": [scores[name] for scores in LIKELY.values()] for name in ("ox", "cat")}
+    datasets.Dataset.from_dict(rows, datasets.Features(features)).to_parquet(tmp_path / "t.parquet")
+    main(["import", str(tmp_path / "t.parquet"), "--run", "r", "--store", f"{tmp_path}/s", "--guess", "guess"])
+    assert "classes = cat, ox" in capsys.readouterr().out
+    found = sg.connect(tmp_path / "s").sql("SELECT id, confidence, score_0, score_1 FROM r ORDER BY id")
+    assert found.fetchall() == [("a", 0.75, 0.75, 0.25), ("b", 0.625, 0.375, 0.625)]
+
+
+@pytest.mark.parametrize(
+    ("labels", "classes", "order"),
+    [
+        (["a", "b", "c"], ["c", "a", "b"], [2, 0, 1]),
+        (["Cat", "dog"], ["DOG", "cat"], [1, 0]),
+        (["0", "1", "2"], ["x", "y", "z"], [0, 1, 2]),
+        (["2", "0", "10"], ["x", "y", "z"], [1, 0, 2]),
+        (["LABEL_1", "LABEL_0"], ["x", "y"], [1, 0]),
+        (["p", "q"], ["x", "y"], [0, 1]),  # as the option says: in the order of the columns
+        (["a", "a"], ["a", "b"], None),
+        (["a", "b"], ["b", "c"], None),
+        (["a", "b"], ["a", "b", "c"], [0, 1]),  # which is refused by their number, and said better there
+    ],
+)
+def test_the_order_of_scores(labels: list[str], classes: list[str], order: list[int] | None) -> None:
+    if order is None:
+        with pytest.raises(BadInput, match="name them as the scores are called"):
+            order_of(labels, classes)
+    else:
+        assert order_of(labels, classes) == order
+
+
+def test_cells_that_name_other_classes_have_no_order() -> None:
+    with pytest.raises(BadInput, match="the scores are of p, q, but the classes are named x, y"):
+        order_of(["p", "q"], ["x", "y"], in_cells=True)
+    assert order_of(["LABEL_1", "LABEL_0"], ["x", "y"], in_cells=True) == [1, 0]
