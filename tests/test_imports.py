@@ -34,6 +34,7 @@ ARROWS: dict[str, set[str]] = {
     "analysis.memory": set(),
     "analysis.content": {"analysis.errors"},
     "analysis.child": {"analysis.errors"},
+    "analysis.score_names": {"analysis.errors"},
     "analysis.frames": {"analysis.errors"},
     "analysis.tracking": {"analysis.errors"},
     "analysis.opening": {"analysis.objects", "analysis.errors"},
@@ -103,6 +104,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "analysis.importers": {
+        "analysis.score_names",
         "analysis.tracking",
         "analysis.signals",
         "analysis.store",
@@ -197,6 +199,7 @@ ARROWS: dict[str, set[str]] = {
         "analysis.errors",
     },
     "trainer.recording": {
+        "analysis.score_names",
         "analysis.store",
         "analysis.opening",
         "analysis.content",

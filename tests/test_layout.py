@@ -70,7 +70,6 @@ REACHED_BY = {
     "analysis/importers/repeats": "analysis/importers/survey",
     "analysis/importers/roles": "analysis/importers/importing",
     "analysis/importers/rows": "analysis/importers/importing",
-    "analysis/importers/scores": "analysis/importers/survey",
     "analysis/importers/source": "analysis/importers/importing",
     "analysis/importers/verdicts": "analysis/ask/wrong",
     "analysis/importers/wandb/artifact": "analysis/importers/wandb/offline",

@@ -8,9 +8,10 @@ from numpy.typing import NDArray
 
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.importers.looked import Looked
-from secondguess.analysis.importers.scores import Found, is_numbers, labels_of, matching, of_cells, order_of
+from secondguess.analysis.importers.scores import Found, is_numbers, matching, of_cells
 from secondguess.analysis.importers.shapes import Column, Scores
 from secondguess.analysis.schema import LABEL_FROM
+from secondguess.analysis.score_names import labels_of, order_of
 
 
 def label_scores(

@@ -17,12 +17,12 @@ from secondguess.analysis.importers.looked import Looked
 from secondguess.analysis.importers.shapes import Scores
 from secondguess.analysis.importers.source import TableRows
 from secondguess.analysis.importers.written import numbers
+from secondguess.analysis.score_names import beginning, labels_of, order_of
 
 _SLACK = 0.05  # as `oddities` has it: rounded scores still add up to 1 within that
 _MOST = 0.5  # of the rows say what the scores are; the others are counted as odd
 _NEARLY_ALL = 0.99
 _OURS = re.compile(r"score_\d+")
-_NUMBERED = re.compile(r"(\D*)(\d{1,9})")
 
 
 @dataclass(frozen=True)
@@ -32,30 +32,6 @@ class Found:
     scores: Scores
     columns: tuple[str, ...]
     labels: tuple[str, ...]
-
-
-def order_of(labels: Sequence[str], classes: Sequence[str], *, in_cells: bool = False) -> list[int]:
-    """The places of scores, which are called so, in the order of the classes that are named.
-
-    By the names of both, else by the scores' numbers, else as they come, which is the order of columns. Raises BadInput
-    where some scores alone are called as classes are, or where cells, which come in any order, name other classes.
-    """
-    own, told = ([name.casefold() for name in names] for names in (labels, classes))
-    count = len(own)
-    numbers_ = [_NUMBERED.fullmatch(name) for name in own]
-    if len(told) != count or own == told:
-        return list(range(count))
-    if sorted(own) == sorted(told) and len(set(own)) == count:
-        return [own.index(name) for name in told]
-    if all(numbers_) and len({match[1] for match in numbers_ if match}) == 1:
-        places = [int(match[2]) for match in numbers_ if match]
-        return sorted(range(count), key=places.__getitem__)
-    if in_cells or set(own) & set(told):
-        raise BadInput(
-            f"the scores are of {listing(labels, 4)}, but the classes are named {listing(classes, 4)}; name them "
-            "as the scores are called (--classes), or leave the scores with --no-scores"
-        )
-    return list(range(count))
 
 
 @dataclass
@@ -175,7 +151,7 @@ def _proposed(looked: Looked, names: list[str], guess: str | None, truth: str | 
     if ours and not looked.commands.strict:  # a run of W&B's, whose scores are kept whatever they are
         return _taken(looked, scores, names, labels, guess, truth)
     sums = _sums(looked, scores, labels, guess)
-    pattern = f"{_common(names)}*"
+    pattern = f"{beginning(names)}*"
     known = _known(looked, guess, truth)
     numbered = labels == tuple(map(str, range(len(labels))))
     are_classes = (
@@ -201,12 +177,6 @@ def _proposed(looked: Looked, names: list[str], guess: str | None, truth: str | 
     return None
 
 
-def _common(names: Sequence[str]) -> str:
-    """What all names begin with, letter by letter."""
-    first, last = min(names), max(names)
-    return next((first[:at] for at, letter in enumerate(first) if letter != last[at : at + 1]), first)
-
-
 def _known(looked: Looked, guess: str | None, truth: str | None) -> set[str] | None:
     """The labels that there are, None where they are too many to know."""
     known: set[str] = set()
@@ -222,23 +192,6 @@ def _known(looked: Looked, guess: str | None, truth: str | None) -> set[str] | N
 def _by_number(looked: Looked, names: Sequence[str], known: set[str]) -> bool:
     """Whether the labels may be the numbers of the columns."""
     return known <= set(map(str, range(len(names))))
-
-
-def labels_of(names: Sequence[str], known: set[str]) -> tuple[str, ...]:
-    """What the columns' names have for themselves, as the labels that are known spell it."""
-    before = len(_common(list(names)))
-    after = len(_common([name[before:][::-1] for name in names]))
-    own = [name[before : len(name) - after] for name in names]
-    # What all begin or end with is cut where a word ends: `prob_cat` and `prob_car` are cat and car.
-    while before and (names[0][before - 1].isalpha() and not all(one[:1].isdecimal() for one in own)):
-        before -= 1
-        own = [name[before : len(name) - after] for name in names]
-    while after and names[0][len(names[0]) - after].isalpha() and not all(one[-1:].isdecimal() for one in own):
-        after -= 1
-        own = [name[before : len(name) - after] for name in names]
-    own = [one.strip(" _-.") if after else one for one in own]
-    spelled = {label.casefold().replace("_", " "): label for label in known}
-    return tuple(spelled.get(one.casefold().replace("_", " "), one) for one in own)
 
 
 def _sums(looked: Looked, scores: Scores, labels: Sequence[str], guess: str | None) -> _Sums:

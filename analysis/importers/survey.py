@@ -19,11 +19,12 @@ from secondguess.analysis.importers.facts import Facts, facts_of, kind_of
 from secondguess.analysis.importers.looked import Looked
 from secondguess.analysis.importers.repeats import axis_offer
 from secondguess.analysis.importers.roles import Given, Roles
-from secondguess.analysis.importers.scores import Found, add_up, found_scores, order_of
+from secondguess.analysis.importers.scores import Found, add_up, found_scores
 from secondguess.analysis.importers.shapes import Column, Threshold
 from secondguess.analysis.importers.source import TableRows
 from secondguess.analysis.importers.vocabulary import met, sure_of_one
 from secondguess.analysis.importers.words import Recognised, guessed_of, recognised, words
+from secondguess.analysis.score_names import order_of
 
 _COMPARISON = re.compile(r"(.+?)\s*(>=|<=|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
 _HALF = 0.5

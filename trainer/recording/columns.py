@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.schema import RESERVED_COLUMNS, folded, is_score, score_column, task_of
+from secondguess.analysis.score_names import labels_of, order_of
 
 _LABEL_TYPES = {"int64", "double", "string", "null"}
 _ONE_CLASS = 'rows with any number of labels are a table of their own kind: recorder.table(…, task="multi-label")'
@@ -35,6 +36,19 @@ def plain(values: Any) -> Any:
         return values
     values = values.detach().cpu()
     return (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
+
+
+def by_class(values: Any, classes: Sequence[str] | None) -> Any:
+    """The values as `plain` has them, a data frame's columns in the order of the classes that they are called as.
+
+    Raises BadInput where only some are called as classes are.
+    """
+    own = plain(values)
+    names = values.column_names if isinstance(values, pa.Table) else getattr(values, "columns", None)
+    known = list(names) if names is not None else []
+    if classes is None or len(known) != len(classes) or not all(isinstance(name, str) for name in known):
+        return own
+    return np.asarray(own)[:, order_of(labels_of(known, set(classes)), classes)]
 
 
 def texts(ids: Any) -> list[str]:
@@ -61,10 +75,11 @@ def _text(name: Any) -> str:
 def probabilities(scores: Any, classes: Sequence[str] | None) -> NDArray[np.float32]:
     """Scores as B x C float32; raises BadInput unless there is one column per class, each in [0, 1] or not finite.
 
-    One number per row, of shape B or B x 1, is the probability of the second of two classes.
+    One number per row, of shape B or B x 1, is the probability of the second of two classes. A data frame's columns go
+    with the classes that they are called as, in any order.
     """
     try:
-        scores_BxC = np.asarray(plain(scores))
+        scores_BxC = np.asarray(by_class(scores, classes))
     except ValueError as error:  # rows of unlike length
         raise BadInput(f"scores are no table of numbers: {error}") from None
     if scores_BxC.ndim == 1 or (scores_BxC.ndim == 2 and scores_BxC.shape[1] == 1):
@@ -118,7 +133,7 @@ def labels(
     whole numbers, are class numbers; raises BadInput for one outside the classes or `count` score columns, and for what
     is no class.
     """
-    values = _one_each(plain(values), what)
+    values = _one_each(by_class(values, classes), what)
     try:
         values = values if isinstance(values, np.ndarray) else [plain_item(item) for item in values]
         column = pa.array(values, from_pandas=True)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.schema import LABEL_FROM, score_column
-from secondguess.trainer.recording.columns import plain, plain_item, probabilities
+from secondguess.trainer.recording.columns import by_class, plain, plain_item, probabilities
 from secondguess.trainer.recording.content import same_length
 
 
@@ -50,7 +50,9 @@ def _guessed(scores_BxC: NDArray[np.float32], classes: Sequence[str] | None) -> 
 
 
 def _lists(values: Any, what: str, classes: Sequence[str] | None, count: int | None) -> pa.Array:
-    values = plain(values.toarray() if hasattr(values, "toarray") else values)  # scikit-learn's binarizers are sparse
+    values = by_class(
+        values.toarray() if hasattr(values, "toarray") else values, classes
+    )  # scikit-learn's binarizers are sparse
     if isinstance(values, np.ndarray) and values.ndim == 2 and values.dtype.kind in "biuf":
         if count is not None and values.shape[1] != count:
             raise BadInput(f"{what} has {values.shape[1]} columns; there are {count} classes")

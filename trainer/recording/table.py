@@ -151,11 +151,11 @@ class TableRecorder:
 
         scores: probabilities, B x C, or B of the second of two classes; the guess is the largest, ties to the lowest
         class. guess may be given instead or besides; confidence, in [0, 1], beside a guess without scores. truth: class
-        numbers or names, also one-hot, None where unlabelled. images: see `recording.images.pixels`; channels is
-        "first" or "last" where their shape could be either. content:
-        texts or B x K numbers, for examples that are no images. ids: text or integers; left out, the digest of the
-        image or content is the id, `-2`, `-3` for repeats. A row whose image cannot be decoded is kept without it, and
-        said. Raises BadInput.
+        numbers or names, also one-hot, None where unlabelled. A data frame's columns go with the classes that they are
+        called as. images: see `recording.images.pixels`; channels is "first" or "last" where their shape could be
+        either. content: texts or B x K numbers, for examples that are no images. ids: text or integers; left out, the
+        digest of the image or content is the id, `-2`, `-3` for repeats. A row whose image cannot be decoded is kept
+        without it, and said. Raises BadInput.
         """
         if not self._open:
             raise BadInput(f"table {self.name!r} is not open; use it as `with recorder.table(…) as table:`")

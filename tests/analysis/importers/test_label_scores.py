@@ -149,7 +149,7 @@ def test_logits_stay_beside_guesses_and_make_none(tmp_path: Path, capsys) -> Non
         (
             {"labels": TRUTHS, **IN_CELLS},
             ["--classes", "cat,dog,elk"],
-            "the scores are of ox, dog, cat, but the classes",
+            "cannot be put in the order of the classes cat, dog, elk",
         ),
     ],
 )

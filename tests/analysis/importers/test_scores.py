@@ -9,8 +9,6 @@ import pytest
 
 import secondguess as sg
 from secondguess.analysis.cli import main
-from secondguess.analysis.errors import BadInput
-from secondguess.analysis.importers.scores import order_of
 
 # By hand: of a the cat is likely, of b the ox.
 LIKELY = {"a": {"cat": 0.75, "ox": 0.25}, "b": {"cat": 0.375, "ox": 0.625}}
@@ -59,31 +57,3 @@ def test_scores_follow_their_names_into_the_order_of_a_class_label(tmp_path: Pat
     assert "classes = cat, ox" in capsys.readouterr().out
     found = sg.connect(tmp_path / "s").sql("SELECT id, confidence, score_0, score_1 FROM r ORDER BY id")
     assert found.fetchall() == [("a", 0.75, 0.75, 0.25), ("b", 0.625, 0.375, 0.625)]
-
-
-@pytest.mark.parametrize(
-    ("labels", "classes", "order"),
-    [
-        (["a", "b", "c"], ["c", "a", "b"], [2, 0, 1]),
-        (["Cat", "dog"], ["DOG", "cat"], [1, 0]),
-        (["0", "1", "2"], ["x", "y", "z"], [0, 1, 2]),
-        (["2", "0", "10"], ["x", "y", "z"], [1, 0, 2]),
-        (["LABEL_1", "LABEL_0"], ["x", "y"], [1, 0]),
-        (["p", "q"], ["x", "y"], [0, 1]),  # as the option says: in the order of the columns
-        (["a", "a"], ["a", "b"], None),
-        (["a", "b"], ["b", "c"], None),
-        (["a", "b"], ["a", "b", "c"], [0, 1]),  # which is refused by their number, and said better there
-    ],
-)
-def test_the_order_of_scores(labels: list[str], classes: list[str], order: list[int] | None) -> None:
-    if order is None:
-        with pytest.raises(BadInput, match="name them as the scores are called"):
-            order_of(labels, classes)
-    else:
-        assert order_of(labels, classes) == order
-
-
-def test_cells_that_name_other_classes_have_no_order() -> None:
-    with pytest.raises(BadInput, match="the scores are of p, q, but the classes are named x, y"):
-        order_of(["p", "q"], ["x", "y"], in_cells=True)
-    assert order_of(["LABEL_1", "LABEL_0"], ["x", "y"], in_cells=True) == [1, 0]

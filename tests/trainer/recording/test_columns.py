@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -16,7 +17,7 @@ from hypothesis.extra import numpy as nps
 from tensors import with_torch
 
 from secondguess.analysis.errors import BadInput
-from secondguess.trainer.recording import columns
+from secondguess.trainer.recording import columns, label_lists
 
 NAN = math.nan
 
@@ -383,3 +384,24 @@ def test_rows_of_numbers_keep_their_type(values: Any, kind: str) -> None:
     column = columns.extras({"embedding": values}, 2)["embedding"]
     assert str(column.type) == kind
     assert column.to_pylist() == values.tolist()
+
+
+SHARES = [[0.125, 0.875], [0.75, 0.25]]  # of the ox and the cat
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, polars.DataFrame, lambda rows: pa.table(rows)])
+@pytest.mark.parametrize("names", [("ox", "cat"), ("prob_ox", "prob_cat"), ("OX", "Cat")])
+def test_a_data_frames_columns_go_with_the_classes_that_they_are_called_as(frame: Any, names: Any) -> None:
+    scores = frame({name: [row[at] for row in SHARES] for at, name in enumerate(names)})
+    assert columns.probabilities(scores, ["cat", "ox"]).tolist() == [[0.875, 0.125], [0.25, 0.75]]
+    assert columns.probabilities(scores, None).tolist() == SHARES
+    assert columns.probabilities(scores, ["p", "q"]).tolist() == SHARES
+    with pytest.raises(BadInput, match=r"what is called .* cannot be put in the order of the classes cat, dog"):
+        columns.probabilities(scores, ["cat", "dog"])
+
+
+def test_one_hot_columns_go_with_the_classes_that_they_are_called_as() -> None:
+    truth = pd.get_dummies(pd.Series(["b", "a", "c"]))  # columns a, b, c
+    assert columns.labels(truth, "truth", ["c", "b", "a"], None).to_pylist() == ["b", "a", "c"]
+    lists = label_lists.labels(truth, truth, None, ["c", "b", "a"], None)
+    assert lists["truth"].to_pylist() == [["b"], ["a"], ["c"]]
