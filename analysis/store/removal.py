@@ -90,7 +90,8 @@ def _freed(store: Path, examples: Iterable[Path], place: Path) -> list[Path]:
             os.rename(aside, path)
         else:
             gone.append(path)
-    sync_folder(store / "examples")
+    if gone:
+        sync_folder(store / "examples")
     return gone
 
 

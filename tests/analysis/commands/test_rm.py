@@ -53,6 +53,17 @@ def test_a_run_goes_whole_and_what_others_need_stays(store: Path) -> None:
     assert [path.name for path in store.iterdir() if path.name.startswith(".")] == []
 
 
+def test_a_run_goes_from_a_store_that_has_no_examples(tmp_path: Path) -> None:
+    """As an imported table of numbers leaves it."""
+    store = tmp_path / "predictions"
+    (tmp_path / "t.csv").write_text("id,truth,guess\na,cat,cat\nb,dog,cat\n")
+    main(["import", str(tmp_path / "t.csv"), "--run", "cnn", "--store", str(store)])
+    assert not (store / "examples").exists()
+    code, said = rm(store, "cnn", "--yes")
+    assert (code, said.splitlines()[-1]) == (0, "removed cnn")
+    assert list(store.iterdir()) == []
+
+
 def test_examples_that_no_other_run_has_go_with_it(store: Path) -> None:
     code, said = rm(store, "alone", "--yes")
     assert (code, examples(store)) == (0, 1)
