@@ -57,7 +57,6 @@ REACHED_BY = {
     "analysis/importers/evaluations/inspect_samples": "analysis/importers/evaluations/inspect_runs",
     "analysis/importers/evaluations/judged": "analysis/importers/evaluations/harness",
     "analysis/importers/axes": "analysis/importers/survey",
-    "analysis/importers/commands": "analysis/importers/survey",
     "analysis/importers/hugging_face": "analysis/importers/shapes",
     "analysis/importers/images": "analysis/importers/shapes",
     "analysis/importers/vocabulary": "analysis/importers/survey",

@@ -1,10 +1,12 @@
 """`secondguess import`: options in, runs in the store out."""
 
 import gc
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from secondguess.analysis.commands.apart import go_apart
 from secondguess.analysis.schema import STORE_OPTION
@@ -67,10 +69,27 @@ def import_(sources: tuple[str, ...], store: Path, dry_run: bool, epoch_key: str
     import pyarrow as pa
 
     from secondguess.analysis.importers import importing
+    from secondguess.analysis.importers.commands import Typed
     from secondguess.analysis.importers.files.predictions import FileOptions
 
     pa.enable_signal_handlers(False)  # Arrow would keep signals for itself while it reads
     given["id"] = given.pop("id_")
     told = {name: given.pop(name) for name in ("format", "delimiter", "encoding", "header", "quotes", "missing")}
     files = FileOptions(**told)
-    importing.bring(sources, store.absolute(), importing.how(**given), files, epoch_key, dry_run)
+    options = importing.how(**given, typed=Typed(sources, tuple(_typed(click.get_current_context()))))
+    importing.bring(sources, store.absolute(), options, files, epoch_key, dry_run)
+
+
+def _typed(context: click.Context) -> Iterator[tuple[str, str | bool]]:
+    """The options that were given on the command line."""
+    for option in context.command.params:
+        name = str(option.name)
+        source = context.get_parameter_source(name)
+        if not isinstance(option, click.Option) or source is not ParameterSource.COMMANDLINE:
+            continue
+        value = context.params[name]
+        if isinstance(value, bool):
+            yield (option.opts if value else option.secondary_opts)[0].removeprefix("--"), True
+        else:
+            values = value if option.multiple else [value]
+            yield from ((option.opts[0].removeprefix("--"), str(each)) for each in values)

@@ -6,41 +6,42 @@ from dataclasses import dataclass, field
 
 from secondguess.analysis.importers.roles import Given
 
-_OPTIONS = {"id": "--id", "guess": "--guess", "truth": "--truth", "confidence": "--confidence", "image": "--image"}
+_FIRST = ["id", "guess", "truth", "confidence", "image", "run", "scores", "no-scores", "epoch-column", "epoch"]
+_FIRST += ["step-column", "step", "softmax", "classes", "run-column"]
+_INSTEAD = {"scores": "no_scores", "no_scores": "scores"}  # of two options that say the opposite the offered one stays
+
+
+@dataclass(frozen=True)
+class Typed:
+    """A command as it was typed: its sources, and its options with their values, True for a flag, in their order."""
+
+    sources: tuple[str, ...]
+    options: tuple[tuple[str, str | bool], ...]
 
 
 @dataclass(frozen=True)
 class Commands:
     """How this import was asked for; `strict` for files, whose tables are meant to be predictions.
 
-    source is a path or whatever else was named, stem what a file is called.
+    stem is what a file is called, run what the run is to be, given the roles that were named.
     """
 
-    source: str = "FILE"
+    typed: Typed = Typed(("FILE",), ())
     stem: str = ""
     run: str | None = None
     given: Given = field(default_factory=Given)
     strict: bool = False
-    epoch_column: str | None = None
-    epoch: int | None = None
-    step_column: str | None = None
-    step: int | None = None
 
     def with_(self, **more: str | bool | None) -> str:
-        """The command with these options in the place of its own."""
-        told: dict[str, str | bool | None] = {name: getattr(self.given, name) for name in _OPTIONS}
-        told |= {"run": self.run, "scores": self.given.scores, "no_scores": self.given.no_scores}
-        told |= {"epoch_column": self.epoch_column, "epoch": None if self.epoch is None else str(self.epoch)}
-        told |= {"step_column": self.step_column, "step": None if self.step is None else str(self.step)}
-        told |= {"softmax": self.given.softmax, "classes": ",".join(self.given.classes or ()) or None}
-        told |= {name: value for name, value in more.items() if value is not None}
-        words = ["secondguess", "import", self.source]
-        for name, value in told.items():
-            option = f"--{name.replace('_', '-')}"
-            if value is True:
-                words.append(option)
-            elif value:
-                words += [option, str(value)]
+        """The command with these options in the place of its own, an empty one without."""
+        told = {name.replace("_", "-"): value for name, value in more.items() if value is not None}
+        gone = {*told, *(_INSTEAD[name].replace("_", "-") for name in told if name in _INSTEAD)}
+        options = [*((name, value) for name, value in self.typed.options if name not in gone), *told.items()]
+        words = ["secondguess", "import", *self.typed.sources]
+        for name, value in sorted(
+            options, key=lambda each: _FIRST.index(each[0]) if each[0] in _FIRST else len(_FIRST)
+        ):
+            words += [f"--{name}"] if value is True else [f"--{name}", str(value)] if value else []
         return shlex.join(words)
 
     def offer(self, *ways: Mapping[str, str | bool | None]) -> str:

@@ -16,6 +16,7 @@ from secondguess.analysis.content import FileDigests
 from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotFound
 from secondguess.analysis.importers.axes import by_epoch, by_run, by_step
 from secondguess.analysis.importers.classes import given_classes
+from secondguess.analysis.importers.commands import Typed
 from secondguess.analysis.importers.dataframe import read_frame
 from secondguess.analysis.importers.evaluations import harness, mlflow
 from secondguess.analysis.importers.evaluations.inspect_log import is_log
@@ -83,9 +84,10 @@ def how(
     labels: str | None = None,
     on: str | None = None,
     replace: bool = False,
+    typed: Typed | None = None,
     **roles: Any,
 ) -> ImportOptions:
-    """The options of the command as one value."""
+    """The options of the command as one value; typed is how it was given."""
     if on is not None and labels is None:
         raise BadInput(f"--on {on} says what --labels are joined on; name their file with --labels")
     axes = {name: roles.pop(name, None) for name in ("epoch_column", "run_column", "step_column", "step")}
@@ -95,7 +97,7 @@ def how(
         raise BadInput("--step is for a source of one validation, --step-column for one of several; leave one out")
     given = Given(**roles, classes=given_classes(classes))
     told = labels_file(labels, LabelsOptions(on)) if labels is not None else None
-    return ImportOptions(run, table, epoch, given, overwrite, told, on, replace, **axes)
+    return ImportOptions(run, table, epoch, given, overwrite, told, on, replace, **axes, typed=typed)
 
 
 def apart(runs: Sequence[SourceRun], options: ImportOptions) -> Sequence[SourceRun]:

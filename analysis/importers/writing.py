@@ -14,7 +14,7 @@ from secondguess.analysis.content import FileDigests
 from secondguess.analysis.errors import AlreadyThere, BadInput, listing
 from secondguess.analysis.importers.adding import Asked, added_to, is_run, is_same, unlike
 from secondguess.analysis.importers.classes import mirrored_classes, without_classes
-from secondguess.analysis.importers.commands import Commands
+from secondguess.analysis.importers.commands import Commands, Typed
 from secondguess.analysis.importers.labels import LabelsFile, key_of, label
 from secondguess.analysis.importers.layouts import Version, layouts_of, surveyed
 from secondguess.analysis.importers.names import free_name, table_names
@@ -59,6 +59,7 @@ class ImportOptions:
     run_column: str | None = None
     step_column: str | None = None
     step: int | None = None
+    typed: Typed | None = field(default=None, compare=False)  # as it is said again where it is refused
 
 
 @dataclass(frozen=True)
@@ -282,15 +283,11 @@ def _left_out(source: SourceRun, options: ImportOptions) -> Iterator[str]:
 def _commands(source: SourceRun, options: ImportOptions) -> Commands:
     """How the import was asked for, so that it can be asked for again with what would settle it."""
     return Commands(
-        source=_shown(str(source.origin.get("place") or "")) or source.name,
+        typed=options.typed or Typed((str(source.origin.get("place") or source.name),), ()),
         stem=source.name,
         run=options.run,
         given=options.given,
         strict=source.origin.get("kind") in FILES,
-        epoch_column=options.epoch_column,
-        epoch=options.epoch,
-        step_column=options.step_column,
-        step=options.step,
     )
 
 
@@ -298,12 +295,6 @@ def _folder(source: SourceRun, commands: Commands) -> Path | None:
     """Where the files lie that cells name."""
     place = source.origin.get("place")
     return Path(str(place)).parent if place and commands.strict else None
-
-
-def _shown(place: str) -> str:
-    """A path as short as it can be from where the command was given."""
-    path = Path(place)
-    return str(path.relative_to(Path.cwd())) if place and path.is_relative_to(Path.cwd()) else place
 
 
 def _about(source: SourceRun, layouts: Mapping[str, Layout]) -> dict[str, Any]:

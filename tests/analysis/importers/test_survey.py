@@ -109,7 +109,7 @@ def test_numbers_against_names_ask_for_the_names_in_order(tmp_path: Path, capsys
     path = csv(tmp_path, "id,label,pred|a,1,dog|b,0,cat|c,0,dog")
     said = refused(path, capsys)
     assert "no pred is ever a label (cat, dog against 0, 1)" in said
-    assert "--guess pred --truth label --run r --classes cat,dog; or " in said
+    assert f"--guess pred --truth label --run r --classes cat,dog --store {tmp_path}/s; or " in said
     taken(path, capsys, "--classes", "cat,dog")
     assert rows(tmp_path, "guess, truth") == [("dog", "dog"), ("cat", "cat"), ("dog", "cat")]
 
@@ -171,7 +171,7 @@ def test_scores_without_sum_and_guess_are_asked(tmp_path: Path, capsys) -> None:
 
 def test_a_submission_s_label_is_asked_or_told_by_the_file_s_name(tmp_path: Path, capsys) -> None:
     said = refused(csv(tmp_path, "ImageId,Label|1,9|2,2"), capsys)
-    assert "--guess Label --run r; or " in said
+    assert f"--guess Label --run r --store {tmp_path}/s; or " in said
     assert "--truth Label" in said
     taken(csv(tmp_path, "ImageId,Label|1,9|2,2", "my_submission.csv"), capsys)
     assert rows(tmp_path, "id, guess") == [("1", 9), ("2", 2)]
@@ -180,7 +180,7 @@ def test_a_submission_s_label_is_asked_or_told_by_the_file_s_name(tmp_path: Path
 def test_a_label_with_a_number_that_is_always_high_may_be_a_guess_with_its_confidence(tmp_path: Path, capsys) -> None:
     path = csv(tmp_path, "id,text,label,score|a,hi,POSITIVE,0.99|b,bye,NEGATIVE,0.87")
     said = refused(path, capsys)
-    assert "--guess label --confidence score --run r; or " in said
+    assert f"--guess label --confidence score --run r --store {tmp_path}/s; or " in said
     assert "--truth label" in said
     taken(path, capsys, "--guess", "label", "--confidence", "score")
     assert rows(tmp_path, "guess, round(confidence, 2)") == [
@@ -197,7 +197,7 @@ def test_nothing_recognised_is_no_success_and_shows_the_command(tmp_path: Path, 
 
 def test_two_guesses_are_two_runs_to_choose_from(tmp_path: Path, capsys) -> None:
     said = refused(csv(tmp_path, "text,true_label,bert_pred,finbert_pred|x,0,1,0|y,1,1,1"), capsys)
-    assert "--guess bert_pred --truth true_label --run bert_pred; or " in said
+    assert f"--guess bert_pred --truth true_label --run bert_pred --store {tmp_path}/s; or " in said
 
 
 def test_of_two_guesses_the_one_that_meets_the_truth_is_taken_and_said(tmp_path: Path, capsys) -> None:
