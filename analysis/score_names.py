@@ -42,20 +42,38 @@ def order_of(labels: Sequence[str], classes: Sequence[str], *, in_cells: bool = 
     """
     own, told = ([name.casefold() for name in names] for names in (labels, classes))
     count = len(own)
-    numbers = [_NUMBERED.fullmatch(name) for name in own]
     if len(told) != count or own == told:
         return list(range(count))
     if sorted(own) == sorted(told) and len(set(own)) == count:
         return [own.index(name) for name in told]
-    if all(numbers) and len({match[1] for match in numbers if match}) == 1:
-        places = [int(match[2]) for match in numbers if match]
-        return sorted(range(count), key=places.__getitem__)
+    if (order := numbered_order(own)) is not None:
+        return order
     if in_cells or set(own) & set(told):
         raise BadInput(
             f"what is called {listing(labels, 4)} cannot be put in the order of the classes {listing(classes, 4)}; "
             "name both alike"
         )
     return list(range(count))
+
+
+def numbered_order(labels: Sequence[str]) -> list[int] | None:
+    """The places of labels such as LABEL_2 in the order of their numbers; None where they are called otherwise."""
+    numbers = _numbers(labels)
+    if numbers is None or len(set(numbers)) < len(numbers):
+        return None
+    return sorted(range(len(numbers)), key=numbers.__getitem__)
+
+
+def are_numbered(labels: Sequence[str]) -> bool:
+    """Whether labels are called 0, 1, … or LABEL_0, LABEL_1, …: by the places of their classes, and by nothing else."""
+    return _numbers(labels) == list(range(len(labels)))
+
+
+def _numbers(labels: Sequence[str]) -> list[int] | None:
+    matches = [_NUMBERED.fullmatch(label) for label in labels]
+    if len({match[1] if match is not None else None for match in matches}) != 1:
+        return None
+    return [int(match[2]) for match in matches if match is not None] or None
 
 
 def beginning(names: Sequence[str]) -> str:

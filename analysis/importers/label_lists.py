@@ -11,12 +11,13 @@ from secondguess.analysis.errors import BadInput, listing
 from secondguess.analysis.importers.classes import Classes
 from secondguess.analysis.importers.facts import parts_of
 from secondguess.analysis.importers.hugging_face import class_labels, exported
-from secondguess.analysis.importers.label_scores import are_chances, are_numbered, guess_of, label_scores
+from secondguess.analysis.importers.label_scores import are_chances, guess_of, label_scores
 from secondguess.analysis.importers.looked import Looked
 from secondguess.analysis.importers.roles import Roles
 from secondguess.analysis.importers.scores import Found
 from secondguess.analysis.importers.shapes import Column
 from secondguess.analysis.schema import LABEL_FROM
+from secondguess.analysis.score_names import are_numbered
 
 _AT_ONCE = 10_000  # cells in memory together
 
@@ -72,10 +73,10 @@ def roles(looked: Looked) -> Roles | None:
 
 def _named(scores: Found, found: Mapping[str, LabelLists], labels: set[str]) -> Sequence[str] | None:
     """The names of the scores, if they are those of the labels; raises BadInput where labels are numbers of cells."""
-    if are_numbered(scores.labels) or not labels <= set(scores.labels):
+    if not labels <= set(scores.labels) or (not labels and are_numbered(scores.labels)):
         return None
     numbered = [column for column, lists in found.items() if not lists.names]
-    if scores.scores.keys is not None and numbered:
+    if scores.scores.keys is not None and numbered and not are_numbered(scores.labels):
         raise BadInput(
             f"{numbered[0]!r} has numbers, and the scores name their classes in any order; "
             f"name those ({listing(scores.labels, 4)}) in the order of the numbers: --classes 'NAME,NAME,…'"

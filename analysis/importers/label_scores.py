@@ -11,7 +11,7 @@ from secondguess.analysis.importers.looked import Looked
 from secondguess.analysis.importers.scores import Found, is_numbers, matching, of_cells
 from secondguess.analysis.importers.shapes import Column, Scores
 from secondguess.analysis.schema import LABEL_FROM
-from secondguess.analysis.score_names import labels_of, order_of
+from secondguess.analysis.score_names import are_numbered, labels_of, order_of
 
 
 def label_scores(
@@ -51,11 +51,6 @@ def label_scores(
         if own and (labels <= set(own) or are_numbered(own)) and (classes is None or len(classes) == len(own)):
             return _wide(looked, names, labels, classes)
     return None
-
-
-def are_numbered(labels: Sequence[str]) -> bool:
-    """Whether scores have no names but the places of their classes."""
-    return list(labels) == [str(place) for place in range(len(labels))]
 
 
 def _in_cells(looked: Looked, name: str) -> bool:

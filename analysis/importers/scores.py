@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from secondguess.analysis.errors import BadInput, listing
 from secondguess.analysis.importers.classes import Classes, as_text
 from secondguess.analysis.importers.facts import kind_of
+from secondguess.analysis.importers.hugging_face import class_labels
 from secondguess.analysis.importers.looked import Looked
 from secondguess.analysis.importers.shapes import Scores
 from secondguess.analysis.importers.source import TableRows
 from secondguess.analysis.importers.written import numbers
-from secondguess.analysis.score_names import beginning, labels_of, order_of
+from secondguess.analysis.score_names import are_numbered, beginning, labels_of, numbered_order, order_of
 
 _SLACK = 0.05  # as `oddities` has it: rounded scores still add up to 1 within that
 _MOST = 0.5  # of the rows say what the scores are; the others are counted as odd
@@ -71,6 +72,49 @@ def found_scores(looked: Looked, guess: str | None, truth: str | None) -> Found 
     return _unnamed(looked, guess, truth) if looked.commands.strict else None
 
 
+def guess_of(looked: Looked, scores: Found, truth: str | None) -> str:
+    """The column, which is made, with the class of the highest score; raises BadInput where truths leave that open."""
+    column = scores.scores.guess("highest score", _meant(looked, scores, truth))
+    looked.make(column)
+    looked.notes.append("no column has the guess: it is the class with the highest score")
+    return str(column.field.name)
+
+
+def _meant(looked: Looked, scores: Found, truth: str | None) -> Sequence[str | int]:
+    """What the scores' classes are as labels, which are as the truths are: names, or numbers."""
+    told = looked.given.classes or class_labels(looked.versions).get(truth or "")
+    in_cells = scores.scores.keys is not None
+    if told is not None and len(told) == len(scores.labels):
+        by_place = dict(zip(order_of(scores.labels, told, in_cells=in_cells), told, strict=True))
+        return [by_place[place] for place in range(len(told))]
+    facts = looked.facts[truth] if truth is not None else None
+    if scores.labels == _numbers(len(scores.labels)) and (facts is None or facts.is_whole):
+        return list(range(len(scores.labels)))
+    by_number = looked.classes is not None and looked.classes.by_number
+    if facts is None or not (in_cells and facts.is_integer and looked.commands.strict) or by_number:
+        return scores.labels
+    names = sorted(scores.labels)
+    orders = [names, names[::-1]] if len(names) == 2 else [names]
+    raise BadInput(
+        f"{truth!r} has numbers, and the scores name their classes in any order; say which is which: "
+        + looked.commands.offer(*({"truth": truth, "classes": ",".join(order)} for order in orders))
+    )
+
+
+def in_order(looked: Looked, scores: Found | None) -> tuple[str, ...]:
+    """The scores' columns in the order of the classes that a person or the file names, else as they come."""
+    if scores is None:
+        return ()
+    named = looked.classes.names if looked.classes is not None else None
+    classes = looked.given.classes or named or scores.labels
+    in_cells = scores.scores.keys is not None
+    return tuple(scores.columns[place] for place in order_of(scores.labels, classes, in_cells=in_cells))
+
+
+def _numbers(count: int) -> tuple[str, ...]:
+    return tuple(map(str, range(count)))
+
+
 def add_up(looked: Looked, names: Sequence[str]) -> bool:
     """Whether the columns are probabilities that add up to 1 in nearly every row."""
     sums = _sums(looked, Scores(tuple(names), len(names), decimal_comma=looked.decimal_comma), names, None)
@@ -120,23 +164,26 @@ def _is_probable(looked: Looked, name: str) -> bool:
 def _of_cells(looked: Looked, name: str) -> Found:
     found = of_cells(looked, name, looked.given.classes)
     _say_logs(looked, name, _sums(looked, found.scores, found.labels, None))
-    if looked.facts[name].keys and found.labels != tuple(map(str, range(len(found.labels)))):
-        looked.classes = Classes(found.labels, True, f"as {name} has them")
+    if looked.facts[name].keys and found.labels != _numbers(len(found.labels)):
+        looked.classes = Classes(found.labels, True, f"as {name} has them", by_number=are_numbered(found.labels))
     return found
 
 
 def of_cells(looked: Looked, name: str, classes: Sequence[str] | None = None) -> Found:
     """Scores that stand in the cells of one column, by the classes that these name or by their places.
 
-    They come in the order of classes that are named; raises BadInput where these are others.
+    They come in the order of classes that are named, else of numbers such as LABEL_1's; raises BadInput where the
+    classes are others.
     """
     facts = looked.facts[name]
     keys = list(facts.keys)
     width = len(keys) or min(facts.lengths)
     if keys and classes is not None:
         keys = [keys[place] for place in order_of(keys, classes, in_cells=True)]
+    elif keys:
+        keys = [keys[place] for place in numbered_order(keys) or range(width)]
     scores = Scores((name,), width, keys or None, softmax=looked.given.softmax)
-    labels = tuple(keys) or tuple(map(str, range(width)))
+    labels = tuple(keys) or _numbers(width)
     columns = tuple(f"{name}_{label}" for label in labels)
     for place, column in enumerate(columns):
         looked.make(scores.column(place, column))
@@ -153,7 +200,7 @@ def _proposed(looked: Looked, names: list[str], guess: str | None, truth: str | 
     sums = _sums(looked, scores, labels, guess)
     pattern = f"{beginning(names)}*"
     known = _known(looked, guess, truth)
-    numbered = labels == tuple(map(str, range(len(labels))))
+    numbered = labels == _numbers(len(labels))
     are_classes = (
         numbered or known is None or not known or bool(known & set(labels)) or _by_number(looked, names, known)
     )
@@ -248,7 +295,7 @@ def _taken(
         if looked.given.softmax or looked.is_text(name):
             looked.make(scores.column(place, name))
     known = _known(looked, guess, truth)
-    numbers_ = tuple(map(str, range(len(labels))))
+    numbers_ = _numbers(len(labels))
     if labels != numbers_ and known and not known & set(labels) and _by_number(looked, names, known):
         looked.classes = Classes(labels, True, "as the scores are called; labels are their numbers", by_number=True)
     elif (labels != numbers_ and not all(label.isdecimal() for label in labels)) or labels != numbers_:
@@ -281,7 +328,7 @@ def _called(looked: Looked, chosen: Sequence[str], known: set[str], guess: str |
     labels = tuple(spelled.get(name.casefold(), name) for name in chosen)
     looked.notes.append(f"{listing(chosen, 4)} add up to 1 in every row: they are the scores of the classes so called")
     found = _taken(looked, scores, chosen, labels, guess, truth)
-    if labels != tuple(map(str, range(len(labels)))):
+    if labels != _numbers(len(labels)):
         looked.classes = Classes(labels, True, "as the scores are called")
     return found
 

@@ -19,12 +19,11 @@ from secondguess.analysis.importers.facts import Facts, facts_of, kind_of
 from secondguess.analysis.importers.looked import Looked
 from secondguess.analysis.importers.repeats import axis_offer
 from secondguess.analysis.importers.roles import Given, Roles
-from secondguess.analysis.importers.scores import Found, add_up, found_scores
+from secondguess.analysis.importers.scores import Found, add_up, found_scores, guess_of, in_order
 from secondguess.analysis.importers.shapes import Column, Threshold
 from secondguess.analysis.importers.source import TableRows
 from secondguess.analysis.importers.vocabulary import met, sure_of_one
 from secondguess.analysis.importers.words import Recognised, guessed_of, recognised, words
-from secondguess.analysis.score_names import order_of
 
 _COMPARISON = re.compile(r"(.+?)\s*(>=|<=|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
 _HALF = 0.5
@@ -252,12 +251,12 @@ class _Survey(Looked):
             return self._threshold(id_, column, truth, Threshold(column, sign, bound), asked=True)
         if self.given.only:  # nothing is read into values whose format says what they are
             only = found_scores(self, guess, truth)
-            return Roles(id_, guess, truth, None, self._in_order(only), self._confidence(guess, only))
+            return Roles(id_, guess, truth, None, in_order(self, only), self._confidence(guess, only))
         if guess is not None and self.facts[guess].is_share and (roles := self._probability(id_, guess, truth)):
             return roles
         scores = found_scores(self, guess, truth)
         if guess is None and scores is not None:
-            guess = self._from_scores(scores, truth)
+            guess = guess_of(self, scores, truth)
         confidence = self._confidence(guess, scores)
         if guess is None:
             guess, truth, roles = self._without_guess(id_, confidence, truth)
@@ -269,16 +268,7 @@ class _Survey(Looked):
             if both is not None:
                 pair = self._pair(Threshold(confidence, ">=", _HALF), both)
                 return Roles(id_, guess, truth, None, pair)
-        return Roles(id_, guess, truth, None, self._in_order(scores), confidence)
-
-    def _in_order(self, scores: Found | None) -> tuple[str, ...]:
-        """The scores' columns in the order of the classes that a person or the file names, else as they come."""
-        if scores is None:
-            return ()
-        named = self.classes.names if self.classes is not None else None
-        classes = self.given.classes or named or scores.labels
-        in_cells = scores.scores.keys is not None
-        return tuple(scores.columns[place] for place in order_of(scores.labels, classes, in_cells=in_cells))
+        return Roles(id_, guess, truth, None, in_order(self, scores), confidence)
 
     def _probability(self, id_: str | None, column: str, truth: str | None) -> Roles | None:
         """The roles where a column is the probability of the second of two labels."""
@@ -353,17 +343,6 @@ class _Survey(Looked):
             f"{truth!r} may be the guess that {confidence} is the confidence of, or the truth; say which: "
             + self.commands.offer({"guess": truth, "confidence": confidence}, {"truth": truth})
         )
-
-    def _from_scores(self, scores: Found, truth: str | None) -> str:
-        labels: Sequence[str | int] = scores.labels
-        numbers = [str(place) for place in range(len(labels))]
-        is_integer = truth is None or self.facts[truth].is_whole
-        if list(labels) == numbers and is_integer:
-            labels = [int(label) for label in labels]
-        column = scores.scores.guess("highest score", labels)
-        self.make(column)
-        self.notes.append("no column has the guess: it is the class with the highest score")
-        return str(column.field.name)
 
     def _confidence(self, guess: str | None, scores: Found | None) -> str | None:
         told = self.given.confidence

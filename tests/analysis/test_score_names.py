@@ -5,7 +5,7 @@ import itertools
 import pytest
 
 from secondguess.analysis.errors import BadInput
-from secondguess.analysis.score_names import labels_of, order_of
+from secondguess.analysis.score_names import are_numbered, labels_of, numbered_order, order_of
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,23 @@ def test_every_order_of_columns_gives_the_same_order_of_classes() -> None:
         columns = [f"prob_{name}" for name in names]
         order = order_of(labels_of(columns, set(classes)), classes)
         assert [names[place] for place in order] == classes
+
+
+@pytest.mark.parametrize(
+    ("labels", "order", "are"),
+    [
+        (["0", "1", "2"], [0, 1, 2], True),
+        (["LABEL_0", "LABEL_1"], [0, 1], True),
+        (["LABEL_1", "LABEL_0"], [1, 0], False),
+        (["class 3", "class 1", "class 2"], [1, 2, 0], False),
+        (["1", "2"], [0, 1], False),
+        (["a0", "b1"], None, False),
+        (["0", "0"], None, False),
+        (["00", "0"], None, False),
+        (["cat", "ox"], None, False),
+        (["cat", "1"], None, False),
+        ([], None, False),
+    ],
+)
+def test_labels_that_are_numbered(labels: list[str], order: list[int] | None, are: bool) -> None:
+    assert (numbered_order(labels), are_numbered(labels)) == (order, are)
