@@ -15,7 +15,7 @@ from typing import Any
 from secondguess.analysis.errors import BadInput, Damaged, NotFound, NotWritten
 from secondguess.analysis.objects.path import ObjectPath
 from secondguess.analysis.opening import read_regular
-from secondguess.analysis.store.disk import put_text
+from secondguess.analysis.store.disk import make_folder, put_text
 from secondguess.analysis.store.runs import Run, find_run
 from secondguess.analysis.store.seal import is_whole, sealed
 
@@ -94,6 +94,7 @@ def _alone(run: Run) -> Iterator[None]:
         yield  # whoever comes last is right: a bucket has no lock that waits
         return
     try:
+        make_folder(run.commits_folder)  # which a run has from its first commit on
         handle = os.open(run.commits_folder, os.O_RDONLY)
     except OSError as error:
         raise NotWritten(f"the remarks on {run.name} could not be written", error) from error

@@ -16,6 +16,7 @@ from secondguess.analysis.store import remarks
 from secondguess.analysis.store.check import check
 from secondguess.analysis.store.remarks import Remarks
 from secondguess.analysis.store.runs import find_run
+from secondguess.trainer.recorder import Recorder
 
 
 @pytest.fixture
@@ -36,6 +37,15 @@ def test_tags_are_added_and_removed_and_a_note_takes_the_place_of_the_one_before
     assert remarks.change(store, "cnn", note="") == said(store) == Remarks(("a", "c"), "")
     shutil.copytree(store / "cnn", store / "copy")
     assert remarks.read(find_run(store, "copy")).tags == ("a", "c")
+
+
+def test_a_run_that_committed_nothing_has_remarks_too(tmp_path: Path) -> None:
+    """As one that failed in its first epoch."""
+    recorder = Recorder(tmp_path, run="cnn", wandb="off")
+    with pytest.raises(BadInput, match="got no rows"), recorder, recorder.table("test_predictions", epoch=1):
+        pass
+    assert remarks.change(tmp_path, "cnn", ["failed"], note="no data") == said(tmp_path)
+    assert said(tmp_path) == Remarks(("failed",), "no data")
 
 
 def test_whoever_adds_at_the_same_time_loses_nothing(store: Path) -> None:
