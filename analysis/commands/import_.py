@@ -36,7 +36,11 @@ FORMATS = ("csv", "tsv", "jsonl", "json", "parquet", "arrow", "xlsx")
 @click.option("--epoch-column", metavar="COLUMN", help="Make an epoch of the rows of each number in it.")
 @click.option("--step-column", metavar="COLUMN", help="Make a validation within its epoch of the rows of each.")
 @click.option("--run-column", metavar="COLUMN", help="Make a run of the rows of each value in it.")
-@click.option("--classes", metavar="NAMES", help="The classes' names, in the order of the scores: 'cat,dog'.")
+@click.option(
+    "--classes",
+    metavar="NAMES",
+    help="The classes' names: 'cat,dog'; in the order of scores that are called otherwise.",
+)
 @click.option("--right", metavar="COLUMN", help="The column that says which rows are right: true, 1 or yes.")
 @click.option("--labels", metavar="FILE", help="Labels in a file of their own, joined on the ids or on --on.")
 @click.option("--on", metavar="COLUMN", help="The column that --labels are joined on [default: id].")
