@@ -17,7 +17,7 @@ from secondguess.analysis.importers.roles import Roles
 from secondguess.analysis.importers.scores import Found
 from secondguess.analysis.importers.shapes import Column
 from secondguess.analysis.schema import LABEL_FROM
-from secondguess.analysis.score_names import are_numbered
+from secondguess.analysis.score_names import are_numbered, numbered_order
 
 _AT_ONCE = 10_000  # cells in memory together
 
@@ -76,9 +76,10 @@ def _named(scores: Found, found: Mapping[str, LabelLists], labels: set[str]) -> 
     if not labels <= set(scores.labels) or (not labels and are_numbered(scores.labels)):
         return None
     numbered = [column for column, lists in found.items() if not lists.names]
-    if scores.scores.keys is not None and numbered and not are_numbered(scores.labels):
+    in_order = scores.scores.keys is None and numbered_order(scores.labels) is None
+    if numbered and not in_order and not are_numbered(scores.labels):
         raise BadInput(
-            f"{numbered[0]!r} has numbers, and the scores name their classes in any order; "
+            f"{numbered[0]!r} has numbers, and the scores name their classes in another order; "
             f"name those ({listing(scores.labels, 4)}) in the order of the numbers: --classes 'NAME,NAME,…'"
         )
     return scores.labels

@@ -11,7 +11,7 @@ from secondguess.analysis.importers.looked import Looked
 from secondguess.analysis.importers.scores import Found, is_numbers, matching, of_cells
 from secondguess.analysis.importers.shapes import Column, Scores
 from secondguess.analysis.schema import LABEL_FROM
-from secondguess.analysis.score_names import are_numbered, labels_of, order_of
+from secondguess.analysis.score_names import are_numbered, labels_of, numbered_order, order_of
 
 
 def label_scores(
@@ -19,9 +19,8 @@ def label_scores(
 ) -> Found | None:
     """The scores that a person named, or that names propose, in the order of the classes if those are told.
 
-    None where there are none, or not as many as classes.
-    labels are the names that rows have, besides the columns that have them. Raises BadInput for a softmax, and where a
-    person named another number of classes.
+    None where there are none, or not as many as classes. labels are the names that rows have, besides the columns that
+    have them. Raises BadInput for a softmax, and where a person named another number of classes.
     """
     given = looked.given
     if given.softmax:
@@ -48,6 +47,8 @@ def label_scores(
     for group in looked.names.groups:
         names = [name for name, _ in group if name not in besides and is_numbers(looked, name)]
         own = labels_of(names, labels) if len(names) > 1 else ()
+        names = [names[place] for place in numbered_order(own) or range(len(names))]
+        own = labels_of(names, labels) if own else ()
         if own and (labels <= set(own) or are_numbered(own)) and (classes is None or len(classes) == len(own)):
             return _wide(looked, names, labels, classes)
     return None

@@ -80,6 +80,7 @@ BITS = [[1.0, 1.0, 0.0], [1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]
 IN_COLUMNS = {f"prob_{name}": [row[at] for row in SCORES] for at, name in enumerate(NAMES)}
 # Each cell names its classes, the least likely first, as a pipeline sorts them.
 IN_CELLS = {"scores": [dict(sorted(zip(NAMES, row, strict=True), key=lambda each: each[1])) for row in SCORES]}
+FROM_1 = {f"prob_{at + 1}": [row[at] for row in SCORES] for at in range(3)}
 NUMBERED = {"scores": [{f"LABEL_{at}": row[at] for at in (2, 0, 1)} for row in SCORES]}
 
 
@@ -103,6 +104,14 @@ def test_truths_may_be_places_or_0_and_1(tmp_path: Path, capsys, labels: Any, sc
 def test_without_names_labels_are_numbers(tmp_path: Path, capsys) -> None:
     taken(tmp_path, capsys, {"labels": [[1, 0], [0], []], "probs": SCORES})
     assert rows(tmp_path, "guess, truth, wrong") == [([0, 1], [0, 1], False), ([2], [0], True), ([], [], False)]
+
+
+def test_numbered_columns_may_stand_in_any_order(tmp_path: Path, capsys) -> None:
+    columns = {f"prob_{at}": [row[at] for row in SCORES] for at in (2, 0, 1)}
+    taken(tmp_path, capsys, {"labels": [[1, 0], [0], []], **columns})
+    found = rows(tmp_path)
+    assert [row[:2] for row in found] == [([0, 1], [0, 1]), ([2], [0]), ([], [])]
+    assert [list(row[2:]) for row in found] == SCORES
 
 
 def test_the_classes_are_in_the_order_of_the_scores(tmp_path: Path, capsys) -> None:
@@ -145,7 +154,12 @@ def test_logits_stay_beside_guesses_and_make_none(tmp_path: Path, capsys) -> Non
         ({"labels": TRUTHS, "probs": SCORES}, ["--no-scores"], "rows with several labels, of which there is no guess"),
         ({"labels": [[0, 1, 0], [1, 0, 0], [0, 0, 1]], "probs": SCORES}, [], "has one 1 in each cell, so one class a"),
         ({"labels": [[0, 1, 0], [1, 1, 0], [0, 0, 1]], "probs": SCORES}, [], "has 3 times 0 or 1 in each cell"),
-        ({"labels": PLACES, **IN_CELLS}, [], "'labels' has numbers, and the scores name their classes in any order"),
+        (
+            {"labels": PLACES, **IN_CELLS},
+            [],
+            "'labels' has numbers, and the scores name their classes in another order",
+        ),
+        ({"labels": PLACES, **FROM_1}, [], "'labels' has numbers, and the scores name their classes in another order"),
         (
             {"labels": TRUTHS, **IN_CELLS},
             ["--classes", "cat,dog,elk"],
