@@ -58,10 +58,16 @@ def _is_iterable_only(dataset: Any) -> bool:
 def whole(dataset: Any, places: Sequence[int]) -> tuple[Any, list[int]]:
     """The data set that subsets were taken of, and the places there: they stay the same however it was split."""
     chosen = [int(place) for place in places]
-    while type(dataset).__name__ == "Subset" and hasattr(dataset, "indices") and hasattr(dataset, "dataset"):
+    while _is_subset(dataset):
         chosen = [int(dataset.indices[place]) for place in chosen]
         dataset = dataset.dataset
     return dataset, chosen
+
+
+def _is_subset(dataset: Any) -> bool:
+    """Whether it is torch's Subset, or a class of one's own that is one, as those that transform what they give."""
+    is_one = any(kind.__name__ == "Subset" for kind in type(dataset).__mro__)
+    return is_one and hasattr(dataset, "indices") and hasattr(dataset, "dataset")
 
 
 def named_ids(dataset: Any) -> Sequence[Any] | None:

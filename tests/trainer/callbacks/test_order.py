@@ -99,6 +99,14 @@ def test_a_subset_leads_to_the_whole() -> None:
     assert order.whole(DATA, range(2)) == (DATA, [0, 1])
 
 
+class Transforming(Subset):  # type: ignore[type-arg]
+    """A subset as people make it, to transform what it gives."""
+
+
+def test_a_class_of_ones_own_that_is_a_subset_leads_to_the_whole() -> None:
+    assert order.whole(Transforming(Subset(DATA, [6, 5, 4, 3]), [0, 2]), [1, 0]) == (DATA, [4, 6])
+
+
 class Named(TensorDataset):
     ids = tuple(f"n{number}" for number in range(7))
     classes = ("cat", "dog")
