@@ -12,7 +12,7 @@ from secondguess.trainer.callbacks import order
 from secondguess.trainer.callbacks.batches import Normalisation, array
 from secondguess.trainer.callbacks.frameworks import FrameworkCallback
 from secondguess.trainer.callbacks.run import PredictionRun, Processes, alone, moment_of
-from secondguess.trainer.callbacks.validation import Examples, Validation
+from secondguess.trainer.callbacks.validation import Examples, Validation, at_places
 
 _LABELS = ("labels", "label")
 
@@ -239,7 +239,7 @@ class HuggingFacePredictions(FrameworkCallback):
                     evaluation.columns[what] = _values(column, what, source, dataset)
                 if places is None:
                     raise BadInput(f"{what} cannot be looked up: the loader shuffles, or groups by length")
-                said[what] = [evaluation.columns[what][place] for place in places]
+                said[what] = at_places(evaluation.columns[what], places, what)
             return said
 
         return read

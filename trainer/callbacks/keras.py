@@ -242,7 +242,7 @@ def _cut(values: Any, span: slice) -> Any:
         return {name: value[span] for name, value in values.items()}
     if isinstance(values, list | tuple) and values and hasattr(values[0], "shape"):
         return [value[span] for value in values]
-    return None if values is None else values[span]
+    return None if values is None else getattr(values, "iloc", values)[span]
 
 
 def _is_loader(data: Any) -> bool:

@@ -80,7 +80,8 @@ def at_places(values: Sequence[Any], places: Sequence[int], what: str) -> list[A
     """The values of these examples, out of a sequence with one for each; raises BadInput where it has not as many."""
     if len(values) <= max(places, default=-1):
         raise BadInput(f"{what} has {len(values)} values, the data set more rows; give one for each, in its order")
-    return [values[place] for place in places]
+    at = getattr(values, "iloc", values)  # a pandas Series is asked by place, not by what its index calls it
+    return [at[place] for place in places]
 
 
 class Validation:

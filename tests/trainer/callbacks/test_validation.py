@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from many_ranks import read, together
 
@@ -95,6 +96,13 @@ def test_ids_of_the_data_set_and_of_a_function(tmp_path: Path, examples: Any, ex
     one_pass(run, [{"scores": SCORES[:2]}, {"scores": SCORES[2:]}], **examples)
     run.close(finished=True)
     assert [name for (name,) in rows(tmp_path, "id")] == expected
+
+
+def test_ids_in_a_pandas_series_are_taken_by_place_whatever_its_index_says(tmp_path: Path) -> None:
+    """As a part of a data frame has it: by its index the second row would be called c."""
+    ids = pd.Series(["a", "b", "c"], index=[2, 0, 1])
+    one_pass(opened(tmp_path), [{"scores": SCORES}], ids=ids)
+    assert rows(tmp_path, "id") == [("a",), ("b",), ("c",)]
 
 
 def test_one_number_a_row_is_the_logit_of_the_second_of_two(tmp_path: Path) -> None:
