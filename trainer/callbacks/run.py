@@ -210,7 +210,10 @@ class PredictionRun:
         """A table of the run at a moment, to be entered; None where it is there already, which is said."""
         if self.recorder is None:
             return None
-        how = {"unlabelled": -100, "task": self.task, **how}
+        unlabelled = (
+            () if self.task == "regression" else -100
+        )  # which is a number like others where those are predicted
+        how = {"unlabelled": unlabelled, "task": self.task, **how}
         try:
             return self.recorder.table(name, epoch=moment.epoch, step=moment.step, **how)
         except AlreadyThere:

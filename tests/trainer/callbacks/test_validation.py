@@ -105,6 +105,13 @@ def test_ids_in_a_pandas_series_are_taken_by_place_whatever_its_index_says(tmp_p
     assert rows(tmp_path, "id") == [("a",), ("b",), ("c",)]
 
 
+def test_the_label_that_stands_for_none_is_a_number_like_others_where_numbers_are_predicted(tmp_path: Path) -> None:
+    run = PredictionRun(tmp_path, "vit", False, {}, task="regression")
+    run.open(Processes())
+    one_pass(run, [{"guess": [0.5, 1.5], "truth": [-100.0, 2.0]}])
+    assert rows(tmp_path, "truth, guess") == [(-100.0, 0.5), (2.0, 1.5)]
+
+
 def test_one_number_a_row_is_the_logit_of_the_second_of_two(tmp_path: Path) -> None:
     run = opened(tmp_path, classes=["no", "yes"])
     one_pass(run, [{"logits": np.array([[-2.0], [3.0]]), "truth": np.array([[0.0], [1.0]])}])
