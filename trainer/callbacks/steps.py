@@ -1,11 +1,13 @@
 """What a step of a Lightning module returned, and its batch, as the Recorder takes it; what is not said is refused."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import is_dataclass
 from typing import Any
 
-from secondguess.analysis.errors import BadInput
+from secondguess.analysis.errors import BadInput, listing
 from secondguess.trainer.callbacks.batches import array, item
 from secondguess.trainer.callbacks.validation import Validation
+from secondguess.trainer.recording.columns import plain
 
 Predictions = Callable[[Any, Any], Mapping[str, Any]]
 
@@ -14,8 +16,8 @@ _NAMES = {
     "logits": ("logits",),
     "scores": ("scores", "probs", "probabilities"),
     "guess": ("guess", "preds", "pred"),
-    "truth": ("truth", "targets", "target", "labels", "label", "y"),
 }
+_TRUTH = ("truth", "targets", "target", "labels", "label", "y")
 _INPUTS = ("images", "image", "pixel_values", "x", "inputs", "input")
 
 
@@ -49,13 +51,14 @@ class StepReader:
         if self.predictions is not None:
             said = dict(self.predictions(outputs, batch))
             return {"ids": item(self.ids, batch), **said} if self.ids is not None else said
-        said = self._scores(outputs, seen)
-        named = outputs if isinstance(outputs, Mapping) else {}
+        named, fields = _fields(outputs), _fields(batch)
+        said = self._scores(outputs, named, seen)
         for name in ("truth", "content"):
             if name in self.named:
                 said[name] = item(self.named[name], named, batch)
         if "truth" not in said:
-            said["truth"] = _named(named, "truth", _named(batch, "truth", _at(batch, 1)))
+            truth = _named(named, _TRUTH, _named(fields, _TRUTH))
+            said["truth"] = self._second(batch) if truth is None else truth
         said |= {name: item(name, named, batch) for name in self.columns}
         if self.ids is not None:
             said["ids"] = item(self.ids, named, batch)
@@ -63,15 +66,28 @@ class StepReader:
             said["images"] = self._images(named, batch, at)
         return said
 
-    def _scores(self, outputs: Any, seen: Sequence[Any]) -> dict[str, Any]:
-        named = outputs if isinstance(outputs, Mapping) else {}
+    def _second(self, batch: Any) -> Any:
+        """The labels in a batch (x, y): of more items the one that can be them; raises BadInput where several can."""
+        if not isinstance(batch, list | tuple) or len(batch) < 3:
+            return _at(batch, 1)
+        elsewhere = [*self.named.values(), self.images, self.ids]
+        used = {at % len(batch) for at in elsewhere if isinstance(at, int) and not isinstance(at, bool)}
+        could = [at for at in range(1, len(batch)) if at not in used and _may_be_labels(batch[at])]
+        if len(could) > 1:
+            raise BadInput(
+                f"the batch has {len(batch)} items, and those at the places {listing(could)} may be the truth: say "
+                f"LightningPredictions(…, truth={could[0]}) or another, or return it as 'targets' in the step's dict"
+            )
+        return batch[could[0]] if could else None
+
+    def _scores(self, outputs: Any, named: Any, seen: Sequence[Any]) -> dict[str, Any]:
         if isinstance(self.logits, str):
             return {"logits": item(self.logits, named), "what": repr(self.logits)}
         for name in ("scores", "guess"):
             if name in self.named:
                 return {name: item(self.named[name], named)}
         for name in ("logits", "scores", *(["guess"] if self.logits is None else [])):
-            if (values := _named(named, name)) is not None:
+            if (values := _named(named, _NAMES[name])) is not None:
                 if name == "guess" and not self.is_number and _is_unsaid(values):
                     raise BadInput(
                         "the step's predictions may be logits, probabilities or numbers: say logits=, scores= or "
@@ -89,7 +105,7 @@ class StepReader:
                 "the step called the module's forward several times; return what it says, or give predictions="
             )
         if not is_returned and seen:
-            if (values := _named(seen[0], "logits")) is not None:  # as transformers' models give them
+            if (values := _named(_fields(seen[0]), _NAMES["logits"])) is not None:  # as transformers' models give them
                 return {"logits": values, "what": what}
             output = seen[0]
         if output is None or not hasattr(output, "shape"):
@@ -112,7 +128,7 @@ class StepReader:
             return [self.images(place) for place in at.examples.places]
         if self.images not in (None, True):
             return item(self.images, named, batch)
-        first = next((batch[name] for name in _INPUTS if isinstance(batch, Mapping) and name in batch), _at(batch, 0))
+        first = _named(_fields(batch), _INPUTS, _at(batch, 0))
         first = batch if hasattr(batch, "shape") else first
         return first if self.images is True or at.normalisation.is_image(first) else None
 
@@ -135,9 +151,24 @@ def _told(outputs: Any) -> str:
     return "nothing" if outputs is None else "a loss" if hasattr(outputs, "shape") else f"a {type(outputs).__name__}"
 
 
-def _named(source: Any, what: str, otherwise: Any = None) -> Any:
-    """The first that has one of the usual names, of a dict."""
-    return next((source[name] for name in _NAMES[what] if isinstance(source, Mapping) and name in source), otherwise)
+def _may_be_labels(values: Any) -> bool:
+    """Whether an item of a batch has the shape of labels: one number for each row, or a row of them."""
+    numbers = plain(values)
+    return getattr(numbers, "ndim", 0) in (1, 2) and numbers.dtype.kind in "fiub"
+
+
+def _fields(source: Any) -> Any:
+    """What has its items by name: a dict, a named tuple, a data class; nothing of what has no names."""
+    if isinstance(source, Mapping) or hasattr(source, "keys"):
+        return source
+    if hasattr(source, "_asdict"):
+        return source._asdict()
+    return vars(source) if is_dataclass(source) and not isinstance(source, type) else {}
+
+
+def _named(fields: Any, names: Sequence[str], otherwise: Any = None) -> Any:
+    """The first of these names that is there."""
+    return next((fields[name] for name in names if name in fields), otherwise)
 
 
 def _at(batch: Any, place: int) -> Any:

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import duckdb
 import pytest
@@ -134,6 +134,60 @@ def test_what_a_step_says_in_other_ways(lightning: Any, tmp_path: Path, step: An
         expected = torch.softmax(x.flatten(1)[:, :3] if "predictions" in how else module(x), 1)
     assert torch.allclose(scores(tmp_path), expected, atol=0.01)
     assert [truth for (truth,) in read(tmp_path, "vit", VAL, "truth")] == [n % 3 for n in range(EXAMPLES)]
+
+
+class Named3(NamedTuple):
+    """A batch whose items have names, in an order of its own."""
+
+    label: Any
+    image: Any
+    length: Any
+
+
+class OfThree(Numbers):
+    """Batches of three items: another number for each example stands before, after or beside its class."""
+
+    def __init__(self, form: str) -> None:
+        super().__init__()
+        self.form = form
+
+    def __getitem__(self, place: int) -> Any:
+        image, truth = super().__getitem__(place)
+        length = (truth + 1) % 3
+        forms = {
+            "named": Named3(truth, image, length),
+            "lengths": (image, length, truth),
+            "place": (image, truth, place),
+            "text": (image, f"n{place}", truth),
+        }
+        return forms[self.form]
+
+
+def says_of_three(module: Any, batch: Any) -> Any:
+    return {"logits": module(batch.image if isinstance(batch, Named3) else batch[0])}
+
+
+def validated(lightning: Any, folder: Path, form: str, **how: Any) -> None:
+    trainer = trainer_of(lightning, folder / "root", callback(folder, **how))
+    trainer.validate(module_of(lightning, says_of_three), DataLoader(OfThree(form), batch_size=3), verbose=False)
+
+
+@pytest.mark.parametrize(
+    ("form", "how"),
+    [("named", {}), ("lengths", {"truth": 2}), ("place", {"ids": 2}), ("text", {}), ("text", {"ids": 1})],
+    ids=["named", "said", "others-said", "text", "text-ids"],
+)
+def test_the_truth_of_a_batch_of_three_items(lightning: Any, tmp_path: Path, form: str, how: Any) -> None:
+    validated(lightning, tmp_path, form, **how)
+    assert [truth for (truth,) in read(tmp_path, "vit", VAL, "truth")] == [n % 3 for n in range(EXAMPLES)]
+
+
+def test_a_batch_of_which_several_items_may_be_the_truth_is_refused_in_words(
+    lightning: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    validated(lightning, tmp_path, "lengths")
+    assert moments(tmp_path) == []
+    assert "the batch has 3 items, and those at the places 1, 2 may be the truth: say" in warned(caplog)[0]
 
 
 @pytest.mark.parametrize("form", ["forward", "preds"])
