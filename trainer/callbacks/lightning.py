@@ -117,6 +117,13 @@ class LightningPredictions(FrameworkCallback):
         """Begin the tables of a prediction."""
         self._begin(trainer, pl_module, "predict")
 
+    def on_validation_batch_start(self, *_: Any) -> None:
+        """Forget what forward gave before this batch, as for one of a table that is given up."""
+        self._reader.forward = []
+
+    on_test_batch_start = on_validation_batch_start
+    on_predict_batch_start = on_validation_batch_start
+
     def on_validation_batch_end(
         self, trainer: Any, pl_module: Any, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
     ) -> None:

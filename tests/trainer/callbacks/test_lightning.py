@@ -320,6 +320,16 @@ def test_several_loaders_are_several_tables(lightning: Any, tmp_path: Path, seve
     )
 
 
+def test_a_loader_that_is_refused_costs_its_own_table_alone(
+    lightning: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    both = [DataLoader(Numbers(), batch_size=3, shuffle=True), DataLoader(Numbers(5), batch_size=2)]
+    trainer = trainer_of(lightning, tmp_path / "root", callback(tmp_path, logits=True), num_sanity_val_steps=0)
+    trainer.fit(module_of(lightning, says_loss), loaders()["train_dataloaders"], both)
+    assert moments(tmp_path, f"{VAL}_1") == ["1", "2"] and moments(tmp_path, f"{VAL}_0") == []
+    assert not [text for text in warned(caplog) if "predictions_1" in text]
+
+
 def test_a_trial_run_takes_no_name_and_a_training_without_validation_neither(
     lightning: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
