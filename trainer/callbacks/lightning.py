@@ -253,13 +253,20 @@ def _saved(checkpoint: Mapping[str, Any]) -> Moment:
     if loops is None:
         return moment_of(checkpoint.get("epoch", 0) + 1, step)
     passes, is_last = loops["epoch_progress"]["current"], loops["epoch_loop.batch_progress"]["is_last_batch"]
-    is_within = passes["started"] > passes["processed"]
-    return moment_of(passes["processed"] + is_within * (1.0 if is_last else 0.5), step)
+    return moment_of(_done(passes["started"], passes["processed"], is_last), step)
+
+
+def _done(started: int, processed: int, is_last: bool) -> float:
+    """How many passes a training has done, whose last one may have ended before its last batch.
+
+    Lightning counts a pass that was told to stop (max_steps, should_stop) as processed, one that broke off as started.
+    """
+    passes = max(started, processed)
+    return passes if is_last or passes == 0 else passes - 0.5
 
 
 def _moment(trainer: Any) -> Moment:
     """When this validation is: the passes that are finished, and the step within one where it is not at its end."""
-    done = float(trainer.current_epoch)
-    if trainer.state.fn.value == "fit" and not trainer.sanity_checking:
-        done += 1.0 if trainer.fit_loop.epoch_loop.batch_progress.is_last_batch else 0.5
+    passes = trainer.fit_loop.epoch_progress.current
+    done = _done(passes.started, passes.processed, trainer.fit_loop.epoch_loop.batch_progress.is_last_batch)
     return moment_of(done, trainer.global_step)

@@ -1,5 +1,6 @@
 """Lightning's validations, tests and predictions become tables: the real Trainer of both of its packages."""
 
+import contextlib
 import logging
 import os
 import shutil
@@ -263,6 +264,28 @@ def test_what_is_not_said_is_refused_in_words_before_the_first_epoch(
 def test_validations_within_an_epoch_are_its_steps(lightning: Any, tmp_path: Path, how: Any, expected: Any) -> None:
     trainer_of(lightning, tmp_path / "root", callback(tmp_path), **how).fit(module_of(lightning), **loaders())
     assert moments(tmp_path) == expected
+
+
+@pytest.mark.parametrize("how", [{"max_steps": 6, "max_epochs": -1}, {}], ids=["max_steps", "broken-off"])
+def test_a_test_after_a_training_that_ended_within_an_epoch_is_of_its_step(
+    lightning: Any, tmp_path: Path, how: Any
+) -> None:
+    class Breaks(lightning.Callback):  # type: ignore[misc, name-defined]
+        def on_train_batch_end(self, trainer: Any, *_: Any) -> None:
+            if not how and trainer.global_step == 6:
+                raise ZeroDivisionError
+
+    trainer = trainer_of(lightning, tmp_path / "root", callback(tmp_path / "store"), Breaks(), **how)
+    module = module_of(lightning)
+    with contextlib.suppress(ZeroDivisionError):
+        trainer.fit(module, **loaders())
+    data = loaders()["val_dataloaders"]
+    trainer.test(module, data, verbose=False)
+    assert moments(tmp_path / "store", "test_predictions") == ["2:6"]
+    trainer.save_checkpoint(tmp_path / "last.ckpt")
+    again = trainer_of(lightning, tmp_path / "root", callback(tmp_path / "other"))
+    again.test(module, data, ckpt_path=tmp_path / "last.ckpt", verbose=False)
+    assert moments(tmp_path / "other", "test_predictions") == ["2:6"]
 
 
 def test_a_test_and_a_prediction_go_on_with_the_run(
