@@ -209,8 +209,7 @@ class LightningPredictions(FrameworkCallback):
 
 
 def _classes_of(loader: Any) -> list[str] | None:
-    dataset = getattr(loader, "dataset", None)
-    return order.class_names(order.whole(dataset, ())[0]) if dataset is not None else None
+    return order.class_names(getattr(loader, "dataset", None))
 
 
 def _is_tried(trainer: Any) -> bool:

@@ -93,7 +93,16 @@ def class_names(dataset: Any) -> list[str] | None:
     """The names of the classes that a data set says: `classes`, `class_names`, or its label's ClassLabel."""
     features = getattr(dataset, "features", None)
     labels = [getattr(features.get(name), "names", None) for name in _LABELS] if isinstance(features, Mapping) else []
-    for names in (*(getattr(dataset, name, None) for name in _CLASSES), *labels):
+    for said in (*(getattr(dataset, name, None) for name in _CLASSES), *labels):
+        names = said.tolist() if hasattr(said, "tolist") else said  # an encoder's classes_ are an array
         if isinstance(names, list | tuple) and names and all(isinstance(name, str) for name in names):
             return list(names) if len(set(names)) == len(names) else None
-    return None
+    if _is_subset(dataset):
+        return class_names(dataset.dataset)
+    parts = [class_names(part) for part in dataset.datasets] if _is_joined(dataset) else []
+    return parts[0] if all(names == parts[0] for names in parts[1:]) and parts else None
+
+
+def _is_joined(dataset: Any) -> bool:
+    """Whether it is torch's ConcatDataset, whose parts may all have the same classes."""
+    return any(kind.__name__ == "ConcatDataset" for kind in type(dataset).__mro__) and hasattr(dataset, "datasets")

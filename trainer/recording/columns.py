@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from secondguess.analysis.errors import BadInput
+from secondguess.analysis.errors import BadInput, listing
 from secondguess.analysis.schema import RESERVED_COLUMNS, folded, is_score, score_column, task_of
 from secondguess.analysis.score_names import labels_of, order_of
 
@@ -89,7 +89,10 @@ def probabilities(scores: Any, classes: Sequence[str] | None) -> NDArray[np.floa
     if scores_BxC.ndim != 2 or scores_BxC.shape[1] == 0:
         raise BadInput(f"scores have shape {scores_BxC.shape}; expected one row per example and one column per class")
     if classes is not None and scores_BxC.shape[1] != len(classes):
-        raise BadInput(f"scores have {scores_BxC.shape[1]} columns; there are {len(classes)} classes")
+        raise BadInput(
+            f"scores have {scores_BxC.shape[1]} columns; there are {len(classes)} classes ({listing(classes, 4)}): "
+            "classes= names one for each column, in their order"
+        )
     return _in_range(scores_BxC)
 
 

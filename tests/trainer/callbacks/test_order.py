@@ -3,10 +3,13 @@
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+import pandas as pd
 import pytest
 from needs_torch import torch
 from torch.utils.data import (
     BatchSampler,
+    ConcatDataset,
     DataLoader,
     DistributedSampler,
     IterableDataset,
@@ -119,6 +122,18 @@ def test_a_data_sets_own_ids_and_classes() -> None:
     short = Named(NUMBERS)
     short.ids = ("one",)
     assert order.named_ids(short) is None
+
+
+def test_classes_in_an_array_or_an_index_and_those_that_joined_data_sets_share() -> None:
+    encoded = SimpleNamespace(classes=np.array(["cat", "dog"]))
+    assert order.class_names(encoded) == ["cat", "dog"]
+    assert order.class_names(SimpleNamespace(classes=pd.Index(["cat", "dog"]))) == ["cat", "dog"]
+    assert order.class_names(SimpleNamespace(classes=NUMBERS)) is None
+    other = Named(NUMBERS)
+    other.classes = ("dog", "cat")
+    assert order.class_names(ConcatDataset([Named(NUMBERS), Subset(Named(NUMBERS), [1])])) == ["cat", "dog"]
+    assert order.class_names(ConcatDataset([Named(NUMBERS), other])) is None
+    assert order.class_names(ConcatDataset([Named(NUMBERS), DATA])) is None
 
 
 def test_columns_and_class_labels_of_hugging_face() -> None:
