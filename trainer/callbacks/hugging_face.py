@@ -1,5 +1,6 @@
 """Evaluations of transformers' Trainer as tables of a run."""
 
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -8,13 +9,15 @@ from typing import Any
 from secondguess.analysis.errors import BadInput, listing
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import Task
-from secondguess.trainer.callbacks import order
+from secondguess.trainer.callbacks import order, truths
 from secondguess.trainer.callbacks.batches import Normalisation, array
 from secondguess.trainer.callbacks.frameworks import FrameworkCallback
 from secondguess.trainer.callbacks.run import PredictionRun, Processes, alone, moment_of
 from secondguess.trainer.callbacks.validation import Examples, Validation, at_places
 
-_LABELS = ("labels", "label")
+_LABELS = ("labels", "label", "label_ids")
+_NO_LABELS = "the model is given none, and the data set has none; TrainingArguments(label_names=[…]) says their name"
+_REMEDY = "evaluate with a loader that does not shuffle, and not with train_sampling_strategy='group_by_length'"
 
 
 class HuggingFacePredictions(FrameworkCallback):
@@ -75,11 +78,12 @@ class HuggingFacePredictions(FrameworkCallback):
         self._prefix = prefix
         self._evaluation: _Evaluation | None = None
         self._watch = _Watch()
-        self._hook: Any = None
+        self._hooks: list[Any] = []  # the models that are watched, weakly
         self._is_training = False
+        self._known: list[tuple[Any, Sequence[Any] | None]] = []  # the labels of data sets whose model is not given any
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_evaluation": None, "_hook": None}
+        return {**self.__dict__, "_evaluation": None, "_hooks": [], "_known": []}
 
     def on_init_end(self, args: Any, state: Any, control: Any, model: Any = None, **_: Any) -> None:
         """Look at what the model gives when it evaluates."""
@@ -91,7 +95,7 @@ class HuggingFacePredictions(FrameworkCallback):
         self._evaluation = None  # of a training that broke off
         self._look_at(model)
         if getattr(args.eval_strategy, "value", args.eval_strategy) != "no" or args.eval_on_start:
-            self._open(args, model, kwargs.get("eval_dataloader"))
+            self._open(args, model, kwargs.get("eval_dataloader") or kwargs.get("train_dataloader"))
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Forget what an evaluation that broke off left."""
@@ -99,20 +103,20 @@ class HuggingFacePredictions(FrameworkCallback):
 
     def on_prediction_step(self, args: Any, state: Any, control: Any, model: Any = None, **kwargs: Any) -> None:
         """Keep a batch of an evaluation."""
-        loader, seen = kwargs.get("eval_dataloader"), self._watch.taken()
+        loader, seen = kwargs.get("eval_dataloader"), self._watch.taken(model)
         if self._evaluation is None or self._evaluation.loader is not loader:
             self._evaluation = _Evaluation(loader)
             seen = seen[-1:]  # the model may have been asked by others before
         evaluation = self._evaluation
         if evaluation.fault is None:
             try:
-                if self._hook is None:
+                if not self._is_watched(model):
                     self._look_at(model)
                     raise BadInput(
                         "the callback came after the Trainer, whose model it did not see; give it to the Trainer when "
                         "that is made: Trainer(…, callbacks=[…]); the next evaluation is recorded"
                     )
-                evaluation.take(self._batch(seen, model, kwargs))
+                evaluation.batches.append(self._batch(seen, _label_names(args), kwargs))
             except Exception as error:
                 evaluation.fault = error
                 evaluation.batches.clear()
@@ -121,7 +125,7 @@ class HuggingFacePredictions(FrameworkCallback):
         self, args: Any, state: Any, control: Any, metrics: Any = None, model: Any = None, **kwargs: Any
     ) -> None:
         """Record what was evaluated."""
-        self._record(args, state, model, metrics or {})
+        self._record(args, state, model, metrics or {}, _NO_LABELS)
 
     def on_predict(
         self, args: Any, state: Any, control: Any, metrics: Any = None, model: Any = None, **kwargs: Any
@@ -135,22 +139,23 @@ class HuggingFacePredictions(FrameworkCallback):
         self._run.close(finished=True)
 
     def _look_at(self, model: Any) -> None:
-        if self._hook is not None:
-            self._hook.remove()
-            self._hook = None
-        if hasattr(model, "register_forward_hook"):
-            self._hook = model.register_forward_hook(self._watch, with_kwargs=True)
+        if hasattr(model, "register_forward_hook") and not self._is_watched(model):
+            model.register_forward_hook(self._watch, with_kwargs=True)
+            self._hooks = [*(each for each in self._hooks if each() is not None), weakref.ref(model)]
+
+    def _is_watched(self, model: Any) -> bool:
+        return any(each() is model for each in self._hooks)
 
     def _open(self, args: Any, model: Any, loader: Any) -> None:
         if not self._has_task:
             self._run.task = _task_of(getattr(model, "config", None))
         with self._run.guarded(f"run {self._run.name}"):
-            names = _class_names(model, self._data if self._data is not None else getattr(loader, "dataset", None))
+            names = _class_names(model, self._data, getattr(loader, "dataset", None))
             agree = _agree if args.world_size > 1 else alone
             self._run.open(Processes(args.process_index, args.world_size, agree), classes=names)
 
     def _batch(
-        self, seen: Sequence[tuple[Mapping[str, Any], Any]], model: Any, kwargs: Mapping[str, Any]
+        self, seen: Sequence[tuple[Mapping[str, Any], Any]], labels: Sequence[str], kwargs: Mapping[str, Any]
     ) -> dict[str, Any]:
         """What the model was given and gave in one step, as arrays in memory; raises BadInput for other tasks."""
         if len(seen) != 1:
@@ -160,6 +165,8 @@ class HuggingFacePredictions(FrameworkCallback):
             )
         named, output = seen[0]
         logits = output.get("logits") if isinstance(output, Mapping) else getattr(output, "logits", None)
+        if isinstance(output, tuple | list):  # (loss, logits, …), as without return_dict
+            logits = next((values for values in output if len(getattr(values, "shape", ()))), None)
         if logits is None:
             has = listing(output) if isinstance(output, Mapping) else type(output).__name__
             raise BadInput(f"the model gives no logits (it gives {has}); a class for each example is recorded")
@@ -173,7 +180,7 @@ class HuggingFacePredictions(FrameworkCallback):
             if logits.shape[1] > 1:
                 raise BadInput("the model says several numbers of each example; one is recorded")
             said = {"guess": array(logits)[:, 0]}
-        truth = next((named[name] for name in _LABELS if named.get(name) is not None), None)
+        truth = next((named[name] for name in labels if named.get(name) is not None), None)
         said["truth"] = array(truth) if truth is not None else None
         processor = kwargs.get("processing_class")
         if self._decode:
@@ -191,7 +198,9 @@ class HuggingFacePredictions(FrameworkCallback):
             normalisation = Normalisation(processor.image_mean, processor.image_std)
         return normalisation.pixels(values)
 
-    def _record(self, args: Any, state: Any, model: Any, metrics: Mapping[str, Any]) -> None:
+    def _record(
+        self, args: Any, state: Any, model: Any, metrics: Mapping[str, Any], truth_from: str | None = None
+    ) -> None:
         evaluation, self._evaluation = self._evaluation, None
         if evaluation is None:
             return
@@ -199,17 +208,28 @@ class HuggingFacePredictions(FrameworkCallback):
         if self._run.is_open:
             table = self._prefix + _table(metrics)
             moment = self._moment(args, state)
-            examples = evaluation.examples or Examples()
-            at = Validation(self._run, table, moment, examples, Normalisation())
+            examples = Examples.of_loader(evaluation.loader)
+            examples.remedy = _REMEDY
+            at = Validation(self._run, table, moment, examples, Normalisation(), truth_from=truth_from)
             at.begin()
             if evaluation.fault is not None and at.is_begun:
                 at.give_up(evaluation.fault)
-            for places, batch in evaluation.batches:
-                examples.places = places
-                at.add(batch, self._reading(batch, places, evaluation, _name(metrics)), turned=True)
+            for batch in evaluation.last():
+                at.add(batch, self._reading(batch, examples, evaluation, args, _name(metrics)))
             at.finish(metrics, state.global_step)
         if not self._is_training:
             self._run.close(finished=True)
+
+    def _truths(self, dataset: Any, data: Any, args: Any) -> Sequence[Any] | None:
+        """The labels of the data set that is evaluated, or of data, which has a row for each of its examples."""
+        for known, values in self._known:
+            if known is dataset:
+                return values
+        names = _label_names(args)
+        values = truths.labels(data, names) if data is not None else None
+        values = truths.labels(dataset, names) if values is None else values
+        self._known = [*self._known[-7:], (dataset, values)]
+        return values
 
     def _moment(self, args: Any, state: Any) -> Moment:
         """When the weights are of: after a training that loads its best ones, when those were."""
@@ -220,17 +240,14 @@ class HuggingFacePredictions(FrameworkCallback):
         return moment_of(done, step)
 
     def _reading(
-        self, batch: dict[str, Any], places: Sequence[int] | None, evaluation: "_Evaluation", name: str
+        self, batch: dict[str, Any], examples: Examples, evaluation: "_Evaluation", args: Any, name: str
     ) -> Callable[[], Mapping[str, Any]]:
         def read() -> Mapping[str, Any]:
-            dataset = getattr(evaluation.loader, "dataset", None)
+            dataset, places = getattr(evaluation.loader, "dataset", None), examples.places
             data = self._data.get(name) if isinstance(self._data, Mapping) else self._data
-            wanted = {"ids": (self._ids, data), "content": (self._content, data)}
+            wanted: dict[str, tuple[Any, Any]] = {"ids": (self._ids, data), "content": (self._content, data)}
             if batch["truth"] is None:
-                wanted["truth"] = (
-                    next((name for name in _LABELS if order.column(dataset, name) is not None), None),
-                    dataset,
-                )
+                wanted["truth"] = (self._truths(dataset, data, args), dataset)
             said = dict(batch)
             for what, (column, source) in wanted.items():
                 if column is None:
@@ -250,17 +267,16 @@ class _Evaluation:
     """The batches of an evaluation, in memory until it is known which one it is."""
 
     loader: Any
-    examples: Examples | None = None
-    batches: list[tuple[list[int] | None, dict[str, Any]]] = field(default_factory=list)
+    batches: list[dict[str, Any]] = field(default_factory=list)
     columns: dict[str, Sequence[Any]] = field(default_factory=dict)  # of the whole data set
     fault: Exception | None = None
 
-    def take(self, batch: dict[str, Any]) -> None:
-        """Keep what a batch said, with the places of its examples."""
-        if self.examples is None:
-            self.examples = Examples.of_loader(self.loader)
-        self.examples.turn()
-        self.batches.append((self.examples.places, batch))
+    def last(self) -> list[dict[str, Any]]:
+        """The batches of one pass: those before are of an evaluation of the same loader that broke off."""
+        try:
+            return self.batches[-len(self.loader) :]
+        except TypeError:  # of a stream
+            return self.batches
 
 
 class _Watch:
@@ -270,19 +286,18 @@ class _Watch:
     """
 
     def __init__(self) -> None:
-        self._seen: list[tuple[Mapping[str, Any], Any]] = []
+        self._seen: dict[int, list[tuple[Mapping[str, Any], Any]]] = {}
 
     def __call__(self, model: Any, inputs: Any, named: Mapping[str, Any], output: Any) -> None:
         if not model.training:
-            self._seen = [*self._seen[-1:], (named, output)]
+            self._seen[id(model)] = [*self._seen.get(id(model), ())[-1:], (named, output)]
 
     def __reduce__(self) -> tuple[type, tuple[()]]:
         return _Watch, ()
 
-    def taken(self) -> list[tuple[Mapping[str, Any], Any]]:
-        """What was seen since it was last taken."""
-        seen, self._seen = self._seen, []
-        return seen
+    def taken(self, model: Any) -> list[tuple[Mapping[str, Any], Any]]:
+        """What was seen of the model since it was last taken."""
+        return self._seen.pop(id(model), [])
 
 
 def _values(column: Any, what: str, data: Any, evaluated: Any) -> Sequence[Any]:
@@ -301,14 +316,23 @@ def _values(column: Any, what: str, data: Any, evaluated: Any) -> Sequence[Any]:
     return values
 
 
+def _label_names(args: Any) -> Sequence[str]:
+    return (*(getattr(args, "label_names", None) or ()), *_LABELS)
+
+
+def _prefix(metrics: Mapping[str, Any]) -> str:
+    """The metric_key_prefix of an evaluation, which the Trainer's own measurements have; they are the last."""
+    return next((key[: -len("_runtime")] for key in reversed([*metrics]) if key.endswith("_runtime")), "eval")
+
+
 def _name(metrics: Mapping[str, Any]) -> str:
     """The metric_key_prefix of an evaluation, of several data sets the name of this one."""
-    prefix = next((key[: -len("_runtime")] for key in metrics if key.endswith("_runtime")), "eval")
+    prefix = _prefix(metrics)
     return prefix.removeprefix("eval_") if prefix != "eval" else ""
 
 
 def _table(metrics: Mapping[str, Any]) -> str:
-    prefix = next((key[: -len("_runtime")] for key in metrics if key.endswith("_runtime")), "eval")
+    prefix = _prefix(metrics)
     if prefix == "eval":
         return "val_predictions"
     name = prefix.removeprefix("eval_")
@@ -323,14 +347,14 @@ def _task_of(config: Any) -> Task | None:
     return "multi-label" if named == "multi_label_classification" else None
 
 
-def _class_names(model: Any, data: Any) -> list[str] | None:
-    """The names of the classes: id2label but for its LABEL_0, LABEL_1, …, else those of the data set."""
+def _class_names(model: Any, data: Any, dataset: Any) -> list[str] | None:
+    """The names of the classes: id2label but for its LABEL_0, LABEL_1, …, else those of the data sets."""
     by_number = getattr(getattr(model, "config", None), "id2label", None) or {}
     names = [str(by_number[number]) for number in sorted(by_number)]
     if names and names != [f"LABEL_{number}" for number in range(len(names))] and len(set(names)) == len(names):
         return names
-    sets = data.values() if isinstance(data, Mapping) else [data]
-    return next(filter(None, (order.class_names(each) for each in sets)), None)
+    sets = [*(data.values() if isinstance(data, Mapping) else [data]), dataset]
+    return next(filter(None, map(order.class_names, sets)), None)
 
 
 def _agree(ok: bool) -> bool:

@@ -15,6 +15,8 @@ from secondguess.trainer.callbacks.run import PredictionRun, Processes, alone, m
 from secondguess.trainer.callbacks.steps import Predictions, StepReader
 from secondguess.trainer.callbacks.validation import Examples, IdFunction, Validation
 
+_NO_TRUTH = "no item is called as labels are; truth= is its key or place in the batch, or that in the step's dict"
+
 
 class LightningPredictions(FrameworkCallback):
     """A callback for the Trainer of `lightning` or `pytorch_lightning` that records each validation, whole.
@@ -176,7 +178,9 @@ class LightningPredictions(FrameworkCallback):
             names = _names(trainer, table) if self._run.is_open or _is_tried(trainer) else []
             for name, loader in zip(names, _loaders(trainer), strict=False):
                 examples = Examples.of_loader(loader, self._id_fn)
-                self._passes.append(Validation(self._run, name, moment, examples, self._normalisation))
+                truth_from = _NO_TRUTH if stage != "predict" else None
+                at = Validation(self._run, name, moment, examples, self._normalisation, truth_from=truth_from)
+                self._passes.append(at)
         self._unhook()
         if self._passes:
             self._reader.forward = []

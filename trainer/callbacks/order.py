@@ -93,6 +93,7 @@ def class_names(dataset: Any) -> list[str] | None:
     """The names of the classes that a data set says: `classes`, `class_names`, or its label's ClassLabel."""
     features = getattr(dataset, "features", None)
     labels = [getattr(features.get(name), "names", None) for name in _LABELS] if isinstance(features, Mapping) else []
+    said: Any
     for said in (*(getattr(dataset, name, None) for name in _CLASSES), *labels):
         names = said.tolist() if hasattr(said, "tolist") else said  # an encoder's classes_ are an array
         if isinstance(names, list | tuple) and names and all(isinstance(name, str) for name in names):

@@ -15,10 +15,7 @@ from secondguess.trainer.recording.table import TableRecorder
 
 IdFunction = Callable[[Any, Sequence[int] | None], Any]
 
-_NO_ORDER = (
-    "nothing says which examples the rows are about: the loader does not give them in the data set's order; name what "
-    "has them in the batch with ids=, give id_fn=, or a loader with shuffle=False"
-)
+_NO_ORDER = "nothing says which examples the rows are about: the loader does not give them in the data set's order; "
 
 
 @dataclass
@@ -32,6 +29,7 @@ class Examples:
     batches: Iterator[Sequence[int]] | None = None
     id_fn: IdFunction | None = None
     ids: Sequence[Any] | None = None  # of the data set, in its order
+    remedy: str = "name what has them in the batch with ids=, give id_fn=, or a loader with shuffle=False"
     by_place: bool = field(default=False, init=False)
     places: list[int] | None = field(default=None, init=False)  # of the last batch
     _names: Sequence[Any] | None = field(default=None, init=False)
@@ -63,7 +61,7 @@ class Examples:
         if self.id_fn is not None:
             return self.id_fn(batch, places)
         if places is None:
-            raise BadInput(_NO_ORDER)
+            raise BadInput(_NO_ORDER + self.remedy)
         if not self._looked:
             self._names = self.ids if self.ids is not None else order.named_ids(dataset)
             self._looked = True
@@ -96,8 +94,12 @@ class Validation:
         normalisation: Normalisation,
         *,
         by_rank: bool = True,
+        truth_from: str | None = None,
     ) -> None:
-        """A pass that is begun in all processes at once; by_rank says that each of them has a share of its rows."""
+        """A pass that is begun in all processes at once; by_rank says that each of them has a share of its rows.
+
+        truth_from is what to do about rows that have no truth, of a pass that should have one.
+        """
         self.run, self.table, self.moment, self.examples = run, table, moment, examples
         self.normalisation = normalisation
         self.name = whole_name(run.name, table, moment)
@@ -107,6 +109,7 @@ class Validation:
         self._has_images = self._images_lost = False
         self.is_begun = False
         self.fault: Exception | None = None
+        self._truth_from = truth_from
         self._repeats = by_rank and run.processes.count > 1
 
     def begin(self) -> None:
@@ -137,17 +140,15 @@ class Validation:
                 if self.run.strict:
                     raise
 
-    def add(self, batch: Any, read: Callable[[], Mapping[str, Any]], *, turned: bool = False) -> None:
+    def add(self, batch: Any, read: Callable[[], Mapping[str, Any]]) -> None:
         """Record a batch of which `read` says the columns, as `TableRecorder.add` has them, or logits.
 
-        turned says that the examples stand at this batch already. Where it fails the table is given up, which is said;
-        later batches are passed over then.
+        Where it fails the table is given up, which is said; later batches are passed over then.
         """
         if not self.is_begun or self.fault is not None:
             return
         try:
-            if not turned:
-                self.examples.turn()
+            self.examples.turn()
             columns = self.columns(batch, read())
             assert self._rows is not None
             self._rows.add(**columns)
@@ -182,6 +183,8 @@ class Validation:
         if rows is None:
             raise BadInput("neither scores nor logits nor guess: nothing says what the model said of the batch")
         columns["ids"] = self.examples.of(batch, rows, columns.get("ids"))
+        if "truth" not in columns and self._truth_from is not None:
+            self.run.say(f"{self.run.name}/{self.table} is recorded without truth: {self._truth_from}")
         self._with_images(columns, rows)
         return columns
 

@@ -191,11 +191,105 @@ def test_ids_texts_and_class_names_of_a_data_set(loop: Any, tmp_path: Path) -> N
     assert contents(tmp_path) == dict(zip(data["idx"], data["sentence"], strict=True))
 
 
+def test_the_names_of_the_data_sets_label_need_no_word(loop: Any, tmp_path: Path) -> None:
+    data = columns_of(loop)
+    model = loop.model_of(id2label={0: "LABEL_0", 1: "LABEL_1"}, label2id={"LABEL_0": 0, "LABEL_1": 1})
+    loop.trainer_of(tmp_path / "root", model, callback(tmp_path), train_dataset=data, eval_dataset=data).train()
+    assert find_run(tmp_path, "bert").about["classes"] == ["no", "yes"]
+
+
 def test_texts_are_decoded_if_asked(loop: Any, tmp_path: Path) -> None:
     how = {"processing_class": loop.tokenizer()}
     loop.trainer_of(tmp_path / "root", loop.model_of(), callback(tmp_path, decode=True), **how).train()
     expected = texts_of(loop, loop.Texts())
     assert contents(tmp_path) == {str(n): text for n, text in enumerate(expected)}
+
+
+def items(loop: Any) -> dict[str, Any]:
+    """Data sets whose labels stand in their items alone."""
+    return {"train_dataset": loop.Texts(16), "eval_dataset": loop.Texts()}
+
+
+class Own(torch.nn.Module):  # type: ignore[misc]
+    """A model of one's own, whose labels are called otherwise, and which gives a tuple."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.words = torch.nn.Embedding(9, 2)
+
+    def forward(self, input_ids: Any, targets: Any = None) -> Any:
+        logits = self.words(input_ids).mean(1)
+        return logits if targets is None else (torch.nn.functional.cross_entropy(logits, targets), logits, input_ids)
+
+
+def test_a_model_of_ones_own_with_labels_of_another_name(
+    loop: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Targets(loop.Texts):  # type: ignore[misc, name-defined]
+        def __getitem__(self, place: int) -> Any:
+            return {"input_ids": self.tokens[place], "targets": int(self.truth[place])}
+
+    sets = {"train_dataset": Targets(16), "eval_dataset": Targets()}
+    how = {"arguments": {"label_names": ["targets"]}, **sets}
+    trainer = loop.trainer_of(tmp_path / "root", Own(), callback(tmp_path / "a"), **how)
+    trainer.train()
+    with torch.no_grad():
+        scores = torch.softmax(trainer.model.eval()(loop.Texts().tokens), 1)
+    rows = read(tmp_path / "a", "bert", VAL, "truth, score_0, score_1")[11:]
+    assert [truth for truth, *_ in rows] == loop.Texts().truth.tolist()
+    assert torch.allclose(torch.tensor([row[1:] for row in rows]), scores, atol=1e-6)
+    assert not [text for text in warned(caplog) if "without truth" in text]
+
+
+def test_an_evaluation_without_labels_says_so(loop: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Unlabelled(loop.Texts):  # type: ignore[misc, name-defined]
+        def __getitem__(self, place: int) -> Any:
+            return {"input_ids": self.tokens[place]}
+
+    trainer = loop.trainer_of(tmp_path / "root", loop.model_of(), callback(tmp_path))
+    trainer.predict(Unlabelled(5))
+    assert not [text for text in warned(caplog) if "without truth" in text]
+    trainer.evaluate(Unlabelled(5))
+    assert [text for text in warned(caplog) if text.startswith("bert/val_predictions is recorded without truth: the")]
+
+
+def test_a_metric_of_ones_own_that_is_a_runtime_names_no_table(loop: Any, tmp_path: Path) -> None:
+    trainer = loop.trainer_of(
+        tmp_path / "root", loop.model_of(), callback(tmp_path), compute_metrics=lambda said: {"model_runtime": 1.0}
+    )
+    trainer.evaluate()
+    assert moments(tmp_path) == ["1:0"]
+
+
+def test_one_callback_of_two_trainers_sees_both_models(loop: Any, tmp_path: Path) -> None:
+    recorder = callback(tmp_path)
+    first = loop.trainer_of(tmp_path / "root", loop.model_of(), recorder)
+    second = loop.trainer_of(tmp_path / "root", loop.model_of(), recorder)
+    first.evaluate(metric_key_prefix="first")
+    second.evaluate(metric_key_prefix="second")
+    assert len(read(tmp_path, "bert", "first_predictions")) == len(read(tmp_path, "bert", "second_predictions")) == 11
+
+
+def test_an_evaluation_after_one_that_broke_off_in_the_same_loader(loop: Any, tmp_path: Path) -> None:
+    """A loader that is kept is the same in both."""
+    said = iter([ZeroDivisionError, None])
+
+    def compute(_: Any) -> dict[str, float]:
+        if (error := next(said)) is not None:
+            raise error
+        return {"acc": 1.0}
+
+    how = {"dataloader_num_workers": 1, "dataloader_persistent_workers": True}
+    trainer = loop.trainer_of(
+        tmp_path / "root", loop.model_of(), callback(tmp_path), arguments=how, compute_metrics=compute
+    )
+    with pytest.raises(ZeroDivisionError):
+        trainer.evaluate()
+    trainer.evaluate()
+    assert read(tmp_path, "bert", VAL, "id, truth") == [
+        (str(n), NAMES[label]) for n, label in enumerate(loop.Texts().truth)
+    ]
 
 
 def test_labels_that_the_model_is_not_given_are_those_of_the_data_set(loop: Any, tmp_path: Path) -> None:
@@ -204,6 +298,9 @@ def test_labels_that_the_model_is_not_given_are_those_of_the_data_set(loop: Any,
     how = {"arguments": {"label_smoothing_factor": 0.1}, "train_dataset": data, "eval_dataset": data}
     loop.trainer_of(tmp_path / "root", loop.model_of(), callback(tmp_path), **how).train()
     assert read(tmp_path, "bert", VAL, "truth")[:11] == [(NAMES[row["label"]],) for row in data]
+    trainer = loop.trainer_of(tmp_path / "root", loop.model_of(), callback(tmp_path / "c"), **{**how, **items(loop)})
+    trainer.train()
+    assert read(tmp_path / "c", "bert", VAL, "truth")[:11] == [(NAMES[label],) for label in loop.Texts().truth]
     unlabelled = loop.Texts()
     unlabelled.truth[4:] = -100
     trainer = loop.trainer_of(tmp_path / "root", loop.model_of(), callback(tmp_path / "b"), eval_dataset=unlabelled)

@@ -183,6 +183,24 @@ def test_the_truth_of_a_batch_of_three_items(lightning: Any, tmp_path: Path, for
     assert [truth for (truth,) in read(tmp_path, "vit", VAL, "truth")] == [n % 3 for n in range(EXAMPLES)]
 
 
+def test_a_validation_without_truth_says_so(lightning: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Kinds(Numbers):
+        def __getitem__(self, place: int) -> Any:
+            image, truth = super().__getitem__(place)
+            return {"image": image, "kind": truth}
+
+    module = module_of(lightning, lambda module, batch: {"logits": module(batch["image"])})
+    for how in ({}, {"truth": "kind"}):
+        trainer = trainer_of(lightning, tmp_path / "root", callback(tmp_path / f"{len(how)}", **how))
+        trainer.validate(module, DataLoader(Kinds(), batch_size=3), verbose=False)
+    said = [text for text in warned(caplog) if "without truth" in text]
+    assert said == [
+        "vit/val_predictions is recorded without truth: no item is called as labels are; truth= is its key or place in "
+        "the batch, or that in the step's dict"
+    ]
+    assert read(tmp_path / "1", "vit", VAL, "truth") == [(n % 3,) for n in range(EXAMPLES)]
+
+
 def test_a_batch_of_which_several_items_may_be_the_truth_is_refused_in_words(
     lightning: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
