@@ -113,6 +113,42 @@ def loader() -> Any:
     return {}
 
 
+class Shuffled(Batches):
+    """Batches in an order that is drawn, as a Sequence with `shuffle` and Keras' own image iterators have them."""
+
+    def __init__(self, shuffle: bool) -> None:
+        super().__init__()
+        self.shuffle = shuffle
+        self.places = np.random.default_rng(0).permutation(EXAMPLES) if shuffle else np.arange(EXAMPLES)
+
+    def __getitem__(self, number: int) -> Any:
+        places = self.places[3 * number : 3 * number + 3]
+        return PIXELS[places], TRUTH[places]
+
+
+def shuffling() -> Any:
+    """A PyDataset that says that it shuffles, one that does not, and a loader that shuffles with ids in no order."""
+    import torch
+    from torch.utils.data import DataLoader, TensorDataset
+
+    fit(model_of(), callback(data={"drawn": Shuffled(True), "in_order": Shuffled(False)}))
+    loader = DataLoader(TensorDataset(torch.from_numpy(PIXELS), torch.from_numpy(TRUTH)), batch_size=3, shuffle=True)
+    callback(run="ids", data=None, ids=[f"n{n}" for n in range(EXAMPLES)]).record(model_of(), loader)
+    known = {PIXELS[n].tobytes(): f"n{n}" for n in range(EXAMPLES)}
+    named = callback(run="fn", data=None, id_fn=lambda batch, _: [known[np.asarray(x).tobytes()] for x in batch[0]])
+    named.record(model_of(), Shuffled(True))
+    return {}
+
+
+def spent() -> Any:
+    """A generator, which gives its rows in the first epoch alone; no rows; more labels than rows."""
+    batches = ((PIXELS[n : n + 3], TRUTH[n : n + 3]) for n in range(0, EXAMPLES, 3))
+    fit(model_of(), callback(data=batches, ids=range(EXAMPLES)))
+    callback(run="none", data=None).record(model_of(), (PIXELS[:0], TRUTH[:0]))
+    callback(run="more", data=None).record(model_of(), (PIXELS[:5], TRUTH))
+    return {}
+
+
 def regression() -> Any:
     keras.utils.set_random_seed(1)
     model = keras.Sequential([keras.layers.Flatten(), keras.layers.Rescaling(1 / 255), keras.layers.Dense(1)])
@@ -138,6 +174,9 @@ def inputs() -> Any:
     model = keras.Model({"first": first, "second": second}, outputs)
     data = ({"first": flat, "second": flat}, {"kind": TRUTH, "size": TRUTH / 4})
     callback(run="two", output="kind").record(model, data)
+    layers = [keras.layers.Dense(1, name="size"), keras.layers.Dense(CLASSES, activation="softmax", name="kind")]
+    listed = keras.Model(first, [layer(first) for layer in layers])
+    callback(run="listed", output="kind").record(listed, (flat, [TRUTH / 4, list(TRUTH)]))
     return {}
 
 
@@ -163,7 +202,21 @@ def readme() -> Any:
 
 CASES: dict[str, Callable[[], Any]] = {
     each.__name__: each
-    for each in (usual, logits, refused, strict, normalised, pydataset, loader, regression, inputs, evaluated, readme)
+    for each in (
+        usual,
+        logits,
+        refused,
+        strict,
+        normalised,
+        pydataset,
+        loader,
+        shuffling,
+        spent,
+        regression,
+        inputs,
+        evaluated,
+        readme,
+    )
 }
 
 

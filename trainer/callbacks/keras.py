@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import import_module
-from itertools import count
+from itertools import chain, count
 from typing import Any
 
 from secondguess.analysis.errors import BadInput
@@ -13,6 +13,8 @@ from secondguess.trainer.callbacks.batches import Normalisation, array, item
 from secondguess.trainer.callbacks.frameworks import FrameworkCallback
 from secondguess.trainer.callbacks.run import PredictionRun, Processes, moment_of
 from secondguess.trainer.callbacks.validation import Examples, IdFunction, Validation, at_places
+
+_RANDOM = {"RandomSampler", "SubsetRandomSampler", "WeightedRandomSampler"}  # of torch
 
 
 class KerasPredictions(FrameworkCallback):
@@ -30,9 +32,9 @@ class KerasPredictions(FrameworkCallback):
     content are texts, one for each example.
 
     ids, one for each example, or id_fn(batch, places); else the data set's own (`ids`, `id`, `filenames`), or the
-    place in it. What does not say its order (a DataLoader that shuffles, a tf.data.Dataset) needs ids, and is then
-    taken to come in their order. classes are the names of the classes, else the data set's `class_names`; with
-    classes=[] they are numbers.
+    place in it. What does not say its order (a tf.data.Dataset, a generator) needs ids, and is then taken to come in
+    their order; what says that it shuffles is refused but with id_fn. classes are the names of the classes, else the
+    data set's `class_names`; with classes=[] they are numbers.
 
     `record(model, data)` records a test, as test_predictions, after the training or without one. The epochs' metrics
     are kept, too. What fails stops no training unless strict. options are the Recorder's: config, wandb, resume,
@@ -142,12 +144,14 @@ class KerasPredictions(FrameworkCallback):
         def read() -> Mapping[str, Any]:
             said = model.predict_on_batch(x)
             if self._output is not None:
-                said = item(self._output, said)
+                said = _of_output(model, said, self._output)
             if isinstance(said, list | tuple | Mapping):
                 raise BadInput(
                     f"the model has {len(said)} outputs; say which are the scores with output=, a name or number"
                 )
-            truth = item(self._output, y) if self._output is not None and isinstance(y, Mapping | list | tuple) else y
+            truth = y
+            if self._output is not None and isinstance(y, Mapping | list | tuple):
+                truth = _of_output(model, y, self._output)
             columns = {self._says: said, "what": "the model's outputs", "truth": None if y is None else array(truth)}
             if self._content is not None:
                 columns["content"] = self._at_places(self._content, "content", at)
@@ -183,18 +187,30 @@ class KerasPredictions(FrameworkCallback):
         if isinstance(data, tuple | list) and len(data) in (1, 2, 3) and not _is_loader(data):
             x, y = _arrays(data[0]), data[1] if len(data) > 1 else None
             rows = _rows(x)
+            if y is not None and (labels := _rows(y)) != rows:
+                raise BadInput(f"x has {rows} rows, y has {labels}; give a label for each")
             starts = range(0, rows, self._batch_size)
             spans = [slice(start, min(start + self._batch_size, rows)) for start in starts]
             given = (([range(rows)[span] for span in spans]) if rows else []).__iter__()
             return ((_cut(x, span), _cut(y, span)) for span in spans), Examples(None, given, self._id_fn, self._ids)
         if hasattr(data, "shape"):
             return self._batches((data,))
-        if type(data).__mro__ and any(kind.__name__ == "PyDataset" for kind in type(data).__mro__):
-            pairs = (_pair(data[number]) for number in range(len(data)))
-            return self._in_turn(data, pairs)
+        if _shuffles(data):
+            examples = Examples(_dataset(data), None, self._id_fn)
+            examples.remedy = "give data that does not shuffle (shuffle=False), or id_fn="
+            return _pairs(data), examples
+        if _is_numbered(data):
+            return self._in_turn(data, _pairs(data))
         known = order.batches(data) if hasattr(data, "sampler") else None
         if known is not None:
             return map(_pair, data), Examples(_dataset(data), known, self._id_fn, self._ids)
+        if hasattr(data, "__next__"):
+            if (first := next(data, None)) is None:
+                raise BadInput(
+                    "no rows are left: a generator gives them once; give (x, y), a PyDataset, a DataLoader or what "
+                    "else can be gone through anew in each epoch"
+                )
+            data = chain([first], data)
         if self._ids is not None:
             return self._in_turn(data, map(_pair, data))
         return map(_pair, data), Examples(_dataset(data), None, self._id_fn)
@@ -216,6 +232,11 @@ class KerasPredictions(FrameworkCallback):
         return counted(), Examples(_dataset(data), places(), self._id_fn, self._ids)
 
 
+def _pairs(data: Any) -> Iterator[tuple[Any, Any]]:
+    """The batches of data that can be gone through anew, a PyDataset's by their numbers."""
+    return map(_pair, (data[number] for number in range(len(data))) if _is_numbered(data) else data)
+
+
 def _pair(batch: Any) -> tuple[Any, Any]:
     """The inputs and labels of a batch (x, y), (x, y, weights), (x,) or x, as any backend takes them."""
     if isinstance(batch, tuple | list):
@@ -233,16 +254,41 @@ def _arrays(x: Any) -> Any:
 
 
 def _rows(x: Any) -> int:
-    first = next(iter(x.values())) if isinstance(x, Mapping) else x[0] if isinstance(x, list | tuple) else x
+    """How many rows there are in an array, in a list of labels, in several arrays."""
+    first = next(iter(x.values())) if isinstance(x, Mapping) else x[0] if _is_several(x) else x
     return int(first.shape[0]) if hasattr(first, "shape") else len(first)
+
+
+def _is_several(values: Any) -> bool:
+    """Whether these are a list of arrays, one for each input or output, and no list of rows."""
+    return isinstance(values, list | tuple) and len(values) > 0 and len(getattr(values[0], "shape", ())) > 0
 
 
 def _cut(values: Any, span: slice) -> Any:
     if isinstance(values, Mapping):
         return {name: value[span] for name, value in values.items()}
-    if isinstance(values, list | tuple) and values and hasattr(values[0], "shape"):
+    if _is_several(values):
         return [value[span] for value in values]
     return None if values is None else getattr(values, "iloc", values)[span]
+
+
+def _of_output(model: Any, values: Any, output: str | int) -> Any:
+    """What is of one output, which a list of them has in the order of the model's output names."""
+    names = list(getattr(model, "output_names", None) or ())
+    if isinstance(values, list | tuple) and output in names:
+        output = names.index(output)
+    return item(output, values)
+
+
+def _is_numbered(data: Any) -> bool:
+    return any(kind.__name__ == "PyDataset" for kind in type(data).__mro__)
+
+
+def _shuffles(data: Any) -> bool:
+    """Whether it says that its rows come in another order each time: a PyDataset by `shuffle`, or a loader."""
+    if _is_numbered(data):
+        return not callable(shuffle := getattr(data, "shuffle", False)) and bool(shuffle)
+    return type(getattr(data, "sampler", None)).__name__ in _RANDOM
 
 
 def _is_loader(data: Any) -> bool:

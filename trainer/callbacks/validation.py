@@ -222,6 +222,8 @@ class Validation:
                 self.drop()
                 if not is_whole and self.fault is None:
                     raise SecondguessError("another process could not record its part of it, and says why")
+                if is_whole:
+                    raise BadInput("the data set gave no rows")
                 return
             self.run.log(self.moment, step, metrics or {})
             self.is_begun = False

@@ -52,6 +52,8 @@ CASES = [
     "normalised",
     "pydataset",
     "loader",
+    "shuffling",
+    "spent",
     "regression",
     "inputs",
     "evaluated",
@@ -137,7 +139,30 @@ def test_inputs_and_outputs_of_other_forms(backend: dict[str, Ran]) -> None:
     columns = "id, truth, score_0, score_1, score_2"
     frame, lists = (read(done.store, "k", table, columns) for table in ("frame", "lists"))
     assert frame == lists and [row[:2] for row in frame] == [(str(n), n % 3) for n in range(EXAMPLES)]
-    assert read(done.store, "two", "test_predictions", "id, truth") == [(str(n), n % 3) for n in range(EXAMPLES)]
+    for run in ("two", "listed"):
+        assert read(done.store, run, "test_predictions", "id, truth") == [(str(n), n % 3) for n in range(EXAMPLES)]
+
+
+def test_data_that_shuffle_are_refused_but_with_a_function_of_the_batch(backend: dict[str, Ran]) -> None:
+    done = backend["shuffling"]
+    assert done.moments(table=f"{VAL}_drawn") == [] and done.moments(table=f"{VAL}_in_order") == ["1", "2"]
+    assert done.moments("ids", "test_predictions") == []
+    assert len([text for text in done.warnings if "training goes on: nothing says which" in text]) == 2
+    assert "give data that does not shuffle (shuffle=False), or id_fn=" in done.warnings[0]
+    rows = read(done.store, "fn", "test_predictions", "id, truth")
+    kinds = ("cat", "dog", "hen")
+    assert sorted(rows) == sorted((f"n{n}", kinds[n % 3]) for n in range(EXAMPLES))
+
+
+def test_data_without_rows_and_with_other_numbers_of_labels_are_refused(backend: dict[str, Ran]) -> None:
+    done = backend["spent"]
+    assert done.moments() == ["1"]
+    said = [text for text in done.warnings if "is not recorded, and training goes on" in text]
+    assert [text.split("goes on: ")[1][:40] for text in said] == [
+        "no rows are left: a generator gives them",
+        "the data set gave no rows",
+        "x has 5 rows, y has 11; give a label for",
+    ]
 
 
 def test_evaluate_says_that_nothing_of_it_is_recorded(backend: dict[str, Ran]) -> None:
