@@ -48,6 +48,58 @@ def test_labels_that_are_the_numbers_from_0_stay_numbers(tmp_path: Path) -> None
     assert rows(tmp_path) == [("a", 0, 0, 0.75), ("b", 1, 1, 0.75), ("c", 0, 1, 0.5)]
 
 
+NAMES = ["cat", "dog", "hen"]
+OF_THREE = np.array([[0.75, 0.25, 0.0], [0.25, 0.75, 0.0], [0.0, 0.25, 0.75]])
+
+
+@pytest.mark.parametrize(
+    ("truth", "how", "expected"),
+    [
+        (np.eye(3)[[0, 2, 1]], {}, ["cat", "hen", "dog"]),
+        (np.eye(3, dtype=int).tolist(), {}, NAMES),
+        (pd.get_dummies(pd.Series(["hen", "dog", "cat"]))[["hen", "cat", "dog"]], {}, ["hen", "dog", "cat"]),
+        (pd.DataFrame({"y": NAMES}), {}, NAMES),
+        (np.array(NAMES)[:, None], {}, NAMES),
+        ([0, 2, 1], {}, ["cat", "hen", "dog"]),
+        (pd.Series(["cat", pd.NA, "hen"], dtype="string"), {}, ["cat", None, "hen"]),
+        (pd.Series([0, pd.NA, 2], dtype="Int64"), {}, ["cat", None, "hen"]),
+        ([0, -1, 2], {"unlabelled": -1}, ["cat", None, "hen"]),
+        (np.array([b"cat", b"dog", b"hen"]), {"classes": [b"cat", b"dog", b"hen"]}, NAMES),
+    ],
+    ids=["one-hot", "lists", "dummies", "frame", "column", "places", "NA", "Int64", "unlabelled", "bytes"],
+)
+def test_truths_in_other_forms_are_those_classes(tmp_path: Path, truth: Any, how: Any, expected: Any) -> None:
+    sg.record(tmp_path, run="rf", truth=truth, scores=OF_THREE, **{"classes": NAMES, **how})
+    assert rows(tmp_path, "guess, truth") == list(zip(NAMES, expected, strict=True))
+
+
+@pytest.mark.parametrize(
+    ("scores", "classes"),
+    [
+        ({"b": [0.25, 0.75], "a": [0.75, 0.25]}, ["a", "b"]),
+        ({1: [0.25, 0.75], 0: [0.75, 0.25]}, None),
+        (pd.DataFrame({7: [0.25, 0.75], 3: [0.75, 0.25]}), [3, 7]),
+    ],
+    ids=["dict", "numbers", "frame"],
+)
+def test_scores_go_with_the_classes_that_they_are_called_as(tmp_path: Path, scores: Any, classes: Any) -> None:
+    sg.record(tmp_path, run="rf", scores=scores, classes=classes)
+    assert rows(tmp_path, "score_0, score_1") == [(0.75, 0.25), (0.25, 0.75)]
+
+
+def test_other_tasks_have_their_word(tmp_path: Path) -> None:
+    sg.record(tmp_path, run="rf", truth=[1.0, 2.0], guess=[1.0, 3.0], task="regression")
+    assert rows(tmp_path, "guess, truth") == [(1.0, 1.0), (3.0, 2.0)]
+    tags = np.array([[1, 0], [1, 1], [0, 0]])
+    sg.record(tmp_path, run="tags", truth=tags, scores=SCORES, classes=["a", "b"], task="multi-label")
+    assert rows(tmp_path, "truth", "tags") == [(["a"],), (["a", "b"],), ([],)]
+
+
+def test_rows_go_by_the_index_of_whichever_has_one(tmp_path: Path) -> None:
+    sg.record(tmp_path, run="rf", truth=[0, 1, 1], scores=pd.DataFrame(SCORES, index=["x", "y", "z"]))
+    assert [name for (name,) in rows(tmp_path, "id")] == ["x", "y", "z"]
+
+
 def test_booleans_are_classes_by_their_names(tmp_path: Path) -> None:
     sg.record(tmp_path, run="rf", truth=[False, True, None], scores=SCORES, classes=[False, True], ids=["a", "b", "c"])
     assert rows(tmp_path, "id, guess, truth") == [("a", "False", "False"), ("b", "True", "True"), ("c", "False", None)]
@@ -84,6 +136,15 @@ def test_a_run_is_there_once_unless_it_is_overwritten(tmp_path: Path) -> None:
     ("how", "message"),
     [
         ({}, "neither truth nor guess nor scores"),
+        ({"scores": SCORES, "truth": 5}, "truth is int; expected a value for each row"),
+        ({"scores": SCORES, "truth": iter([1])}, "truth is list_iterator; expected a value for each row"),
+        ({"scores": SCORES, "truth": {"a": 1}}, "truth is dict; expected a value for each row"),
+        ({"scores": SCORES, "truth": np.eye(3)}, "truth has 3 columns; there are 2 classes"),
+        ({"scores": SCORES, "truth": np.eye(3), "classes": ["a", "b"]}, "truth has 3 columns; there are 2 classes"),
+        (
+            {"scores": pd.DataFrame(SCORES, index=[*"abc"]), "truth": pd.Series([0, 1, 1], index=[*"cba"])},
+            r"truth and scores have rows of other names or in another order, .* scores.loc\[truth.index\]",
+        ),
         ({"scores": SCORES, "classes": "ab"}, "classes must be a list of labels"),
         ({"scores": SCORES, "classes": [[0], [1]]}, "classes must be a list of labels"),
         ({"scores": SCORES, "classes": ["a", "b", "c"]}, "scores have 2 columns; there are 3 classes"),

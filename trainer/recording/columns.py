@@ -39,16 +39,37 @@ def plain(values: Any) -> Any:
 
 
 def by_class(values: Any, classes: Sequence[str] | None) -> Any:
-    """The values as `plain` has them, a data frame's columns in the order of the classes that they are called as.
+    """The values as `plain` has them; the columns of a data frame or dict in the order of the classes they are called.
 
-    Raises BadInput where only some are called as classes are.
+    Raises BadInput where only some are called as classes are, and for a dict that names other ones than there are.
     """
+    if isinstance(values, Mapping):
+        return _of_dict(values, classes)
     own = plain(values)
-    names = values.column_names if isinstance(values, pa.Table) else getattr(values, "columns", None)
-    known = list(names) if names is not None else []
-    if classes is None or len(known) != len(classes) or not all(isinstance(name, str) for name in known):
+    named = values.column_names if isinstance(values, pa.Table) else getattr(values, "columns", None)
+    known = list(named) if named is not None else []
+    if classes is None or len(known) != len(classes) or known == list(range(len(known))):
         return own
+    if not all(isinstance(name, str) for name in known):
+        known = list(map(str, known))
+        if sorted(known) != sorted(classes):
+            return own
     return np.asarray(own)[:, order_of(labels_of(known, set(classes)), classes)]
+
+
+def _of_dict(values: Mapping[Any, Any], classes: Sequence[str] | None) -> NDArray[Any]:
+    """A column for each class, of a dict that has one under its name or, where there are no names, under its number."""
+    names = list(map(str, values))
+    wanted = list(map(str, range(len(names)))) if classes is None else classes
+    if sorted(names) != sorted(wanted):
+        raise BadInput(
+            f"a dict has values of {listing(names, 4)}, but the classes are {listing(wanted, 4)}; give it each as a key"
+        )
+    by_name = dict(zip(names, values.values(), strict=True))
+    try:
+        return np.column_stack([plain(by_name[name]) for name in wanted])
+    except ValueError as error:
+        raise BadInput(f"a dict has values of unlike lengths: {error}") from None
 
 
 def texts(ids: Any) -> list[str]:
@@ -136,7 +157,7 @@ def labels(
     whole numbers, are class numbers; raises BadInput for one outside the classes or `count` score columns, and for what
     is no class.
     """
-    values = _one_each(by_class(values, classes), what)
+    values = one_each(by_class(values, classes), what, len(classes) if classes is not None else count)
     try:
         values = values if isinstance(values, np.ndarray) else [plain_item(item) for item in values]
         column = pa.array(values, from_pandas=True)
@@ -196,8 +217,11 @@ def alike(kinds: Sequence[pa.DataType], before: str | None) -> pa.DataType | Non
     return None
 
 
-def _one_each(values: Any, what: str) -> Any:
-    """Labels with one for each row: of B x 1 the one, of one-hot B x C the class; raises BadInput for other tables."""
+def one_each(values: Any, what: str, count: int | None = None) -> Any:
+    """Labels with one for each row: of B x 1 the one, of one-hot B x C the class; raises BadInput for other tables.
+
+    count is how many classes there are, where that is known.
+    """
     table_BxC = values
     if isinstance(values, list | tuple) and values and hasattr(values[0], "__len__") and not isinstance(values[0], str):
         try:
@@ -210,6 +234,10 @@ def _one_each(values: Any, what: str) -> Any:
         return table_BxC[:, 0]
     if table_BxC.ndim > 2 or not np.isin(table_BxC, (0, 1)).all():
         raise BadInput(f"{what} has shape {table_BxC.shape}; expected one class per row, or one-hot rows of 0 and 1")
+    if count is not None and table_BxC.shape[1] != count:
+        raise BadInput(
+            f"{what} has {table_BxC.shape[1]} columns; there are {count} classes: give one-hot rows a column for each"
+        )
     ones = (table_BxC == 1).sum(axis=1)
     if (ones != 1).any():
         row = int(np.argmax(ones != 1))

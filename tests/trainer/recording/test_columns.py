@@ -111,6 +111,8 @@ def test_integers_and_bools_may_be_scores() -> None:
         (np.zeros((2, 0)), None, r"scores have shape \(2, 0\)"),
         (np.zeros((1, 2, 2)), None, "expected one row per example"),
         ([[0.1, 0.9]], ["a", "b", "c"], "scores have 2 columns; there are 3 classes"),
+        ({"a": [0.1], "b": [0.9]}, ["a", "c"], "a dict has values of a, b, but the classes are a, c"),
+        ({"a": [0.1], "b": [0.9, 0.1]}, ["a", "b"], "a dict has values of unlike lengths"),
         ([["a", "b"]], None, "expected numbers"),
         ([[1j, 0]], None, "expected numbers"),
         ([[0.1], [0.1, 0.9]], None, "scores are no table of numbers"),
