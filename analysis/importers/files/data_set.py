@@ -34,7 +34,7 @@ _SPLITS |= dict.fromkeys(("test", "testing", "eval", "evaluation"), "test")
 _SPLITS |= dict.fromkeys(("validation", "valid", "val", "dev"), "validation")
 _FRONT = re.compile(r"\A---[ \t]*\r?\n(.*?)^---[ \t]*\r?$", re.DOTALL | re.MULTILINE)
 _BLOCK = re.compile(r"^configs:[ \t]*\r?\n((?:[ \t-].*(?:\r?\n|\Z)|[ \t]*\r?\n)*)", re.MULTILINE)
-_PAIR = re.compile(r"(config_name|data_files|split|path):(?:[ \t]+(.*))?$")
+_PAIR = re.compile(r"(config_name|data_files|data_dir|split|path):(?:[ \t]+(.*))?$")
 
 
 @dataclass
@@ -48,10 +48,14 @@ class _Split:
 
 @dataclass
 class _Config:
-    """One of the subsets of a card, None where it has no name, with the patterns of each split's files."""
+    """One of the subsets of a card, None where it has no name, with the patterns of each split's files.
+
+    folder is where they lie; a subset without patterns has the files that are there, by their names.
+    """
 
     name: str | None
     splits: list[tuple[str | None, list[str]]]
+    folder: str = ""
 
 
 def is_data_set(folder: Path) -> bool:
@@ -73,18 +77,42 @@ def data_set_runs(folder: Path, place: Path, epoch: int | None = None) -> list[S
     """
     if (folder / _DICT).is_file():
         names = _texts(_read(folder / _DICT).get("splits"), folder / _DICT)
-        return [_run(folder, folder.resolve().name, [_saved(folder / name, name) for name in names], place, epoch)]
+        return [_of_saved(folder, [_saved(folder / name, name) for name in names], place, epoch)]
     if (folder / _STATE).is_file():
-        return [_run(folder, folder.resolve().name, [_saved(folder, None)], place, epoch)]
+        return [_of_saved(folder, [_saved(folder, None)], place, epoch)]
     configs = _configs(_front(folder))
     if not configs:
         return [_run(folder, folder.resolve().name, _by_name(folder), place, epoch)]
     runs = []
     for config in configs:
-        splits = [_Split(name, _matching(folder, patterns)) for name, patterns in config.splits]
+        splits = _of_config(folder, config)
         name = folder.resolve().name if len(configs) == 1 else f"{folder.resolve().name}-{config.name}"
         runs.append(_run(folder, name, splits, place, epoch))
     return runs
+
+
+def _of_saved(folder: Path, splits: Sequence[_Split], place: Path, epoch: int | None) -> SourceRun:
+    """The run of what was saved; splits without rows are left out, which is said."""
+    some = [split for split in splits if split.files]
+    if not some:
+        raise BadInput(f"{folder} has no rows, so there is nothing to import")
+    empty = listing([split.name for split in splits if not split.files])
+    run = _run(folder, folder.resolve().name, some, place, epoch)
+    return replace(run, notes=(f"left out, since it has no rows: {empty}",)) if empty else run
+
+
+def _of_config(folder: Path, config: _Config) -> list[_Split]:
+    """The splits of a subset; raises BadInput for files that are not in the folder, NotFound where there are none."""
+    if any(patterns for _, patterns in config.splits):
+        return [
+            _Split(name, _matching(folder, [str(Path(config.folder, pattern)) for pattern in patterns]))
+            for name, patterns in config.splits
+        ]
+    _checked_inside(folder, config.folder)
+    splits = _by_name(folder / config.folder)
+    if not splits:
+        raise NotFound(f"{folder} has no files of the subset {config.name}, in {folder / config.folder}")
+    return splits
 
 
 def _run(folder: Path, name: str, splits: Sequence[_Split], place: Path, epoch: int | None) -> SourceRun:
@@ -157,11 +185,8 @@ def _saved(folder: Path, name: str | None) -> _Split:
     """A folder of `Dataset.save_to_disk`: Arrow's streams, and what the columns are in dataset_info.json."""
     state, info = _read(folder / _STATE), _read(folder / _INFO)
     said = state.get("_data_files")
-    names = _texts(
-        [one.get("filename") for one in said if isinstance(one, dict)] if isinstance(said, list) else None,
-        folder / _STATE,
-    )
-    files = [folder / one for one in names]
+    named = [one.get("filename") for one in said if isinstance(one, dict)] if isinstance(said, list) else None
+    files = [folder / one for one in _texts(named, folder / _STATE)] if said != [] else []
     if gone := [path.name for path in files if not path.is_file()]:
         raise NotFound(f"{folder} is a data set whose files are not all there; missing: {listing(gone)}")
     features = info.get("features")
@@ -209,7 +234,8 @@ def _configs(front: str) -> list[_Config]:
             configs.append(_Config(None, []))
         if configs:
             _take(configs[-1], text)
-    return [config for config in configs if any(patterns for _, patterns in config.splits)]
+    some = any(config.folder or any(patterns for _, patterns in config.splits) for config in configs)
+    return configs if some else []
 
 
 def _take(config: _Config, text: str) -> None:
@@ -226,6 +252,8 @@ def _take(config: _Config, text: str) -> None:
     key, values = pair[1], _values(pair[2] or "")
     if key == "config_name":
         config.name = values[0] if values else None
+    elif key == "data_dir":
+        config.folder = values[0] if values else ""
     elif key == "split" and (item or not splits):
         splits.append((values[0] if values else None, []))
     elif key == "split":
@@ -254,15 +282,17 @@ def _matching(folder: Path, patterns: Sequence[str]) -> list[Path]:
     """The files of a split; raises BadInput for a pattern that leads out, NotFound where no file is there."""
     files: list[Path] = []
     for pattern in patterns:
-        if "://" in pattern or pattern.startswith("/") or ".." in Path(pattern).parts:
-            raise BadInput(
-                f"the card of {folder} has the files {pattern!r}, which are not in the folder; bring them there"
-            )
+        _checked_inside(folder, pattern)
         found = [path for path in folder.glob(pattern) if path.is_file() and format_by_name(path.name) is not None]
         files += sorted(found, key=lambda path: by_number(str(path)))
     if not files:
         raise NotFound(f"{folder} has no files {listing(patterns, 4)}, which its card names")
     return list(dict.fromkeys(files))
+
+
+def _checked_inside(folder: Path, pattern: str) -> None:
+    if "://" in pattern or ":/" in pattern or pattern.startswith("/") or ".." in Path(pattern).parts:
+        raise BadInput(f"the card of {folder} has the files {pattern!r}, which are not in the folder; bring them there")
 
 
 def _by_name(folder: Path) -> list[_Split]:

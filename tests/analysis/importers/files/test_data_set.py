@@ -17,7 +17,7 @@ _WRITTEN = """
 import io, sys
 from pathlib import Path
 from PIL import Image as Picture
-from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, Value
+from datasets import ClassLabel, Dataset, DatasetDict, Features, Image, List, Value
 
 def png(shade):
     out = io.BytesIO()
@@ -37,6 +37,12 @@ test = Dataset.from_dict(rows, features=features)
 test.save_to_disk(folder / "saved", num_shards=2)
 DatasetDict({"test": test, "more": test.select([1, 2])}).save_to_disk(folder / "both")
 test.select([3, 0]).save_to_disk(folder / "chosen")
+none = test.select([]).flatten_indices()
+none.save_to_disk(folder / "none")
+DatasetDict({"train": none, "test": test}).save_to_disk(folder / "half")
+shares = Features({"name": Value("string"), "label": labels, "scores": List(Value("float32"), length=3)})
+told = {"name": list("abc"), "label": [0, 2, -1], "scores": [[0.75, 0.25, 0], [0, 0.75, 0.25], [0, 0.25, 0.75]]}
+Dataset.from_dict(told, features=shares).save_to_disk(folder / "scored")
 (folder / "card" / "data").mkdir(parents=True)
 for place in range(2):
     test.shard(2, place, contiguous=True).to_parquet(folder / "card" / "data" / f"test-0000{place}-of-00002.parquet")
@@ -228,3 +234,34 @@ def test_images_that_are_elsewhere_are_counted(tmp_path: Path, capsys: Any) -> N
     said = capsys.readouterr().out
     assert "2 rows, 0 images, 1 missing" in said
     assert "the file has the names of images that are files elsewhere, and not these" in said
+
+
+def test_a_split_without_rows_is_left_out_and_said(written: Path, tmp_path: Path, capsys: Any) -> None:
+    taken(tmp_path / "s", written / "half")
+    assert "left out, since it has no rows: train" in capsys.readouterr().out
+    assert rows_of(tmp_path / "s", "half/test") == ROWS
+    said = refused(tmp_path / "s", capsys, written / "none")
+    assert said == f"secondguess: {written / 'none'} has no rows, so there is nothing to import\n"
+
+
+def test_guesses_that_follow_from_scores_have_the_names_of_a_class_label(written: Path, tmp_path: Path) -> None:
+    """Its places are those of the scores; as many as it has names."""
+    taken(tmp_path / "s", written / "scored")
+    table = sg.connect(tmp_path / "s").sql("SELECT guess, truth, confidence, wrong FROM scored ORDER BY ALL")
+    assert table.fetchall() == [("cat", "cat", 0.75, False), ("cow", None, 0.75, None), ("dog", "cow", 0.75, True)]
+
+
+def test_each_subset_of_a_card_comes_from_its_folder(tmp_path: Path, capsys: Any) -> None:
+    folder = tmp_path / "two"
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "test.csv").write_text(f"id,guess,truth\n{name},x,x\n")
+    front = "configs:\n- config_name: one\n  data_files: a/*.csv\n- config_name: other\n  data_dir: "
+    (folder / "README.md").write_text(f"---\n{front}b\n---\n")
+    taken(tmp_path / "s", folder)
+    assert rows_of(tmp_path / "s", "two-one") == [("a", "x", "x")]
+    assert rows_of(tmp_path / "s", "two-other/test") == [("b", "x", "x")]
+    (folder / "README.md").write_text(f"---\n{front}../b\n---\n")
+    assert "which are not in the folder" in refused(tmp_path / "t", capsys, folder)
+    (folder / "README.md").write_text(f"---\n{front}c\n---\n")
+    assert f"{folder} has no files of the subset other, in {folder / 'c'}" in refused(tmp_path / "t", capsys, folder)
