@@ -37,6 +37,7 @@ from secondguess.analysis.store.runs import Run
 MOST_EPOCHS = 200
 """Epochs that have views of their own: each is bound as it is made, which opens its file."""
 _OURS = "secondguess: a view of "
+_FILES = ", of the files"  # behind the store's path, which may have a comma itself
 _DEFAULT_SCHEMA = "main"
 _FOOTERS = "parquet_metadata_cache"
 
@@ -130,14 +131,14 @@ def views_in(con: duckdb.DuckDBPyConnection, database: str) -> tuple[int, int]:
 
 
 def _of_store(store: Path) -> str:
-    return f"{_OURS}{store}, "
+    return f"{_OURS}{store}{_FILES}"
 
 
 def _comment(store: Path) -> str:
     """What DuckDB shows of a view (`duckdb_views()`), and what tells it from one of the user's."""
     return (
-        f"{_of_store(store)}of the files that it had when this was made; make it anew for new epochs, or where a file "
-        "is gone since a run was compacted: store.attach(con), or secondguess sql --duckdb FILE --overwrite"
+        f"{_of_store(store)} that it had when this was made; make it anew for new epochs, or where a file is gone "
+        "since a run was compacted: store.attach(con), or secondguess sql --duckdb FILE --overwrite"
     )
 
 
@@ -217,7 +218,8 @@ def _earlier(con: duckdb.DuckDBPyConnection, made: Catalog, database: str, schem
         if where == here and str(comment or "").startswith(_of_store(made.store)):
             ours.append(name)
         elif where in (here, "temp") and folded(name) in names:
-            whose = f"the store {str(comment)[len(_OURS) :].partition(', ')[0]}" if comment else "yours"
+            said = str(comment or "")
+            whose = f"the store {said[len(_OURS) :].partition(_FILES)[0]}" if said.startswith(_OURS) else "yours"
             raise AlreadyThere(
                 f"the connection has a table or view {name!r} already, of {whose}, which stays as it is; "
                 "put these into a schema of their own: schema='predictions', or --schema predictions"

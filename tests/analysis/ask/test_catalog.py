@@ -98,6 +98,18 @@ def test_of_two_stores_the_second_does_not_hide_the_first(store: Path, tmp_path:
     assert rows(con, "SELECT count(*) FROM other.test_predictions") == [(4,)]
 
 
+def test_of_stores_whose_paths_begin_alike_each_keeps_its_views(tmp_path: Path) -> None:
+    con = duckdb.connect()
+    for name in ("s, of b", "s"):
+        record(tmp_path / name, "cnn", {1: [("a", 1, 1)]})
+    sg.views(con, tmp_path / "s, of b")
+    with pytest.raises(AlreadyThere, match=f"of the store {tmp_path / 's, of b'}, which stays"):
+        sg.views(con, tmp_path / "s")
+    con.execute("CREATE SCHEMA own; CREATE VIEW own.runs AS SELECT 1; COMMENT ON VIEW own.runs IS 'mine'")
+    with pytest.raises(AlreadyThere, match="a table or view 'runs' already, of yours, which stays"):
+        sg.views(con, tmp_path / "s", schema="own")
+
+
 def test_attaching_again_sees_new_epochs_and_drops_what_is_gone(store: Path) -> None:
     con = sg.views(duckdb.connect(), store)
     record(store, "double", {1: FIRST})
