@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import shlex
 from functools import partial
 from pathlib import Path
 
@@ -45,7 +46,8 @@ def write(store: Path, file: Path, schema: str | None, *, overwrite: bool) -> No
         say(note, err=True)
     for line in before(made.files):
         say(f"first, where it is opened: {line}", err=True)
-    again = f"secondguess sql --duckdb {file} --store {store}{f' --schema {schema}' if schema else ''} --overwrite"
+    words = ["--duckdb", str(file), "--store", str(store), *(["--schema", schema] if schema else []), "--overwrite"]
+    again = f"secondguess sql {shlex.join(words)}"
     say(f"wrote {len(made.selects):,} views to {file}; for new epochs, or after a compaction, again: {again}", err=True)
 
 

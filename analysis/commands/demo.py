@@ -1,5 +1,6 @@
 """`secondguess demo`: a first look, at predictions that come with the package or at ones that are trained now."""
 
+import shlex
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -47,7 +48,7 @@ def demo(
     if no_page:
         return
     for line in _FIRST_ASKED:
-        say(f"  secondguess {line} --store {store}", err=True)
+        say(f"  secondguess {line} --store {shlex.quote(str(store))}", err=True)
     _sibling(ctx, "view").main(
         ["--store", str(store), *(["--no-browser"] if no_browser else [])],
         prog_name="secondguess view",
@@ -68,8 +69,9 @@ def _unpack(store: Path) -> None:
             archive.bring(file, store)
     counts = {name: len(run.tables.get(DEFAULT_TABLE, ())) for name, run in list_runs(store).items()}
     if broken := [name for name, count in counts.items() if not count]:
+        remove = shlex.join(("secondguess", "rm", broken[0], "--store", str(store)))
         raise BadInput(
-            f"the run {broken[0]} in {store} is not whole; `secondguess rm {broken[0]} --store {store}` removes it, "
+            f"the run {broken[0]} in {store} is not whole; `{remove}` removes it, "
             "and `secondguess demo` brings it anew; or name another place: --store PATH"
         )
     told = ", ".join(f"{name} ({count} epochs)" for name, count in counts.items())
@@ -79,7 +81,7 @@ def _unpack(store: Path) -> None:
 def _train(ctx: click.Context, store: Path, options: tuple[str, ...]) -> None:
     for name, own in MODELS.items():
         words = ["--run", name, *own, *options, "--store", str(store)]
-        say(f"secondguess train {' '.join(words)}", err=True)
+        say(f"secondguess train {shlex.join(words)}", err=True)
         _sibling(ctx, "train").main(words, prog_name="secondguess train", standalone_mode=False)
 
 

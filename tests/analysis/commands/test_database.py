@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,18 @@ def test_a_file_is_replaced_only_if_asked_and_only_one_of_views(
     assert text.read_text() == "mine"
     with duckdb.connect(str(mine)) as own:
         assert own.execute("FROM mine").fetchall() == [(1,)]
+
+
+def test_the_command_that_makes_it_anew_runs_as_it_is_said(
+    store: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "it's of $mine.duckdb"
+    main(["sql", "--duckdb", str(file), "--store", str(store), "--schema", "my runs"])
+    again = capsys.readouterr().err.partition("again: ")[2]
+    assert shlex.split(again)[-3:] == ["--schema", "my runs", "--overwrite"]
+    main(shlex.split(again)[1:])
+    with duckdb.connect(str(file), read_only=True) as con:
+        assert con.execute('SELECT count(*) FROM "my runs".cnn').fetchall() == [(4,)]
 
 
 def test_what_cannot_be_written_is_said_and_leaves_nothing(

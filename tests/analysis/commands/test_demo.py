@@ -77,12 +77,15 @@ def test_a_store_with_other_runs_is_left_alone(tmp_path: Path, capsys) -> None:
 
 
 def test_half_a_demo_is_completed_and_a_broken_one_is_named(tmp_path: Path, capsys) -> None:
+    tmp_path = tmp_path / "a demo"
     demo(tmp_path)
     shutil.rmtree(tmp_path / "double")
     demo(tmp_path)
     assert list(list_runs(tmp_path)) == ["cnn", "double"]
     shutil.rmtree(tmp_path / "cnn" / "commits")
-    assert f"the run cnn in {tmp_path} is not whole; `secondguess rm cnn" in refused(capsys, tmp_path)
+    assert f"the run cnn in {tmp_path} is not whole; `secondguess rm cnn --store '{tmp_path}'`" in refused(
+        capsys, tmp_path
+    )
 
 
 def test_what_it_cannot_do_is_said(tmp_path: Path, capsys, monkeypatch: pytest.MonkeyPatch) -> None:
