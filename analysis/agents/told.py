@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,8 +15,8 @@ from secondguess.analysis.serving.worker import Reply
 
 LONGEST = 40_000
 """Characters of an answer: about 10,000 tokens, where clients take 25,000."""
-AGENTS = Bounds(of="an answer", rows=1_000, columns=100, signs=2_000, bytes=1 << 20)
-_MOST_SCORES = 24  # columns; more are a thousand numbers of which an agent wants a few
+AGENTS = Bounds(of="an answer", rows=1_000, columns=100, signs=2_000, bytes=1 << 20, scores=24)
+"""Of a thousand scores of a row an agent wants a few."""
 _SAID = 200  # characters that the first sentence may have
 _WHOLE = "-o FILE on the command line writes all"
 
@@ -37,11 +36,10 @@ SCHEMA: dict[str, Any] = {
 
 def rows_told(reply: Reply, offset: int = 0, *, sql: bool = False) -> dict[str, Any]:
     """A reply of rows as plain values of JSON, as many of them as an answer has room for."""
-    reply, left_out = _without_many_scores(reply)
     every = [_row(row, reply.types) for row in reply.rows]
     answer: dict[str, Any] = {
         "said": "",
-        "notes": list(dict.fromkeys((*left_out, *reply.remarks))),
+        "notes": list(dict.fromkeys(reply.remarks)),
         **_classes(reply),
         **({"sql": reply.sql} if sql else {}),
         "columns": list(reply.columns),
@@ -123,18 +121,6 @@ def _is_image(value: Mapping[Any, Any]) -> bool:
 def _scores(reply: Reply) -> list[int]:
     """Where the columns of scores stand."""
     return [place for place, name in enumerate(reply.columns) if is_score(own_name(name, reply.sides)[0])]
-
-
-def _without_many_scores(reply: Reply) -> tuple[Reply, list[str]]:
-    """The reply without its columns of scores, if there are many, and what is said of that."""
-    scores = set(_scores(reply))
-    if len(scores) <= _MOST_SCORES:
-        return reply, []
-    kept = [place for place in range(len(reply.columns)) if place not in scores]
-    rows = [tuple(row[place] for place in kept) for row in reply.rows]
-    columns, types = ([some[place] for place in kept] for some in (reply.columns, reply.types))
-    said = f"{len(scores)} columns of scores are left out: an answer has at most {_MOST_SCORES}; name them in a SELECT"
-    return replace(reply, columns=columns, types=types, rows=rows), [said]
 
 
 def _classes(reply: Reply) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from secondguess.analysis.answers.answer import LEFT_OUT, CutBytes, CutList, Cut
 from secondguess.analysis.content import PIXEL_LIMIT, sniffed, too_large
 from secondguess.analysis.engine.duck import Rows
 from secondguess.analysis.errors import BadInput, listing
+from secondguess.analysis.schema import is_score, own_name
 
 MOST_ROWS, MOST_COLUMNS = 1_000, 100
 MOST_SIGNS = 20_000  # of a cell: characters, bytes, values of a list
@@ -23,13 +24,17 @@ _MARKS_SAID = 3  # cells that were cut; of more the number
 
 @dataclass(frozen=True)
 class Bounds:
-    """What one answer holds at most, of whatever it is: rows, columns, signs of a cell, bytes without images."""
+    """What one answer holds at most, of whatever it is: rows, columns, signs of a cell, bytes without images.
+
+    Where it would have more columns of scores than scores says, it has none of them; None for any number.
+    """
 
     of: str = "a page"
     rows: int = MOST_ROWS
     columns: int = MOST_COLUMNS
     signs: int = MOST_SIGNS
     bytes: int = MOST_BYTES
+    scores: int | None = None
 
 
 PAGE = Bounds()
@@ -70,12 +75,15 @@ def columns_said(columns: int, what: str, most: Bounds = PAGE) -> str:
     return f"the first {most.columns} of {columns:,} columns: {shown}; {what}; {_WHOLE}"
 
 
-def take(answer: Rows, most: int, within: Bounds = PAGE) -> Taken:
-    """Read at most so many rows, as far as an answer holds them."""
-    width = len(answer.columns)
-    shown = min(width, within.columns)
+def take(answer: Rows, most: int, within: Bounds = PAGE, sides: int = 1) -> Taken:
+    """Read at most so many rows, as far as an answer holds them; sides as of its statement."""
+    places, scores_said = _few_scores(answer.columns, within, sides)
+    width = len(places)
+    places = places[: within.columns]
+    shown = len(places)
+    columns, types = ([some[place] for place in places] for some in (answer.columns, answer.types))
     cells = max(_FEWEST_CELLS, most * _CELLS_A_ROW)
-    taken = _Cells(answer.columns, within.signs)
+    taken = _Cells(columns, within.signs)
     rows: list[Row] = []
     why = ""
     more = False
@@ -87,13 +95,23 @@ def take(answer: Rows, most: int, within: Bounds = PAGE) -> Taken:
             more, why = True, f"{within.bytes >> 20} MB"
         if more:
             break
-        rows.append(taken.row(row[:shown], len(rows)))
-    notes = []
+        rows.append(taken.row(tuple(row[place] for place in places), len(rows)))
+    notes = [scores_said] if scores_said else []
     if said := columns_said(width, "name others in the SELECT", within):
         notes.append(said)
     if why:
         notes.append(f"the first {len(rows):,} of the rows asked for: an answer has at most {why}; {_WHOLE}")
-    return Taken(answer.columns[:shown], answer.types[:shown], rows, more, (*notes, *taken.notes()))
+    return Taken(columns, types, rows, more, (*notes, *taken.notes()))
+
+
+def _few_scores(columns: Sequence[str], most: Bounds, sides: int) -> tuple[list[int], str]:
+    """The places of the columns without those of scores, where these are many, and what is said of that."""
+    every = list(range(len(columns)))
+    scores = {place for place in every if is_score(own_name(columns[place], sides)[0])}
+    if most.scores is None or len(scores) <= most.scores:
+        return every, ""
+    why = f"{most.of} has at most {most.scores}; name those in a SELECT"
+    return [place for place in every if place not in scores], f"{len(scores):,} columns of scores are left out: {why}"
 
 
 @dataclass

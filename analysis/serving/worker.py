@@ -228,7 +228,7 @@ def _taken(
     read = duck.rows(con, statement, bounds.at_once)
     if asked.offset:
         read = replace(read, rows=islice(read.rows, asked.offset, None))
-    taken = bounds.take(read, asked.most, asked.bounds)
+    taken = bounds.take(read, asked.most, asked.bounds, statement.sides)
     total = duck.total(con, statement, len(taken.rows), more=taken.more)
     if total is None and (taken.more or (asked.offset and not taken.rows)) and perf_counter() - began < asked.counting:
         ((total,),) = con.execute(f"SELECT count(*) FROM ({statement.sql})", statement.bound).fetchall()

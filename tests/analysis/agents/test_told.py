@@ -60,15 +60,6 @@ def test_notes_are_said_once_and_classes_where_there_are_scores() -> None:
     assert (answer["classes"], answer["notes"]) == ({"score_0": "ant"}, ["a"])
 
 
-def test_many_columns_of_scores_are_left_out_and_said() -> None:
-    columns = ["id", *(f"score_{index}" for index in range(25)), "guess"]
-    answer = rows_told(reply([("a", *[0.1] * 25, "ant")], 1, columns=columns, types=["X"] * 27, classes=("ant",)))
-    assert (answer["columns"], answer["rows"]) == (["id", "guess"], [["a", "ant"]])
-    said = "25 columns of scores are left out: an answer has at most 24; name them in a SELECT"
-    assert answer["notes"] == [said, "a"]
-    assert "classes" not in answer
-
-
 def test_a_list_that_is_too_long_says_so() -> None:
     assert shortened_list([1, 2], 2, "classes") == ([1, 2], [])
     assert shortened_list([1, 2, 3], 2, "classes")[1] == [

@@ -9,6 +9,7 @@ import time
 import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from html import unescape
 from pathlib import Path
 from typing import Any
@@ -251,6 +252,20 @@ def test_missing_examples_leave_the_page_with_placeholders_and_their_number(page
 def taken(values: Mapping[str, Any], rows: int = 1, most: int = 1_000) -> bounds.Taken:
     """The same row so many times, as an answer takes it."""
     return bounds.take(Rows(list(values), ["VARCHAR"] * len(values), iter([tuple(values.values())] * rows)), most)
+
+
+def test_many_columns_of_scores_are_left_out_before_others_are_and_said() -> None:
+    """What stands behind a thousand scores is there; of two tables side by side each score counts."""
+    scores = {f"score_{number}": 0.1 for number in range(1_000)}
+    few = bounds.Bounds(of="an answer", columns=2, scores=24)
+    of = bounds.take(Rows(["id", *scores, "mine"], ["X"] * 1_002, iter([("a", *scores.values(), 7)])), 5, few)
+    assert (of.columns, of.types, of.rows) == (["id", "mine"], ["X", "X"], [("a", 7)])
+    assert of.notes == ("1,000 columns of scores are left out: an answer has at most 24; name those in a SELECT",)
+    both = [f"score_{number}_{side}" for number in range(13) for side in "ab"]
+    of = bounds.take(Rows(["id", *both], ["X"] * 27, iter(())), 5, replace(few, columns=100), sides=2)
+    assert of.columns == ["id"]
+    of = bounds.take(Rows(both[:24], ["X"] * 24, iter(())), 5, replace(few, columns=100), sides=2)
+    assert (of.columns, of.notes) == (both[:24], ())
 
 
 def test_values_that_fit_stay_as_they_are() -> None:
