@@ -23,17 +23,17 @@ by_example AS (
   HAVING count(p) > 0
 )
 SELECT
-  column_ / (2 * $bins) AS variability,
-  (column_ + 1) / (2 * $bins) AS to_variability,
-  row_ / $bins AS mean_truth_score,
-  (row_ + 1) / $bins AS to_mean_truth_score,
+  column_ / (2 * greatest($bins, 1)) AS variability,
+  (column_ + 1) / (2 * greatest($bins, 1)) AS to_variability,
+  row_ / greatest($bins, 1) AS mean_truth_score,
+  (row_ + 1) / greatest($bins, 1) AS to_mean_truth_score,
   count(*) AS n,
   avg(correctness) AS correctness
 FROM (
   SELECT
     correctness,
-    least(floor(spread * 2 * $bins), $bins - 1) AS column_,
-    least(floor(mean * $bins), $bins - 1) AS row_
+    least(floor(spread * 2 * greatest($bins, 1)), greatest($bins, 1) - 1) AS column_,
+    least(floor(mean * greatest($bins, 1)), greatest($bins, 1) - 1) AS row_
   FROM by_example
 )
 GROUP BY column_, row_

@@ -54,8 +54,8 @@ SELECT
   nullif(moment, -1) AS step,
   class,
   bin,
-  CASE WHEN $binning <> 'mass' THEN (bin - 1) / $bins ELSE least_confidence END AS from_confidence,
-  CASE WHEN $binning <> 'mass' THEN bin / $bins ELSE most_confidence END AS to_confidence,
+  CASE WHEN $binning <> 'mass' THEN (bin - 1) / greatest($bins, 1) ELSE least_confidence END AS from_confidence,
+  CASE WHEN $binning <> 'mass' THEN bin / greatest($bins, 1) ELSE most_confidence END AS to_confidence,
   confidence,
   accuracy,
   greatest(

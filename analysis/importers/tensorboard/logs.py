@@ -124,7 +124,7 @@ def _notes(metrics: Sequence[Metric], reading: _Reading, files: int) -> Iterator
     names = list(dict.fromkeys(name for _, _, name, _ in metrics))
     steps = [step for step, _, _, _ in metrics if step is not None]
     yield (
-        f"{len(metrics):,} values of {len(names):,} metrics ({listing(names, 6)}), steps {min(steps):,} to "
+        f"{counted(len(metrics), 'value')} of {counted(len(names), 'metric')} ({listing(names, 6)}), steps {min(steps):,} to "
         f"{max(steps):,}, from {counted(files, 'event file')}"
     )
     if reading.again:

@@ -205,6 +205,12 @@ def test_coverage_of_the_debiased_error_the_brier_score_and_the_log_loss(tmp_pat
         assert share >= 0.92
 
 
+@pytest.mark.parametrize("bins", [0, -3])
+def test_fewer_bins_than_one_are_one(store, bins):
+    for question, tables in (("reliability", ["sure"]), ("data-map", ["sure", "calibrated"])):
+        assert store.ask(question, *tables, bins=bins).fetchall() == store.ask(question, *tables, bins=1).fetchall()
+
+
 def test_bad_options_are_refused(store):
     with pytest.raises(BadInput, match="binning 'foo' is not one of: width, mass"):
         store.ask("reliability", "sure", binning="foo")
