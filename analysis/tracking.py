@@ -15,9 +15,9 @@ from secondguess.analysis.errors import MissingExtra
 _QUIET = {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}
 _QUIET |= {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
 
-# What a run of MLflow's has that is one of ours, published: a tag, a list of its tables, and metrics that follow from
-# what it has besides.
-RUN_TAG, LISTED, OWN_METRICS = "secondguess.run", "secondguess.json", "secondguess/"
+# What a run of MLflow's has that is one of ours, published: a tag, a list of its tables, in it what has another name
+# there, and metrics that follow from what it has besides.
+RUN_TAG, LISTED, RENAMED, OWN_METRICS = "secondguess.run", "secondguess.json", "renamed", "secondguess/"
 
 
 def client(what: str) -> tuple[Any, Any]:

@@ -23,7 +23,7 @@ from secondguess.analysis.store import records
 from secondguess.analysis.store.commits import Metric, now
 from secondguess.analysis.store.rows import CommittedRows, read_epoch, read_wrong
 from secondguess.analysis.store.runs import Run, find_run
-from secondguess.analysis.tracking import LISTED, OWN_METRICS, RUN_TAG, client, of_databases, quiet
+from secondguess.analysis.tracking import LISTED, OWN_METRICS, RENAMED, RUN_TAG, client, of_databases, quiet
 from secondguess.trainer.mirror.cells import columns
 from secondguess.trainer.mirror.publish import classes_of, metrics_of, noted
 
@@ -129,6 +129,7 @@ class _Sending:
         made = mine.create_run(number, start_time=_milliseconds(run.started), run_name=run.name, tags=tags)
         self.sent = Sent(str(made.info.run_id), place, notes=list(_earlier(run, place)))
         self._listed: list[dict[str, Any]] = []
+        self._renamed: dict[str, dict[str, str]] = {}
 
     def all(self, metrics: Sequence[Metric]) -> None:
         """Send all of it."""
@@ -141,7 +142,7 @@ class _Sending:
                 rows = read_epoch(self._run.store, self._run.name, table, moment, self._options.rows)
                 self._table(rows, f"tables/{folder}/epoch-{moment.stem}.json", table, moment)
             self._wrong(table, max(epochs), folder)
-        about = {"format": 1, "run": self._run.name, "config": config, "tables": self._listed}
+        about = {"format": 1, "run": self._run.name, "config": config, "tables": self._listed, RENAMED: self._renamed}
         about |= {MIRROR: {CLASSES: list(names)}} if (names := classes_of(self._run)) else {}
         self._client.log_dict(self.sent.run_id, json.loads(json.dumps(about, default=str)), LISTED)
 
@@ -188,7 +189,8 @@ class _Sending:
         self._say_renamed("metrics", names)
 
     def _say_renamed(self, what: str, names: Mapping[str, str]) -> None:
-        if renamed := [f"{key} is {name}" for key, name in names.items() if key != name]:
+        self._renamed[what] = {name: key for key, name in names.items() if key != name}
+        if renamed := [f"{key} is {name}" for name, key in self._renamed[what].items()]:
             self.sent.notes.append(
                 f"{what} whose names MLflow does not take are called otherwise: {listing(renamed, 4)}"
             )

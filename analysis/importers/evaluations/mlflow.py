@@ -31,7 +31,7 @@ from secondguess.analysis.importers.wandb.table.text import open_table
 from secondguess.analysis.opening import read_regular
 from secondguess.analysis.schema import MIRROR
 from secondguess.analysis.store.commits import Metric
-from secondguess.analysis.tracking import LISTED, OWN_METRICS, RUN_TAG, client, of_databases, quiet
+from secondguess.analysis.tracking import LISTED, OWN_METRICS, RENAMED, RUN_TAG, client, of_databases, quiet
 
 SCHEMES = ("mlruns:/", "runs:/")
 _TABLES = {"runs", "experiments", "metrics"}
@@ -131,8 +131,8 @@ class _Reading:
         return SourceRun(
             name=str(theirs.info.run_name or id_),
             origin={"kind": "mlflow", "id": id_, "place": self.place, **_started(theirs.info.start_time)},
-            config={**dict(theirs.data.params), **_config(listed)},
-            metrics=partial(iter, self._metrics(id_, _foreign(theirs.data.metrics, listed))),
+            config={**_foreign(theirs.data.params, listed), **_config(listed)},
+            metrics=partial(iter, self._metrics(id_, theirs.data.metrics, listed)),
             tables=tables,
             finished=str(theirs.info.status) == "FINISHED",
         )
@@ -154,11 +154,19 @@ class _Reading:
             raise NotFound(f"no run {wanted!r} in MLflow's store {self.place}; it has: {names or 'none'}") from None
 
     def _called(self, experiments: list[str], name: str) -> list[Any]:
-        if "'" in name or "`" in name:
-            return []
-        return list(
-            self.client.search_runs(experiments, filter_string=f"attributes.run_name = '{name}'", max_results=10)
-        )
+        quote = next((sign for sign in "'\"" if sign not in name), None)
+        if quote is None:  # a text that MLflow's filters have no way to spell
+            return [run for run in self._every(experiments) if run.info.run_name == name]
+        asked = f"attributes.run_name = {quote}{name}{quote}"
+        return list(self.client.search_runs(experiments, filter_string=asked, max_results=10))
+
+    def _every(self, experiments: list[str]) -> Iterator[Any]:
+        token = None
+        while True:
+            some = self.client.search_runs(experiments, page_token=token)
+            yield from some
+            if not (token := some.token):
+                return
 
     def _artifacts(self, run: str, folder: str) -> Iterator[str]:
         """The paths of the run's artifacts, those in folders too."""
@@ -205,10 +213,13 @@ class _Reading:
             return {str(one["path"]) for one in told if one.get("type") == "table"}
         return set()
 
-    def _metrics(self, run: str, names: list[str]) -> list[Metric]:
+    def _metrics(self, run: str, names: Iterable[str], listed: Mapping[str, Any]) -> list[Metric]:
+        """Every value of the metrics, but of those that publishing adds, under the names that they had before."""
+        before = _renamed(listed, "metrics")
         return [
-            (int(one.step), None, name, float(one.value))
+            (int(one.step), None, before.get(name, name), float(one.value))
             for name in names
+            if not listed or not name.startswith(OWN_METRICS)
             for one in self.client.get_metric_history(run, name)
         ]
 
@@ -309,9 +320,17 @@ def _config(listed: Mapping[str, Any]) -> dict[str, Any]:
     return {**(config if isinstance(config, dict) else {}), **ours}
 
 
-def _foreign(names: Iterable[str], listed: Mapping[str, Any]) -> list[str]:
-    """The metrics but for those that publishing adds."""
-    return [name for name in names if not listed or not name.startswith(OWN_METRICS)]
+def _foreign(params: Mapping[str, Any], listed: Mapping[str, Any]) -> dict[str, Any]:
+    """The parameters but for those that are another spelling of a key of the config."""
+    before = _renamed(listed, "parameters")
+    return {name: value for name, value in params.items() if name not in before}
+
+
+def _renamed(listed: Mapping[str, Any], what: str) -> Mapping[str, str]:
+    """What was called otherwise as a run of ours was published: the name before by that of MLflow's."""
+    said = listed.get(RENAMED)
+    names = said.get(what) if isinstance(said, dict) else None
+    return {new: old for new, old in names.items() if isinstance(old, str)} if isinstance(names, dict) else {}
 
 
 def _told_apart(names: list[str]) -> list[str]:

@@ -35,7 +35,7 @@ TRUTH = [0, 1, 2, 0, 1, None]
 def store(tmp_path: Path) -> Path:
     store = tmp_path / "store"
     with sg.Recorder(
-        store, run="cnn", config={"lr": 0.001, "net": {"deep": True}}, classes=["é", "b", "c"]
+        store, run="cnn", config={"lr": 0.001, "net: it": {"deep": True}}, classes=["é", "b", "c"]
     ) as recorder:
         for epoch in (1, 2):
             recorder.log(**{"loss/test": 1 / epoch, "größe (%)": epoch})
@@ -88,7 +88,7 @@ def test_mlflow_shows_the_run_and_it_comes_back(store: Path, tracking: str, tmp_
         "print(wrong.id.tolist(), [one['type'] for one in wrong.image])\n",
     ).splitlines()
     assert shown == [
-        "cnn FINISHED [('lr', '0.001'), ('net', '{\"deep\": true}')]",
+        "cnn FINISHED [('lr', '0.001'), ('net_ it', '{\"deep\": true}')]",
         "[(1, 1.0), (2, 0.5)]",
         "0.6",
         f"cnn {store}",
@@ -104,10 +104,21 @@ def test_mlflow_shows_the_run_and_it_comes_back(store: Path, tracking: str, tmp_
     every = dict(sg.connect(store).sql(pictured.format("test_predictions")).fetchall())
     wrong = dict(sg.connect(other).sql(pictured.format("test_predictions wrong")).fetchall())
     assert wrong == {id_: every[id_] for id_ in ("01", "02", "03")}
-    assert find_run(other, "cnn").about["config"] == {"lr": 0.001, "net": {"deep": True}}
+    assert find_run(other, "cnn").about["config"] == {"lr": 0.001, "net: it": {"deep": True}}
     values = "SELECT step, name, value FROM metrics ORDER BY ALL"
-    renamed = [(s, n.replace("größe (%)", "größe ___"), v) for s, n, v in sg.connect(store).sql(values).fetchall()]
-    assert sg.connect(other).sql(values).fetchall() == renamed
+    assert sg.connect(other).sql(values).fetchall() == sg.connect(store).sql(values).fetchall()
+
+
+@pytest.mark.parametrize("name", ["it's", 'a "b"', 'it\'s "b" \\ `%'])
+def test_a_run_comes_back_by_its_name_whatever_signs_it_has(
+    tmp_path: Path, tracking: str, capsys: Any, name: str
+) -> None:
+    for run in (name, "its"):
+        with sg.Recorder(tmp_path / "s", run=run) as recorder, recorder.table("test_predictions", epoch=1) as table:
+            table.add(ids=["a"], guess=[0], truth=[0])
+        assert said(capsys, "publish", run, "--to", "mlflow", "--store", tmp_path / "s")[1] == 0
+    assert said(capsys, "import", f"mlruns:/{name}", "--store", tmp_path / "t")[1] == 0
+    assert find_run(tmp_path / "t", name).name == name
 
 
 def test_a_second_time_is_said(store: Path, tracking: str, capsys: Any) -> None:
