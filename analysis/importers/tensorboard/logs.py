@@ -124,8 +124,8 @@ def _notes(metrics: Sequence[Metric], reading: _Reading, files: int) -> Iterator
     names = list(dict.fromkeys(name for _, _, name, _ in metrics))
     steps = [step for step, _, _, _ in metrics if step is not None]
     yield (
-        f"{counted(len(metrics), 'value')} of {counted(len(names), 'metric')} ({listing(names, 6)}), steps {min(steps):,} to "
-        f"{max(steps):,}, from {counted(files, 'event file')}"
+        f"{counted(len(metrics), 'value')} of {counted(len(names), 'metric')} ({listing(names, 6)}), steps "
+        f"{min(steps):,} to {max(steps):,}, from {counted(files, 'event file')}"
     )
     if reading.again:
         yield f"{reading.again:,} values came again at their step; the last one of each is taken"
