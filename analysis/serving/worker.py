@@ -203,9 +203,10 @@ def _answer(asked: Asked, memory: str, con: duckdb.DuckDBPyConnection) -> Reply:
 
 def _compared(asked: Asked, memory: str, con: duckdb.DuckDBPyConnection) -> Reply:
     """Two tables compared; with the option floor, beside what the runs that it names differ by."""
+    unused = [con]  # which is locked by its first statement to that one's files
 
     def run(build: Build) -> tuple[Statement, list[tuple[Any, ...]]]:
-        with answered(build, duck.rows, memory, con) as (statement, found):
+        with answered(build, duck.rows, memory, unused.pop() if unused else None) as (statement, found):
             return statement, list(found.rows)
 
     began = perf_counter()

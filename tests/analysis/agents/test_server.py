@@ -140,6 +140,8 @@ def test_a_comparison_has_its_verdict_in_words_and_numbers(agent: Agent) -> None
     compared = agent.answer("compare", a="cnn@1", b="cnn@2")
     assert compared["said"].startswith("these 6 examples cannot tell cnn@1 and cnn@2 apart")
     assert (compared["fixed"], compared["broken"], compared["verdict"]) == (1, 0, "cannot_tell")
+    by = agent.answer("compare", a="cnn@1", b="cnn@2", by="truth")["by"]
+    assert {one["value"]: (one["n"], one["fixed"]) for one in by} == {"ant": (2, 0), "bee 🐝": (2, 1), "cat": (2, 0)}
     assert agent.refused("compare", a="cnn@1", b="cnn@9") == "cnn/test_predictions has no epoch 9; it has: 1, 2"
 
 
