@@ -7,6 +7,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from secondguess.analysis.schema import DEFAULT_TABLE, LEVEL
 
+NO_PREDICTIONS = frozenset({"runs", "examples", "metrics"})
+"""The relations that SQL may name beside those of predictions."""
 MOST_ROWS = 1_000
 _USUAL_ROWS = 50
 _LONGEST = 100_000  # characters of a text
@@ -34,6 +36,7 @@ def _mapped(value: Any) -> Any:
 
 
 Text = Annotated[str, Field(max_length=_LONGEST)]
+TableName = Annotated[Text, Field(min_length=1)]
 Texts = Annotated[list[Text], BeforeValidator(_listed), Field(max_length=_MOST)]
 Named = Annotated[dict[str, Text], BeforeValidator(_mapped), Field(max_length=_MOST)]
 Option = str | int | float | bool | None
@@ -69,7 +72,7 @@ class Tables(Paged):
 class Schema(Arguments):
     """Of columns."""
 
-    table: Text = Field(
+    table: TableName = Field(
         DEFAULT_TABLE,
         description=f"A table {_REFERENCE}; or {DEFAULT_TABLE} and the like (all runs), examples, runs, metrics.",
     )
@@ -139,5 +142,5 @@ class Example(Arguments):
     """One example."""
 
     id: Text = Field(description="The example's id, as in the column id of any answer.")
-    table: Text = Field(DEFAULT_TABLE, description=f"Whose rows about it: a table's name, or one {_REFERENCE}.")
+    table: TableName = Field(DEFAULT_TABLE, description=f"Whose rows about it: a table's name, or one {_REFERENCE}.")
     image: bool = Field(True, description="Whether to give its image.")

@@ -5,11 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from secondguess.analysis.agents import pictures, told
+from secondguess.analysis.agents.arguments import NO_PREDICTIONS
 from secondguess.analysis.agents.arguments import Example as Asked
 from secondguess.analysis.agents.desk import Desk
 from secondguess.analysis.ask.example import Example, described, said
 from secondguess.analysis.engine.sqltext import identifier
-from secondguess.analysis.errors import NotFound, SecondguessError, listing
+from secondguess.analysis.errors import BadInput, NotFound, SecondguessError, listing
+from secondguess.analysis.schema import DEFAULT_TABLE
 
 _MOST_SAID = 200  # rows about it
 _SOME_IDS = 5
@@ -25,6 +27,8 @@ class Picture:
 
 async def answer(desk: Desk, given: Asked) -> tuple[dict[str, Any], Picture | None]:
     """What each run and epoch said of the example, and what the store has of it; raises NotFound."""
+    if given.table.casefold() in NO_PREDICTIONS:
+        raise BadInput(f"{given.table} has no predictions; name a table, such as {DEFAULT_TABLE} or cnn@last")
     one = Example(given.table, given.id, None)
     reply = await desk.ask("sql", said(one), most=_MOST_SAID)
     if not reply.rows:

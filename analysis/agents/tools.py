@@ -94,7 +94,7 @@ async def _schema(desk: Desk, given: takes.Schema) -> Answer:
         "types": [str(kind) for kind in own.types],
         "notes": list(own.notes),
     }
-    if given.table.casefold() not in {"runs", "examples", "metrics"}:
+    if given.table.casefold() not in takes.NO_PREDICTIONS:
         answer["computed"] = {name: _ABOUT_COMPUTED[name] for name in COMPUTED}
     if every.classes:
         classes, notes = told.shortened_list(every.classes, 200, "classes")
@@ -133,7 +133,7 @@ async def _table(desk: Desk, given: takes.Table) -> Answer:
     base = None if given.saved is None else await asyncio.to_thread(saved.load, desk.store, given.saved)
     page = {"limit": given.limit, "offset": given.offset}
     view = spelled({**given.model_dump(exclude={"saved", "show_sql", "limit", "offset"}), **page}, base)
-    reply = await desk.ask("table", view, most=told.AGENTS.rows)
+    reply = await desk.ask("table", view, most=told.AGENTS.rows, options={"images": False})
     return told.rows_told(reply, given.offset, sql=given.show_sql), None
 
 

@@ -288,6 +288,8 @@ def _build(asked: Asked, notes: list[str]) -> Build:
             view = replace(view, columns=tuple(_few(view.columns, notes, asked.bounds)))
 
         def chosen(own: Sequence[str], others: Sequence[str]) -> Sequence[str]:
+            if not asked.options.get("images", True):
+                others = [name for name in others if name != "image"]
             return _few(usual(view, own, others, scores=asked.options.get("scores", True)), notes, asked.bounds)
 
         return partial(select.statement, store=asked.store, view=view, usual=chosen, known=asked.runs)

@@ -116,6 +116,9 @@ def test_a_table_view_is_filtered_grouped_and_joined(agent: Agent) -> None:
     wrong = agent.answer("table", tables=["cnn@1"], where=["wrong"], columns=["id", "guess", "image"], sort=["-id"])
     assert [row[:2] for row in wrong["rows"]] == [["d", "bee 🐝"], ["b", "cat"]]
     assert wrong["rows"][0][2].startswith("<image, ")
+    usual = agent.answer("table", tables=["cnn@1"])["columns"]
+    assert usual == ["id", "truth", "guess", "confidence", "truth_score", "score_0", "score_1", "score_2"]
+    assert "image" not in agent.answer("table", tables=["cnn@1"], group=["truth"])["columns"]
     grouped = agent.answer("table", tables="cnn@1", group="truth", aggregate={"errors": "count(*) FILTER (wrong)"})
     place = grouped["columns"].index("errors")
     assert {row[0]: row[place] for row in grouped["rows"]} == {"ant": 1, "bee 🐝": 1, "cat": 0}
@@ -181,6 +184,8 @@ def test_an_example_comes_with_its_image_as_it_was(agent: Agent) -> None:
         ("sql", {"query": 'SELECT * FROM "dog@1"'}, "no relation named 'dog@1'; the tables are: test_predictions"),
         ("sql", {}, "sql: query: Field required; it takes: limit, offset, show_sql, query"),
         ("sql", {"query": "x" * 200_000}, "sql: query: String should have at most 100000 characters"),
+        ("schema", {"table": ""}, "schema: table: String should have at least 1 character"),
+        ("example", {"id": "a", "table": "runs"}, "runs has no predictions; name a table, such as test_predictions or"),
         ("compare", {"a": "cnn@1"}, "compare: b: Field required"),
         ("save_view", {"name": "x", "tables": ["cnn"]}, "no tool named 'save_view'; there are: runs, tables"),
         ("drop", {}, "no tool named 'drop'; there are: runs, tables, schema, ask, table, sql, compare, example"),
