@@ -166,16 +166,20 @@ def _fitted(file: LabelsFile, there: LabelledTable) -> tuple[pa.Array, list[str]
             if names.null_count == numbers.null_count:
                 return names, [f"{file.truth}: numbers, taken as places among {listing(classes, 6)}"]
         return texts, _unknown(texts, classes)
+    is_real = kind in {"float", "double", "halffloat"}
     try:
-        if kind in {"float", "double", "halffloat"}:
-            return texts.cast(pa.float64()).cast(pa.type_for_alias(kind)), []
+        if is_real:
+            real = texts.cast(pa.float64())
+            return pc.if_else(pc.is_nan(real), None, real).cast(pa.type_for_alias(kind)), []  # NaN is no label
         if numbers is not None:
             return numbers.cast(pa.type_for_alias(kind)), []
     except pa.ArrowException:
         pass
+    what = "numbers" if is_real else "whole numbers"
+    todo = "; import it with --classes 'NAME,NAME,…', in the order of its numbers, then label it"
     raise BadInput(
-        f"the labels in {file.place}, column {file.truth!r}, are no numbers ({_some(texts.unique().drop_null())}), but "
-        f"the table's are {kind}; import it with --classes 'NAME,NAME,…', in the order of its numbers, then label it"
+        f"the labels in {file.place}, column {file.truth!r}, are no {what} ({_some(texts.unique().drop_null())}), but "
+        f"the table's are {kind}{'' if is_real else todo}"
     )
 
 

@@ -191,7 +191,7 @@ def test_names_for_guesses_that_are_numbers_are_refused_and_numbers_for_names_ar
     run("import", "n.csv")
     code, _, err = run("label", "n", "labels.csv")
     assert code == 1
-    assert "are no numbers (dog, cat), but the table's are int64; import it with --classes" in err
+    assert "are no whole numbers (dog, cat), but the table's are int64; import it with --classes" in err
     (tmp_path / "l.csv").write_text("id,label\na,0\nb,0\nc,1\n")
     run("import", "preds.csv")
     code, _, err = run("label", "preds", "l.csv")
@@ -366,3 +366,16 @@ def test_kills_at_any_time_leave_no_label_or_all(run, two_files, tmp_path, round
         return "old" if seen == OLD else "new"
 
     assert killed_at_random(rounds, 8, prepare, check).total() == rounds
+
+
+def test_numbers_are_labels_of_numbers_and_nan_is_none(run, store, tmp_path) -> None:
+    sg.record(store, run="price", ids=["a", "b", "c", "d"], guess=[1, 2, 3, 4], task="regression")
+    (tmp_path / "x.csv").write_text("id,price\na,cheap\n")
+    code, _, err = run("label", "price", "x.csv")
+    assert (code, err.endswith("are no numbers (cheap), but the table's are double\n")) == (1, True), err
+    (tmp_path / "l.csv").write_text("id,price\na,1.25\nb,\nc,nan\nd,2\n")
+    code, _, err = run("label", "price", "l.csv")
+    assert (code, "2 rows labelled" in err) == (0, True)
+    assert rows(store, "SELECT id, truth FROM price ORDER BY id") == [("a", 1.25), ("b", None), ("c", None), ("d", 2.0)]
+    asked = sg.connect(store).ask("regression", "price").project("mean_absolute_error, rows, unlabelled, without_guess")
+    assert asked.fetchall() == [(1.125, 2, 2, 0)]
