@@ -1,5 +1,6 @@
 """`secondguess publish`: a run of the store to W&B or MLflow, and what of it arrived."""
 
+import shlex
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -116,5 +117,5 @@ def summary(report: MirrorReport, history_rows: int) -> list[str]:
     where = f"run {report.wandb_id}, {report.mode}"
     lines.append(f"{where}: {report.folder}" if report.mode == "offline" else where)
     if report.mode == "offline":
-        lines.append(f"to upload it: wandb sync {report.folder}")
+        lines.append(f"to upload it: wandb sync {shlex.quote(str(report.folder))}")
     return lines

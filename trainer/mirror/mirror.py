@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -134,7 +135,8 @@ class WandbMirror:
     def _leave(self, kind: str, why: str, level: int = logging.WARNING) -> None:
         lost = self._outbox.missing() or "the end of the run"
         so_far = self._outbox.report()
-        sync = f"; to upload what waits there: wandb sync {so_far.folder}" if so_far.mode == "online" else ""
+        command = f"wandb sync {shlex.quote(str(so_far.folder))}"
+        sync = f"; to upload what waits there: {command}" if so_far.mode == "online" else ""
         self._outbox.fault(kind, f"{why}; not in W&B: {lost}; the local Parquet has everything{sync}", level)
 
 

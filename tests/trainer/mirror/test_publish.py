@@ -86,12 +86,13 @@ def test_metrics_of_one_step_are_a_row_and_a_table_goes_with_its_epoch() -> None
 
 
 def test_a_run_published_offline_is_a_wandb_run_with_its_tables(store: Path) -> None:
+    store = store.rename(store.with_name("my store"))
     done = CliRunner().invoke(publish, ["cnn", "--store", str(store), "--project", "mine"])
     assert done.exit_code == 0, done.output
     (folder,) = (store / "wandb").glob("offline-run-*")
     said = done.stderr.splitlines()
     assert said[0] == "2 tables, 6 of 6 rows each; 10 history rows"
-    assert said[-1] == f"to upload it: wandb sync {folder}"
+    assert said[-1] == f"to upload it: wandb sync '{folder}'"
     assert done.stdout == ""
     log = OfflineRun(folder)
     assert (log.name, log.project, log.exit_code) == ("cnn", "mine", 0)
