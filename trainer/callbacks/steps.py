@@ -53,6 +53,8 @@ class StepReader:
             return {"ids": item(self.ids, batch), **said} if self.ids is not None else said
         named, fields = _fields(outputs), _fields(batch)
         said = self._scores(outputs, named, seen)
+        if "guess" not in said and (guess := self._guess(named)) is not None:
+            said["guess"] = guess
         for name in ("truth", "content"):
             if name in self.named:
                 said[name] = item(self.named[name], named, batch)
@@ -65,6 +67,13 @@ class StepReader:
         if "content" not in said:
             said["images"] = self._images(named, batch, at)
         return said
+
+    def _guess(self, named: Any) -> Any:
+        """The guesses that a step says besides scores, as where a threshold of its own makes them."""
+        if "guess" in self.named:
+            return item(self.named["guess"], named)
+        guess = _named(named, _NAMES["guess"])
+        return None if guess is None or self.is_number or _is_unsaid(guess) else guess
 
     def _second(self, batch: Any) -> Any:
         """The labels in a batch (x, y): of more items the one that can be them; raises BadInput where several can."""

@@ -233,6 +233,19 @@ def test_guesses_alone_are_a_table(lightning: Any, tmp_path: Path) -> None:
     assert [guess for (guess,) in read(tmp_path, "vit", VAL, "guess")] == expected
 
 
+@pytest.mark.parametrize("how", [{}, {"scores": "p", "guess": "g"}], ids=["usual", "named"])
+def test_guesses_that_a_step_says_besides_scores_are_its_guesses(lightning: Any, tmp_path: Path, how: Any) -> None:
+    """As where a threshold of its own makes them."""
+    scores, guess = how.get("scores", "probs"), how.get("guess", "preds")
+
+    def says(module: Any, batch: Any) -> Any:
+        return {scores: module(batch[0]).softmax(1), guess: torch.full((len(batch[0]),), 2)}
+
+    trainer = trainer_of(lightning, tmp_path / "root", callback(tmp_path, **how))
+    trainer.validate(module_of(lightning, says), DataLoader(Numbers(), batch_size=3), verbose=False)
+    assert read(tmp_path, "vit", VAL, "guess, confidence = score_2") == [(2, True)] * EXAMPLES
+
+
 @pytest.mark.parametrize(
     ("step", "how", "why"),
     [
