@@ -10,14 +10,18 @@ from secondguess.analysis.errors import BadInput, listing
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import Task
 from secondguess.trainer.callbacks import order, truths
-from secondguess.trainer.callbacks.batches import Normalisation, array
+from secondguess.trainer.callbacks.batches import Normalisation, array, item
 from secondguess.trainer.callbacks.frameworks import FrameworkCallback
 from secondguess.trainer.callbacks.run import PredictionRun, Processes, alone, moment_of
 from secondguess.trainer.callbacks.validation import Examples, Validation, at_places
 
 _LABELS = ("labels", "label", "label_ids")
 _NO_LABELS = "the model is given none, and the data set has none; TrainingArguments(label_names=[…]) says their name"
-_REMEDY = "evaluate with a loader that does not shuffle, and not with train_sampling_strategy='group_by_length'"
+_EVALUATED = ("", "eval", "validation", "val")  # what the one data set that is evaluated is called in data=
+_REMEDY = (
+    "evaluate a data set that is no stream in a loader that does not shuffle, as with "
+    "train_sampling_strategy='group_by_length' it does"
+)
 
 
 class HuggingFacePredictions(FrameworkCallback):
@@ -28,12 +32,13 @@ class HuggingFacePredictions(FrameworkCallback):
     the model is given, else that of the data set; -100 is no label. The names of the classes are the config's
     id2label, unless those are LABEL_0, LABEL_1, …, else the data set's ClassLabel.
 
-    data: the data set that is evaluated, or those by their names, as the Trainer was given it: it drops what the model
-    does not take. ids and content are columns of it (or ids a sequence): texts to be kept with each example.
-    decode=True keeps the texts that the Trainer's tokenizer makes of input_ids instead. images=True keeps
-    pixel_values, as mean and std (else those of the Trainer's image processor) say they were before; they are held
-    until an evaluation ends. Without ids each is the data set's `id` or `ids`, or the place in it, as the loader's
-    sampler says: one that groups by length or shuffles is refused.
+    data: the data set that is evaluated, as the Trainer was given it, which drops what the model does not take; of
+    several a dict by their names, "validation" (or "eval") and "test", as load_dataset gives them. ids and content are
+    columns of it (or ids a sequence): texts to be kept with each example. decode=True keeps the texts that the
+    Trainer's tokenizer makes of input_ids instead. images=True keeps pixel_values, as mean and std (else those of the
+    Trainer's image processor) say they were before; they are held until an evaluation ends. Without ids each is the
+    data set's `id` or `ids`, or the place in it, as the loader's sampler says: one that groups by length or shuffles is
+    refused.
 
     Tables: val_predictions of evaluate(), val_predictions_NAME of several data sets, test_predictions of predict(),
     else the metric_key_prefix; prefix stands before. The end of an epoch is `@N`, a step within one `@N:step`, one
@@ -187,16 +192,28 @@ class HuggingFacePredictions(FrameworkCallback):
             if not callable(getattr(processor, "batch_decode", None)):
                 raise BadInput("decode=True needs a tokenizer: Trainer(…, processing_class=tokenizer)")
             assert processor is not None
-            said["content"] = list(processor.batch_decode(named["input_ids"], skip_special_tokens=True))
+            said["content"] = list(processor.batch_decode(item("input_ids", named), skip_special_tokens=True))
         if self._images:
-            said["images"] = self._pixels(named["pixel_values"], processor)
+            said["images"] = self._pixels(item("pixel_values", named), self._normalised(processor))
         return said
 
-    def _pixels(self, values: Any, processor: Any) -> Any:
-        normalisation = self._normalisation
-        if normalisation.mean is None and getattr(processor, "do_normalize", False):
-            normalisation = Normalisation(processor.image_mean, processor.image_std)
-        return normalisation.pixels(values)
+    def _normalised(self, processor: Any) -> Normalisation:
+        if self._normalisation.mean is None and getattr(processor, "do_normalize", False):
+            return Normalisation(processor.image_mean, processor.image_std)
+        return self._normalisation
+
+    def _pixels(self, values: Any, normalisation: Normalisation) -> Any:
+        """The images of a batch; as they came where their pixels cannot be known, of which one batch is enough."""
+        evaluation = self._evaluation
+        assert evaluation is not None
+        if evaluation.is_without_images:
+            return None
+        evaluation.normalisation = normalisation
+        try:
+            return normalisation.pixels(values)
+        except BadInput:  # which the Validation says again, and goes on without them
+            evaluation.is_without_images = True
+            return values
 
     def _record(
         self, args: Any, state: Any, model: Any, metrics: Mapping[str, Any], truth_from: str | None = None
@@ -210,7 +227,7 @@ class HuggingFacePredictions(FrameworkCallback):
             moment = self._moment(args, state)
             examples = Examples.of_loader(evaluation.loader)
             examples.remedy = _REMEDY
-            at = Validation(self._run, table, moment, examples, Normalisation(), truth_from=truth_from)
+            at = Validation(self._run, table, moment, examples, evaluation.normalisation, truth_from=truth_from)
             at.begin()
             if evaluation.fault is not None and at.is_begun:
                 at.give_up(evaluation.fault)
@@ -219,6 +236,16 @@ class HuggingFacePredictions(FrameworkCallback):
             at.finish(metrics, state.global_step)
         if not self._is_training:
             self._run.close(finished=True)
+
+    def _named_data(self, name: str) -> Any:
+        """The data set of this name, as it was before the Trainer took it; raises BadInput where there is none."""
+        if not isinstance(self._data, Mapping):
+            return self._data
+        names = [name] if name else _EVALUATED
+        found = next((self._data[each] for each in names if each in self._data), None)
+        if found is None and (self._content is not None or isinstance(self._ids, str)):
+            raise BadInput(f"data has no data set {name or 'eval'!r}; it has {listing(self._data)}")
+        return found
 
     def _truths(self, dataset: Any, data: Any, args: Any) -> Sequence[Any] | None:
         """The labels of the data set that is evaluated, or of data, which has a row for each of its examples."""
@@ -244,7 +271,7 @@ class HuggingFacePredictions(FrameworkCallback):
     ) -> Callable[[], Mapping[str, Any]]:
         def read() -> Mapping[str, Any]:
             dataset, places = getattr(evaluation.loader, "dataset", None), examples.places
-            data = self._data.get(name) if isinstance(self._data, Mapping) else self._data
+            data = self._named_data(name)
             wanted: dict[str, tuple[Any, Any]] = {"ids": (self._ids, data), "content": (self._content, data)}
             if batch["truth"] is None:
                 wanted["truth"] = (self._truths(dataset, data, args), dataset)
@@ -270,6 +297,8 @@ class _Evaluation:
     batches: list[dict[str, Any]] = field(default_factory=list)
     columns: dict[str, Sequence[Any]] = field(default_factory=dict)  # of the whole data set
     fault: Exception | None = None
+    normalisation: Normalisation = field(default_factory=Normalisation)  # of its images
+    is_without_images: bool = False
 
     def last(self) -> list[dict[str, Any]]:
         """The batches of one pass: those before are of an evaluation of the same loader that broke off."""

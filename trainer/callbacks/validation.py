@@ -192,6 +192,8 @@ class Validation:
         """Images as pixels; without those that cannot be known the rows are recorded all the same, which is said."""
         images = columns.pop("images", None)
         if images is None:
+            if self._images_lost and self._has_images:
+                columns["images"] = [None] * rows
             return
         try:
             if not self._images_lost:

@@ -191,6 +191,22 @@ def test_ids_texts_and_class_names_of_a_data_set(loop: Any, tmp_path: Path) -> N
     assert contents(tmp_path) == dict(zip(data["idx"], data["sentence"], strict=True))
 
 
+def test_data_by_name_for_an_evaluation_and_a_prediction(
+    loop: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As load_dataset gives them."""
+    data = columns_of(loop)
+    test = data.select([3, 1])
+    recorder = callback(tmp_path, data={"train": data, "validation": data, "test": test}, ids="idx", content="sentence")
+    trainer = loop.trainer_of(tmp_path / "root", loop.model_of(), recorder, train_dataset=data, eval_dataset=data)
+    trainer.evaluate()
+    trainer.predict(test)
+    assert [name for (name,) in read(tmp_path, "bert", VAL, "id")] == data["idx"]
+    assert read(tmp_path, "bert", "test_predictions", "id") == [("s3",), ("s1",)]
+    trainer.evaluate({"other": test})
+    assert "data has no data set 'other'; it has train, validation, test" in warned(caplog)[0]
+
+
 def test_the_names_of_the_data_sets_label_need_no_word(loop: Any, tmp_path: Path) -> None:
     data = columns_of(loop)
     model = loop.model_of(id2label={0: "LABEL_0", 1: "LABEL_1"}, label2id={"LABEL_0": 0, "LABEL_1": 1})
@@ -438,7 +454,9 @@ def test_strict_stops_it(loop: Any, tmp_path: Path) -> None:
         loop.trainer_of(tmp_path / "root", loop.model_of(), recorder).train()
 
 
-def test_images_come_as_the_processor_says_they_were(loop: Any, tmp_path: Path) -> None:
+def test_images_come_as_the_processor_says_they_were(
+    loop: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     import transformers
 
     from secondguess.analysis.content import decoded
@@ -456,6 +474,11 @@ def test_images_come_as_the_processor_says_they_were(loop: Any, tmp_path: Path) 
     model = transformers.ViTForImageClassification(config)
     sets = {"train_dataset": Pictures(6), "eval_dataset": Pictures(6), "processing_class": processor}
     loop.trainer_of(tmp_path / "root", model, callback(tmp_path, images=True), **sets).train()
+    how = {**sets, "processing_class": None}
+    loop.trainer_of(tmp_path / "root", model, callback(tmp_path / "without", images=True), **how).train()
+    assert moments(tmp_path / "without") == ["1", "2"]
+    (said,) = [text for text in warned(caplog) if "images" in text]
+    assert said.startswith("bert/val_predictions is recorded without images: images are floats from -2 to 2")
     files = [str(path) for path in (tmp_path / "examples").glob("*.parquet")]
     images = duckdb.sql(f"SELECT image.bytes FROM read_parquet({files}) ORDER BY id::INT").fetchall()
     kept = [decoded(image)[:, :, :3].tolist() for (image,) in images]
