@@ -10,7 +10,7 @@ _NUMBERED = re.compile(r"(\D*)(\d{1,9})")
 
 def labels_of(names: Sequence[str], known: set[str]) -> tuple[str, ...]:
     """Which labels the columns are called as, as those that are known spell it, else what each name has for itself."""
-    spelled = {_plain(label): label for label in known}
+    spelled = {**{_plain(label): label for label in sorted(known)}, **{label: label for label in known}}
     before = len(beginning(list(names)))
     after = len(beginning([name[before:][::-1] for name in names]))
     own = [name[before : len(name) - after] for name in names]
@@ -22,16 +22,15 @@ def labels_of(names: Sequence[str], known: set[str]) -> tuple[str, ...]:
         after -= 1
         own = [name[before : len(name) - after] for name in names]
     own = [one.strip(" _-.") if after else one for one in own]
-    for start in range(before, -1, -1):  # labels may begin alike: `class_a` and `class_b`
-        for end in (after, 0):
-            longer = [_plain(name[start : len(name) - end]) for name in names]
-            if spelled.keys() >= set(longer):
-                return tuple(spelled[one] for one in longer)
-    return tuple(spelled.get(_plain(one), one) for one in own)
+    cuts = ((start, end) for start in range(before, -1, -1) for end in (after, 0))
+    ways = ([name[start : len(name) - end] for name in names] for start, end in cuts)
+    # Labels may begin or end alike themselves: `class_a` and `class_b`.
+    own = next((way for way in ways if all(_plain(one) in spelled for one in way)), own)
+    return tuple(spelled.get(one) or spelled.get(_plain(one), one) for one in own)
 
 
 def _plain(label: str) -> str:
-    return label.casefold().replace("_", " ").strip(" -.")
+    return label.casefold().replace("_", " ")
 
 
 def order_of(labels: Sequence[str], classes: Sequence[str], *, in_cells: bool = False) -> list[int]:
@@ -40,12 +39,13 @@ def order_of(labels: Sequence[str], classes: Sequence[str], *, in_cells: bool = 
     By the names of both, else by the scores' numbers, else as they come, which is the order of columns. Raises BadInput
     where some scores alone are called as classes are, or where cells, which come in any order, name other classes.
     """
-    own, told = ([name.casefold() for name in names] for names in (labels, classes))
-    count = len(own)
+    own, told, count = list(labels), list(classes), len(labels)
     if len(told) != count or own == told:
         return list(range(count))
-    if sorted(own) == sorted(told) and len(set(own)) == count:
-        return [own.index(name) for name in told]
+    for _ in range(2):  # as they are spelled, else in whatever case
+        if sorted(own) == sorted(told) and len(set(own)) == count:
+            return [own.index(name) for name in told]
+        own, told = ([name.casefold() for name in names] for names in (own, told))
     if (order := numbered_order(own)) is not None:
         return order
     if in_cells or set(own) & set(told):

@@ -19,6 +19,9 @@ from secondguess.analysis.score_names import are_numbered, labels_of, numbered_o
         (["prob_class_b", "prob_class_a"], ["class_a", "class_b"], ["class_b", "class_a"]),
         (["cat_x", "dog_x"], ["dog_x", "cat_x"], ["cat_x", "dog_x"]),
         (["score_1", "score_0"], ["cat", "dog"], ["1", "0"]),
+        (["score_0", "score_1"], ["0", "1", "-1", "7"], ["0", "1"]),
+        (["logit -1", "logit 1"], ["-1", "1"], ["-1", "1"]),
+        (["p_b", "p_B"], ["B", "b"], ["b", "B"]),
     ],
 )
 def test_the_labels_that_columns_are_called_as(names: list[str], known: list[str], labels: list[str]) -> None:
@@ -34,6 +37,7 @@ def test_the_labels_that_columns_are_called_as(names: list[str], known: list[str
         (["2", "0", "10"], ["x", "y", "z"], [1, 0, 2]),
         (["LABEL_1", "LABEL_0"], ["x", "y"], [1, 0]),
         (["p", "q"], ["x", "y"], [0, 1]),  # as the option says: in the order of the columns
+        (["b", "B"], ["B", "b"], [1, 0]),
         (["a", "a"], ["a", "b"], None),
         (["a", "b"], ["b", "c"], None),
         (["a", "b"], ["a", "b", "c"], [0, 1]),  # which is refused by their number, and said better there
