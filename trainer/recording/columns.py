@@ -22,7 +22,7 @@ _TOLERANCE = 1e-3  # half-precision softmax leaves [0, 1] by that much
 
 
 def plain(values: Any) -> Any:
-    """A tensor as a NumPy array on the CPU, an Arrow column as a list, anything else as it is.
+    """A tensor of any framework as a NumPy array on the CPU, an Arrow column as a list, anything else as it is.
 
     bfloat16 becomes float32; a data frame is the array of its cells.
     """
@@ -33,9 +33,19 @@ def plain(values: Any) -> Any:
     if isinstance(values, list | tuple) and values and hasattr(values[0], "detach"):
         return [plain(value) for value in values]
     if not hasattr(values, "detach"):
-        return values
+        return _of_framework(values)
     values = values.detach().cpu()
     return (values.float() if str(values.dtype) == "torch.bfloat16" else values).numpy()
+
+
+def _of_framework(values: Any) -> Any:
+    """An array of JAX, TensorFlow and the like as NumPy's; what has rows or names of its own stays as it is."""
+    if isinstance(values, np.ndarray | np.generic) or hasattr(values, "to_numpy"):
+        return values
+    if not all(hasattr(values, name) for name in ("__array__", "dtype", "shape")):
+        return values
+    array = np.asarray(values)
+    return array.astype(np.float32) if array.dtype.name == "bfloat16" else array
 
 
 def by_class(values: Any, classes: Sequence[str] | None) -> Any:
@@ -340,6 +350,8 @@ def extras(given: Mapping[str, Any], rows: int) -> dict[str, pa.Array]:
             raise BadInput(f"column {name!r} cannot be added: the name is reserved, empty, or there twice; rename it")
         seen.add(low)
         values = plain(values)
+        if isinstance(values, list | tuple) and values and hasattr(values[0], "ndim"):
+            values = [plain_item(value) for value in values]
         try:
             columns[name] = _lists(values) if isinstance(values, np.ndarray) and values.ndim > 1 else pa.array(values)
             _storable(pa.schema([(name, columns[name].type)]))

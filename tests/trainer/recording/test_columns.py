@@ -2,8 +2,11 @@
 
 import datetime
 import math
+import subprocess
+import sys
 import uuid
 from decimal import Decimal
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -407,3 +410,31 @@ def test_one_hot_columns_go_with_the_classes_that_they_are_called_as() -> None:
     assert columns.labels(truth, "truth", ["c", "b", "a"], None).to_pylist() == ["b", "a", "c"]
     lists = label_lists.labels(truth, truth, None, ["c", "b", "a"], None)
     assert lists["truth"].to_pylist() == [["b"], ["a"], ["c"]]
+
+
+OF_JAX = """
+import jax.numpy as jnp
+from secondguess.trainer.recording import columns
+
+numbers = jnp.array([0, 2, 1])
+for truth in (numbers, list(numbers), numbers[:, None], jnp.eye(3)[numbers]):
+    print(columns.labels(truth, "truth", None, 3).to_pylist())
+half = jnp.array([[0.25, 0.75]], dtype="bfloat16")
+print(columns.texts(numbers), columns.probabilities(half, None).tolist())
+print(columns.extras({"loss": half[0]}, 2)["loss"].to_pylist())
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(find_spec("jax") is None, reason="needs jax: pip install jax")
+def test_arrays_of_jax_are_columns_like_others() -> None:
+    """In a process of its own: what has loaded JAX warns when it forks."""
+    done = subprocess.run([sys.executable, "-c", OF_JAX], capture_output=True, text=True, timeout=240)
+    assert done.stdout.splitlines() == [*["[0, 2, 1]"] * 4, "['0', '2', '1'] [[0.25, 0.75]]", "[0.25, 0.75]"], (
+        done.stderr
+    )
+
+
+def test_single_numbers_of_a_framework_in_a_list_are_a_column() -> None:
+    numbers = [np.float32(0.5), np.array(0.25, np.float32)]
+    assert columns.extras({"loss": numbers[::-1]}, 2)["loss"].to_pylist() == [0.25, 0.5]
