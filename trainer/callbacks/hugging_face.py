@@ -76,6 +76,7 @@ class HuggingFacePredictions(FrameworkCallback):
         if decode and content is not None:
             raise BadInput("both decode and content: give one of them, the texts are either")
         self._run = PredictionRun(store, run, strict, {**options, "classes": classes}, prefix, task)
+        self._run.is_named_by_model = True
         self._has_task = task is not None
         self._data, self._ids, self._content = data, ids, content
         self._decode, self._images = decode, images

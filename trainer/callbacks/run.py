@@ -10,6 +10,7 @@ from typing import Any, get_args
 from secondguess.analysis.errors import AlreadyThere, BadInput, SecondguessError, listing
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.schema import Task, checked_name, whole_name
+from secondguess.trainer.callbacks import order
 from secondguess.trainer.recorder import Recorder
 from secondguess.trainer.recording.ranks import Ranks
 
@@ -67,6 +68,7 @@ class PredictionRun:
     options: Mapping[str, Any]  # the Recorder's
     prefix: str = ""  # of its tables
     task: Task | None = None  # what their guesses and truths are, where those do not tell
+    is_named_by_model: bool = False  # and not by data sets, where the user says no classes
     recorder: Recorder | None = None
     processes: Processes = field(default_factory=Processes)
 
@@ -120,7 +122,7 @@ class PredictionRun:
                 try:
                     options["session"] = options.get("session") or processes.session(self._openings)
                     place: dict[str, Any] = {"rank": processes.rank, "world_size": processes.count}
-                    self.recorder = Recorder(self.store, run=self.name, **place, **options)
+                    self.recorder = self._recorder({**place, **options})
                 except Exception as error:  # which is raised when the others, who wait, have heard of it
                     fault = error
             if not processes.agree(fault is None):
@@ -130,6 +132,28 @@ class PredictionRun:
                 break
         if fault is not None:
             raise fault
+
+    def _recorder(self, options: dict[str, Any]) -> Recorder:
+        """A run that is gone on with keeps its names of the classes, where the user gives no others."""
+        try:
+            return Recorder(self.store, run=self.name, **options)
+        except BadInput:
+            if self.options.get("classes") is not None or not (options.get("resume") or options.get("reopen")):
+                raise
+            return Recorder(self.store, run=self.name, **{**options, "classes": None})
+
+    def say_other_classes(self, table: str, dataset: Any) -> None:
+        """Say of a data set that it has other names for its classes, or another order, than the run."""
+        classes = self.recorder.classes if self.recorder is not None else None
+        names = order.class_names(dataset)
+        if classes is None or names in (None, classes) or self.options.get("classes") is not None:
+            return
+        if self.is_named_by_model and not {*map(str.casefold, names or ())} & {*map(str.casefold, classes)}:
+            return  # the same classes by other names, as labels of a data set and id2label often are
+        self.say(
+            f"{self.name}/{table}: the data set calls its classes {listing(names or (), 4)}, the run "
+            f"{listing(classes, 4)}, and a label's number is taken for the run's; classes= says which they are"
+        )
 
     @contextmanager
     def guarded(self, what: str) -> Iterator[None]:

@@ -18,7 +18,7 @@ _NAMES = {
     "guess": ("guess", "preds", "pred"),
 }
 _TRUTH = ("truth", "targets", "target", "labels", "label", "y")
-_INPUTS = ("images", "image", "pixel_values", "x", "inputs", "input")
+_INPUTS = ("images", "image", "img", "imgs", "pixel_values", "x", "inputs", "input")
 
 
 class StepReader:
@@ -60,7 +60,7 @@ class StepReader:
                 said[name] = item(self.named[name], named, batch)
         if "truth" not in said:
             truth = _named(named, _TRUTH, _named(fields, _TRUTH))
-            said["truth"] = self._second(batch) if truth is None else truth
+            said["truth"] = _within(self._second(batch)) if truth is None else truth
         said |= {name: item(name, named, batch) for name in self.columns}
         if self.ids is not None:
             said["ids"] = item(self.ids, named, batch)
@@ -158,6 +158,11 @@ def _told(outputs: Any) -> str:
     if isinstance(outputs, Mapping):
         return f"a dict of {', '.join(map(str, outputs))}"
     return "nothing" if outputs is None else "a loss" if hasattr(outputs, "shape") else f"a {type(outputs).__name__}"
+
+
+def _within(labels: Any) -> Any:
+    """Labels as they are, or those in a dict of them."""
+    return _named(labels, _TRUTH) if isinstance(labels, Mapping) else labels
 
 
 def _may_be_labels(values: Any) -> bool:

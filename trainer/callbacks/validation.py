@@ -125,6 +125,7 @@ class Validation:
             if self.run.processes.agree(table is not None) and table is not None:
                 self._rows = self._stack.enter_context(table)
                 self.is_begun = True
+                self.run.say_other_classes(self.table, self.examples.dataset)
             if fault is not None:
                 raise fault
 

@@ -384,6 +384,45 @@ def test_a_loader_that_is_refused_costs_its_own_table_alone(
     assert not [text for text in warned(caplog) if "predictions_1" in text]
 
 
+class Others(Named):
+    classes = ("dog", "cat", "hen")
+
+
+def test_a_data_set_with_other_names_of_its_classes_is_said(
+    lightning: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    both = [DataLoader(Named(), batch_size=3), DataLoader(Others(), batch_size=3)]
+    trainer = trainer_of(lightning, tmp_path / "root", callback(tmp_path))
+    trainer.validate(module_of(lightning), both, verbose=False)
+    said = [text for text in warned(caplog) if "calls its classes" in text]
+    assert said == [
+        "vit/val_predictions_1: the data set calls its classes dog, cat, hen, the run cat, dog, hen, and a label's "
+        "number is taken for the run's; classes= says which they are"
+    ]
+
+
+def test_a_test_of_named_classes_goes_on_with_a_run_of_numbers(lightning: Any, tmp_path: Path) -> None:
+    module = module_of(lightning)
+    trainer_of(lightning, tmp_path / "root", callback(tmp_path)).fit(module, **loaders())
+    again = trainer_of(lightning, tmp_path / "root", callback(tmp_path, reopen=True))
+    again.test(module, DataLoader(Named(), batch_size=3), verbose=False)
+    assert [truth for (truth,) in read(tmp_path, "vit", "test_predictions", "truth")] == [
+        n % 3 for n in range(EXAMPLES)
+    ]
+
+
+def test_labels_in_a_dict_that_is_the_second_item_of_a_batch(lightning: Any, tmp_path: Path) -> None:
+    class Pairs(Numbers):
+        def __getitem__(self, place: int) -> Any:
+            image, truth = super().__getitem__(place)
+            return {"img": image}, {"y": truth}
+
+    trainer = trainer_of(lightning, tmp_path / "root", callback(tmp_path))
+    step = module_of(lightning, lambda module, batch: {"logits": module(batch[0]["img"])})
+    trainer.validate(step, DataLoader(Pairs(), batch_size=3), verbose=False)
+    assert [truth for (truth,) in read(tmp_path, "vit", VAL, "truth")] == [n % 3 for n in range(EXAMPLES)]
+
+
 def test_a_trial_run_takes_no_name_and_a_training_without_validation_neither(
     lightning: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
