@@ -233,6 +233,7 @@ ARROWS: dict[str, set[str]] = {
     "trainer.callbacks": {
         "trainer.recorder",
         "trainer.recording",
+        "analysis.objects",
         "analysis.schema",
         "analysis.moments",
         "analysis.errors",

@@ -412,7 +412,10 @@ def locked(folder: Path, name: str) -> Held:
     except Leased as error:
         raise AlreadyThere(f"run {name!r} is being recorded: {error.strerror}; choose another name, or wait") from None
     except (BlockingIOError, FileNotFoundError):  # gone: somebody replaces it at this moment
-        raise AlreadyThere(f"run {name!r} is being recorded by another process; choose another name") from None
+        raise AlreadyThere(
+            f"run {name!r} is being recorded by another process, or by a Recorder of this one that is not closed; "
+            "choose another name"
+        ) from None
 
 
 def written_once(name: str) -> AlreadyThere:

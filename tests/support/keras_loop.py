@@ -4,6 +4,7 @@ Each case has a store of its name in the folder. What the test cannot see there 
 `secondguess` warned of.
 """
 
+import contextlib
 import json
 import logging
 import os
@@ -149,6 +150,20 @@ def spent() -> Any:
     return {}
 
 
+def broken() -> Any:
+    """A training that breaks off, and another in the same process, while the first callback is still there."""
+
+    class Breaks(keras.callbacks.Callback):
+        def on_epoch_end(self, epoch: int, logs: Any = None) -> None:
+            raise ZeroDivisionError
+
+    recorder = callback()
+    with contextlib.suppress(ZeroDivisionError):
+        fit(model_of(), recorder, Breaks())
+    fit(model_of(), callback(resume=True))
+    return {}
+
+
 def regression() -> Any:
     keras.utils.set_random_seed(1)
     model = keras.Sequential([keras.layers.Flatten(), keras.layers.Rescaling(1 / 255), keras.layers.Dense(1)])
@@ -212,6 +227,7 @@ CASES: dict[str, Callable[[], Any]] = {
         loader,
         shuffling,
         spent,
+        broken,
         regression,
         inputs,
         evaluated,

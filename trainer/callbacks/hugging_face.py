@@ -101,7 +101,7 @@ class HuggingFacePredictions(FrameworkCallback):
         self._evaluation = None  # of a training that broke off
         self._look_at(model)
         if getattr(args.eval_strategy, "value", args.eval_strategy) != "no" or args.eval_on_start:
-            self._open(args, model, kwargs.get("eval_dataloader") or kwargs.get("train_dataloader"))
+            self._open(args, state, model, kwargs.get("eval_dataloader") or kwargs.get("train_dataloader"))
 
     def on_step_begin(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
         """Forget what an evaluation that broke off left."""
@@ -152,13 +152,13 @@ class HuggingFacePredictions(FrameworkCallback):
     def _is_watched(self, model: Any) -> bool:
         return any(each() is model for each in self._hooks)
 
-    def _open(self, args: Any, model: Any, loader: Any) -> None:
+    def _open(self, args: Any, state: Any, model: Any, loader: Any) -> None:
         if not self._has_task:
             self._run.task = _task_of(getattr(model, "config", None))
         with self._run.guarded(f"run {self._run.name}"):
             names = _class_names(model, self._data, getattr(loader, "dataset", None))
             agree = _agree if args.world_size > 1 else alone
-            self._run.open(Processes(args.process_index, args.world_size, agree), classes=names)
+            self._run.open(Processes(args.process_index, args.world_size, agree), classes=names, loop=state)
 
     def _batch(
         self, seen: Sequence[tuple[Mapping[str, Any], Any]], labels: Sequence[str], kwargs: Mapping[str, Any]
@@ -222,7 +222,7 @@ class HuggingFacePredictions(FrameworkCallback):
         evaluation, self._evaluation = self._evaluation, None
         if evaluation is None:
             return
-        self._open(args, model, evaluation.loader)
+        self._open(args, state, model, evaluation.loader)
         if self._run.is_open:
             table = self._prefix + _table(metrics)
             moment = self._moment(args, state)

@@ -127,7 +127,7 @@ class KerasPredictions(FrameworkCallback):
         with self._run.guarded(f"run {self._run.name}"):
             sets = data.values() if isinstance(data, Mapping) else [data]
             names = next(filter(None, (order.class_names(_dataset(each)) for each in sets)), None)
-            self._run.open(Processes(), classes=names)
+            self._run.open(Processes(), classes=names, loop=getattr(self, "params", None))
 
     def _record(self, model: Any, data: Any, table: str, moment: Moment, logs: Mapping[str, Any]) -> None:
         with self._run.guarded(f"{self._run.name}/{table}"):

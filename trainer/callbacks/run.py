@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from secondguess.analysis.errors import AlreadyThere, BadInput, SecondguessError, listing
 from secondguess.analysis.moments import Moment
+from secondguess.analysis.objects.path import place
 from secondguess.analysis.schema import Task, checked_name, whole_name
 from secondguess.trainer.callbacks import order
 from secondguess.trainer.recorder import Recorder
@@ -20,6 +21,9 @@ _OPTIONS = ("config", "classes", "wandb", "resume", "reopen", "overwrite", "sess
 _NUMBER = re.compile(r"-?\d[\d.e+-]*")  # the same failure has others in each batch
 _PLACES = "places"  # said of a run once, whichever loops record it
 _WHOLE = 1e-6  # of an epoch, by which a loop that adds fractions misses its end
+
+
+_open: dict[tuple[str, str], "PredictionRun"] = {}  # by store and run, those that are open in this process
 
 
 def moment_of(done: float, step: int) -> Moment:
@@ -79,6 +83,7 @@ class PredictionRun:
         checked_name("table", f"{self.prefix}val_predictions")
         if strange := self.options.keys() - {*_OPTIONS}:
             raise TypeError(f"{listing(sorted(strange))} is no option; the Recorder's are {listing(_OPTIONS)}")
+        self._loop: Any = None
         self._openings = 0
         self._made = False
         self._failed: dict[str, str] = {}  # what is not recorded, and why
@@ -87,18 +92,22 @@ class PredictionRun:
 
     def __getstate__(self) -> dict[str, Any]:
         """To another process go the settings: each opens a Recorder of its own."""
-        return {**self.__dict__, "recorder": None, "processes": Processes()}
+        return {**self.__dict__, "recorder": None, "processes": Processes(), "_loop": None}
 
     @property
     def is_open(self) -> bool:
         """Whether there is a run to record into."""
         return self.recorder is not None
 
-    def open(self, processes: Processes, *, classes: Sequence[str] | None = None, config: Any = None) -> None:
+    def open(
+        self, processes: Processes, *, classes: Sequence[str] | None = None, config: Any = None, loop: Any = None
+    ) -> None:
         """Open the run for a loop: made by the first, gone on with by those after it; where it is open, it stays so.
 
-        classes and config are what the loop knows, where the user gave none; no classes at all are given by [].
+        classes and config are what the loop knows, where the user gave none; no classes at all are given by []. loop
+        is one object to all callbacks of a loop, and another in each: what one that broke off left open is ended.
         """
+        self._loop = loop
         if self.recorder is not None or self._refused:
             return
         self.processes = processes
@@ -111,8 +120,25 @@ class PredictionRun:
         if self._made:
             options |= {"resume": True, "overwrite": False, "reopen": True, "classes": None}
         with self.guarded(f"run {self.name}"):
+            if any(options.get(how) for how in ("resume", "reopen", "overwrite")):
+                self._end_broken()
             self._opened(processes, options)
+        if self.recorder is not None:
+            _open[self._place] = self
         self._made = self._made or self.recorder is not None
+
+    @property
+    def _place(self) -> tuple[str, str]:
+        return str(place(self.store).absolute()), self.name
+
+    def _end_broken(self) -> None:
+        """End the run as interrupted where another loop of this process, which broke off, has it open.
+
+        transformers and Keras tell a callback of no exception, and in a notebook the process goes on.
+        """
+        other = _open.get(self._place)
+        if other is not None and other is not self and other._loop is not self._loop:
+            other.close(finished=False)
 
     def _opened(self, processes: Processes, options: dict[str, Any]) -> None:
         """Open the Recorders of all processes or of none, the first one's before those that look for it."""
@@ -121,8 +147,8 @@ class PredictionRun:
             if turn is (processes.rank == 0):
                 try:
                     options["session"] = options.get("session") or processes.session(self._openings)
-                    place: dict[str, Any] = {"rank": processes.rank, "world_size": processes.count}
-                    self.recorder = self._recorder({**place, **options})
+                    ranks = {"rank": processes.rank, "world_size": processes.count}
+                    self.recorder = self._recorder({**ranks, **options})
                 except Exception as error:  # which is raised when the others, who wait, have heard of it
                     fault = error
             if not processes.agree(fault is None):
@@ -222,6 +248,8 @@ class PredictionRun:
 
     def _closed(self, finished: bool) -> None:
         recorder, self.recorder = self.recorder, None
+        if recorder is not None and _open.get(self._place) is self:
+            del _open[self._place]
         if recorder is not None:
             strict, self.strict = self.strict, self.strict and finished  # no error takes the place of the user's own
             try:

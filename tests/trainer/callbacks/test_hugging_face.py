@@ -134,6 +134,24 @@ def test_evaluations_within_an_epoch_before_and_after_a_training(
     assert find_run(tmp_path, "bert").state == "finished"
 
 
+@pytest.mark.parametrize("how", ["resume", "overwrite"])
+def test_a_training_after_one_that_broke_off_in_the_same_process(loop: Any, tmp_path: Path, how: str) -> None:
+    """As in a notebook, where the first Trainer is still there."""
+    import transformers
+
+    class Breaks(transformers.TrainerCallback):  # type: ignore[misc, name-defined]
+        def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
+            if state.global_step == 6:
+                raise ZeroDivisionError
+
+    first = loop.trainer_of(tmp_path / "root", loop.model_of(), callback(tmp_path / "store"), Breaks())
+    with pytest.raises(ZeroDivisionError):
+        first.train()
+    recorder, same = callback(tmp_path / "store", **{how: True}), callback(tmp_path / "store", resume=True)
+    loop.trainer_of(tmp_path / "root", loop.model_of(), recorder, same).train()
+    assert moments(tmp_path / "store") == ["1", "2"] and find_run(tmp_path / "store", "bert").state == "finished"
+
+
 def test_after_a_training_its_best_weights_are_those_of_their_epoch(loop: Any, tmp_path: Path) -> None:
     scores = iter([0.5, 0.9, 0.1, 0.9, 0.9])
     how = {

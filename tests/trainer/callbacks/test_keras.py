@@ -54,6 +54,7 @@ CASES = [
     "loader",
     "shuffling",
     "spent",
+    "broken",
     "regression",
     "inputs",
     "evaluated",
@@ -152,6 +153,11 @@ def test_data_that_shuffle_are_refused_but_with_a_function_of_the_batch(backend:
     rows = read(done.store, "fn", "test_predictions", "id, truth")
     kinds = ("cat", "dog", "hen")
     assert sorted(rows) == sorted((f"n{n}", kinds[n % 3]) for n in range(EXAMPLES))
+
+
+def test_a_training_after_one_that_broke_off_in_the_same_process(backend: dict[str, Ran]) -> None:
+    done = backend["broken"]
+    assert done.moments() == ["1", "2"] and find_run(done.store, "k").state == "finished"
 
 
 def test_data_without_rows_and_with_other_numbers_of_labels_are_refused(backend: dict[str, Ran]) -> None:
