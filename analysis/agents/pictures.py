@@ -7,7 +7,7 @@ from secondguess.analysis.content import decoded, sniffed
 
 _LEAST, _MOST = 160, 1_024  # pixels of the longer side
 _MOST_BYTES = 1 << 19  # a client takes 1 MB of text at once
-_QUALITY = 85
+_QUALITIES = (85, 60, 30)
 _SHOWN = {"image/png", "image/jpeg", "image/gif", "image/webp"}
 
 
@@ -42,6 +42,9 @@ def _encoded(image: Any) -> tuple[bytes, str]:
     image.save(out, "PNG", optimize=True)
     if out.tell() <= _MOST_BYTES:
         return out.getvalue(), "image/png"
-    out = io.BytesIO()
-    image.convert("RGB").save(out, "JPEG", quality=_QUALITY)
+    for quality in _QUALITIES:
+        out = io.BytesIO()
+        image.convert("RGB").save(out, "JPEG", quality=quality)
+        if out.tell() <= _MOST_BYTES:
+            break
     return out.getvalue(), "image/jpeg"

@@ -51,6 +51,14 @@ def test_a_large_image_is_drawn_smaller_and_never_more_than_a_client_takes() -> 
     assert said == "an image of 3,000 x 1,500 pixels, shown as 1024 x 512"
 
 
+def test_an_image_that_a_jpeg_still_has_too_many_bytes_of_loses_more() -> None:
+    """A client takes 1 MB of text, and base64 makes four characters of three bytes."""
+    noise = np.random.default_rng(0).integers(0, 256, (1_024, 1_024, 3)).astype(np.uint8)
+    data, kind, said = shown(encoded(noise))
+    assert (kind, opened(data).shape, said) == ("image/jpeg", (1_024, 1_024, 3), "")
+    assert len(data) <= 1 << 19
+
+
 def test_what_is_no_image_is_refused() -> None:
     with pytest.raises(BadInput, match="cannot be decoded"):
         shown(b"no image")
