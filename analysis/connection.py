@@ -158,7 +158,7 @@ class Connection:
         since a run was compacted. What has no view is logged. Raises AlreadyThere where the connection has something
         else of such a name, which is left alone.
         """
-        con = self.con if con is None else con
+        con = self.con if con is None else _of_duckdb(con)
         with every_file(self.verify):
             made = heard(partial(catalog.create, con, self.store, schema), con.interrupt)
         for note in made.notes:
@@ -245,7 +245,7 @@ def connect(
         spill = spill_folder()
         con = duckdb.connect(config={"temp_directory": str(spill)})
         weakref.finalize(con, _remove, spill, os.getpid())
-    register(con)
+    register(_of_duckdb(con))
     return Connection(path, con, verify=verify, engine=running)
 
 
@@ -254,6 +254,16 @@ def views(
 ) -> duckdb.DuckDBPyConnection:
     """Make the tables of a store views of a connection of yours, as `Connection.attach` does; returns it."""
     return connect(store, con).attach(schema=schema)
+
+
+def _of_duckdb(con: duckdb.DuckDBPyConnection) -> duckdb.DuckDBPyConnection:
+    """The connection; raises BadInput for anything else, such as what ibis and SQLAlchemy have round one."""
+    if not isinstance(con, duckdb.DuckDBPyConnection):
+        raise BadInput(
+            f"con is a {type(con).__module__}.{type(con).__qualname__}, not a connection of DuckDB's; pass one, as "
+            "duckdb.connect(), duckdb.default_connection() or, of ibis, backend.con"
+        )
+    return con
 
 
 def _remove(spill: Path, process: int) -> None:

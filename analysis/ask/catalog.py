@@ -89,7 +89,7 @@ def create(con: duckdb.DuckDBPyConnection, store: Path, schema: str | None = Non
     Raises AlreadyThere where a table, or a view that is not of this store, has one of the names; it is left as it is.
     """
     name = schema or _DEFAULT_SCHEMA
-    if not name.strip() or "\0" in name:
+    if not isinstance(name, str) or not name.strip() or "\0" in name:
         raise BadInput(f"schema is {schema!r}; name one, as in schema='predictions'")
     where = ".".join(map(identifier, filter(None, (database, name))))
 

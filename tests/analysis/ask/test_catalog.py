@@ -110,6 +110,16 @@ def test_of_stores_whose_paths_begin_alike_each_keeps_its_views(tmp_path: Path) 
         sg.views(con, tmp_path / "s", schema="own")
 
 
+def test_what_is_no_connection_or_schema_is_refused_in_words(store: Path) -> None:
+    for con in ("p.duckdb", duckdb, 5):
+        with pytest.raises(BadInput, match="not a connection of DuckDB's; pass one, as duckdb"):
+            sg.views(con, store)
+        with pytest.raises(BadInput, match="not a connection of DuckDB's"):
+            sg.connect(store).attach(con)
+    with pytest.raises(BadInput, match="schema is 5; name one"):
+        sg.views(duckdb.connect(), store, schema=5)
+
+
 def test_attaching_again_sees_new_epochs_and_drops_what_is_gone(store: Path) -> None:
     con = sg.views(duckdb.connect(), store)
     record(store, "double", {1: FIRST})
