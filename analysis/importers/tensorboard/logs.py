@@ -1,5 +1,6 @@
 """Folders of event files as runs with metrics alone, and metrics that join a run that is there."""
 
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -128,9 +129,9 @@ def _notes(metrics: Sequence[Metric], reading: _Reading, files: int) -> Iterator
         f"{min(steps):,} to {max(steps):,}, from {counted(files, 'event file')}"
     )
     if reading.again:
-        yield f"{reading.again:,} values came again at their step; the last one of each is taken"
+        yield f"{counted(reading.again, 'value')} came again at the same step; the last one of each is taken"
     if reading.undone:
-        yield f"{reading.undone:,} values were taken back by a restart at an earlier step"
+        yield f"taken back by a restart at an earlier step: {counted(reading.undone, 'value')}"
     if reading.others:
         yield "left out: " + ", ".join(f"{count:,} {kind}" for kind, count in sorted(reading.others.items()))
     yield from reading.notes
@@ -151,18 +152,28 @@ def joined(source: SourceRun, store: Path, name: str, *, dry_run: bool) -> list[
         there = _values_of(run)
         every = list(source.metrics())
         new = [metric for metric in every if (metric[2], metric[0]) not in there]
-        other = sum(there.get((name_, step), value) != value for step, _, name_, value in every)
+        other = sum(not _same(there.get((name_, step), value), value) for step, _, name_, value in every)
+        unlike = f", {other:,} of them with another value" if other else ""
+        if not new and other:
+            raise BadInput(
+                f"run {name!r} has values of these metrics at each of the {len(every):,} steps of {source.name}"
+                f"{unlike}, which stay; import the log as a run of its own: leave out --run"
+            )
         if not new:
-            raise BadInput(f"run {name!r} has all {len(every):,} values of {source.name} already")
+            raise BadInput(f"run {name!r} has all {counted(len(every), 'value')} of {source.name} already")
         if not dry_run:
             add_metrics(run, new)
     lines = [f"run {name}", *(f"  {note}" for note in source.notes)]
-    done = "would be added" if dry_run else "were added"
-    lines.append(f"  {len(new):,} values {done} to the run, of which nothing else changes")
+    done = "would be added" if dry_run else "added"
+    lines.append(f"  {counted(len(new), 'value')} {done} to the run, of which nothing else changes")
     if len(new) < len(every):
-        unlike = f", {other:,} of them with another value" if other else ""
-        lines.append(f"  {len(every) - len(new):,} values were left out, which the run has at their step{unlike}")
+        left = counted(len(every) - len(new), "value")
+        lines.append(f"  left out: {left} that the run has at the same step{unlike}")
     return lines
+
+
+def _same(one: float, other: float) -> bool:
+    return one == other or (math.isnan(one) and math.isnan(other))
 
 
 def _values_of(run: Run) -> dict[tuple[str, int | None], float]:

@@ -70,8 +70,8 @@ def test_a_restart_takes_back_what_the_session_does_again(tmp_path: Path, capsys
     written(folder / "train", [scalar("a", 4, 4)])
     written(folder, [restart(3), scalar("a", 3, 30)], ".2")
     text, _ = said(capsys, "import", folder, "--store", tmp_path / "s")
-    assert "1 values came again at their step; the last one of each is taken" in text
-    assert "2 values were taken back by a restart at an earlier step" in text
+    assert "1 value came again at the same step; the last one of each is taken" in text
+    assert "taken back by a restart at an earlier step: 2 values" in text
     assert metrics(tmp_path / "s", "log") == [
         ("a", 0, 0.0),
         ("a", 1, 10.0),
@@ -92,19 +92,33 @@ def test_metrics_join_a_run_that_is_there(tmp_path: Path, capsys: Any) -> None:
     assert ("2 values would be added to the run" in text, metrics(store, "cnn"), code) == (True, before, 0)
     text, code = said(capsys, *words)
     assert code == 0, text
-    assert "2 values were added to the run, of which nothing else changes" in text
-    assert "1 values were left out, which the run has at their step, 1 of them with another value" in text
+    assert "2 values added to the run, of which nothing else changes" in text
+    assert "left out: 1 value that the run has at the same step, 1 of them with another value" in text
     assert metrics(store, "cnn") == sorted([*before, ("lr", 1, 0.5), ("lr", 2, 0.25)])
     assert metrics(store, "other") == before
     assert {finding.what for finding in check(store).findings} <= {"left over"}
     assert sg.connect(store).sql('SELECT count(*) FROM "cnn@all"').fetchall() == [(4,)]
     text, code = said(capsys, *words)
-    assert ("run 'cnn' has all 3 values of log already" in text, code) == (True, 1)
+    assert ("has values of these metrics at each of the 3 steps of log, 1 of them with another value" in text) is True
+    assert ("import the log as a run of its own: leave out --run" in text, code) == (True, 1)
     assert said(capsys, "export", "cnn", tmp_path / "cnn.zip", "--store", store)[1] == 0
     assert said(capsys, "import", tmp_path / "cnn.zip", "--store", tmp_path / "t")[1] == 0
     assert metrics(tmp_path / "t", "cnn") == metrics(store, "cnn")
     text, code = said(capsys, *words, "--overwrite")
     assert ("would replace run 'cnn' and its tables by metrics" in text, code) == (True, 1)
+
+
+def test_values_that_are_no_number_are_the_same_where_both_are(tmp_path: Path, capsys: Any) -> None:
+    store = tmp_path / "s"
+    trained(store)
+    written(tmp_path / "log", [scalar("lr", 1, float("nan")), scalar("lr", 2, float("inf"))])
+    words = ("import", tmp_path / "log", "--run", "cnn", "--store", store)
+    assert "another value" not in said(capsys, *words)[0]
+    assert "run 'cnn' has all 2 values of log already" in said(capsys, *words)[0]
+    written(tmp_path / "more", [scalar("lr", 1, float("nan")), scalar("lr", 3, float("nan"))])
+    text, _ = said(capsys, "import", tmp_path / "more", *words[2:])
+    assert "  1 value added to the run" in text
+    assert "left out: 1 value that the run has at the same step\n" in text
 
 
 def test_a_run_that_goes_on_or_has_no_table_is_not_added_to(tmp_path: Path, capsys: Any) -> None:
