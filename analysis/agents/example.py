@@ -1,6 +1,7 @@
 """One example as an agent is shown it: what was said of it, its text, and its image as a model can see it."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,11 @@ from secondguess.analysis.agents.desk import Desk
 from secondguess.analysis.ask.example import Example, described, said
 from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.errors import BadInput, NotFound, SecondguessError, listing
-from secondguess.analysis.schema import DEFAULT_TABLE
+from secondguess.analysis.schema import DEFAULT_TABLE, STEP, WRONG
 
 _MOST_SAID = 200  # rows about it
 _SOME_IDS = 5
+_SAID = {"run", "epoch", STEP, "id", "guess", "truth", "confidence", "truth_score", "examples", WRONG}
 
 
 @dataclass(frozen=True)
@@ -30,31 +32,36 @@ async def answer(desk: Desk, given: Asked) -> tuple[dict[str, Any], Picture | No
     if given.table.casefold() in NO_PREDICTIONS:
         raise BadInput(f"{given.table} has no predictions; name a table, such as {DEFAULT_TABLE} or cnn@last")
     one = Example(given.table, given.id, None)
-    reply = await desk.ask("sql", said(one), most=_MOST_SAID)
+    columns = await _columns(desk, given.table)
+    more = [name for name in columns if name not in _SAID]
+    reply = await desk.ask("sql", said(one, more=more), most=_MOST_SAID)
     if not reply.rows:
         some = [name for (name,) in await desk.rows(f"SELECT DISTINCT id FROM {identifier(given.table)} LIMIT 1000")]
         raise NotFound(f"{given.table} has no example {given.id!r}; it has: {listing(some, _SOME_IDS) or 'none'}")
     shown = told.rows_told(reply)
     shown["said"] = f"what was said of {given.id}: {shown['said']}"
     try:
-        files = await _files(desk, given.table, one)
+        files = await _files(desk, given.table, one) if "examples" in columns else []
         about = await desk.ask("sql", described(Example(given.table, given.id, files[0]))) if files else None
     except SecondguessError as error:
         shown["notes"].append(f"its image or text cannot be shown: {error}")
         return shown, None
     if about is None:
-        shown["notes"].append("neither an image nor a text was recorded of it")
+        shown["notes"] += [] if more else ["neither an image nor a text was recorded of it"]
         return shown, None
     if len(files) > 1:
         shown["notes"].append(f"{len(files)} data sets have an example of this id; shown is that of {files[0]}")
     return await _with_content(shown, about, image=given.image)
 
 
+async def _columns(desk: Desk, table: str) -> Sequence[str]:
+    """The table's columns but for the scores."""
+    names = "COLUMNS(lambda name: NOT regexp_full_match(name, 'score_[0-9]+'))"
+    return (await desk.ask("sql", f"SELECT {names} FROM {identifier(table)} LIMIT 0")).columns
+
+
 async def _files(desk: Desk, table: str, one: Example) -> list[str]:
     """The stems of the files that describe the example; none where no table here has such."""
-    named = f"SELECT COLUMNS(lambda name: name IN ('id', 'examples')) FROM {identifier(table)}"
-    if "examples" not in (await desk.ask("sql", f"{named} LIMIT 0")).columns:
-        return []
     stems = f"SELECT DISTINCT examples FROM {identifier(table)} WHERE {one.where} AND examples IS NOT NULL"
     return [stem for (stem,) in await desk.rows(f"{stems} ORDER BY ALL")]
 

@@ -28,12 +28,13 @@ class Example:
         return f"id = {literal(self.id)}" + (f" AND examples = {literal(self.stem)}" if self.stem else "")
 
 
-def said(example: Example, first: Sequence[str] = ()) -> str:
+def said(example: Example, first: Sequence[str] = (), more: Sequence[str] = ()) -> str:
     """Every row about the example, without its scores: those of the runs that are named first, in their order.
 
-    step is that of the validation, NULL at the end of an epoch.
+    step is that of the validation, NULL at the end of an epoch; more are other columns of the table, shown behind.
     """
     columns = f"run, epoch, {AT_STEP} AS {STEP}, id, guess, truth, confidence, truth_score, {WRONG}"
+    columns = ", ".join((columns, *map(identifier, more)))
     cases = " ".join(f"WHEN {literal(run)} THEN {place}" for place, run in enumerate(first))
     order = f"CASE run {cases} ELSE {len(first)} END, run, {_WHEN}" if first else f"run, {_WHEN}"
     return f"SELECT {columns} FROM {identifier(example.table)} WHERE {example.where} ORDER BY {order}"

@@ -256,6 +256,17 @@ def test_questions_and_views_are_resources(store: Path, agent: Agent) -> None:
             agent.do("read_resource", uri)
 
 
+def test_an_example_comes_with_what_its_rows_say_besides(tmp_path: Path) -> None:
+    """As the prompts and answers of evaluations do, which are columns of their table."""
+    with Recorder(tmp_path / "p", run="lm") as recorder, recorder.table("quiz", epoch=1) as table:
+        table.add(ids=["a"], guess=["4"], question=["2 + 2?"], answer=["It is 4."])
+    with connected(parameters(tmp_path / "p")) as agent:
+        shown = agent.answer("example", id="a", table="lm/quiz")
+        row = dict(zip(shown["columns"], shown["rows"][0], strict=True))
+        assert (row["guess"], row["question"], row["answer"]) == ("4", "2 + 2?", "It is 4.")
+        assert not any("was recorded of it" in note for note in shown["notes"])
+
+
 def test_with_write_agents_save_views_and_nothing_else(tmp_path: Path) -> None:
     with Recorder(tmp_path / "p", run="cnn") as recorder, recorder.table("test_predictions", epoch=1) as table:
         table.add(ids=["a", "b"], truth=[0, 1], guess=[0, 0])
