@@ -412,10 +412,8 @@ def locked(folder: Path, name: str) -> Held:
     except Leased as error:
         raise AlreadyThere(f"run {name!r} is being recorded: {error.strerror}; choose another name, or wait") from None
     except (BlockingIOError, FileNotFoundError):  # gone: somebody replaces it at this moment
-        raise AlreadyThere(
-            f"run {name!r} is being recorded by another process, or by a Recorder of this one that is not closed; "
-            "choose another name"
-        ) from None
+        other = "another process, or an open Recorder of this one"
+        raise AlreadyThere(f"run {name!r} is being recorded by {other}; choose another name") from None
 
 
 def written_once(name: str) -> AlreadyThere:
