@@ -41,6 +41,8 @@ def demo(
     """
     if options and not trains:
         raise BadInput(f"{options[0]!r} is an option of training; add --train")
+    if store.exists() and not store.is_dir():
+        raise BadInput(f"{store} is a file, not a folder; name another place: --store PATH")
     if trains:
         _train(ctx, store, options)
     else:
@@ -79,6 +81,10 @@ def _unpack(store: Path) -> None:
 
 
 def _train(ctx: click.Context, store: Path, options: tuple[str, ...]) -> None:
+    there = [name for name in (list_runs(store) if store.exists() else {}) if name in MODELS]
+    if there and not {"--overwrite", "--resume"} & {*options}:
+        again = shlex.join(("secondguess", "demo", "--train", "--store", str(store), "--", *options, "--overwrite"))
+        raise BadInput(f"{store} has {listing(there)} already; name another place: --store PATH; or anew: {again}")
     for name, own in MODELS.items():
         words = ["--run", name, *own, *options, "--store", str(store)]
         say(f"secondguess train {shlex.join(words)}", err=True)

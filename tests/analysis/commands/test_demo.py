@@ -92,6 +92,12 @@ def test_what_it_cannot_do_is_said(tmp_path: Path, capsys, monkeypatch: pytest.M
     monkeypatch.chdir(tmp_path)
     assert "'--epochs' is an option of training; add --train" in refused(capsys, tmp_path, "--", "--epochs", "3")
     assert list(tmp_path.iterdir()) == []
+    (tmp_path / "a file").touch()
+    assert "a file is a file, not a folder; name another place: --store" in refused(capsys, tmp_path / "a file")
+    demo(tmp_path / "a store")
+    said = refused(capsys, tmp_path / "a store", "--train", "--", "--epochs", "1")
+    again = f"secondguess demo --train --store '{tmp_path}/a store' -- --epochs 1 --overwrite"
+    assert f"has cnn, double already; name another place: --store PATH; or anew: {again}\n" in said
 
 
 def test_training_says_each_command_as_it_runs(tmp_path: Path, capsys) -> None:
