@@ -291,9 +291,12 @@ def _elsewhere(source: str, store: Path, options: ImportOptions, epoch_key: str)
 
     with bar("W&B") as progress:
         downloader = download.Downloader(store / ".incoming" / "wandb", progress=lambda: progress("asking", 0))
-        runs: Sequence[SourceRun] = project.read_project(
-            source, options.table, downloader=downloader, epoch_key=epoch_key
-        )
+        try:
+            runs: Sequence[SourceRun] = project.read_project(
+                source, options.table, downloader=downloader, epoch_key=epoch_key
+            )
+        except (BadInput, NotFound) as error:
+            raise type(error)(f"{error}; nor is there a file or folder {source}") from None
     return runs
 
 

@@ -421,3 +421,17 @@ def test_the_bar_of_an_import_counts_rows_and_leaves_the_summary_alone(tmp_path:
     assert b"import t" in os.read(outside, 1 << 16)
     os.close(outside)
     assert done.stdout.splitlines()[0] == "run t"
+
+
+def test_a_folder_that_is_not_there_is_said_though_it_may_be_a_project(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("HOME", "WANDB_DIR", "WANDB_CONFIG_DIR"):
+        monkeypatch.setenv(name, str(tmp_path))
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit):
+        main(["import", "logs/cnn", "--store", str(tmp_path / "s")])
+    said = capsys.readouterr().err
+    assert "W&B asks for an API key" in said
+    assert said.endswith("; nor is there a file or folder logs/cnn\n")
