@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
+from secondguess.trainer.recording.columns import plain
+
 _TORCH = "torch.utils.data"
 _IDS = ("ids", "id", "filenames")
 _CLASSES = ("classes", "class_names")
@@ -81,8 +83,10 @@ def named_ids(dataset: Any) -> Sequence[Any] | None:
 
 def column(dataset: Any, name: str) -> Sequence[Any] | None:
     """A column of a data set of columns, or an attribute with a value for each example; None where there is none."""
-    if name in (getattr(dataset, "column_names", None) or ()):
-        return list(dataset[name])
+    is_frame = hasattr(dataset, "to_numpy")  # pandas' and polars'
+    named = getattr(dataset, "columns" if is_frame else "column_names", None)
+    if named is not None and name in list(named):
+        return list(plain(dataset[name]))
     values = getattr(dataset, name, None)
     if values is None or isinstance(values, str | bytes | Mapping) or callable(values):
         return None

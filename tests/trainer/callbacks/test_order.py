@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import polars
+import pyarrow as pa
 import pytest
 from needs_torch import torch
 from torch.utils.data import (
@@ -143,6 +145,16 @@ def test_columns_and_class_labels_of_hugging_face() -> None:
     assert order.named_ids(data) == ["a", "b"]
     assert order.class_names(data) == ["no", "yes"]
     assert order.column(data, "text") is None
+
+
+@pytest.mark.parametrize("frame", [pd.DataFrame, polars.DataFrame, pa.table])
+def test_columns_of_a_table_are_no_attributes_of_it(frame: Any) -> None:
+    """Whose `size`, `shape` and the like are other things."""
+    data = frame({"id": ["a", "b"], "shape": [3, 4]})
+    assert order.named_ids(data) == ["a", "b"]
+    assert order.column(data, "shape") == [3, 4]
+    lines = SimpleNamespace(columns=["id"], id=["a", "b"])  # a data set of one's own, asked by place alone
+    assert order.column(lines, "id") == ["a", "b"]
 
 
 def test_names_that_are_no_names_are_left_alone() -> None:
