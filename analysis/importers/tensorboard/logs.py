@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 
+from secondguess.analysis.console import say
 from secondguess.analysis.errors import BadInput, Damaged, counted, listing
 from secondguess.analysis.importers.files.unpacked import by_number, format_by_name
 from secondguess.analysis.importers.source import SourceRun
@@ -41,7 +42,8 @@ def logged_runs(path: Path) -> list[SourceRun]:
     """The runs of an event file or a folder of them: one, or one for each folder in it, as TensorBoard shows them.
 
     A folder is one run if it has event files itself, or if its folders are called as parts of one are (train,
-    validation); the folders in a run are the beginnings of its metrics' names. Raises Damaged where nothing is read.
+    validation); the folders in a run are the beginnings of its metrics' names. Of several runs those without scalars
+    are left out, which is said. Raises Damaged where nothing is read.
     """
     path = path.absolute()
     if path.is_file():
@@ -50,7 +52,18 @@ def logged_runs(path: Path) -> list[SourceRun]:
     first = {file.relative_to(path).parts[0] for file in files if file.parent != path}
     if any(file.parent == path for file in files) or first <= {name for name in first if name.casefold() in _PARTS}:
         return [_run(path, files)]
-    return [_run(path / name, [file for file in files if file.is_relative_to(path / name)]) for name in sorted(first)]
+    runs: list[SourceRun] = []
+    faults: list[Damaged] = []
+    for name in sorted(first):
+        try:
+            runs.append(_run(path / name, [file for file in files if file.is_relative_to(path / name)]))
+        except Damaged as damage:
+            faults.append(damage)
+    if not runs and faults:
+        raise faults[0]
+    for fault in faults:
+        say(f"left out: {fault}", err=True)
+    return runs
 
 
 @dataclass
@@ -114,7 +127,7 @@ def _run(folder: Path, files: Sequence[Path]) -> SourceRun:
             reading.notes.append(f"{file.relative_to(folder)}: {events.damaged:,} damaged records were left out")
     if not reading.values:
         why = f" ({listing(reading.notes, 2)})" if reading.notes else ""
-        raise Damaged(f"{folder} has no scalars in its {len(files):,} event files{why}")
+        raise Damaged(f"{folder} has no scalars in {counted(len(files), 'event file')}{why}")
     metrics = [(step, None, name, value) for (name, step), value in reading.named().items()]
     origin = {"kind": "tensorboard", "place": str(folder), **_started(reading.began)}
     notes = tuple(_notes(metrics, reading, len(files)))

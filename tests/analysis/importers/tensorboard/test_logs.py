@@ -143,7 +143,7 @@ def test_what_cannot_be_read_is_said(tmp_path: Path, capsys: Any) -> None:
     (tmp_path / "bad").mkdir()
     (tmp_path / "bad" / "events.out.tfevents.1").write_bytes(b"nothing of the kind")
     text, code = said(capsys, "import", tmp_path / "bad", "--store", tmp_path / "s")
-    assert ("has no scalars in its 1 event files" in text, text.count("\n"), code) == (True, 1, 1)
+    assert ("has no scalars in 1 event file" in text, text.count("\n"), code) == (True, 1, 1)
     for option in (("--epoch", "2"), ("--guess", "x"), ("--table", "t")):
         text, code = said(capsys, "import", tmp_path / "log", *option, "--store", tmp_path / "s")
         assert ("has metrics and no tables; leave out all but" in text, code) == (True, 1)
@@ -155,3 +155,14 @@ def test_prediction_files_beside_event_files_are_what_a_folder_is_for(tmp_path: 
     assert is_logs(tmp_path / "log")
     (tmp_path / "log" / "predictions.csv").write_text("id,guess,truth\n1,a,a\n")
     assert not is_logs(tmp_path / "log")
+
+
+def test_a_run_without_scalars_keeps_no_other_from_coming(tmp_path: Path, capsys: Any) -> None:
+    """As one is that ended before its first value."""
+    written(tmp_path / "logs" / "a", [scalar("loss", 1, 0.5)])
+    written(tmp_path / "logs" / "b", [])
+    text, code = said(capsys, "import", tmp_path / "logs", "--store", tmp_path / "s")
+    assert (f"left out: {tmp_path / 'logs' / 'b'} has no scalars in 1 event file" in text, code) == (True, 0)
+    assert metrics(tmp_path / "s", "a") == [("loss", 1, 0.5)]
+    text, code = said(capsys, "import", tmp_path / "logs" / "b", "--store", tmp_path / "s")
+    assert ("b has no scalars in 1 event file" in text, code) == (True, 1)
