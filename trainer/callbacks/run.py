@@ -262,9 +262,7 @@ class PredictionRun:
         """A table of the run at a moment, to be entered; None where it is there already, which is said."""
         if self.recorder is None:
             return None
-        unlabelled = (
-            () if self.task == "regression" else -100
-        )  # which is a number like others where those are predicted
+        unlabelled = () if self.task == "regression" else -100  # among numbers that are predicted it is one of them
         how = {"unlabelled": unlabelled, "task": self.task, **how}
         try:
             return self.recorder.table(name, epoch=moment.epoch, step=moment.step, **how)
