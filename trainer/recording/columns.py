@@ -18,6 +18,7 @@ from secondguess.analysis.score_names import labels_of, order_of
 
 _LABEL_TYPES = {"int64", "double", "string", "null"}
 _ONE_CLASS = 'rows with any number of labels are a table of their own kind: recorder.table(…, task="multi-label")'
+_PLAIN = (int, str, float, bool, type(None))  # of which there may be a million in a list
 _TOLERANCE = 1e-3  # half-precision softmax leaves [0, 1] by that much
 
 
@@ -273,6 +274,8 @@ def _without(column: pa.Array, unlabelled: Collection[object]) -> pa.Array:
 
 def plain_item(item: Any) -> Any:
     """One value out of a list: a tensor or NumPy scalar as Python's own, NaN as it is."""
+    if type(item) in _PLAIN:
+        return item
     item = plain(item)
     return item.item() if isinstance(item, np.generic | np.ndarray) and np.ndim(item) == 0 else item
 
