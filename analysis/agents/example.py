@@ -12,7 +12,7 @@ from secondguess.analysis.agents.desk import Desk
 from secondguess.analysis.ask.example import Example, described, said
 from secondguess.analysis.engine.sqltext import identifier
 from secondguess.analysis.errors import BadInput, NotFound, SecondguessError, listing
-from secondguess.analysis.schema import DEFAULT_TABLE, STEP, WRONG
+from secondguess.analysis.schema import DEFAULT_TABLE, STEP, WRONG, is_score
 
 _MOST_SAID = 200  # rows about it
 _SOME_IDS = 5
@@ -56,8 +56,8 @@ async def answer(desk: Desk, given: Asked) -> tuple[dict[str, Any], Picture | No
 
 async def _columns(desk: Desk, table: str) -> Sequence[str]:
     """The table's columns but for the scores."""
-    names = "COLUMNS(lambda name: NOT regexp_full_match(name, 'score_[0-9]+'))"
-    return (await desk.ask("sql", f"SELECT {names} FROM {identifier(table)} LIMIT 0")).columns
+    reply = await desk.ask("sql", f"SELECT * FROM {identifier(table)} LIMIT 0")
+    return [name for name in reply.columns if not is_score(name)]
 
 
 async def _files(desk: Desk, table: str, one: Example) -> list[str]:

@@ -9,8 +9,8 @@ import numpy as np
 from secondguess.analysis.answers.answer import LEFT_OUT, Cut, cell
 from secondguess.analysis.answers.files import jsonable
 from secondguess.analysis.errors import counted
-from secondguess.analysis.schema import is_score, own_name, score_index
-from secondguess.analysis.serving.bounds import Bounds
+from secondguess.analysis.schema import own_name, score_index
+from secondguess.analysis.serving.bounds import Bounds, score_places
 from secondguess.analysis.serving.worker import Reply
 
 LONGEST = 40_000
@@ -118,14 +118,12 @@ def _is_image(value: Mapping[Any, Any]) -> bool:
     return isinstance(value.get("bytes"), bytes) or LEFT_OUT in value
 
 
-def _scores(reply: Reply) -> list[int]:
-    """Where the columns of scores stand."""
-    return [place for place, name in enumerate(reply.columns) if is_score(own_name(name, reply.sides)[0])]
-
-
 def _classes(reply: Reply) -> dict[str, Any]:
     """The classes behind the columns score_0, score_1, …, where there are such and their numbers are no names."""
-    places = [score_index(own_name(reply.columns[place], reply.sides)[0]) for place in _scores(reply)]
+    places = [
+        score_index(own_name(reply.columns[place], reply.sides)[0])
+        for place in score_places(reply.columns, reply.sides)
+    ]
     if not places or all(map(str.isdigit, reply.classes)):
         return {}
     known = dict(enumerate(reply.classes))

@@ -8,7 +8,7 @@ from secondguess.analysis.importers.roles import Given
 
 _FIRST = ["id", "guess", "truth", "confidence", "image", "run", "scores", "no-scores", "epoch-column", "epoch"]
 _FIRST += ["step-column", "step", "softmax", "classes", "run-column"]
-_INSTEAD = {"scores": "no_scores", "no_scores": "scores"}  # of two options that say the opposite the offered one stays
+_INSTEAD = {"scores": "no-scores", "no-scores": "scores"}  # of two options that say the opposite the offered one stays
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Commands:
     def with_(self, **more: str | bool | None) -> str:
         """The command with these options in the place of its own, an empty one without."""
         told = {name.replace("_", "-"): value for name, value in more.items() if value is not None}
-        gone = {*told, *(_INSTEAD[name].replace("_", "-") for name in told if name in _INSTEAD)}
+        gone = {*told, *(_INSTEAD[name] for name in told if name in _INSTEAD)}
         options = [*((name, value) for name, value in self.typed.options if name not in gone), *told.items()]
         words = ["secondguess", "import", *self.typed.sources]
         for name, value in sorted(

@@ -107,11 +107,18 @@ def take(answer: Rows, most: int, within: Bounds = PAGE, sides: int = 1) -> Take
 def _few_scores(columns: Sequence[str], most: Bounds, sides: int) -> tuple[list[int], str]:
     """The places of the columns without those of scores, where these are many, and what is said of that."""
     every = list(range(len(columns)))
-    scores = {place for place in every if is_score(own_name(columns[place], sides)[0])}
-    if most.scores is None or len(scores) <= most.scores:
+    if most.scores is None:
+        return every, ""
+    scores = {*score_places(columns, sides)}
+    if len(scores) <= most.scores:
         return every, ""
     why = f"{most.of} has at most {most.scores}; name those in a SELECT"
     return [place for place in every if place not in scores], f"{len(scores):,} columns of scores are left out: {why}"
+
+
+def score_places(columns: Sequence[str], sides: int) -> list[int]:
+    """Where the columns of scores stand, of however many tables side by side."""
+    return [place for place, name in enumerate(columns) if is_score(own_name(name, sides)[0])]
 
 
 @dataclass
