@@ -16,13 +16,12 @@ from pathlib import Path
 import pytest
 from page import Answer, children, serving
 from recording import record
-from waiting import HANG_S, until
+from waiting import HANG_S, SOON_S, until
 
 import secondguess as sg
 from secondguess.analysis.store.runs import find_run, list_runs
 from secondguess.trainer.recorder import Recorder
 
-SOON_S = 10  # a second, or five for a commit, on a machine that others use too
 MAIN = "from secondguess.analysis.cli import main; main()"
 LISTENING = "SELECT count(*) FROM range(1000000000000) a WHERE a.range % 7 = 3"
 INSIDE_ONE_CALL = "SELECT length(repeat('x', 3000000000)) FROM range(500)"

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 HANG_S = 240  # a test that waits without a limit is ended by pytest after 300
+SOON_S = 10  # what takes a second, or five for a commit, on a machine that others use too
 PATIENT: dict[str, Any] = {"start_timeout_s": HANG_S, "patience_s": HANG_S}
 """The options of a W&B mirror that only a hang makes impatient."""
 

@@ -8,6 +8,7 @@ import duckdb
 import pytest
 from page import browser
 from recording import record
+from waiting import HANG_S
 
 import secondguess as sg
 from secondguess.analysis.answers import charts, lines
@@ -90,7 +91,7 @@ def opened(tab: Any, path: Path) -> list[str]:
         tab.on(event, hear)
     tab.goto(path.as_uri(), wait_until="load")
     drawn = tab.locator("canvas, svg, table").first
-    drawn.wait_for(timeout=5_000)
+    drawn.wait_for(timeout=HANG_S * 1_000)
     box = drawn.bounding_box()
     for down in range(5, int(min(box["height"], 400)), 40):
         for across in range(5, int(min(box["width"], 700)), 80):
