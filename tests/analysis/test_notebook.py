@@ -140,5 +140,7 @@ def test_other_libraries_make_their_own_tables_of_one(store: sg.Connection) -> N
     rows = table.fetchall()
     assert pl.DataFrame(table).rows() == rows
     assert pa.table(table).to_pylist() == [dict(zip(("id", "guess"), row, strict=True)) for row in rows]
+    assert list(table) == [dict(zip(("id", "guess"), row, strict=True)) for row in rows]
+    pd.testing.assert_frame_equal(pd.DataFrame(table), table.df(), check_dtype=False)
     assert [tuple(row) for row in pd.DataFrame.from_arrow(table).itertuples(index=False)] == rows
     assert pl.DataFrame(store.ask("errors", "cnn@3")).height == len(store.ask("errors", "cnn@3").fetchall())
