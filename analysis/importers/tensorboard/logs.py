@@ -39,24 +39,23 @@ def _event_files(folder: Path) -> Iterator[Path]:
 
 
 def logged_runs(path: Path) -> list[SourceRun]:
-    """The runs of an event file or a folder of them: one, or one for each folder in it, as TensorBoard shows them.
+    """The runs of an event file or a folder of them: one, or one for each folder of a run in it, however deep.
 
     A folder is one run if it has event files itself, or if its folders are called as parts of one are (train,
-    validation); the folders in a run are the beginnings of its metrics' names. Of several runs those without scalars
-    are left out, which is said. Raises Damaged where nothing is read.
+    validation); the folders in a run are the beginnings of its metrics' names. One of several is called as its path is,
+    which is how TensorBoard shows it. Of several runs those without scalars are left out, which is said. Raises Damaged
+    where nothing is read.
     """
     path = path.absolute()
     if path.is_file():
-        return [_run(path.parent, [path])]
+        return [_run(path.parent, [path], path.parent.name)]
     files = sorted(_event_files(path), key=lambda file: by_number(str(file)))
-    first = {file.relative_to(path).parts[0] for file in files if file.parent != path}
-    if any(file.parent == path for file in files) or first <= {name for name in first if name.casefold() in _PARTS}:
-        return [_run(path, files)]
     runs: list[SourceRun] = []
     faults: list[Damaged] = []
-    for name in sorted(first):
+    for folder, some in _run_folders(path, files):
+        name = path.name if folder == path else folder.relative_to(path).as_posix()
         try:
-            runs.append(_run(path / name, [file for file in files if file.is_relative_to(path / name)]))
+            runs.append(_run(folder, some, name))
         except Damaged as damage:
             faults.append(damage)
     if not runs and faults:
@@ -64,6 +63,21 @@ def logged_runs(path: Path) -> list[SourceRun]:
     for fault in faults:
         say(f"left out: {fault}", err=True)
     return runs
+
+
+def _run_folders(folder: Path, files: Sequence[Path]) -> Iterator[tuple[Path, Sequence[Path]]]:
+    """The folders of runs in a folder, each with its event files."""
+    inner: dict[str, list[Path]] = {}
+    for file in files:
+        if file.parent == folder:
+            yield folder, files
+            return
+        inner.setdefault(file.relative_to(folder).parts[0], []).append(file)
+    if all(name.casefold() in _PARTS for name in inner):
+        yield folder, files
+        return
+    for name, some in inner.items():
+        yield from _run_folders(folder / name, some)
 
 
 @dataclass
@@ -115,7 +129,7 @@ def _folder_of(name: str) -> str:
     return name.partition("\0")[0]
 
 
-def _run(folder: Path, files: Sequence[Path]) -> SourceRun:
+def _run(folder: Path, files: Sequence[Path], name: str) -> SourceRun:
     reading = _Reading()
     for file in files:
         inside = file.parent.relative_to(folder).as_posix()
@@ -131,7 +145,7 @@ def _run(folder: Path, files: Sequence[Path]) -> SourceRun:
     metrics = [(step, None, name, value) for (name, step), value in reading.named().items()]
     origin = {"kind": "tensorboard", "place": str(folder), **_started(reading.began)}
     notes = tuple(_notes(metrics, reading, len(files)))
-    return SourceRun(folder.name, origin, metrics=partial(iter, metrics), notes=notes, metrics_alone=True)
+    return SourceRun(name, origin, metrics=partial(iter, metrics), notes=notes, metrics_alone=True)
 
 
 def _notes(metrics: Sequence[Metric], reading: _Reading, files: int) -> Iterator[str]:

@@ -63,6 +63,19 @@ def test_each_folder_of_a_folder_of_runs_is_a_run(tmp_path: Path, capsys: Any) -
     assert metrics(tmp_path / "s", "one") == [("loss", 1, 0.5)]
 
 
+def test_runs_lie_as_deep_as_lightning_and_keras_put_them(tmp_path: Path, capsys: Any) -> None:
+    """`TensorBoardLogger("logs", "net")` writes logs/net/version_0, TensorFlow's guide logs/fit/DATE/train."""
+    for version, value in ((0, 0.5), (1, 0.25), (10, 0.125)):
+        written(tmp_path / "logs" / "net" / f"version_{version}", [scalar("loss", 1, value)])
+    for part, value in (("train", 2.0), ("validation", 3.0)):
+        written(tmp_path / "logs" / "fit" / "20260102" / part, [scalar("epoch_loss", 0, value)])
+    text, code = said(capsys, "import", tmp_path / "logs", "--store", tmp_path / "s")
+    names = ["fit-20260102", "net-version_0", "net-version_1", "net-version_10"]
+    assert ([line[4:] for line in text.splitlines() if line.startswith("run ")], code) == (names, 0)
+    assert metrics(tmp_path / "s", "net-version_1") == [("loss", 1, 0.25)]
+    assert metrics(tmp_path / "s", "fit-20260102") == [("train/epoch_loss", 0, 2.0), ("validation/epoch_loss", 0, 3.0)]
+
+
 def test_a_restart_takes_back_what_the_session_does_again(tmp_path: Path, capsys: Any) -> None:
     """By TensorBoard's rule: values of the step and later ones, of that folder alone; of one step the last holds."""
     folder = tmp_path / "log"
