@@ -21,7 +21,7 @@ from secondguess.analysis.importers.dataframe import read_frame
 from secondguess.analysis.importers.evaluations import harness, mlflow
 from secondguess.analysis.importers.evaluations.inspect_log import is_log
 from secondguess.analysis.importers.evaluations.inspect_runs import inspect_runs, logs_within
-from secondguess.analysis.importers.files.data_set import data_set_runs, is_data_set
+from secondguess.analysis.importers.files.data_set import data_set_runs, has_splits, is_data_set
 from secondguess.analysis.importers.files.predictions import FileOptions, prediction_run
 from secondguess.analysis.importers.files.unpacked import STDIN, format_by_name, is_pattern, named_files, unpacked
 from secondguess.analysis.importers.labels import LabelsFile, LabelsOptions, key_of, label, read_labels
@@ -166,7 +166,8 @@ def bring(
         if len(whole) == len(sources):
             return
         for source in (source for source in sources if source not in whole):
-            found = _foreign_runs(source, store, options, epoch_key, Path(folder)) if files.format is None else None
+            how = (epoch_key, Path(folder), files)
+            found = _foreign_runs(source, store, options, *how) if files.format is None else None
             runs += found or ()
             plain += [source] if found is None else []
         if plain:
@@ -215,9 +216,13 @@ def _from_files(sources: Sequence[str], folder: Path, options: ImportOptions, to
 def _log_files(source: str) -> list[str]:
     """The files that a source names; of a folder the logs of evaluations alone, if it has any."""
     within = Path(source)
-    if source != STDIN and within.is_dir() and (logs := [*logs_within(within), *harness.samples_within(within)]):
+    if source != STDIN and within.is_dir() and (logs := _log_files_within(within)):
         return logs
     return named_files([source])
+
+
+def _log_files_within(folder: Path) -> list[str]:
+    return [*logs_within(folder), *harness.samples_within(folder)]
 
 
 def _bring(runs: Sequence[SourceRun], source: str, store: Path, options: ImportOptions, dry_run: bool) -> None:
@@ -301,7 +306,7 @@ def _elsewhere(source: str, store: Path, options: ImportOptions, epoch_key: str)
 
 
 def _foreign_runs(
-    source: str, store: Path, options: ImportOptions, epoch_key: str, folder: Path
+    source: str, store: Path, options: ImportOptions, epoch_key: str, folder: Path, files: FileOptions
 ) -> Sequence[SourceRun] | None:
     """The runs of W&B's or MLflow's that a source holds; None where it stands for files."""
     path = Path(source)
@@ -318,13 +323,17 @@ def _foreign_runs(
     if path.is_file():
         return [table_file(path)] if is_table(path) else None
     if is_data_set(path):
-        return data_set_runs(path, folder, options.epoch)
+        return data_set_runs(path, folder, options.epoch, files)
     try:
         log_files = logs(path)
     except NotFound:
         with suppress(NotFound):
             return [artifact_folder(path)]
-        return logs_of_tensorboard.logged_runs(path) if logs_of_tensorboard.is_logs(path) else None
+        if logs_of_tensorboard.is_logs(path):
+            return logs_of_tensorboard.logged_runs(path)
+        if _log_files_within(path) or not has_splits(path):
+            return None
+        return data_set_runs(path, folder, options.epoch, files)
     return _logged(log_files, epoch_key)
 
 

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
-from pathlib import Path
 
 from secondguess.analysis.errors import BadInput, listing
 from secondguess.analysis.importers.adding import like
@@ -33,9 +32,7 @@ class Version:
         return Moment(self.epoch, self.source.step if self.source.within else None)
 
 
-def surveyed(
-    versions: Sequence[Version], commands: Commands, folder: Path | None
-) -> tuple[list[Version], dict[str, Surveyed]]:
+def surveyed(versions: Sequence[Version], commands: Commands) -> tuple[list[Version], dict[str, Surveyed]]:
     """The versions with their columns as they are meant, and what was decided about each table."""
     surveys: dict[str, Surveyed] = {}
     meant: dict[int, TableRows] = {}
@@ -51,7 +48,7 @@ def surveyed(
                 f"--right {commands.given.right}: this table has no such column, so {given.right or 'nothing'} decides"
             )
             contents = [replace(rows, notes=(*rows.notes, note)) for rows in contents]
-        surveys[table] = survey(contents, given, commands, folder)
+        surveys[table] = survey(contents, given, commands, versions[places[0]].source.folder)
         meant |= dict(zip(places, surveys[table].versions, strict=True))
     return [replace(version, contents=meant[at]) for at, version in enumerate(versions)], surveys
 

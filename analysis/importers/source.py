@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -90,6 +91,7 @@ class SourceTable:
     `key` is the table's key in W&B (nested keys with dots), or the file's stem. `read` looks through the files and
     decides the types; it raises Damaged, BadInput or NotFound, whose text names the file. `origin` is JSON.
     within says that step is that of a validation within the epoch, else it says where the history has the table.
+    folder is where the files of images lie that cells name; None where they name none.
     """
 
     key: str
@@ -99,6 +101,7 @@ class SourceTable:
     origin: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     within: bool = False
+    folder: Path | None = None
 
 
 @dataclass(frozen=True)

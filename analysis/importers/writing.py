@@ -136,7 +136,7 @@ def plan(
     old = added_to(store, source, Asked(options.run, options.table, options.epoch, options.overwrite))
     name, replaces, notes = _named(store, source, options, promised) if old is None else (old.name, False, [])
     commands = _commands(source, options)
-    versions, surveys = surveyed(_versions(source, options, progress), commands, _folder(source, commands))
+    versions, surveys = surveyed(_versions(source, options, progress), commands)
     layouts = layouts_of(versions, surveys, options.given, mirrored_classes(source.config), old)
     layouts = {**layouts, **{one.table: with_content(layouts[one.table], one.contents.content) for one in versions}}
     if old is not None:
@@ -289,12 +289,6 @@ def _commands(source: SourceRun, options: ImportOptions) -> Commands:
         given=options.given,
         strict=source.origin.get("kind") in FILES,
     )
-
-
-def _folder(source: SourceRun, commands: Commands) -> Path | None:
-    """Where the files lie that cells name."""
-    place = source.origin.get("place")
-    return Path(str(place)).parent if place and commands.strict else None
 
 
 def _about(source: SourceRun, layouts: Mapping[str, Layout]) -> dict[str, Any]:

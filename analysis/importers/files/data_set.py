@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from secondguess.analysis.errors import BadInput, Damaged, NotFound, listing
-from secondguess.analysis.importers.files.predictions import FileOptions, read_files
+from secondguess.analysis.importers.files.predictions import FileOptions, beside, read_files
 from secondguess.analysis.importers.files.unpacked import by_number, format_by_name, unpacked
 from secondguess.analysis.importers.hugging_face import exported, with_features
 from secondguess.analysis.importers.roles import Given
@@ -46,6 +46,16 @@ class _Split:
     features: Mapping[str, Any] | None = None
 
 
+@dataclass(frozen=True)
+class _Reading:
+    """How a data set is read: its folder, a place for what is packed, the epoch that is told, options of files."""
+
+    folder: Path
+    place: Path
+    epoch: int | None
+    options: FileOptions
+
+
 @dataclass
 class _Config:
     """One of the subsets of a card, None where it has no name, with the patterns of each split's files.
@@ -69,35 +79,51 @@ def is_data_set(folder: Path) -> bool:
     return inside.is_dir() and any(_SHARD.match(path.name) for path in inside.iterdir())
 
 
-def data_set_runs(folder: Path, place: Path, epoch: int | None = None) -> list[SourceRun]:
+def has_splits(folder: Path) -> bool:
+    """Whether a folder that does not say that it is a data set has the files of splits, and no others.
+
+    So are train.csv beside test.csv, and test/metadata.csv; files of one split are a table like any other.
+    """
+    splits = _by_name(folder)
+    there = {path for split in splits for path in split.files}
+    own = {path for path in folder.iterdir() if path.is_file() and format_by_name(path.name) is not None}
+    clear = all(split.name and len({format_by_name(path.name) for path in split.files}) == 1 for split in splits)
+    return clear and own <= there and len(splits) > (1 if own else 0)
+
+
+def data_set_runs(
+    folder: Path, place: Path, epoch: int | None = None, options: FileOptions | None = None
+) -> list[SourceRun]:
     """The data set as a run, a table for each split; of a card with several subsets a run each.
 
     A single split without a name of its own is the usual table. What is packed is put into place, which must stay until
-    the runs are imported. Raises NotFound for files that are said and not there, Damaged, BadInput.
+    the runs are imported; options are of files that are text. Raises NotFound for files that are said and not there,
+    Damaged, BadInput.
     """
+    how = _Reading(folder, place, epoch, options or FileOptions())
     if (folder / _DICT).is_file():
         names = _texts(_read(folder / _DICT).get("splits"), folder / _DICT)
-        return [_of_saved(folder, [_saved(folder / name, name) for name in names], place, epoch)]
+        return [_of_saved(how, [_saved(folder / name, name) for name in names])]
     if (folder / _STATE).is_file():
-        return [_of_saved(folder, [_saved(folder, None)], place, epoch)]
+        return [_of_saved(how, [_saved(folder, None)])]
     configs = _configs(_front(folder))
     if not configs:
-        return [_run(folder, folder.resolve().name, _by_name(folder), place, epoch)]
+        return [_run(how, folder.resolve().name, _by_name(folder))]
     runs = []
     for config in configs:
         splits = _of_config(folder, config)
         name = folder.resolve().name if len(configs) == 1 else f"{folder.resolve().name}-{config.name}"
-        runs.append(_run(folder, name, splits, place, epoch))
+        runs.append(_run(how, name, splits))
     return runs
 
 
-def _of_saved(folder: Path, splits: Sequence[_Split], place: Path, epoch: int | None) -> SourceRun:
+def _of_saved(how: _Reading, splits: Sequence[_Split]) -> SourceRun:
     """The run of what was saved; splits without rows are left out, which is said."""
     some = [split for split in splits if split.files]
     if not some:
-        raise BadInput(f"{folder} has no rows, so there is nothing to import")
+        raise BadInput(f"{how.folder} has no rows, so there is nothing to import")
     empty = listing([split.name for split in splits if not split.files])
-    run = _run(folder, folder.resolve().name, some, place, epoch)
+    run = _run(how, how.folder.resolve().name, some)
     return replace(run, notes=(f"left out, since it has no rows: {empty}",)) if empty else run
 
 
@@ -115,22 +141,25 @@ def _of_config(folder: Path, config: _Config) -> list[_Split]:
     return splits
 
 
-def _run(folder: Path, name: str, splits: Sequence[_Split], place: Path, epoch: int | None) -> SourceRun:
+def _run(how: _Reading, name: str, splits: Sequence[_Split]) -> SourceRun:
     ours = _ours(splits)
     tables = []
     for split in splits:
         key = split.name or DEFAULT_TABLE
-        read = partial(_rows, split, ours, folder, place)
-        told = epoch or _number(ours.get("epoch"))
-        step = _number(ours.get("step"), 0) if epoch is None else None
+        read = partial(_rows, split, ours, how)
+        told = how.epoch or _number(ours.get("epoch"))
+        step = _number(ours.get("step"), 0) if how.epoch is None else None
         key = str(ours["table"]) if isinstance(ours.get("table"), str) and len(splits) == 1 else key
-        tables.append(SourceTable(key, told, step, read, {"split": split.name}, within=step is not None))
+        tables.append(
+            SourceTable(key, told, step, read, {"split": split.name}, (), step is not None, beside(split.files))
+        )
     config = ours.get("config")
     started = {"started": ours["started"]} if isinstance(ours.get("started"), str) else {}
     kind = format_by_name(splits[0].files[0].name) or "parquet"
+    called = {"name": name} if name != how.folder.name else {}
     return SourceRun(
         str(ours.get("run") or name),
-        {"kind": kind, "place": str(folder.absolute()), **({"name": name} if name != folder.name else {}), **started},
+        {"kind": kind, "place": str(how.folder.absolute()), **called, **started},
         config=config if isinstance(config, Mapping) else {},
         tables=tables,
     )
@@ -149,12 +178,12 @@ def _ours(splits: Sequence[_Split]) -> Mapping[str, Any]:
     return {}
 
 
-def _rows(split: _Split, ours: Mapping[str, Any], folder: Path, place: Path) -> TableRows:
-    files = []
+def _rows(split: _Split, ours: Mapping[str, Any], how: _Reading) -> TableRows:
+    files, folder = [], how.folder
     for path in split.files:
         name = str(path.relative_to(folder)) if path.is_relative_to(folder) else path.name
-        files.append(replace(unpacked(str(path), place), name=f"{folder.name}/{name}"))
-    rows = read_files(files, place, FileOptions())
+        files.append(replace(unpacked(str(path), how.place), name=f"{folder.name}/{name}"))
+    rows = read_files(files, how.place, how.options)
     if split.features is not None:
         rows = with_features(rows, split.features)
     if not ours:

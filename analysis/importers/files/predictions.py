@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import takewhile
@@ -69,10 +69,16 @@ def prediction_run(
         files = [unpacked(name, folder, options.format) for name in named_files(sources)]
     names = [file.name for file in files]
     places = [source if source == STDIN else str(Path(source).absolute()) for source in sources]
-    table = SourceTable(DEFAULT_TABLE, epoch, None, read=partial(read_files, files, folder, options))
+    read = partial(read_files, files, folder, options)
+    table = SourceTable(DEFAULT_TABLE, epoch, None, read, folder=beside(names))
     return SourceRun(
         _run_name(sources, names), {"kind": files[0].format, "place": os.pathsep.join(places)}, tables=[table]
     )
+
+
+def beside(files: Iterable[str | Path]) -> Path:
+    """The folder in which files lie, all of them: where the files that their cells name are looked for."""
+    return Path(os.path.commonpath([Path(file).absolute().parent for file in files]))
 
 
 def _run_name(sources: Sequence[str], names: Sequence[str]) -> str:

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from data_sets import run
+from PIL import Image
 
 import secondguess as sg
 from secondguess.analysis.cli import main
@@ -154,6 +155,33 @@ def test_a_plain_folder_is_one_table_as_ever(written: Path, tmp_path: Path) -> N
     (folder / "README.md").write_text("---\ntitle: mine\n---\nnothing of configs: here")
     taken(tmp_path / "s", folder)
     assert rows_of(tmp_path / "s", "plain/test_predictions@1") == ROWS
+
+
+def test_a_folder_of_splits_alone_needs_no_card(tmp_path: Path, capsys: Any) -> None:
+    """As `load_dataset(FOLDER)` reads it: rows of a training and of a test are no one table."""
+    folder = tmp_path / "set"
+    folder.mkdir()
+    (folder / "train.csv").write_text("id;guess;truth\nx;NA;b\n")
+    (folder / "test.csv").write_text("id;guess;truth\ny;b;b\n")
+    taken(tmp_path / "s", folder, "--missing", "NA", "--delimiter", ";")
+    assert rows_of(tmp_path / "s", "set/train@1") == [("x", None, "b")]
+    assert rows_of(tmp_path / "s", "set/test@1") == [("y", "b", "b")]
+    (folder / "sample.csv").write_text("id;guess;truth\nz;a;a\n")
+    taken(tmp_path / "t", folder)
+    assert "3 files are read as one table" in capsys.readouterr().out
+
+
+def test_images_of_a_split_lie_beside_the_file_that_names_them(tmp_path: Path, capsys: Any) -> None:
+    """`datasets` calls it an ImageFolder."""
+    for split, shade in (("test", 0), ("train", 255)):
+        (tmp_path / "set" / split).mkdir(parents=True)
+        Image.new("L", (3, 2), shade).save(tmp_path / "set" / split / "1.png")
+        (tmp_path / "set" / split / "metadata.csv").write_text("file_name,prediction,label\n1.png,cat,dog\n")
+    taken(tmp_path / "s", tmp_path / "set")
+    assert capsys.readouterr().out.count("1 rows, 1 images") == 2
+    assert rows_of(tmp_path / "s", "set/train@1") == [("1.png", "cat", "dog")]
+    taken(tmp_path / "t", tmp_path / "set" / "test")
+    assert "1 rows, 1 images" in capsys.readouterr().out
 
 
 def test_what_is_not_there_is_said(written: Path, tmp_path: Path, capsys: Any) -> None:

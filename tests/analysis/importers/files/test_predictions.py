@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.feather
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 import secondguess as sg
 from secondguess.analysis.cli import main
@@ -79,6 +80,17 @@ def test_a_folder_a_pattern_and_several_files_are_one_table_in_order(tmp_path: P
         assert told in capsys.readouterr().out
     assert prediction_run([f"{shards}/*.csv"], tmp_path).name == "p"
     assert prediction_run([str(shards)], tmp_path).name == "shards"
+
+
+def test_images_lie_beside_the_files_that_name_them_however_these_are_named(tmp_path: Path, capsys) -> None:
+    shards = tmp_path / "shards"
+    shards.mkdir()
+    for at in (1, 2):
+        Image.new("L", (3, 2), at).save(shards / f"{at}.png")
+        (shards / f"p-{at}.csv").write_text(f"image,label,pred\n{at}.png,cat,dog\n")
+    for words in ([shards], [f"{shards}/*.csv"], sorted(shards.glob("*.csv"))):
+        brought(tmp_path, *words)
+        assert "2 rows, 2 images" in capsys.readouterr().out
 
 
 def test_shards_may_order_their_columns_as_they_like_but_have_the_same(tmp_path: Path, capsys) -> None:
