@@ -195,7 +195,7 @@ TOOLS = (
     Tool(
         "table",
         "Show rows of tables: filter (where), group and aggregate, sort, choose columns, join, page through. The most "
-        " confident errors of a run: tables [cnn@last], where [wrong], sort [-confidence].",
+        "confident errors of a run: tables [cnn@last], where [wrong], sort [-confidence].",
         takes.Table,
         _table,
     ),

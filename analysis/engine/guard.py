@@ -41,6 +41,7 @@ _CLAUSES = ("where_clause", "group_expressions", "group_sets", "having", "sample
 Span = tuple[int, int]
 """The byte of a text at which something begins, and how many bytes it takes: 0 where only its beginning is known."""
 
+_BARE = re.compile(r"""\b(?:FROM|JOIN)\s+([^\s"'(),;]+)""", re.IGNORECASE)  # a table without quotes
 _CTE_NAME = re.compile(r"[^./\\:'\"*?\[\]{}\x00-\x1f]+")  # nothing that could be a path or an address
 
 
@@ -333,8 +334,12 @@ def _why(tree: dict[str, Any], source: _Source) -> Refused:
     except (KeyError, ValueError):
         return Refused(message)
     own = start - len(source.before.encode())
-    before = source.text.encode()[: max(own, 0)].decode(errors="ignore").split("\n")
-    return source.refused(message, (own, length), more=f" (line {len(before)}, column {len(before[-1]) + 1})")
+    read = source.text.encode()[: max(own, 0)].decode(errors="ignore")
+    before = read.split("\n")
+    place = f" (line {len(before)}, column {len(before[-1]) + 1})"
+    bare = next((table[1] for table in _BARE.finditer(source.text) if table.start(1) < len(read) < table.end(1)), "")
+    quoted = f'; a table\'s name is quoted: "{bare}"' if bare else ""
+    return source.refused(message, (own, length), more=place + quoted)
 
 
 def _without_semicolons(sql: str) -> str:

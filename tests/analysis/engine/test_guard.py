@@ -213,6 +213,8 @@ def test_the_refusal_says_what_to_do():
         "WITH x AS (COPY t TO 'y') FROM x": "only reading is allowed: COPY QUERY is not a SELECT",
         "FROM a.b": "a.b names a schema, which the store has none of; quote a name that contains a dot",
         "SELECT 1,\n  2 +\n  FROM": "(line 3, column",
+        "FROM cnn@5 WHERE wrong": '(line 1, column 9); a table\'s name is quoted: "cnn@5"',
+        "SELECT 'é'\nFROM a JOIN cnn/b@last USING (id)": '(line 2, column 16); a table\'s name is quoted: "cnn/b@last"',
     }.items():
         with pytest.raises(SecondguessError, match=re.escape(words)):
             guard.inspect(con, text)
