@@ -5,9 +5,14 @@ from collections.abc import Sequence
 
 from secondguess.analysis.engine.kinds import Kind, kind_of_sql
 from secondguess.analysis.engine.passages import Passage
+from secondguess.analysis.engine.sqltext import literal
 
 _SAID = re.compile(
     r"Conversion Error: Could not convert string '(?P<text>.*?)' to (?P<type>\w+)(?P<rest>.*)", re.DOTALL
+)
+# A text beside a column of lists, as several labels a row are.
+_LISTED = re.compile(
+    r"Conversion Error: Type VARCHAR with value '(?P<text>.*)' can't be cast to the destination type .+\[\]", re.DOTALL
 )
 _KINDS: dict[Kind, tuple[str, str]] = {
     "number": ("a number", "numbers"),
@@ -25,6 +30,11 @@ _COMPARED = re.compile(
 
 def said(message: str, passages: Sequence[Passage], start: int, length: int) -> str:
     """A message, which of a text that cannot be read as what it is compared with says what the column holds."""
+    if (match := _LISTED.fullmatch(message)) is not None:
+        value = literal(match["text"])
+        column = next((column for each in passages if (column := _compared(each, start, length))), None)
+        holds = f": the column {column} holds lists" if column is not None else ""
+        return f"{value} is not a list{holds}; write list_contains({column or '…'}, {value})"
     match = _SAID.fullmatch(message)
     words = _words(match["type"]) if match is not None else None
     if match is None or words is None:

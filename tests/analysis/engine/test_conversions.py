@@ -21,6 +21,8 @@ SAID = {
     "guess NOT BETWEEN 'a' AND 3": "'a' is not a whole number: the column guess holds whole numbers",
     "guess + 'one' = 2": "'one' is not a whole number, which it is used as here",
     "yes = 'maybe'": "'maybe' is not true or false: the column yes holds true and false",
+    "tags <> 'it''s'": "'it''s' is not a list: the column tags holds lists; write list_contains(tags, 'it''s')",
+    "'x' = tags": "'x' is not a list; write list_contains(…, 'x')",
     "guess = id": "'a' is not a whole number, when casting from source column id",
 }
 
@@ -28,7 +30,12 @@ SAID = {
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("store")
-    record(path, "cnn", {1: [("a", 0, [0.9, 0.1]), ("b", 1, [0.4, 0.6])]}, columns={"yes": [True, False]})
+    record(
+        path,
+        "cnn",
+        {1: [("a", 0, [0.9, 0.1]), ("b", 1, [0.4, 0.6])]},
+        columns={"yes": [True, False], "tags": [["x"], ["y", "z"]]},
+    )
     return path
 
 
