@@ -250,9 +250,14 @@ def connect(
 
 
 def views(
-    con: duckdb.DuckDBPyConnection, store: str | os.PathLike[str] = DEFAULT_STORE, *, schema: str | None = None
+    con: duckdb.DuckDBPyConnection,
+    store: str | os.PathLike[str] | Connection = DEFAULT_STORE,
+    *,
+    schema: str | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """Make the tables of a store views of a connection of yours, as `Connection.attach` does; returns it."""
+    if isinstance(store, Connection):
+        return store.attach(con, schema=schema)
     return connect(store, con).attach(schema=schema)
 
 

@@ -33,9 +33,11 @@ _URL = re.compile(r"([a-z][a-z0-9+.-]+):/+(.*)", re.DOTALL | re.IGNORECASE)
 
 
 def place(store: str | os.PathLike[str]) -> Path:
-    """Where a store lies: a folder, or below a URL such as s3://bucket/predictions; raises BadInput for other URLs."""
+    """Where a store lies: a folder, or below a URL such as s3://bucket/predictions; raises BadInput for any other."""
     if isinstance(store, ObjectPath):
         return store
+    if not isinstance(store, str | os.PathLike):
+        raise BadInput(f"a store is named by its folder or its URL, not by a {type(store).__qualname__}")
     text = os.fspath(store)
     match = _URL.fullmatch(text)
     if match is None:

@@ -118,6 +118,13 @@ def test_what_is_no_connection_or_schema_is_refused_in_words(store: Path) -> Non
             sg.connect(store).attach(con)
     with pytest.raises(BadInput, match="schema is 5; name one"):
         sg.views(duckdb.connect(), store, schema=5)
+    with pytest.raises(BadInput, match="named by its folder or its URL, not by a DuckDBPyConnection"):
+        sg.views(str(store), duckdb.connect())
+
+
+def test_an_open_store_has_views_as_its_path_has(store: Path) -> None:
+    con = sg.views(duckdb.connect(), sg.connect(store), schema="mine")
+    assert con.sql('SELECT count(*) FROM mine."cnn@last"').fetchall() == [(4,)]
 
 
 def test_attaching_again_sees_new_epochs_and_drops_what_is_gone(store: Path) -> None:
