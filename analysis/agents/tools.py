@@ -14,7 +14,7 @@ from secondguess.analysis.agents.desk import Desk
 from secondguess.analysis.agents.example import Picture
 from secondguess.analysis.ask import questions
 from secondguess.analysis.engine.sqltext import identifier
-from secondguess.analysis.errors import BadInput, listing, meant
+from secondguess.analysis.errors import AlreadyThere, BadInput, listing, meant
 from secondguess.analysis.schema import COMPUTED
 from secondguess.analysis.tables import saved
 from secondguess.analysis.tables.spelling import spelled
@@ -159,7 +159,10 @@ async def _compare(desk: Desk, given: takes.Compare) -> Answer:
 async def _save(desk: Desk, given: takes.Save) -> Answer:
     view = spelled(given.model_dump(exclude={"name"}))
     await desk.ask("table", spelled({**given.model_dump(exclude={"name"}), "limit": 1}))  # what cannot be shown
-    path = await asyncio.to_thread(saved.save, desk.store, given.name, view)
+    try:
+        path = await asyncio.to_thread(saved.save, desk.store, given.name, view)
+    except AlreadyThere:
+        raise AlreadyThere(f"view {given.name!r} exists already, and none is replaced; choose another name") from None
     return {"said": f"saved in {path}; table shows it with saved: {given.name}", "view": view.as_dict()}, None
 
 

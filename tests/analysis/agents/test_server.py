@@ -277,7 +277,8 @@ def test_with_write_agents_save_views_and_nothing_else(tmp_path: Path) -> None:
         assert agent.answer("example", id="a")["notes"] == [none]
         assert "confidnce" in agent.refused("save_view", name="x", tables=["cnn"], where=["confidnce > 0"])
         agent.answer("save_view", name="hard ones", tables=["cnn"], where=["wrong"], columns=["id"])
-        assert "exists already" in agent.refused("save_view", name="hard ones", tables=["cnn"])
+        taken = agent.refused("save_view", name="hard ones", tables=["cnn"])
+        assert taken == "view 'hard ones' exists already, and none is replaced; choose another name"
         assert agent.answer("table", saved="hard ones")["rows"] == [["b"]]
         uri = "secondguess://views/hard%20ones"
         assert uri in [one.uri for one in agent.do("list_resources").resources]
