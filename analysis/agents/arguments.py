@@ -124,8 +124,9 @@ class Sql(Paged):
     """A SELECT."""
 
     query: Text = Field(
-        description=f'One SELECT in DuckDB\'s SQL. FROM takes "cnn@5" (quoted), {DEFAULT_TABLE} (all runs and epochs), '
-        "examples, runs, metrics. wrong, truth_rank, other_score, brier_score, scores are columns where named."
+        description='One SELECT in DuckDB\'s SQL. FROM takes "cnn@5" (quoted), "cnn" (at all its epochs together), '
+        f"{DEFAULT_TABLE} (all runs and epochs), examples, runs, metrics. wrong, truth_rank, other_score, brier_score, "
+        "scores are columns where named."
     )
 
 
