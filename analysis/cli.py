@@ -346,7 +346,7 @@ def main(args: Sequence[str] | None = None) -> None:
     except click.Abort:
         sys.exit(130)
     except click.ClickException as error:
-        say(f"secondguess: {error.format_message()}", err=True)
+        say(f"secondguess: {error.format_message()}{help.instead(error)}", err=True)
         sys.exit(error.exit_code)
     except SecondguessError as error:
         say(f"secondguess: {' '.join(str(error).splitlines())}", err=True)

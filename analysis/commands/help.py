@@ -32,6 +32,20 @@ def tell(cli: click.Group, arguments: Sequence[str]) -> None:
     print(json.dumps(said, ensure_ascii=False, indent=1), file=readable(sys.stdout))
 
 
+def instead(error: click.ClickException) -> str:
+    """What there is instead of an option or a command that there is not; nothing of another error."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    if context is None:
+        return ""
+    command = context.command
+    if isinstance(error, click.NoSuchOption):
+        options = [max(param.opts, key=len) for param in command.params if isinstance(param, click.Option)]
+        return f" {context.info_name} takes: {', '.join(options)}"
+    if isinstance(command, click.Group) and error.message.startswith("No such command"):
+        return f" There are: {', '.join(command.list_commands(context))}"
+    return ""
+
+
 def _named(cli: click.Group, arguments: Sequence[str]) -> tuple[click.Command, list[str]]:
     """The command of the words that the arguments begin with, and these words."""
     command: click.Command = cli

@@ -196,6 +196,11 @@ WRONG = [
     (("ask", "errors", "cnn", "--limit", "x"), 1, "limit 'x' is not of type int"),
     (("ask", "errors", "cnn", "--limit=-1"), 1, "Binder Error: LIMIT/OFFSET cannot be negative"),
     (("ask", "errors", "cnn", "--limt", "1"), 2, "No such option '--limt'. Did you mean '--limit'?"),
+    (
+        ("ask", "confusion", "cnn", "--limit", "1"),
+        2,
+        "No such option '--limit'. confusion takes: --sort, --where, --chart, ",
+    ),
     (("ask", "errors", "cnn", "--format", "xml"), 2, "Invalid value for '--format': 'xml' is not one of 'table'"),
     (("ask", "errors", "cnn", "--rows", "0"), 2, "Invalid value for '--rows': 0 is not in the range x>=1"),
     (
@@ -224,7 +229,7 @@ WRONG = [
     (("sql", "SELECT interval 1 day AS i", "-o", "x.parquet"), 1, "the answer cannot be written as Parquet"),
     (("sql",), 2, "give a SELECT, or --duckdb FILE"),
     (("sql", "SELECT 1", "SELECT 2"), 2, "Got unexpected extra argument"),
-    (("nothing",), 2, "No such command 'nothing'."),
+    (("nothing",), 2, "No such command 'nothing'. There are: demo, train, import, "),
     (("runs", "cnn"), 2, "Got unexpected extra argument"),
 ]
 
