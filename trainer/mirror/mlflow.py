@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from secondguess.analysis.errors import MissingExtra, NotFound, SecondguessError, counted, listing
 from secondguess.analysis.moments import Moment
@@ -204,6 +205,11 @@ class _Sending:
         self._listed[-1] |= {"right": right} if right is not None else {}
         if kind == "rows":
             self.sent.tables[at_epoch(table, moment)] = (rows.predictions.num_rows, rows.rows)
+            if infinite := _infinite(rows.predictions):
+                self.sent.notes.append(
+                    f"{at_epoch(table, moment)}: MLflow's tables have no infinite numbers; those of "
+                    f"{listing(infinite, 4)} are null there"
+                )
 
     def _wrong(self, table: str, moment: Moment, folder: str) -> None:
         """The wrong rows of an epoch with their images, as far as they have one."""
@@ -252,6 +258,12 @@ def _names(names: Iterable[str]) -> dict[str, str]:
             free, number = f"{new}-{number}", number + 1
         taken[name] = free
     return taken
+
+
+def _infinite(rows: pa.Table) -> list[str]:
+    """The columns with numbers that JSON has no way to write, and MLflow writes as null."""
+    reals = [name for name in rows.column_names if pa.types.is_floating(rows[name].type)]
+    return [name for name in reals if pc.any(pc.is_inf(rows[name])).as_py()]
 
 
 def _frame(rows: CommittedRows, *, pictured: bool) -> Any:

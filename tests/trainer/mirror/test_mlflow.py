@@ -159,6 +159,20 @@ def test_how_much_is_sent_is_said(store: Path, tmp_path: Path, monkeypatch: pyte
     assert "test_predictions@2: 1 of 3 wrong rows, the most confident first, come with their images" in sent.notes
 
 
+def test_numbers_that_mlflow_cannot_hold_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A regression that diverged."""
+    monkeypatch.chdir(tmp_path)
+    with sg.Recorder(tmp_path / "s", run="prices") as recorder:
+        for epoch, guess in ((1, [0.5, 2.0]), (2, [float("inf"), 2.0])):
+            with recorder.table("test_predictions", epoch=epoch) as table:
+                table.add(ids=["a", "b"], truth=[1.5, 2.5], guess=guess)
+    sent = publish(tmp_path / "s", "prices", MlflowOptions("mine", str(tmp_path / "mlruns")))
+    said = "test_predictions@2: MLflow's tables have no infinite numbers; those of guess are null there"
+    assert sent.notes == [said]
+    (file,) = tmp_path.glob("mlruns/*/*/artifacts/tables/test_predictions/epoch-00002.json")
+    assert '["a",null,1.5' in file.read_text().replace(" ", "")
+
+
 def test_from_a_bucket(bucket_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with sg.Recorder(f"{bucket_url}/s", run="cnn") as recorder, recorder.table("test_predictions", epoch=1) as table:
