@@ -5,7 +5,9 @@ a place where there is no store is refused, since the client would make one ther
 """
 
 import json
+import math
 import sqlite3
+import sys
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
@@ -217,11 +219,16 @@ class _Reading:
         """Every value of the metrics, but of those that publishing adds, under the names that they had before."""
         before = _renamed(listed, "metrics")
         return [
-            (int(one.step), None, before.get(name, name), float(one.value))
+            (int(one.step), None, before.get(name, name), _as_logged(float(one.value)))
             for name in names
             if not listed or not name.startswith(OWN_METRICS)
             for one in self.client.get_metric_history(run, name)
         ]
+
+
+def _as_logged(value: float) -> float:
+    """A metric's value; MLflow's databases have the largest number there is for an infinite one."""
+    return math.copysign(math.inf, value) if abs(value) == sys.float_info.max else value
 
 
 def _rows(path: Path, name: str, folder: Path, images: Callable[[], Path]) -> TableRows:

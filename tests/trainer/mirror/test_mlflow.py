@@ -173,6 +173,17 @@ def test_numbers_that_mlflow_cannot_hold_are_said(tmp_path: Path, monkeypatch: p
     assert '["a",null,1.5' in file.read_text().replace(" ", "")
 
 
+def test_infinite_metrics_come_back(tmp_path: Path, tracking: str, capsys: Any) -> None:
+    with sg.Recorder(tmp_path / "s", run="cnn") as recorder:
+        recorder.log(up=float("inf"), down=float("-inf"), loss=2.5)
+        with recorder.table("test_predictions", epoch=1) as table:
+            table.add(ids=["a"], truth=[1], guess=[1])
+    publish(tmp_path / "s", "cnn", MlflowOptions("mine", tracking))
+    assert said(capsys, "import", "mlruns:/cnn", "--store", tmp_path / "t")[1] == 0
+    back = sg.connect(tmp_path / "t").sql("SELECT name, value FROM metrics ORDER BY name").fetchall()
+    assert back == [("down", float("-inf")), ("loss", 2.5), ("up", float("inf"))]
+
+
 def test_from_a_bucket(bucket_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with sg.Recorder(f"{bucket_url}/s", run="cnn") as recorder, recorder.table("test_predictions", epoch=1) as table:
