@@ -9,6 +9,7 @@ from secondguess.analysis.importers.facts import Facts
 _NUMBERED = re.compile(r"(.*?\D)(0|[1-9]\d{0,8})")
 _PAIRS = (("false", "true"), ("no", "yes"), ("n", "y"), ("f", "t"), ("neg", "pos"), ("negative", "positive"))
 _FEW = 20
+_TWO = 2
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,20 @@ def _styled(name: str, like: str) -> str:
 
 
 def is_regression(guess: Facts, truth: Facts) -> bool:
-    """Whether both are numbers on a line and no names: fractions in both, or in one against more numbers than a few."""
+    """Whether both are numbers on a line and no names: fractions in both, or in one against more numbers than a few.
+
+    Against a few, as stars from 1 to 5, fractions that leave 0 to 1 are numbers, too, unless the few are two classes.
+    """
     if not (guess.is_number and truth.is_number and guess.some and truth.some):
         return False
     if guess.fractions and truth.fractions:
         return True
-    other = truth if guess.fractions else guess
-    return (guess.fractions or truth.fractions) and (other.values is None or len(other.values) > _FEW)
+    parts, other = (guess, truth) if guess.fractions else (truth, guess)
+    if not parts.fractions:
+        return False
+    if other.values is None or len(other.values) > _FEW:
+        return True
+    return len(other.values) > _TWO and not parts.is_share
 
 
 def reading(guess: Facts, truth: Facts) -> Reading | None:

@@ -131,6 +131,15 @@ def test_a_predicted_price_and_its_price_are_on_a_line(tmp_path: Path, capsys) -
     assert "predicted_price and price are numbers on a line" in said
 
 
+def test_fractions_beside_a_few_stars_are_on_a_line_and_shares_or_two_classes_are_not(tmp_path: Path, capsys) -> None:
+    said = taken(csv(tmp_path, "id,target,pred|a,1,1.25|b,5,4.5|c,3,3"), capsys)
+    assert "pred and target are numbers on a line" in said
+    assert rows(tmp_path, "guess, truth, wrong") == [(1.25, 1.0, None), (4.5, 5.0, None), (3.0, 3.0, None)]
+    for text in ("a,1,0.25|b,5,0.5|c,3,0.75", "a,1,1.25|b,2,0.5|c,1,-0.75"):
+        said = taken(csv(tmp_path, f"id,target,pred|{text}"), capsys, "--overwrite")
+        assert "no pred is ever a target" in said
+
+
 def test_a_margin_beside_0_and_1_asks_from_where_on_it_means_1(tmp_path: Path, capsys) -> None:
     path = csv(tmp_path, "id,target,pred|a,1,2.4|b,0,-1.1|c,0,0.3")
     assert "--guess 'pred >= 0' --truth target" in refused(path, capsys)
