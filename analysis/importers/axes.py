@@ -18,7 +18,7 @@ _MOST = 1_000
 
 def by_run(run: SourceRun, column: str) -> list[SourceRun]:
     """A run for each value of the column, called by it, in the order in which they come."""
-    (table,) = _only_table(run, "--run-column")
+    (table,) = only_table(run, "--run-column")
     rows = held(table.read())
     runs = []
     for value, count in _values(rows, column, "--run-column").items():
@@ -30,7 +30,7 @@ def by_run(run: SourceRun, column: str) -> list[SourceRun]:
 
 def by_epoch(run: SourceRun, column: str) -> SourceRun:
     """The run with an epoch for each number in the column; where they count from 0, all are one more, and said."""
-    (table,) = _only_table(run, "--epoch-column")
+    (table,) = only_table(run, "--epoch-column")
     rows = held(table.read())
     counts = _values(rows, column, "--epoch-column")
     numbers = {_epoch(value, column): value for value in counts}
@@ -90,9 +90,18 @@ def _epoch(value: str, column: str) -> int:
     return int(number)
 
 
-def _only_table(run: SourceRun, option: str) -> Sequence[SourceTable]:
+def chosen(run: SourceRun, table: str) -> SourceRun:
+    """The run with the table of that key alone, if it has it."""
+    tables = [one for one in run.tables if one.key == table]
+    return replace(run, tables=tables) if tables else run
+
+
+def only_table(run: SourceRun, option: str) -> Sequence[SourceTable]:
+    """The one table of a run; raises BadInput where it has several, or none."""
     if len(run.tables) != 1:
-        raise BadInput(f"{option} is for a source with one table; {run.name} has {len(run.tables)}")
+        keys = listing(dict.fromkeys(table.key for table in run.tables))
+        which = f": {keys}; name one with --table" if keys else ""
+        raise BadInput(f"{option} is for a source with one table; {run.name} has {len(run.tables)}{which}")
     return run.tables
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from secondguess.analysis.console import say
 from secondguess.analysis.content import FileDigests
 from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotFound
-from secondguess.analysis.importers.axes import by_epoch, by_run, by_step
+from secondguess.analysis.importers.axes import by_epoch, by_run, by_step, chosen, only_table
 from secondguess.analysis.importers.classes import given_classes
 from secondguess.analysis.importers.commands import Typed
 from secondguess.analysis.importers.dataframe import read_frame
@@ -101,7 +101,10 @@ def how(
 
 
 def apart(runs: Sequence[SourceRun], options: ImportOptions) -> Sequence[SourceRun]:
-    """The runs, taken apart by the columns that name models and count epochs."""
+    """The runs, taken apart by the columns that name models and count epochs, of the table that is asked for."""
+    asked = (options.run_column, options.epoch_column, options.step_column, options.step)
+    if options.table is not None and any(one is not None for one in asked):
+        runs = [chosen(run, options.table) for run in runs]
     if options.run_column is not None:
         runs = [part for run in runs for part in by_run(run, options.run_column)]
     if options.epoch_column is not None:
@@ -113,9 +116,8 @@ def apart(runs: Sequence[SourceRun], options: ImportOptions) -> Sequence[SourceR
 
 def _at_step(run: SourceRun, step: int) -> SourceRun:
     """The run whose table is the validation at a step of the epoch that is asked for."""
-    if len(run.tables) != 1:
-        raise BadInput(f"--step is for a source with one table; {run.name} has {len(run.tables)}")
-    return replace(run, tables=[replace(run.tables[0], step=step, within=True)])
+    (table,) = only_table(run, "--step")
+    return replace(run, tables=[replace(table, step=step, within=True)])
 
 
 def bring_labels(

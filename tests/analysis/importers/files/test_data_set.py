@@ -171,6 +171,17 @@ def test_a_folder_of_splits_alone_needs_no_card(tmp_path: Path, capsys: Any) -> 
     assert "3 files are read as one table" in capsys.readouterr().out
 
 
+def test_a_column_that_counts_epochs_is_that_of_the_table_that_is_named(tmp_path: Path, capsys: Any) -> None:
+    (tmp_path / "set").mkdir()
+    (tmp_path / "set" / "train.csv").write_text("id,guess,truth\nx,a,b\n")
+    (tmp_path / "set" / "test.csv").write_text("id,guess,truth,epoch\ny,b,b,1\ny,a,b,2\n")
+    said = refused(tmp_path / "s", capsys, tmp_path / "set", "--epoch-column", "epoch")
+    assert "--epoch-column is for a source with one table; set has 2: test, train; name one with --table" in said
+    taken(tmp_path / "s", tmp_path / "set", "--epoch-column", "epoch", "--table", "test")
+    assert rows_of(tmp_path / "s", "set/test@1") == [("y", "b", "b")]
+    assert rows_of(tmp_path / "s", "set/test@2") == [("y", "a", "b")]
+
+
 def test_images_of_a_split_lie_beside_the_file_that_names_them(tmp_path: Path, capsys: Any) -> None:
     """`datasets` calls it an ImageFolder."""
     for split, shade in (("test", 0), ("train", 255)):
