@@ -57,10 +57,13 @@ def plain(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: jsonable(value) for name, value in values.items()}
 
 
-def shortened_list(values: Sequence[Any], most: int, what: str) -> tuple[list[Any], list[str]]:
-    """The first of some values, and what is said of the rest."""
+def shortened_list(
+    values: Sequence[Any], most: int, what: str, whole: str | None = _WHOLE
+) -> tuple[list[Any], list[str]]:
+    """The first of some values, and what is said of the rest; whole is how to have them all, None if none does."""
+    more = f"; {whole}" if whole is not None else ""
     rest = len(values) - most
-    return list(values[:most]), [f"the first {most} of {len(values):,} {what}; {_WHOLE}"] if rest > 0 else []
+    return list(values[:most]), [f"the first {most} of {len(values):,} {what}{more}"] if rest > 0 else []
 
 
 def text(answer: Mapping[str, Any]) -> str:

@@ -97,7 +97,7 @@ async def _schema(desk: Desk, given: takes.Schema) -> Answer:
     if given.table.casefold() not in takes.NO_PREDICTIONS:
         answer["computed"] = {name: _ABOUT_COMPUTED[name] for name in COMPUTED}
     if every.classes:
-        classes, notes = told.shortened_list(every.classes, 200, "classes")
+        classes, notes = told.shortened_list(every.classes, 200, "classes", None)
         answer["said"] += f" besides score_0 … score_{len(every.classes) - 1}: score_i is that of the i-th of classes"
         answer |= {"classes": classes, "notes": [*answer["notes"], *notes]}
     return answer, None
@@ -116,7 +116,9 @@ async def _ask(desk: Desk, given: takes.Ask) -> Answer:
 
 def _questions(desk: Desk) -> dict[str, Any]:
     """The questions with their options; of one that cannot be asked, why."""
-    names, notes = told.shortened_list(questions.names(desk.store), _MOST_QUESTIONS, "questions")
+    names, notes = told.shortened_list(
+        questions.names(desk.store), _MOST_QUESTIONS, "questions", "`secondguess ask` on the command line lists all"
+    )
     every = []
     for name in names:
         try:

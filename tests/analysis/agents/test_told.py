@@ -62,6 +62,7 @@ def test_notes_are_said_once_and_classes_where_there_are_scores() -> None:
 
 def test_a_list_that_is_too_long_says_so() -> None:
     assert shortened_list([1, 2], 2, "classes") == ([1, 2], [])
+    assert shortened_list([1, 2, 3], 2, "classes", None) == ([1, 2], ["the first 2 of 3 classes"])
     assert shortened_list([1, 2, 3], 2, "classes")[1] == [
         "the first 2 of 3 classes; -o FILE on the command line writes all"
     ]
