@@ -164,6 +164,7 @@ def _parts(page_site: Site, view: TableView, reply: Reply, page: tuple[TableView
         "notes": reply.notes if leads else (*reply.notes, _LEADLESS),
         "reports": reply.reports,
         "grouped": by_group,
+        "verdicts": reply.verdicts,
         "data": {
             "columns": list(reply.columns),
             "rows": records(reply.columns, reply.rows),

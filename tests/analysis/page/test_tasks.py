@@ -8,6 +8,8 @@ import pytest
 from page_in_process import texts
 from recording import record_prices, record_tags
 
+from secondguess.analysis.cli import main
+
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -56,6 +58,18 @@ def test_a_number_is_neither_right_nor_wrong(store: Path) -> None:
     assert "fixed" not in plain(joined).partition("matched")[0]
     assert "of which none is right or wrong" in plain(example)
     assert [row["guess"] for row in json.loads(data)["panels"][0]["rows"]] == [3.0, 2.5]
+
+
+def test_signs_of_right_and_wrong_are_explained_where_there_are_some(store: Path, tmp_path: Path) -> None:
+    """Whether an answer in words is right a column says, so it is not drawn as right or wrong by its truth."""
+    (tmp_path / "answers.csv").write_text("id,guess,truth,right\na,It is 4,4,true\nb,Lyon,Paris,false\n")
+    main(
+        ["import", str(tmp_path / "answers.csv"), "--right", "right", "--run", "words", "--store", str(tmp_path / "s")]
+    )
+    (words,), (tags,) = texts(tmp_path / "s", "/table?t=words"), texts(store, "/table?t=tags@1")
+    assert "1 of 2 wrong" in plain(words)
+    assert "9 wrong 4 right" not in plain(words)
+    assert "9 wrong 4 right" in plain(tags)
 
 
 def test_heads_of_lists_and_of_numbers(store: Path) -> None:
