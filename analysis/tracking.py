@@ -14,6 +14,8 @@ from secondguess.analysis.errors import MissingExtra
 
 _QUIET = {"MLFLOW_ALLOW_FILE_STORE": "true", "MLFLOW_DISABLE_TELEMETRY": "true"}
 _QUIET |= {"MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false"}
+# How often a server that does not answer is asked, unless told: MLflow's own 7 take minutes, in silence.
+_TRIES = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "3"}
 
 # What a run of MLflow's has that is one of ours, published: a tag, a list of its tables, in it what has another name
 # there, and metrics that follow from what it has besides.
@@ -42,11 +44,12 @@ def of_databases() -> tuple[type[Exception], ...]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep MLflow from telling its makers, and from saying what concerns whoever writes to its store."""
-    before = {name: os.environ.get(name) for name in _QUIET}
+    """Keep MLflow from telling its makers, from saying what concerns whoever writes to its store, and from waiting."""
+    told = {name: os.environ.get(name, times) for name, times in _TRIES.items()} | _QUIET
+    before = {name: os.environ.get(name) for name in told}
     loggers = [logging.getLogger(name) for name in ("mlflow", "alembic")]
     levels = [logger.level for logger in loggers]
-    os.environ.update(_QUIET)
+    os.environ.update(told)
     for logger in loggers:
         logger.setLevel(logging.CRITICAL)
     try:

@@ -20,6 +20,7 @@ from secondguess.analysis.errors import MissingExtra
 from secondguess.analysis.objects.path import place
 from secondguess.analysis.store.rows import read_wrong
 from secondguess.analysis.store.runs import find_run
+from secondguess.analysis.tracking import quiet
 from secondguess.trainer.mirror.mlflow import MlflowOptions, Sent, publish
 
 __all__ = ["bucket_url", "s3_process", "s3_server"]  # the fixtures
@@ -182,6 +183,22 @@ def test_infinite_metrics_come_back(tmp_path: Path, tracking: str, capsys: Any) 
     assert said(capsys, "import", "mlruns:/cnn", "--store", tmp_path / "t")[1] == 0
     back = sg.connect(tmp_path / "t").sql("SELECT name, value FROM metrics ORDER BY name").fetchall()
     assert back == [("down", float("-inf")), ("loss", 2.5), ("up", float("inf"))]
+
+
+def test_a_server_that_does_not_answer_is_not_waited_for_long(
+    tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tries = "MLFLOW_HTTP_REQUEST_MAX_RETRIES"
+    monkeypatch.delenv(tries, raising=False)
+    with quiet():
+        assert os.environ[tries] == "3"
+    assert tries not in os.environ
+    monkeypatch.setenv(tries, "0")
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")  # where nobody listens
+    text, code = said(capsys, "import", "mlruns:/cnn", "--store", tmp_path / "t")
+    assert (text.count("\n"), code) == (1, 1)
+    assert text.startswith("secondguess: mlruns:/cnn: API request to http://127.0.0.1:9/")
+    assert os.environ[tries] == "0"
 
 
 def test_from_a_bucket(bucket_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
