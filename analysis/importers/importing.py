@@ -312,7 +312,7 @@ def _foreign_runs(
 ) -> Sequence[SourceRun] | None:
     """The runs of W&B's or MLflow's that a source holds; None where it stands for files."""
     path = Path(source)
-    if source == STDIN or is_pattern(source):
+    if source == STDIN or is_pattern(source) or path.is_fifo():
         return None
     if mlflow.is_mlflow(source):
         return [mlflow.mlflow_run(source, folder, os.environ.get("MLFLOW_TRACKING_URI"))]

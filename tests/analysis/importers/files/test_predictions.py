@@ -5,6 +5,7 @@ import io
 import json
 import os
 import sys
+import threading
 from pathlib import Path
 
 import pyarrow as pa
@@ -123,6 +124,15 @@ def test_delimiter_encoding_header_and_format_can_be_named(tmp_path: Path, capsy
 def test_standard_input_is_a_file_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(ROWS.encode())))
     assert brought(tmp_path, "-") == [("a", 1, 1), ("b", 0, 1)]
+
+
+def test_a_named_pipe_is_a_file_too(tmp_path: Path) -> None:
+    """As a shell makes one of `<(zcat p.csv.gz)`."""
+    os.mkfifo(tmp_path / "pipe")
+    writing = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=[gzip.compress(ROWS.encode())])
+    writing.start()
+    assert brought(tmp_path, tmp_path / "pipe") == [("a", 1, 1), ("b", 0, 1)]
+    writing.join()
 
 
 def test_a_file_that_is_not_there_is_no_project_of_w_and_b_s(tmp_path: Path, capsys) -> None:
