@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
+from shlex import quote
 from typing import Any
 
 from secondguess.analysis.console import say
@@ -323,6 +324,7 @@ def _foreign_runs(
     if path.is_file() and logs_of_tensorboard.is_logs(path):
         return logs_of_tensorboard.logged_runs(path)
     if path.is_file():
+        _refuse_stores(path)
         return [table_file(path)] if is_table(path) else None
     if is_data_set(path):
         return data_set_runs(path, folder, options.epoch, files)
@@ -333,10 +335,30 @@ def _foreign_runs(
             return [artifact_folder(path)]
         if logs_of_tensorboard.is_logs(path):
             return logs_of_tensorboard.logged_runs(path)
+        _refuse_stores(path)
         if _log_files_within(path) or not has_splits(path):
             return None
         return data_set_runs(path, folder, options.epoch, files)
     return _logged(log_files, epoch_key)
+
+
+def _refuse_stores(path: Path) -> None:
+    """Raise BadInput for a store of ours, or of MLflow's without other files, saying how a run of it is imported."""
+    if (address := mlflow.store_at(path)) is not None:
+        raise BadInput(
+            f"{path} is MLflow's store, of which a run is imported by its id or its name: MLFLOW_TRACKING_URI="
+            f"{quote(address)} secondguess import mlruns:/RUN"
+        )
+    if path.is_file():
+        return
+    store = path.absolute().parent if (path / "run.json").is_file() else path
+    runs = [run for name, run in list_runs(store).items() if store == path or name == path.absolute().name]
+    if runs:
+        name, what = runs[0].name, "a store" if store == path else "a run in a store"
+        raise BadInput(
+            f"{path} is {what}; write a run of it as a file, and import that: secondguess export {quote(name)} "
+            f"{quote(name)}.zip --store {quote(str(store))}; secondguess import {quote(name)}.zip"
+        )
 
 
 def _logged(log_files: Sequence[Path], epoch_key: str) -> list[SourceRun]:

@@ -24,6 +24,7 @@ from secondguess.analysis.errors import BadInput, Damaged, MissingExtra, NotFoun
 from secondguess.analysis.importers.evaluations.judged import Row, kept
 from secondguess.analysis.importers.files.columnar import read_parquet
 from secondguess.analysis.importers.files.json_lines import read_json
+from secondguess.analysis.importers.files.unpacked import format_by_name
 from secondguess.analysis.importers.roles import Given
 from secondguess.analysis.importers.shapes import Column, image, reshaped
 from secondguess.analysis.importers.shapes import kept as as_is
@@ -38,6 +39,7 @@ from secondguess.analysis.tracking import LISTED, OWN_METRICS, RENAMED, RUN_TAG,
 SCHEMES = ("mlruns:/", "runs:/")
 _TABLES = {"runs", "experiments", "metrics"}
 _IMAGES = "table_images"
+_SQLITE = b"SQLite format 3\0"
 _LONGEST = 64 << 20  # bytes of the list of tables
 _MOST_ARTIFACTS = 100_000
 
@@ -45,6 +47,32 @@ _MOST_ARTIFACTS = 100_000
 def is_mlflow(source: str) -> bool:
     """Whether a source names a run of MLflow's: `mlruns:/RUN`, by its id or its name."""
     return source.startswith(SCHEMES)
+
+
+def store_at(path: Path) -> str | None:
+    """The address of the store of MLflow's that a database is, or a folder is or has in it beside no data files."""
+    if path.is_file():
+        return f"sqlite:///{path.absolute()}" if _is_database(path) else None
+    if any(format_by_name(inner.name) is not None for inner in path.iterdir() if inner.is_file()):
+        return None
+    beside = path.absolute().parent if path.absolute().name == "mlruns" else path.absolute()
+    if (beside / "mlflow.db").is_file():
+        return f"sqlite:///{beside / 'mlflow.db'}"
+    places = (path.absolute(), path.absolute() / "mlruns")
+    return next((str(place) for place in places if any(place.glob("*/meta.yaml"))), None)
+
+
+def _is_database(path: Path) -> bool:
+    with path.open("rb") as file:
+        if file.read(len(_SQLITE)) != _SQLITE:
+            return False
+    with suppress(sqlite3.Error), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as theirs:
+        return _tables_of(theirs) >= _TABLES
+    return False
+
+
+def _tables_of(database: sqlite3.Connection) -> set[str]:
+    return {str(name) for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
 
 
 def mlflow_run(source: str, folder: Path, tracking: str | None) -> SourceRun:
@@ -95,9 +123,8 @@ def _copied(database: Path, folder: Path, tracking: str) -> Path:
         raise NotFound(f"no file {database}, where {tracking} says that MLflow's store is")
     copy = folder / "mlflow.db"
     with closing(sqlite3.connect(f"{database.absolute().as_uri()}?mode=ro", uri=True)) as theirs:
-        there = {name for (name,) in theirs.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
-        if not there >= _TABLES:
-            raise BadInput(f"{database} is no store of MLflow's: it has no tables {listing(sorted(_TABLES - there))}")
+        if missing := sorted(_TABLES - _tables_of(theirs)):
+            raise BadInput(f"{database} is no store of MLflow's: it has no tables {listing(missing)}")
         with closing(sqlite3.connect(copy)) as ours:
             theirs.backup(ours)
     return copy

@@ -174,6 +174,17 @@ def test_numbers_that_mlflow_cannot_hold_are_said(tmp_path: Path, monkeypatch: p
     assert '["a",null,1.5' in file.read_text().replace(" ", "")
 
 
+def test_a_store_of_mlflows_is_asked_for_a_run(store: Path, tracking: str, capsys: Any) -> None:
+    publish(store, "cnn", MlflowOptions("mine", tracking))
+    place = tracking.removeprefix("sqlite:///")
+    for source in {place, str(Path(place).parent)}:
+        text, code = said(capsys, "import", source, "--store", store)
+        words = f"{source} is MLflow's store, of which a run is imported by its id or its name: MLFLOW_TRACKING_URI="
+        assert (text, code) == (f"secondguess: {words}{tracking} secondguess import mlruns:/RUN\n", 1)
+    (Path(place).parent / "p.csv").write_text("id,guess,truth\na,1,1\n")
+    assert said(capsys, "import", Path(place).parent, "--store", store)[1] == 0
+
+
 def test_infinite_metrics_come_back(tmp_path: Path, tracking: str, capsys: Any) -> None:
     with sg.Recorder(tmp_path / "s", run="cnn") as recorder:
         recorder.log(up=float("inf"), down=float("-inf"), loss=2.5)

@@ -4,6 +4,8 @@ import gzip
 import io
 import json
 import os
+import re
+import shlex
 import sys
 import threading
 from pathlib import Path
@@ -133,6 +135,19 @@ def test_a_named_pipe_is_a_file_too(tmp_path: Path) -> None:
     writing.start()
     assert brought(tmp_path, tmp_path / "pipe") == [("a", 1, 1), ("b", 0, 1)]
     writing.join()
+
+
+def test_a_store_or_a_run_in_it_is_no_prediction_file_and_the_way_to_it_is_said(tmp_path: Path, capsys) -> None:
+    store = tmp_path / "it's"
+    with sg.Recorder(store, run="my run") as recorder, recorder.table("test_predictions", epoch=1) as table:
+        table.add(ids=["a"], truth=[1], guess=[0])
+    for source, what in ((store, "a store"), (store / "my run", "a run in a store")):
+        said = refused(tmp_path, capsys, source)
+        assert f"{source} is {what}; write a run of it as a file, and import that: secondguess export " in said
+    (command,) = re.findall(r"that: secondguess (export .*?); secondguess import 'my run'.zip$", said)
+    main(shlex.split(command.replace("'my run'.zip", str(tmp_path / "r.zip"))))
+    main(["import", str(tmp_path / "r.zip"), "--store", str(tmp_path / "other")])
+    assert sg.connect(tmp_path / "other").sql('SELECT id, truth, guess FROM "my run"').fetchall() == [("a", 1, 0)]
 
 
 def test_a_file_that_is_not_there_is_no_project_of_w_and_b_s(tmp_path: Path, capsys) -> None:
