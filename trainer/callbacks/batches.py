@@ -28,13 +28,19 @@ def probabilities(values: Any, *, logits: bool, what: str, several: bool = False
 
     what is what the numbers are called in an error. several says that a row may have several labels, so that each
     number is one's by itself: its sigmoid, where it is a logit. Raises BadInput for another shape, for logits whose
-    rows sum to 1, and for probabilities whose rows do not.
+    rows sum to 1 or that are whole numbers, and for probabilities whose rows do not, or that are one whole number.
     """
     numbers = array(values)
     if numbers.dtype.kind not in "fiu" or numbers.ndim not in (1, 2) or 0 in numbers.shape[1:]:
         raise BadInput(
             f"{what} are {numbers.dtype} of shape {numbers.shape}; {_SHAPE}: a class for each token or pixel is not "
             "recorded"
+        )
+    is_one_number = numbers.ndim == 1 or numbers.shape[1] == 1
+    if numbers.dtype.kind in "iu" and (logits or is_one_number):
+        raise BadInput(
+            f"{what} are whole numbers of shape {numbers.shape}, as guesses of classes are, and no "
+            f"{'logits' if logits else 'probabilities'}; give them as the guess (in a step's dict: 'preds')"
         )
     numbers = numbers.astype(np.float64)
     is_one_of = numbers.ndim == 2 and numbers.shape[1] > 1 and not several

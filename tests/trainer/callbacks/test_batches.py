@@ -48,11 +48,22 @@ def test_a_logit_that_is_missing_is_a_score_that_is() -> None:
         (np.zeros((2, 5, 3)), True, r"shape \(2, 5, 3\); .*a class for each token or pixel is not recorded"),
         ([["a"]], True, r"are <U1 of shape \(1, 1\)"),
         (np.zeros((2, 0)), True, r"shape \(2, 0\)"),
+        (
+            [0, 2],
+            True,
+            r"whole numbers of shape \(2,\), as guesses of classes are, and no logits; give them as the guess",
+        ),
+        ([[1, 0]], True, "whole numbers .* no logits"),
+        ([[1], [0]], False, "whole numbers .* no probabilities"),
     ],
 )
 def test_what_contradicts_what_is_said_of_it_is_refused(values: Any, logits: bool, why: str) -> None:
     with pytest.raises(BadInput, match=why):
         probabilities(values, logits=logits, what="scores")
+
+
+def test_a_class_voted_for_is_one_with_probability_1() -> None:
+    assert probabilities([[1, 0], [0, 1]], logits=False, what="scores").tolist() == [[1.0, 0.0], [0.0, 1.0]]
 
 
 def test_half_precision_is_let_pass() -> None:
