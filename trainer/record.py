@@ -111,12 +111,17 @@ def _size(values: Any, what: str) -> int:
     return len(values)
 
 
+def _is_counted(index: Any) -> bool:
+    """Whether an index is the one that rows without names have: a part of such rows keeps its places in the whole."""
+    return type(index).__name__ == "RangeIndex" and index.tolist() == list(range(len(index)))
+
+
 def _index(given: Mapping[str, Any]) -> Sequence[Any] | None:
     """The labels of the first pandas index that says more than positions do; raises BadInput where others differ."""
     known: dict[str, list[Any]] = {}
     for what, values in given.items():
         index = getattr(values, "index", None)
-        if index is not None and not callable(index) and type(index).__name__ != "RangeIndex":
+        if index is not None and not callable(index) and not _is_counted(index):
             known[what] = index.tolist()
     for what, labels in known.items():
         first = next(iter(known))

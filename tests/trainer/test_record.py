@@ -117,6 +117,13 @@ def test_ids_are_the_index_of_the_labels_or_the_rows_positions_which_is_said(
     assert caplog.text.count("ids are the rows' positions, as no ids are given") == 2
 
 
+@pytest.mark.parametrize("part", [slice(100, 103), slice(None, 99, -1)], ids=["test", "reversed"])
+def test_a_part_of_a_frame_keeps_its_places_in_the_whole(tmp_path: Path, part: slice) -> None:
+    frame = pd.DataFrame({"y": [0, 1, 1] * 34 + [0]})[part]
+    sg.record(tmp_path, run="rf", truth=frame["y"], guess=frame["y"].to_numpy())
+    assert rows(tmp_path, "id, truth") == [("100", 1), ("101", 1), ("102", 0)]
+
+
 def test_guesses_alone_and_columns_of_ones_own_are_recorded(tmp_path: Path) -> None:
     sg.record(tmp_path, run="rf", guess=["a", "b"], truth=["a", "a"], ids=["1", "2"], note=["x", "y"], config={"k": 1})
     assert rows(tmp_path, "id, guess, truth, note") == [("1", "a", "a", "x"), ("2", "b", "a", "y")]
