@@ -127,13 +127,30 @@ class Shuffled(Batches):
         return PIXELS[places], TRUTH[places]
 
 
+class Drawn(Batches):
+    """Batches whose order is drawn anew after each epoch, which nothing says."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places = np.arange(EXAMPLES)
+
+    def __getitem__(self, number: int) -> Any:
+        places = self.places[3 * number : 3 * number + 3]
+        return PIXELS[places], TRUTH[places]
+
+    def on_epoch_end(self) -> None:
+        self.places = np.random.default_rng(0).permutation(self.places)
+
+
 def shuffling() -> Any:
-    """A PyDataset that says that it shuffles, one that does not, and a loader that shuffles with ids in no order."""
+    """PyDatasets that say that they shuffle, or do not, or say nothing, and a loader that does with ids in no order."""
     import torch
     from torch.utils.data import DataLoader, TensorDataset
 
     fit(model_of(), callback(data={"drawn": Shuffled(True), "in_order": Shuffled(False)}))
     loader = DataLoader(TensorDataset(torch.from_numpy(PIXELS), torch.from_numpy(TRUTH)), batch_size=3, shuffle=True)
+    drawn = Drawn()
+    fit(model_of(), callback(run="after", data=drawn), validation_data=drawn)
     callback(run="ids", data=None, ids=[f"n{n}" for n in range(EXAMPLES)]).record(model_of(), loader)
     known = {PIXELS[n].tobytes(): f"n{n}" for n in range(EXAMPLES)}
     named = callback(run="fn", data=None, id_fn=lambda batch, _: [known[np.asarray(x).tobytes()] for x in batch[0]])

@@ -33,8 +33,9 @@ class KerasPredictions(FrameworkCallback):
 
     ids, one for each example, or id_fn(batch, places); else the data set's own (`ids`, `id`, `filenames`), or the
     place in it. What does not say its order (a tf.data.Dataset, a generator) needs ids, and is then taken to come in
-    their order; what says that it shuffles is refused but with id_fn. classes are the names of the classes, else the
-    data set's `class_names`; with classes=[] they are numbers.
+    their order; what says that it shuffles, or has an on_epoch_end and does not say `shuffle = False`, is refused but
+    with id_fn. classes are the names of the classes, else the data set's `class_names`; with classes=[] they are
+    numbers.
 
     `record(model, data)` records a test, as test_predictions, after the training or without one. The epochs' metrics
     are kept, too. What fails stops no training unless strict. options are the Recorder's: config, wandb, resume,
@@ -197,7 +198,10 @@ class KerasPredictions(FrameworkCallback):
             return self._batches((data,))
         if _shuffles(data):
             examples = Examples(_dataset(data), None, self._id_fn)
-            examples.remedy = "give data that does not shuffle (shuffle=False), or id_fn="
+            examples.remedy = (
+                "give data that does not shuffle (shuffle=False, as an attribute of a PyDataset, too, whose "
+                "on_epoch_end leaves the order alone), or id_fn="
+            )
             return _pairs(data), examples
         if _is_numbered(data):
             return self._in_turn(data, _pairs(data))
@@ -285,10 +289,20 @@ def _is_numbered(data: Any) -> bool:
 
 
 def _shuffles(data: Any) -> bool:
-    """Whether it says that its rows come in another order each time: a PyDataset by `shuffle`, or a loader."""
+    """Whether its rows may come in another order each time, as a loader says, a PyDataset by `shuffle`.
+
+    One that does not say, but does something after each epoch of a training, as where it draws its order anew, may.
+    """
     if _is_numbered(data):
-        return not callable(shuffle := getattr(data, "shuffle", False)) and bool(shuffle)
+        shuffle = getattr(data, "shuffle", None)
+        return bool(shuffle) if shuffle is not None and not callable(shuffle) else _is_changed_between_epochs(data)
     return type(getattr(data, "sampler", None)).__name__ in _RANDOM
+
+
+def _is_changed_between_epochs(data: Any) -> bool:
+    usual = next(kind for kind in type(data).__mro__ if kind.__name__ == "PyDataset")
+    hooks = ("on_epoch_begin", "on_epoch_end")
+    return any(getattr(type(data), hook, None) is not getattr(usual, hook, None) for hook in hooks)
 
 
 def _is_loader(data: Any) -> bool:

@@ -147,9 +147,9 @@ def test_inputs_and_outputs_of_other_forms(backend: dict[str, Ran]) -> None:
 def test_data_that_shuffle_are_refused_but_with_a_function_of_the_batch(backend: dict[str, Ran]) -> None:
     done = backend["shuffling"]
     assert done.moments(table=f"{VAL}_drawn") == [] and done.moments(table=f"{VAL}_in_order") == ["1", "2"]
-    assert done.moments("ids", "test_predictions") == []
-    assert len([text for text in done.warnings if "training goes on: nothing says which" in text]) == 2
-    assert "give data that does not shuffle (shuffle=False), or id_fn=" in done.warnings[0]
+    assert done.moments("ids", "test_predictions") == [] and done.moments("after") == []
+    assert len([text for text in done.warnings if "training goes on: nothing says which" in text]) == 3
+    assert "give data that does not shuffle (shuffle=False, as an attribute of a PyDataset, too" in done.warnings[0]
     rows = read(done.store, "fn", "test_predictions", "id, truth")
     kinds = ("cat", "dog", "hen")
     assert sorted(rows) == sorted((f"n{n}", kinds[n % 3]) for n in range(EXAMPLES))
