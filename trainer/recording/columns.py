@@ -104,20 +104,21 @@ def _text(name: Any) -> str:
     raise BadInput(f"id {name!r} is neither text nor an integer nor a path; give str(id)")
 
 
-def probabilities(scores: Any, classes: Sequence[str] | None) -> NDArray[np.float32]:
+def probabilities(scores: Any, classes: Sequence[str] | None, *, several: bool = False) -> NDArray[np.float32]:
     """Scores as B x C float32; raises BadInput unless there is one column per class, each in [0, 1] or not finite.
 
-    One number per row, of shape B or B x 1, is the probability of the second of two classes. A data frame's columns go
-    with the classes that they are called as, in any order.
+    One number per row, of shape B or B x 1, is the probability of the second of two classes, but where a row may have
+    several labels (several) that of the only one. A data frame's columns go with the classes that they are called as,
+    in any order.
     """
     try:
         scores_BxC = np.asarray(by_class(scores, classes))
     except ValueError as error:  # rows of unlike length
         raise BadInput(f"scores are no table of numbers: {error}") from None
     if scores_BxC.ndim == 1 or (scores_BxC.ndim == 2 and scores_BxC.shape[1] == 1):
-        if classes is not None and len(classes) == 1:
-            return _in_range(scores_BxC.reshape(-1, 1))
-        return _of_two(_in_range(scores_BxC.reshape(-1, 1)), classes)
+        scores_BxC = scores_BxC.reshape(-1, 1)
+        if not several and (classes is None or len(classes) != 1):
+            return _of_two(_in_range(scores_BxC), classes)
     if scores_BxC.ndim != 2 or scores_BxC.shape[1] == 0:
         raise BadInput(f"scores have shape {scores_BxC.shape}; expected one row per example and one column per class")
     if classes is not None and scores_BxC.shape[1] != len(classes):

@@ -22,7 +22,7 @@ def labels(truth: Any, guess: Any, scores: Any, classes: Sequence[str] | None, c
     """
     if confidence is not None:
         raise BadInput("confidence is of one guess a row; of several labels each has its score: give scores")
-    scores_BxC = probabilities(scores, classes) if scores is not None else None
+    scores_BxC = probabilities(scores, classes, several=True) if scores is not None else None
     count = scores_BxC.shape[1] if scores_BxC is not None else len(classes) if classes is not None else None
     columns: dict[str, pa.Array] = {}
     if guess is not None:
@@ -65,7 +65,13 @@ def _lists(values: Any, what: str, classes: Sequence[str] | None, count: int | N
         raise BadInput(
             f"{what} is {type(values).__name__}; expected a list of labels for each row, or an array of 0 and 1"
         )
-    return _column([_of_row(row, what, at) for at, row in enumerate(values)], what, classes, count)
+    rows = [_of_row(row, what, at) for at, row in enumerate(values)]
+    if [1, 0] in rows and count in (None, 2) and all(row in ([1, 0], [0, 1]) for row in rows):
+        raise BadInput(
+            f"{what} has rows such as [1, 0], which may be the numbers of two classes or 0 and 1 for each class: give "
+            "those as an array, np.array(rows), and class numbers in order, [0, 1]"
+        )
+    return _column(rows, what, classes, count)
 
 
 def _of_row(row: Any, what: str, at: int) -> list[Any] | None:

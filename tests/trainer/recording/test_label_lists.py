@@ -53,6 +53,26 @@ def test_a_guess_is_the_classes_with_a_score_of_a_half_or_more() -> None:
     assert set(made) == {"guess", "score_0", "score_1", "score_2"}
 
 
+@pytest.mark.parametrize("scores", [[0.75, 0.25], [[0.75], [0.25]]])
+def test_one_score_a_row_is_that_of_the_only_label(scores: Any) -> None:
+    """Where a row has one class it is that of the second of two, whose first is then what the second is not."""
+    made = labels(np.array([[1], [0]]), None, np.array(scores), None, None)
+    assert (made["guess"].to_pylist(), made["truth"].to_pylist()) == ([[0], []], [[0], []])
+    assert made["score_0"].to_pylist() == [0.75, 0.25] and "score_1" not in made
+    with pytest.raises(BadInput, match="scores have 1 columns; there are 2 classes"):
+        labels(None, None, np.array(scores), ["cat", "dog"], None)
+
+
+@pytest.mark.parametrize("classes", [None, ["cat", "dog"]])
+def test_rows_of_0_and_1_for_each_of_two_classes_are_not_taken_for_their_numbers(classes: Any) -> None:
+    with pytest.raises(
+        BadInput, match=r"truth has rows such as \[1, 0\], which may be the numbers of two classes or 0 and"
+    ):
+        labels([[0, 1], [1, 0]], [[], []], None, classes, None)
+    both = labels([[0, 1], [1]], [[], []], None, classes, None)["truth"].to_pylist()
+    assert both == ([[0, 1], [1]] if classes is None else [["cat", "dog"], ["dog"]])
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
