@@ -110,7 +110,8 @@ class Recorder:
         if resume and self.store.is_dir() and checked_name("run", run) in list_runs(self.store):
             return RunWriter.resume(self.store, run, ended=reopen), True
         about = {"origin": "recorded", "config": config, "classes": self.classes, **provenance.gather()}
-        return RunWriter.create(self.store, run, about, overwrite=overwrite), False
+        # Other ranks, which may come first, could not tell an empty run from this start's, whose rank 0 has died.
+        return RunWriter.create(self.store, run, about, overwrite=overwrite, if_empty=ranks is None), False
 
     def _given_up(self, error: BaseException) -> None:
         """Let go of what was opened before this error, and tell the other ranks of it."""

@@ -102,6 +102,13 @@ class Run:
         return "running" if is_held(self.folder) else "interrupted"
 
     @property
+    def is_empty(self) -> bool:
+        """Whether it is over and nothing was recorded of it, as where its training broke off before the first epoch."""
+        if self.outside or self.state == "running" or self.damage():
+            return False
+        return not (self.commits or self.metrics_files or self.gone() or self.unnamed())
+
+    @property
     def is_imported(self) -> bool:
         """Whether it comes from elsewhere: what made it is not known by its record, but by the source's."""
         return self.about.get("source") is not None

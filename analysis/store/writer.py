@@ -77,23 +77,24 @@ class RunWriter:
         self._types: dict[str, dict[str, str]] = {}
 
     @classmethod
-    def create(cls, store: Path, name: str, about: Mapping[str, Any], *, overwrite: bool = False) -> Self:
+    def create(
+        cls, store: Path, name: str, about: Mapping[str, Any], *, overwrite: bool = False, if_empty: bool = False
+    ) -> Self:
         """Begin a run; raises AlreadyThere where it exists and is not to be overwritten, or is being recorded.
 
-        A run that is overwritten stays as it is until the new one has its first committed epoch.
+        A run that is overwritten, also if_empty, stays as it is until the new one has its first committed epoch.
         """
         name = checked_name("run", name)
         _make_store(store)
         clear(store)
         existing = list_runs(store) if store.is_dir() else {}  # a bucket has no folder before its first object
         check_twins(existing, name)
-        folder = run_folder(store, name)
-        if name in existing and not overwrite:
+        if name in existing and not overwrite and not (if_empty and existing[name].is_empty):
             raise _taken(existing[name])
         with writing(f"run {name!r} could not be begun"):
             if name in existing:
                 return cls._replacing(existing[name], about)
-            make_folder(folder)
+            make_folder(folder := run_folder(store, name))
             return cls(Run(store, name, folder), _begun(folder, name, about))
 
     @classmethod
@@ -440,11 +441,10 @@ def check_begins(store: Path, name: str, *, goes_on: bool, reopens: bool = False
 
 
 def _finished(name: str) -> AlreadyThere:
-    return AlreadyThere(f"run {name!r} has finished and cannot be resumed; choose another name")
+    return AlreadyThere(f"run {name!r} has finished and cannot be resumed; choose another name, or say reopen=True")
 
 
 def _taken(run: Run) -> AlreadyThere:
-    more = (
-        "; go on with `secondguess train --resume`, or Recorder(…, resume=True)" if run.state == "interrupted" else ""
-    )
-    return AlreadyThere(f"run {run.name!r} exists already ({run.state}); choose another name, or --overwrite it{more}")
+    more = "; go on with `secondguess train --resume`, or resume=True" if run.state == "interrupted" else ""
+    how = "choose another name, or --overwrite it (in Python overwrite=True)"
+    return AlreadyThere(f"run {run.name!r} exists already ({run.state}); {how}{more}")

@@ -139,6 +139,13 @@ def test_a_run_is_there_once_unless_it_is_overwritten(tmp_path: Path) -> None:
     assert rows(tmp_path, "guess") == [(1,)]
 
 
+def test_what_was_refused_is_recorded_when_it_is_mended(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="score 3 in row 0 of the batch is not a probability"):
+        sg.record(tmp_path, run="rf", truth=[0], scores=[[3.0, -1.0]], ids=["a"])
+    sg.record(tmp_path, run="rf", truth=[0], scores=[[0.75, 0.25]], ids=["a"])
+    assert rows(tmp_path) == [("a", 0, 0, 0.75)]
+
+
 @pytest.mark.parametrize(
     ("how", "message"),
     [

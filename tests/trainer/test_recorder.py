@@ -929,10 +929,10 @@ def test_two_recorders_of_two_runs_may_be_open_at_once(store: Path) -> None:
 
 
 def test_a_name_is_the_same_however_its_accents_were_typed(store: Path) -> None:
-    Recorder(store, run="Mu\u0308ller").close(finished=False)
+    record(store, "Mu\u0308ller", [[{"ids": ["a"], "guess": [0]}]])
     with pytest.raises(AlreadyThere, match="'Müller' exists already"):
         Recorder(store, run="M\u00fcller")
-    assert names(store) == ["M\u00fcller"]
+    assert "M\u00fcller" in names(store) and "Mu\u0308ller" not in names(store)
 
 
 def in_child(store: Path, leave: Callable[[Recorder, TableRecorder], None]) -> int:

@@ -333,14 +333,46 @@ def test_a_run_that_exists_is_refused_with_its_state_and_the_choice(store: Path)
         AlreadyThere, match=r"run 'cnn' exists already \(running\); choose another name, or --overwrite"
     ):
         writer(store)
+    run.commit(epoch(1, ["a"]))
     run.close()
-    with pytest.raises(AlreadyThere, match=r"\(interrupted\); choose another name.*resume=True"):
+    with pytest.raises(AlreadyThere, match=r"\(interrupted\); choose another name.*overwrite=True.*resume=True"):
         writer(store)
     run = RunWriter.resume(store, "cnn")
     run.end()
     run.close()
     with pytest.raises(AlreadyThere, match=r"exists already \(finished\); choose another name"):
         writer(store)
+
+
+@pytest.mark.parametrize("is_over", [True, False])
+def test_a_run_of_which_nothing_was_recorded_takes_no_name(store: Path, is_over: bool) -> None:
+    """As where a training broke off before its first epoch, or every batch of it was refused."""
+    run = writer(store)
+    with pytest.raises(AlreadyThere, match=r"exists already \(running\)"):
+        RunWriter.create(store, "cnn", ABOUT, if_empty=True)
+    if is_over:
+        run.end()
+    run.close()
+    run = RunWriter.create(store, "cnn", ABOUT, if_empty=True)
+    run.commit(epoch(1, ["a"]))
+    run.close()
+    assert list(find_run(store, "cnn").tables) == ["test_predictions"]
+    with pytest.raises(AlreadyThere, match="exists already"):
+        RunWriter.create(store, "cnn", ABOUT, if_empty=True)
+
+
+def test_a_run_that_has_metrics_alone_or_lost_its_epoch_is_there(store: Path) -> None:
+    run = writer(store)
+    run.end([(1, None, "loss", 0.5)])
+    run.close()
+    other = RunWriter.create(store, "lost", ABOUT)
+    other.commit(epoch(1, ["a"]))
+    other.close()
+    (record,) = (store / "lost" / "commits" / "test_predictions").iterdir()
+    record.unlink()
+    for name in ("cnn", "lost"):
+        with pytest.raises(AlreadyThere, match="exists already"):
+            RunWriter.create(store, name, ABOUT, if_empty=True)
 
 
 def test_overwriting_replaces_everything(store: Path) -> None:

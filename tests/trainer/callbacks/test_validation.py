@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from many_ranks import read, together
 
+import secondguess as sg
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.moments import Moment
 from secondguess.analysis.store.runs import find_run
@@ -199,7 +200,7 @@ def test_strict_raises_it(tmp_path: Path) -> None:
 def test_a_run_that_is_there_costs_the_records_and_no_training(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    opened(tmp_path).close(finished=True)
+    sg.record(tmp_path, run="vit", guess=[1], ids=["a"])
     run = opened(tmp_path)
     one_pass(run, [{"scores": SCORES}])
     run.close(finished=True)
