@@ -39,12 +39,14 @@ def record(
     """Record a finished run of one epoch; returns its name.
 
     scores are what `predict_proba` returns, N x C, or a dict of them by class, and classes the estimator's `classes_`:
-    the labels, in the order of the columns. ids are, left out, the labels of a pandas index if it has other ones than
-    positions, else the positions of the rows, which is said: they name the examples of one order of one data set only.
-    images, content, confidence and columns of one's own are as in `TableRecorder.add`, task and unlabelled as in
-    `Recorder.table`. Raises as those do, and AlreadyThere where the run exists and is not to be overwritten.
+    the labels, in the order of the columns. Of several labels a row scores may be a list of N x 2, one for each label.
+    ids are, left out, the labels of a pandas index if it has other ones than positions, else the positions of the rows,
+    which is said: they name the examples of one order of one data set only. images, content, confidence and columns of
+    one's own are as in `TableRecorder.add`, task and unlabelled as in `Recorder.table`. Raises as those do, and
+    AlreadyThere where the run exists and is not to be overwritten.
     """
     names = _class_names(classes)
+    scores = _of_outputs(scores) if task == "multi-label" else scores
     given = {"truth": truth, "guess": guess, "scores": by_class(scores, names) if scores is not None else None}
     sizes = {what: _size(values, what) for what, values in given.items() if values is not None}
     if not sizes:
@@ -72,7 +74,10 @@ def _class_names(classes: Any) -> list[str] | None:
         return None
     labels = np.asarray(plain(classes)).tolist() if not isinstance(classes, str) else None
     if not isinstance(labels, list) or any(isinstance(label, list) for label in labels):
-        raise BadInput("classes must be a list of labels, as an estimator's classes_")
+        raise BadInput(
+            "classes must be a list of labels, as an estimator's classes_; of one that has several outputs record each "
+            "with its own, or with task='multi-label' the names of the labels"
+        )
     numbers = labels == list(range(len(labels))) and not any(isinstance(label, bool) for label in labels)
     return None if numbers else [_text(label) for label in labels]
 
@@ -108,7 +113,20 @@ def _size(values: Any, what: str) -> int:
     is_scalar = isinstance(values, str | bytes | Mapping) or not hasattr(values, "__len__")
     if is_scalar or getattr(values, "shape", (1,)) == ():
         raise BadInput(f"{what} is {type(values).__name__}; expected a value for each row, as a list or an array")
-    return len(values)
+    return int(values.shape[0]) if hasattr(values, "shape") else len(values)
+
+
+def _of_outputs(scores: Any) -> Any:
+    """N x L, of what forests and the like say of L labels: a list of N x 2, whose second column is that it is there."""
+    if not isinstance(scores, list) or any(np.ndim(of_label) != 2 for of_label in scores):
+        return scores
+    tables = [np.asarray(of_label) for of_label in scores]
+    if odd := [at for at, table in enumerate(tables) if table.shape[1] != 2]:
+        raise BadInput(
+            f"scores are a list of N x 2, but those at {odd[0]} have shape {tables[odd[0]].shape}: of a label that all "
+            "or none of the training's rows have, give both columns"
+        )
+    return np.column_stack([table[:, 1] for table in tables])
 
 
 def _is_counted(index: Any) -> bool:

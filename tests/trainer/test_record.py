@@ -95,6 +95,30 @@ def test_other_tasks_have_their_word(tmp_path: Path) -> None:
     assert rows(tmp_path, "truth", "tags") == [(["a"],), (["a", "b"],), ([],)]
 
 
+def test_what_scikit_learn_says_of_several_labels_a_row_is_taken_as_it_is(tmp_path: Path) -> None:
+    """Sparse truths, and from a forest a table of two columns for each label."""
+    pytest.importorskip("sklearn")
+    from sklearn.datasets import make_multilabel_classification
+    from sklearn.ensemble import RandomForestClassifier
+
+    X, y = make_multilabel_classification(40, n_classes=3, random_state=0, sparse=False, return_indicator="sparse")
+    model = RandomForestClassifier(n_estimators=5, random_state=0).fit(X, y.toarray())
+    how: dict[str, Any] = {"truth": y, "classes": NAMES, "task": "multi-label"}
+    sg.record(tmp_path, run="rf", scores=model.predict_proba(X), **how)
+    says, has = ([[NAMES[n] for n in np.flatnonzero(row)] for row in hot] for hot in (model.predict(X), y.toarray()))
+    assert rows(tmp_path, "id, guess, truth") == sorted(zip(map(str, range(40)), says, has, strict=True))
+    with pytest.raises(BadInput, match=r"those at 1 have shape \(40, 1\): of a label that all or none"):
+        sg.record(tmp_path, run="one", scores=[model.predict_proba(X)[0], np.ones((40, 1))], **how)
+    with pytest.raises(BadInput, match="of one that has several outputs record each with its own"):
+        sg.record(tmp_path, run="one", scores=model.predict_proba(X), **{**how, "classes": model.classes_})
+
+
+def test_scores_may_be_sparse(tmp_path: Path) -> None:
+    sparse = pytest.importorskip("scipy.sparse")
+    sg.record(tmp_path, run="rf", truth=[0, 1, 1], scores=sparse.csr_matrix(SCORES), ids=["a", "b", "c"])
+    assert rows(tmp_path) == [("a", 0, 0, 0.75), ("b", 1, 1, 0.75), ("c", 0, 1, 0.5)]
+
+
 def test_rows_go_by_the_index_of_whichever_has_one(tmp_path: Path) -> None:
     sg.record(tmp_path, run="rf", truth=[0, 1, 1], scores=pd.DataFrame(SCORES, index=["x", "y", "z"]))
     assert [name for (name,) in rows(tmp_path, "id")] == ["x", "y", "z"]

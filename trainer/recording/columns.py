@@ -25,8 +25,10 @@ _TOLERANCE = 1e-3  # half-precision softmax leaves [0, 1] by that much
 def plain(values: Any) -> Any:
     """A tensor of any framework as a NumPy array on the CPU, an Arrow column as a list, anything else as it is.
 
-    bfloat16 becomes float32; a data frame is the array of its cells.
+    bfloat16 becomes float32; a data frame is the array of its cells, and so is a sparse matrix.
     """
+    if hasattr(values, "toarray"):
+        return values.toarray()
     if isinstance(values, pa.Array | pa.ChunkedArray):
         return values.to_pylist()
     if hasattr(values, "to_numpy") and hasattr(values, "columns"):

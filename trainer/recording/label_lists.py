@@ -50,9 +50,7 @@ def _guessed(scores_BxC: NDArray[np.float32], classes: Sequence[str] | None) -> 
 
 
 def _lists(values: Any, what: str, classes: Sequence[str] | None, count: int | None) -> pa.Array:
-    values = by_class(
-        values.toarray() if hasattr(values, "toarray") else values, classes
-    )  # scikit-learn's binarizers are sparse
+    values = by_class(values, classes)
     if isinstance(values, np.ndarray) and values.ndim == 2 and values.dtype.kind in "biuf":
         if count is not None and values.shape[1] != count:
             raise BadInput(f"{what} has {values.shape[1]} columns; there are {count} classes")
