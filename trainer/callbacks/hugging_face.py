@@ -47,7 +47,7 @@ class HuggingFacePredictions(FrameworkCallback):
     repeats is dropped and counted. task is what the model's problem_type says: "regression" (one label, too) and
     "multi-label" are tables of their own kinds; a class for each token and generated text are refused. What fails stops
     no training unless strict. options are the Recorder's: config, wandb, resume, reopen, overwrite, session,
-    patience_s.
+    patience_s; and unlabelled, the label, or a list of them, that stands for none (-100).
     """
 
     framework = ("transformers:TrainerCallback",)

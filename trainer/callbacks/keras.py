@@ -39,7 +39,7 @@ class KerasPredictions(FrameworkCallback):
 
     `record(model, data)` records a test, as test_predictions, after the training or without one. The epochs' metrics
     are kept, too. What fails stops no training unless strict. options are the Recorder's: config, wandb, resume,
-    overwrite.
+    overwrite; and unlabelled, the label, or a list of them, that stands for none (-100).
     """
 
     framework = ("keras.callbacks:Callback",)

@@ -44,7 +44,8 @@ class LightningPredictions(FrameworkCallback):
     `@1:0`, a test of a checkpoint (`ckpt_path="best"`) that of when it was saved; the sanity check and fast_dev_run are
     left out. The metrics that are logged are kept, too. Of several processes each records its part; what a sampler
     repeats is dropped and counted. What fails stops no training unless strict. options are the Recorder's: config (else
-    the module's hyperparameters), wandb, resume, reopen, overwrite, session, patience_s.
+    the module's hyperparameters), wandb, resume, reopen, overwrite, session, patience_s; and unlabelled, the label, or
+    a list of them, that stands for none (-100).
     """
 
     framework = ("lightning.pytorch:Callback", "pytorch_lightning:Callback")

@@ -17,7 +17,7 @@ from secondguess.trainer.recording.ranks import Ranks
 
 _log = logging.getLogger("secondguess")
 
-_OPTIONS = ("config", "classes", "wandb", "resume", "reopen", "overwrite", "session", "patience_s")
+_OPTIONS = ("config", "classes", "wandb", "resume", "reopen", "overwrite", "session", "patience_s", "unlabelled")
 _NUMBER = re.compile(r"-?\d[\d.e+-]*")  # the same failure has others in each batch
 _PLACES = "places"  # said of a run once, whichever loops record it
 _WHOLE = 1e-6  # of an epoch, by which a loop that adds fractions misses its end
@@ -69,7 +69,7 @@ class PredictionRun:
     store: Any
     name: str
     strict: bool
-    options: Mapping[str, Any]  # the Recorder's
+    options: Mapping[str, Any]  # the Recorder's, and what its tables take for no label (unlabelled)
     prefix: str = ""  # of its tables
     task: Task | None = None  # what their guesses and truths are, where those do not tell
     is_named_by_model: bool = False  # and not by data sets, where the user says no classes
@@ -112,7 +112,7 @@ class PredictionRun:
             return
         self.processes = processes
         self._openings += 1
-        options = {**self.options}
+        options = {name: value for name, value in self.options.items() if name != "unlabelled"}
         given = options.get("classes")
         found = None if self.task == "regression" else classes
         options["classes"] = found if given is None else list(given) or None
@@ -262,8 +262,8 @@ class PredictionRun:
         """A table of the run at a moment, to be entered; None where it is there already, which is said."""
         if self.recorder is None:
             return None
-        unlabelled = () if self.task == "regression" else -100  # among numbers that are predicted it is one of them
-        how = {"unlabelled": unlabelled, "task": self.task, **how}
+        usual = () if self.task == "regression" else -100  # among numbers that are predicted it is one of them
+        how = {"unlabelled": self.options.get("unlabelled", usual), "task": self.task, **how}
         try:
             return self.recorder.table(name, epoch=moment.epoch, step=moment.step, **how)
         except AlreadyThere:

@@ -17,7 +17,7 @@ from secondguess.analysis.schema import RESERVED_COLUMNS, folded, is_score, scor
 from secondguess.analysis.score_names import labels_of, order_of
 
 _LABEL_TYPES = {"int64", "double", "string", "null"}
-_ONE_CLASS = 'rows with any number of labels are a table of their own kind: recorder.table(…, task="multi-label")'
+_ONE_CLASS = 'rows with any number of labels are a table of their own kind: say task="multi-label"'
 _PLAIN = (int, str, float, bool, type(None))  # of which there may be a million in a list
 _TOLERANCE = 1e-3  # half-precision softmax leaves [0, 1] by that much
 
@@ -199,7 +199,8 @@ def labels(
             f"numbers 0 to {count - 1}; give those, or the Recorder the classes' names"
         )
     if pa.types.is_integer(column.type) and (classes is not None or count is not None):
-        _inside(column, what, len(classes) if classes is not None else count or 0)
+        named = "" if classes is not None else "; if classes are counted otherwise, classes= has their names, in order"
+        _inside(column, what, len(classes) if classes is not None else count or 0, named)
     return column if classes is None else _named(column, what, classes)
 
 
@@ -242,6 +243,8 @@ def one_each(values: Any, what: str, count: int | None = None) -> Any:
             table_BxC = np.asarray(values)
         except ValueError:
             raise BadInput(f"{what} has rows of unlike lengths; {_ONE_CLASS}") from None
+    if getattr(table_BxC, "shape", None) == ():
+        raise BadInput(f"{what} is a single value, of shape (); expected one for each row, as of shape (1,)")
     if not isinstance(table_BxC, np.ndarray) or table_BxC.ndim < 2:
         return values
     if table_BxC.ndim == 2 and table_BxC.shape[1] == 1:
@@ -283,14 +286,14 @@ def plain_item(item: Any) -> Any:
     return item.item() if isinstance(item, np.generic | np.ndarray) and np.ndim(item) == 0 else item
 
 
-def _inside(labels_B: pa.Array, what: str, count: int) -> None:
+def _inside(labels_B: pa.Array, what: str, count: int, named: str) -> None:
     ends = pc.min_max(labels_B)
     if labels_B.null_count < len(labels_B) and not 0 <= ends["min"].as_py() <= ends["max"].as_py() < count:
         outside = pc.or_(pc.less(labels_B, 0), pc.greater_equal(labels_B, count))
         row = pc.index(outside, True).as_py()
         raise BadInput(
             f"{what} {labels_B[row]} in row {row} of the batch is outside the {count} classes (0 to {count - 1}); "
-            f"if it stands for no label, say so: recorder.table(…, unlabelled={labels_B[row]})"
+            f"if it stands for no label, say so: unlabelled={labels_B[row]}{named}"
         )
 
 

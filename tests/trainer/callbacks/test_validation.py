@@ -188,6 +188,17 @@ def test_the_first_failure_gives_up_a_table_and_no_other(tmp_path: Path, caplog:
     assert "not recorded: vit/val_predictions@2, vit/val_predictions@3" in said[2]
 
 
+def test_a_label_that_stands_for_none_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name, how in (("vit", {}), ("said", {"unlabelled": 255})):
+        run = PredictionRun(tmp_path, name, False, how)
+        run.open(Processes())
+        one_pass(run, [{"scores": SCORES, "truth": [0, 255, 1]}])
+        run.close(finished=True)
+    assert "truth 255 in row 1 of the batch is outside the 2 classes" in warned(caplog)[0]
+    assert "if it stands for no label, say so: unlabelled=255" in warned(caplog)[0]
+    assert read(tmp_path, "said", TABLE, "truth") == [(0,), (None,), (1,)]
+
+
 def test_strict_raises_it(tmp_path: Path) -> None:
     run = opened(tmp_path, strict=True)
     with pytest.raises(BadInput, match="nothing says which examples"):

@@ -275,7 +275,8 @@ def test_without_classes_labels_are_kept_as_given_and_nan_is_none(values: Any, k
         ([0.5], ["a", "b"], None, "truth is a float; expected one of the 2 classes"),
         (["a"], None, 2, "truth is text, but the classes of the scores are the numbers 0 to 1"),
         ([1.5, NAN], None, 2, r"truth has values such as 1.5, .* \(regression\) are no classes"),
-        ([1.0, 2.0], None, 2, "truth 2 in row 1 .*; if it stands for no label, say so: .* unlabelled=2"),
+        ([1.0, 2.0], None, 2, "truth 2 in row 1 .*; if it stands for no label, say so: unlabelled=2; .*classes= has"),
+        (np.array(1), ["a", "b"], None, r"truth is a single value, of shape \(\); expected one for each row"),
         (np.array([[0, 1], [1, 1]]), None, 2, r"truth names 2 classes in row 1 of the batch \(multi-label\)"),
         (np.array([[0, 1], [0, 0]]), None, 2, "truth names 0 classes in row 1"),
         (
