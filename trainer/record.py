@@ -93,10 +93,16 @@ def _labels(values: Any, what: str, names: Sequence[str], unlabelled: Collection
     if own is not table and np.shape(table)[1] > 1:
         return [names[number] for number in items]
     items = [None if _is_missing(item) or item in unlabelled else item for item in items]
-    there = {type(item) for item in items if item is not None}
-    if there == {int} and not any(_NUMBER.fullmatch(name) for name in names):
+    there = [item for item in items if item is not None]
+    are_names = any(_NUMBER.fullmatch(name) or name in {"True", "False"} for name in names)
+    if there and not are_names and all(map(_is_place, there)):
         return items  # which the Recorder takes for the places of classes
     return [None if item is None else _text(item) for item in items]
+
+
+def _is_place(label: Any) -> bool:
+    """Whether it may be the number of a class: also as boosted trees say it, in floats, or true for the second."""
+    return isinstance(label, int) or (isinstance(label, float) and label.is_integer())
 
 
 def _is_missing(item: Any) -> bool:

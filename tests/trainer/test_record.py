@@ -64,9 +64,24 @@ OF_THREE = np.array([[0.75, 0.25, 0.0], [0.25, 0.75, 0.0], [0.0, 0.25, 0.75]])
         (pd.Series(["cat", pd.NA, "hen"], dtype="string"), {}, ["cat", None, "hen"]),
         (pd.Series([0, pd.NA, 2], dtype="Int64"), {}, ["cat", None, "hen"]),
         ([0, -1, 2], {"unlabelled": -1}, ["cat", None, "hen"]),
+        (np.array([0, 2, 1], np.float32), {}, ["cat", "hen", "dog"]),
+        (np.array([True, False, True]), {}, ["dog", "cat", "dog"]),
         (np.array([b"cat", b"dog", b"hen"]), {"classes": [b"cat", b"dog", b"hen"]}, NAMES),
     ],
-    ids=["one-hot", "lists", "dummies", "frame", "column", "places", "NA", "Int64", "unlabelled", "bytes"],
+    ids=[
+        "one-hot",
+        "lists",
+        "dummies",
+        "frame",
+        "column",
+        "places",
+        "NA",
+        "Int64",
+        "unlabelled",
+        "floats",
+        "true",
+        "bytes",
+    ],
 )
 def test_truths_in_other_forms_are_those_classes(tmp_path: Path, truth: Any, how: Any, expected: Any) -> None:
     sg.record(tmp_path, run="rf", truth=truth, scores=OF_THREE, **{"classes": NAMES, **how})

@@ -115,6 +115,8 @@ def probabilities(scores: Any, classes: Sequence[str] | None, *, several: bool =
     """
     try:
         scores_BxC = np.asarray(by_class(scores, classes))
+        if scores_BxC.dtype == object and scores_BxC.ndim == 1:  # a column of lists, as data frames have it
+            scores_BxC = np.asarray([plain(row) for row in scores_BxC])
     except ValueError as error:  # rows of unlike length
         raise BadInput(f"scores are no table of numbers: {error}") from None
     if scores_BxC.ndim == 1 or (scores_BxC.ndim == 2 and scores_BxC.shape[1] == 1):
@@ -177,7 +179,7 @@ def labels(
         column = pa.array(values, from_pandas=True)
         if pa.types.is_integer(column.type) or pa.types.is_boolean(column.type):
             column = column.cast(pa.int64())
-        elif pa.types.is_floating(column.type):
+        elif pa.types.is_floating(column.type) or pa.types.is_decimal(column.type):
             column = column.cast(pa.float64())
             if _is_whole(column):
                 column = column.cast(pa.int64())

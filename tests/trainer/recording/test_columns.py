@@ -100,6 +100,18 @@ def test_scores_are_float32_whatever_they_came_as(scores: Any) -> None:
     assert found.tolist() == HALF
 
 
+@pytest.mark.parametrize("kind", [pd.Series, polars.Series])
+def test_scores_may_be_a_column_of_lists(kind: Any) -> None:
+    assert columns.probabilities(kind([[0.25, 0.75], [0.5, 0.5]]), None).tolist() == [[0.25, 0.75], [0.5, 0.5]]
+    with pytest.raises(BadInput, match="scores are no table of numbers"):
+        columns.probabilities(pd.Series([[0.25, 0.75], [0.5]]), None)
+
+
+def test_decimals_are_numbers() -> None:
+    assert columns.labels([Decimal("1.5"), None], "truth", None, None).to_pylist() == [1.5, None]
+    assert columns.labels([Decimal("1"), Decimal("0")], "truth", ["a", "b"], None).to_pylist() == ["b", "a"]
+
+
 def test_integers_and_bools_may_be_scores() -> None:
     assert columns.probabilities([[0, 1]], None).tolist() == [[0.0, 1.0]]
     assert columns.probabilities(np.array([[False, True]]), None).tolist() == [[0.0, 1.0]]
