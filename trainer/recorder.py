@@ -19,7 +19,7 @@ from secondguess.analysis.store.runs import list_runs
 from secondguess.analysis.store.writer import RunWriter
 from secondguess.trainer.mirror.mirror import MirrorReport, WandbMirror, WandbOptions, require_wandb
 from secondguess.trainer.recording import provenance
-from secondguess.trainer.recording.columns import plain
+from secondguess.trainer.recording.columns import class_names, plain
 from secondguess.trainer.recording.gathering import Gathering
 from secondguess.trainer.recording.ranks import Ranks
 from secondguess.trainer.recording.shard import ShardWriter
@@ -35,7 +35,8 @@ class Recorder:
     """A run that is being recorded; a context manager, which ends the run when its block ends without an exception.
 
     `with Recorder("predictions", run="mine") as recorder:` makes the run, or raises AlreadyThere where it exists.
-    classes are the names of the classes in the order of the score columns; without them guesses and truths are kept
+    classes are the names of the classes in the order of the score columns, or a dict from or to their numbers; without
+    them guesses and truths are kept
     as they are given. wandb is "off", "offline", "online", a WandbOptions, or a live W&B run, which is never finished
     here. resume continues an interrupted run after its last committed epoch (`recorder.last_epoch`); with reopen one
     that has ended, too, as a test after its training does, and ends it no second time; overwrite replaces a run.
@@ -84,11 +85,11 @@ class Recorder:
         if resume and overwrite:
             raise BadInput("resume continues a run, overwrite replaces it; choose one")
         config = provenance.plain({} if config is None else config)
-        self.classes = _checked_classes(classes)
+        self.classes = class_names(classes)
         self._writer, going_on = self._opened(run, config, ranks, resume=resume, overwrite=overwrite, reopen=reopen)
         try:
             if going_on:
-                self.classes = self._same_classes(classes)
+                self.classes = self._same_classes(self.classes)
             if going_on and isinstance(self._writer, RunWriter):
                 self._step = self._writer.last_step()
             pa.array([0])  # pyarrow imports pandas for its first array: now, not within the first epoch
@@ -285,8 +286,8 @@ class Recorder:
 
     def _same_classes(self, classes: Sequence[str] | None) -> list[str] | None:
         known = self._writer.run.about.get("classes")
-        if classes is not None and list(classes) != known:
-            raise BadInput(f"run {self._writer.run.name!r} was recorded with the classes {known}, not {list(classes)}")
+        if classes is not None and classes != known:
+            raise BadInput(f"run {self._writer.run.name!r} was recorded with the classes {known}, not {classes}")
         return known
 
 
@@ -301,20 +302,6 @@ def _mirror_of(wandb: object) -> object | None:
     elif wandb is not None and not callable(getattr(wandb, "log", None)):
         raise BadInput(f"wandb is {wandb!r}; expected off, offline, online, WandbOptions or a live W&B run")
     return wandb
-
-
-def _checked_classes(classes: Sequence[str] | None) -> list[str] | None:
-    if classes is None:
-        return None
-    if isinstance(classes, str) or not all(isinstance(name, str) for name in classes):
-        raise BadInput("classes must be a list of names")
-    if not classes or len(set(classes)) != len(classes):
-        raise BadInput("classes must be at least one name, each of them once")
-    try:
-        "".join(classes).encode()
-    except UnicodeEncodeError:
-        raise BadInput("classes are not valid Unicode text") from None
-    return list(classes)
 
 
 def _number(name: str, value: object) -> float:

@@ -693,6 +693,10 @@ def test_two_tables_may_be_open_at_once(store: Path, recorder: Recorder) -> None
     [
         ("cat", "classes must be a list of names"),
         ([0, 1], "classes must be a list of names"),
+        (10, "classes must be a list of names, in the order of the scores, not int"),
+        ({"cat", "dog"}, "classes must be a list of names, in the order of the scores, not set"),
+        ({"cat": 1, "dog": 2}, "classes as a dict go from the numbers 0, 1, … to names, or from names to these"),
+        ({"cat": 0, "dog": 0}, "classes as a dict go"),
         ([], "at least one name"),
         (["a", "a"], "each of them once"),
         (["\udcff"], "not valid Unicode"),

@@ -13,6 +13,7 @@ from secondguess.analysis.objects.path import place
 from secondguess.analysis.schema import Task, checked_name, whole_name
 from secondguess.trainer.callbacks import order
 from secondguess.trainer.recorder import Recorder
+from secondguess.trainer.recording.columns import class_names
 from secondguess.trainer.recording.ranks import Ranks
 
 _log = logging.getLogger("secondguess")
@@ -83,6 +84,9 @@ class PredictionRun:
         checked_name("table", f"{self.prefix}val_predictions")
         if strange := self.options.keys() - {*_OPTIONS}:
             raise TypeError(f"{listing(sorted(strange))} is no option; the Recorder's are {listing(_OPTIONS)}")
+        classes = self.options.get("classes")
+        is_none = isinstance(classes, list | tuple) and not classes  # which says that classes have no names
+        self.options = {**self.options, "classes": [] if is_none else class_names(classes)}
         self._loop: Any = None
         self._openings = 0
         self._made = False
@@ -115,7 +119,7 @@ class PredictionRun:
         options = {name: value for name, value in self.options.items() if name != "unlabelled"}
         given = options.get("classes")
         found = None if self.task == "regression" else classes
-        options["classes"] = found if given is None else list(given) or None
+        options["classes"] = found if given is None else given or None
         options["config"] = options["config"] if options.get("config") is not None else config
         if self._made:
             options |= {"resume": True, "overwrite": False, "reopen": True, "classes": None}

@@ -85,6 +85,36 @@ def _of_dict(values: Mapping[Any, Any], classes: Sequence[str] | None) -> NDArra
         raise BadInput(f"a dict has values of unlike lengths: {error}") from None
 
 
+def class_names(classes: Any) -> list[str] | None:
+    """The names of the classes in their order, out of a list or column of them, or a dict from or to their numbers.
+
+    Raises BadInput for what has no order, as a set, for what are no names, and for a name that is there twice.
+    """
+    if classes is None:
+        return None
+    names = _numbered(classes) if isinstance(classes, Mapping) else plain(classes)
+    if isinstance(names, str | bytes | set | frozenset) or not hasattr(names, "__iter__"):
+        raise BadInput(f"classes must be a list of names, in the order of the scores, not {type(classes).__name__}")
+    names = [plain_item(name) for name in names]
+    if not all(isinstance(name, str) for name in names):
+        raise BadInput("classes must be a list of names; numbers as names are texts, as str(number) has them")
+    if not names or len(set(names)) != len(names):
+        raise BadInput("classes must be at least one name, each of them once")
+    try:
+        "".join(names).encode()
+    except UnicodeEncodeError:
+        raise BadInput("classes are not valid Unicode text") from None
+    return names
+
+
+def _numbered(classes: Mapping[Any, Any]) -> list[Any]:
+    """The names out of a dict like id2label, from the numbers 0, 1, …, or like class_to_idx, to them."""
+    by_number = classes if 0 in classes else {number: name for name, number in classes.items()}
+    if sorted(by_number, key=str) != sorted(range(len(classes)), key=str):
+        raise BadInput("classes as a dict go from the numbers 0, 1, … to names, or from names to these numbers")
+    return [by_number[number] for number in range(len(by_number))]
+
+
 def texts(ids: Any) -> list[str]:
     """Ids as text; raises BadInput for one that is neither text nor an integer."""
     if isinstance(ids, str | bytes):

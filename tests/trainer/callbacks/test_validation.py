@@ -188,6 +188,17 @@ def test_the_first_failure_gives_up_a_table_and_no_other(tmp_path: Path, caplog:
     assert "not recorded: vit/val_predictions@2, vit/val_predictions@3" in said[2]
 
 
+def test_classes_are_named_by_a_dict_to_their_numbers_or_not_at_all(tmp_path: Path) -> None:
+    for name, classes, expected in (("vit", {"dog": 1, "cat": 0}, "cat"), ("numbers", [], 0)):
+        run = PredictionRun(tmp_path, name, False, {"classes": classes})
+        run.open(Processes(), classes=["a", "b"])
+        one_pass(run, [{"scores": SCORES}])
+        run.close(finished=True)
+        assert read(tmp_path, name, TABLE, "guess")[0] == (expected,)
+    with pytest.raises(BadInput, match="classes must be a list of names, in the order of the scores, not str"):
+        PredictionRun(tmp_path, "text", False, {"classes": "cat,dog"})
+
+
 def test_a_label_that_stands_for_none_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name, how in (("vit", {}), ("said", {"unlabelled": 255})):
         run = PredictionRun(tmp_path, name, False, how)

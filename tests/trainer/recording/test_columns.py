@@ -24,6 +24,21 @@ from secondguess.trainer.recording import columns, label_lists
 
 NAN = math.nan
 
+# classes
+
+
+@pytest.mark.parametrize(
+    "classes",
+    [
+        *(["cat", "dog"], ("cat", "dog"), np.array(["cat", "dog"]), np.array(["cat", "dog"], object)),
+        *(pd.Series(["cat", "dog"]), pd.Index(["cat", "dog"]), polars.Series(["cat", "dog"]), pa.array(["cat", "dog"])),
+        *({"dog": 1, "cat": 0}, {1: "dog", 0: "cat"}, {"cat": 0, "dog": 1}.keys()),
+    ],
+)
+def test_names_of_classes_come_in_the_order_of_their_numbers(classes: Any) -> None:
+    assert columns.class_names(classes) == ["cat", "dog"]
+
+
 # ids
 
 
