@@ -11,10 +11,12 @@ from secondguess.analysis.schema import whole_name
 from secondguess.trainer.callbacks import order
 from secondguess.trainer.callbacks.batches import Normalisation, probabilities
 from secondguess.trainer.callbacks.run import PredictionRun
+from secondguess.trainer.recording.columns import plain, plain_item
 from secondguess.trainer.recording.table import TableRecorder
 
 IdFunction = Callable[[Any, Sequence[int] | None], Any]
 
+_LABELS = ("targets", "labels", "label", "y")  # what data sets call those of all their examples
 _NO_ORDER = "nothing says which examples the rows are about: the loader does not give them in the data set's order; "
 
 
@@ -33,6 +35,8 @@ class Examples:
     by_place: bool = field(default=False, init=False)
     places: list[int] | None = field(default=None, init=False)  # of the last batch
     _names: Sequence[Any] | None = field(default=None, init=False)
+    _labels: tuple[str, Sequence[Any]] | None = field(default=None, init=False)
+    _sorted: bool = field(default=False, init=False)  # a batch has these labels in another order
     _looked: bool = field(default=False, init=False)
 
     @classmethod
@@ -46,7 +50,7 @@ class Examples:
         if self.batches is not None:
             self.places = [int(place) for place in next(self.batches, ())]
 
-    def of(self, batch: Any, rows: int, given: Any) -> Any:
+    def of(self, batch: Any, rows: int, given: Any, truth: Any = None) -> Any:
         """The ids of the batch's rows; raises BadInput where nothing says them."""
         dataset, places = self.dataset, self.places
         if places is not None:
@@ -64,12 +68,34 @@ class Examples:
             raise BadInput(_NO_ORDER + self.remedy)
         if not self._looked:
             self._names = self.ids if self.ids is not None else order.named_ids(dataset)
+            columns = ((name, order.column(dataset, name)) for name in _LABELS)
+            self._labels = next(
+                ((name, of) for name, of in columns if of is not None and len(of) == len(dataset)), None
+            )
             self._looked = True
+        self._compare(places, truth)
         self.by_place = self._names is None
         return places if self._names is None else at_places(self._names, places, "ids")
 
+    def _compare(self, places: Sequence[int], truth: Any) -> None:
+        """Note whether a batch has the data set's labels in another order, or others, as a transform makes them."""
+        if self._labels is None or len(getattr(truth, "shape", ())) != 1:
+            return
+        name, labels = self._labels
+        said, expected = plain(truth).tolist(), [plain_item(label) for label in at_places(labels, places, name)]
+        if {*map(type, expected)} != {int} or sorted(said) != sorted(expected):
+            self._labels = None
+        elif said != expected:
+            self._sorted = True
+
     def check_whole(self, rows: int) -> None:
-        """Raise BadInput where a whole pass had other numbers of rows than there are ids."""
+        """Raise BadInput where a whole pass had other numbers of rows than there are ids, or was sorted."""
+        if self._sorted and self._labels is not None:
+            raise BadInput(
+                f"batches have the data set's labels ({self._labels[0]}) in another order than the sampler gives their "
+                "rows, as where a collate_fn sorts them, so that nothing says which is which; name what has the ids in "
+                "the batch with ids=, or give id_fn="
+            )
         if self.ids is not None and len(self.ids) != rows:
             raise BadInput(f"ids has {len(self.ids)} values, the data set {rows} rows; give one for each, in its order")
 
@@ -183,7 +209,7 @@ class Validation:
         rows = next((len(columns[name]) for name in ("scores", "guess") if name in columns), None)
         if rows is None:
             raise BadInput("neither scores nor logits nor guess: nothing says what the model said of the batch")
-        columns["ids"] = self.examples.of(batch, rows, columns.get("ids"))
+        columns["ids"] = self.examples.of(batch, rows, columns.get("ids"), columns.get("truth"))
         if "truth" not in columns and self._truth_from is not None:
             self.run.say(f"{self.run.name}/{self.table} is recorded without truth: {self._truth_from}")
         self._with_images(columns, rows)

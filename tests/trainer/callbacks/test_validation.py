@@ -188,6 +188,38 @@ def test_the_first_failure_gives_up_a_table_and_no_other(tmp_path: Path, caplog:
     assert "not recorded: vit/val_predictions@2, vit/val_predictions@3" in said[2]
 
 
+class Labelled:
+    """Six examples, and the labels of all of them."""
+
+    targets = (0, 1, 1, 0, 0, 1)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+@pytest.mark.parametrize(
+    ("truth", "how", "is_recorded"),
+    [
+        ([0, 1, 1, 0, 0, 1], {}, True),
+        ([0.0, 1.0, 1.0, 0.0, 0.0, 1.0], {}, True),
+        ([0, 1, 1, 0, 1, 0], {}, False),
+        ([0, 1, 1, 0, 1, 0], {"id_fn": lambda batch, places: [f"n{place}" for place in places]}, True),
+        ([1, 1, 0, 1, 1, 0], {}, True),  # other labels, as those of a transform are
+    ],
+    ids=["as-they-are", "floats", "sorted", "named", "others"],
+)
+def test_a_batch_that_was_sorted_is_not_told_by_places(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, truth: Any, how: Any, is_recorded: bool
+) -> None:
+    run = opened(tmp_path)
+    halves = [{"scores": SCORES, "truth": np.array(half)} for half in (truth[:3], truth[3:])]
+    one_pass(run, halves, dataset=Labelled(), **how)
+    run.close(finished=True)
+    assert (TABLE in find_run(tmp_path, "vit").tables) is is_recorded
+    said = "batches have the data set's labels (targets) in another order than the sampler gives their rows"
+    assert (said in caplog.text) is not is_recorded
+
+
 def test_classes_are_named_by_a_dict_to_their_numbers_or_not_at_all(tmp_path: Path) -> None:
     for name, classes, expected in (("vit", {"dog": 1, "cat": 0}, "cat"), ("numbers", [], 0)):
         run = PredictionRun(tmp_path, name, False, {"classes": classes})
