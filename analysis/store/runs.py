@@ -103,10 +103,11 @@ class Run:
 
     @property
     def is_empty(self) -> bool:
-        """Whether it is over and nothing was recorded of it, as where its training broke off before the first epoch."""
-        if self.outside or self.state == "running" or self.damage():
+        """Whether it is over and nothing was recorded or said of it, as of a training that broke off at its start."""
+        if self.outside or self.is_imported or self.state == "running" or self.damage():
             return False
-        return not (self.commits or self.metrics_files or self.gone() or self.unnamed())
+        is_remarked = any(name.endswith(".json") and name != "run.json" for name in _names(self.folder))
+        return not (self.commits or self.metrics_files or self.gone() or self.unnamed() or is_remarked)
 
     @property
     def is_imported(self) -> bool:

@@ -20,7 +20,7 @@ from stores import ABOUT, epoch, names, plain, read_record, writer
 from waiting import HANG_S
 
 from secondguess.analysis.errors import AlreadyThere, BadInput, Damaged, NotFound, NotWritten, SecondguessError
-from secondguess.analysis.store import parquet, tally
+from secondguess.analysis.store import parquet, remarks, tally
 from secondguess.analysis.store.commits import EpochRows, ExamplesFile
 from secondguess.analysis.store.runs import find_epoch, find_run, list_runs
 from secondguess.analysis.store.writer import RunWriter
@@ -361,7 +361,7 @@ def test_a_run_of_which_nothing_was_recorded_takes_no_name(store: Path, is_over:
         RunWriter.create(store, "cnn", ABOUT, if_empty=True)
 
 
-def test_a_run_that_has_metrics_alone_or_lost_its_epoch_is_there(store: Path) -> None:
+def test_a_run_that_has_metrics_or_a_note_alone_or_lost_its_epoch_is_there(store: Path) -> None:
     run = writer(store)
     run.end([(1, None, "loss", 0.5)])
     run.close()
@@ -370,7 +370,10 @@ def test_a_run_that_has_metrics_alone_or_lost_its_epoch_is_there(store: Path) ->
     other.close()
     (record,) = (store / "lost" / "commits" / "test_predictions").iterdir()
     record.unlink()
-    for name in ("cnn", "lost"):
+    RunWriter.create(store, "noted", ABOUT).close()
+    remarks.change(store, "noted", note="out of memory at 512")
+    RunWriter.create(store, "brought", {**ABOUT, "source": {"kind": "wandb"}}).close()
+    for name in ("cnn", "lost", "noted", "brought"):
         with pytest.raises(AlreadyThere, match="exists already"):
             RunWriter.create(store, name, ABOUT, if_empty=True)
 
