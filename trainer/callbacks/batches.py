@@ -64,9 +64,10 @@ def probabilities(values: Any, *, logits: bool, what: str, several: bool = False
 def _check_probabilities(numbers: NDArray[Any], sums: NDArray[Any], inside: NDArray[Any], what: str) -> None:
     if not inside.all():
         row = int(np.argwhere(~inside)[0][0])
+        or_numbers = "" if numbers.shape[1:] > (1,) else "; if numbers are predicted, task='regression'"
         raise BadInput(
             f"{what} are no probabilities: {numbers[~inside][0]:.4g} in row {row} of the batch; if they are logits, "
-            "say logits=True"
+            f"say logits=True{or_numbers}"
         )
     if (np.abs(sums - 1) > _SUM).any():  # a sum that is NaN is a missing score
         row = int(np.argmax(np.abs(sums - 1) > _SUM))

@@ -77,6 +77,8 @@ class HuggingFacePredictions(FrameworkCallback):
             raise BadInput("both decode and content: give one of them, the texts are either")
         self._run = PredictionRun(store, run, strict, {**options, "classes": classes}, prefix, task)
         self._run.is_named_by_model = True
+        if data is None:
+            self._run.instead_of_places = "; the Trainer drops a column of ids, which data= and ids= name"
         self._has_task = task is not None
         self._data, self._ids, self._content = data, ids, content
         self._decode, self._images = decode, images

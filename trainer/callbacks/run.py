@@ -73,6 +73,7 @@ class PredictionRun:
     options: Mapping[str, Any]  # the Recorder's, and what its tables take for no label (unlabelled)
     prefix: str = ""  # of its tables
     task: Task | None = None  # what their guesses and truths are, where those do not tell
+    instead_of_places: str = ""  # where ids may be that nobody saw
     is_named_by_model: bool = False  # and not by data sets, where the user says no classes
     recorder: Recorder | None = None
     processes: Processes = field(default_factory=Processes)
@@ -220,7 +221,7 @@ class PredictionRun:
     def say_places(self) -> None:
         """Say what ids are that are places."""
         text = "ids are places in the data set, as it has no ids; compare it with runs on the same data set"
-        self.say(f"run {self.name}: {text}", once=_PLACES)
+        self.say(f"run {self.name}: {text}{self.instead_of_places}", once=_PLACES)
 
     def log(self, moment: Moment, step: int, metrics: Mapping[str, Any]) -> None:
         """Keep what are numbers among a loop's metrics."""

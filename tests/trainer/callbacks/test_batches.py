@@ -39,7 +39,7 @@ def test_a_logit_that_is_missing_is_a_score_that_is() -> None:
     ("values", "logits", "why"),
     [
         (HALF, True, r"sum to 1 in each row, as probabilities do, but are said to be logits; say logits=False"),
-        (LOGITS[:1], False, r"no probabilities: 2 in row 0 of the batch; if they are logits, say logits=True"),
+        (LOGITS[:1], False, r"no probabilities: 2 in row 0 of the batch; if they are logits, say logits=True$"),
         (
             [[0.5, 0.5], [0.9, 0.8]],
             False,
@@ -54,6 +54,11 @@ def test_a_logit_that_is_missing_is_a_score_that_is() -> None:
             r"whole numbers of shape \(2,\), as guesses of classes are, and no logits; give them as the guess",
         ),
         ([[1, 0]], True, "whole numbers .* no logits"),
+        (
+            [[2.5], [0.5]],
+            False,
+            "no probabilities: 2.5 .* say logits=True; if numbers are predicted, task='regression'$",
+        ),
         ([[1], [0]], False, "whole numbers .* no probabilities"),
     ],
 )

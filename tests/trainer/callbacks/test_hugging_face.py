@@ -130,7 +130,8 @@ def test_evaluations_within_an_epoch_before_and_after_a_training(
     assert read(tmp_path, "bert", "test_predictions", "epoch, id") == [(2, str(n)) for n in range(5)]
     assert len(read(tmp_path, "bert", "other_predictions")) == 7
     places, again = warned(caplog)
-    assert "ids are places" in places and "bert/val_predictions@2 is recorded already" in again
+    assert "ids are places" in places and places.endswith("drops a column of ids, which data= and ids= name")
+    assert "bert/val_predictions@2 is recorded already" in again
     assert find_run(tmp_path, "bert").state == "finished"
 
 
