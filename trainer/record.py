@@ -11,7 +11,7 @@ import numpy as np
 from secondguess.analysis.errors import BadInput
 from secondguess.analysis.schema import DEFAULT_TABLE, Task
 from secondguess.trainer.recorder import Recorder
-from secondguess.trainer.recording.columns import by_class, one_each, plain, plain_item
+from secondguess.trainer.recording.columns import by_class, class_names, one_each, plain, plain_item
 
 _log = logging.getLogger("secondguess")
 
@@ -70,8 +70,8 @@ def record(
 
 def _class_names(classes: Any) -> list[str] | None:
     """The labels as names; None where there are none, and where they are the numbers from 0 that they stand for."""
-    if classes is None:
-        return None
+    if classes is None or isinstance(classes, Mapping):
+        return class_names(classes)
     labels = np.asarray(plain(classes)).tolist() if not isinstance(classes, str) else None
     if not isinstance(labels, list) or any(isinstance(label, list) for label in labels):
         raise BadInput(
