@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 _log = logging.getLogger("secondguess")
 Built = TypeVar("Built")
+_OF_FRAMES = ("table", "epoch", "step", "overwrite", "id", "guess", "truth", "image", "scores", "classes", "regression")
 
 
 class Connection:
@@ -169,16 +170,15 @@ class Connection:
         """Import predictions that are in a pandas or polars DataFrame, an Arrow table or a DuckDB relation.
 
         how are the options of `secondguess import`: table, epoch, step, overwrite, id, guess, truth, image, scores,
-        classes.
+        classes, regression.
         What columns are taken for, and what is odd about the rows, is logged as a warning of the logger `secondguess`.
         Returns the run's name; raises SecondguessError.
         """
         from secondguess.analysis.importers import importing, writing
 
-        known = ("table", "epoch", "step", "overwrite", "id", "guess", "truth", "image", "scores", "classes")
-        if unknown := [name for name in how if name not in known]:
-            raise BadInput(f"import_frame has no option {unknown[0]!r}; it has: {', '.join(known)}")
-        options: dict[str, Any] = dict.fromkeys(known) | {"overwrite": False} | how
+        if unknown := [name for name in how if name not in _OF_FRAMES]:
+            raise BadInput(f"import_frame has no option {unknown[0]!r}; it has: {', '.join(_OF_FRAMES)}")
+        options: dict[str, Any] = dict.fromkeys(_OF_FRAMES) | {"overwrite": False} | how
         imported = importing.bring_frame(frame, self.store, importing.how(run=run, **options))
         _log.warning("\n".join(writing.described(imported)))
         return imported.run

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from secondguess.analysis.importers.roles import Given
 
 _FIRST = ["id", "guess", "truth", "confidence", "image", "run", "scores", "no-scores", "epoch-column", "epoch"]
-_FIRST += ["step-column", "step", "softmax", "classes", "run-column"]
+_FIRST += ["step-column", "step", "softmax", "regression", "classes", "run-column"]
 _INSTEAD = {"scores": "no-scores", "no-scores": "scores"}  # of two options that say the opposite the offered one stays
 
 

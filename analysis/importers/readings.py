@@ -66,6 +66,12 @@ def is_regression(guess: Facts, truth: Facts) -> bool:
     return len(other.values) > _TWO and not parts.is_share
 
 
+def are_many_numbers(guess: Facts, truth: Facts) -> bool:
+    """Whether both are whole numbers, and more of them than a few, as classes have and amounts have, too."""
+    both = (guess, truth)
+    return all(one.some and one.is_integer and (one.values is None or len(one.values) > _FEW) for one in both)
+
+
 def reading(guess: Facts, truth: Facts) -> Reading | None:
     """The one reading by which guesses and truths have values in common; None where there is none, or no need."""
     if guess.values is None or truth.values is None:

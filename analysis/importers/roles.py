@@ -39,7 +39,8 @@ class Given:
 
     id may be several columns with commas, guess may compare a column with a number (`pred >= 0.5`); scores is a pattern
     such as `prob_*` or the one column that has them all; classes are names in the scores' order; right is the column
-    that says which rows are right. `only` says that no other column has a role, as a format does that knows its own.
+    that says which rows are right; regression says that guesses and truths are numbers on a line. `only` says that no
+    other column has a role, as a format does that knows its own.
     """
 
     id: str | None = None
@@ -52,6 +53,7 @@ class Given:
     confidence: str | None = None
     no_scores: bool = False
     softmax: bool = False
+    regression: bool = False
     only: bool = False
 
     def over(self, meant: "Given | None") -> "Given":

@@ -30,13 +30,7 @@ def met(looked: Looked, guess: str | None, truth: str | None) -> tuple[str | Non
     one, other = looked.facts[guess], looked.facts[truth]
     explicit = looked.given.guess is not None and looked.given.truth is not None
     if readings.is_regression(one, other):
-        for name in (guess, truth):
-            looked.make(shapes.number(name, pa.float64(), looked.decimal_comma))
-        looked.notes.append(
-            f"{guess} and {truth} are numbers on a line, not classes: a table of regression, in which none is right or "
-            "wrong"
-        )
-        return guess, truth
+        return on_a_line(looked, guess, truth)
     if readings.meet(one, other) or not (one.some and other.some):
         if (meant := readings.respelled(one, other)) is not None and guess not in looked.made:
             looked.make(shapes.relabelled(guess, meant.labels, pa.string()))
@@ -58,6 +52,27 @@ def met(looked: Looked, guess: str | None, truth: str | None) -> tuple[str | Non
         looked.notes.append(meant.said)
         return guess, truth
     _ask_or_say(looked, guess, truth, explicit)
+    return guess, truth
+
+
+def on_a_line(looked: Looked, guess: str | None, truth: str | None) -> tuple[str, str | None]:
+    """Guess and truth as numbers on a line, which is said; raises BadInput where there is none, or another value."""
+    given = looked.given
+    if given.classes or given.scores or given.softmax or given.right or given.confidence:
+        raise BadInput("--regression is of numbers, without classes, scores, confidence or verdicts; leave one out")
+    if guess is None:
+        raise BadInput("--regression is of guesses that are numbers, and there are none; name them with --guess COLUMN")
+    names = [guess] if truth is None else [guess, truth]
+    for name in names:
+        facts = looked.facts.get(name)
+        if facts is None or not facts.is_number:
+            values = listing(sorted(facts.values), 3) if facts is not None and facts.values else "other values"
+            raise BadInput(f"--regression is of numbers, and column {name!r} has {values}")
+        looked.make(shapes.number(name, pa.float64(), looked.decimal_comma))
+    both = f"{guess} and {truth}" if truth is not None else f"the values of {guess}"
+    looked.notes.append(
+        f"{both} are numbers on a line, not classes: a table of regression, in which none is right or wrong"
+    )
     return guess, truth
 
 
@@ -87,7 +102,9 @@ def _ask_or_say(looked: Looked, guess: str, truth: str, explicit: bool) -> None:
         return
     names = readings.class_orders(one, other)
     if names is None or explicit or not looked.commands.strict:
-        looked.notes.append(f"{said}, so every labelled row is an error; --classes names the classes of numbers")
+        are_numbers = one.is_number and other.is_number
+        way = "--regression takes them for numbers" if are_numbers else "--classes names the classes of numbers"
+        looked.notes.append(f"{said}, so every labelled row is an error; {way}")
         return
     orders = [names, names[::-1]] if len(names) == 2 else [names]
     ways: list[dict[str, str | bool | None]] = [

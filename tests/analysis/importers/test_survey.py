@@ -126,6 +126,46 @@ def test_numbers_on_a_line_are_a_regression(tmp_path: Path, capsys) -> None:
     assert rows(tmp_path, "guess, truth, wrong") == [(2.4, 2.5, None), (1.1, 1.0, None), (2.0, 3.0, None)]
 
 
+def test_whole_numbers_are_a_regression_where_a_person_says_so(tmp_path: Path, capsys) -> None:
+    path = csv(tmp_path, "id,age,pred|a,31,33|b,45,44|c,22,22")
+    taken(path, capsys, "--truth", "age")
+    assert rows(tmp_path, "wrong") == [(True,), (True,), (False,)]
+    said = taken(path, capsys, "--truth", "age", "--regression", "--overwrite")
+    assert "pred and age are numbers on a line, not classes" in said
+    assert rows(tmp_path, "guess, truth, wrong") == [(33.0, 31.0, None), (44.0, 45.0, None), (22.0, 22.0, None)]
+    taken(csv(tmp_path, "id,pred|a,3|b,4"), capsys, "--regression", "--overwrite")
+    assert rows(tmp_path, "guess") == [(3.0,), (4.0,)]
+    frame = pa.table({"id": ["a", "b"], "pred": [3, 4], "label": [3, 5]})
+    sg.connect(tmp_path / "s").import_frame(frame, run="r", regression=True, overwrite=True)
+    assert rows(tmp_path, "guess, truth") == [(3.0, 3.0), (4.0, 5.0)]
+
+
+def test_many_whole_numbers_are_said_to_be_taken_for_classes(tmp_path: Path, capsys) -> None:
+    numbers = [f"{n},{n},{n + 1}" for n in range(21)]
+    assert "the numbers of pred and label are taken for classes; for amounts say --regression" in taken(
+        csv(tmp_path, "|".join(["id,label,pred", *numbers])), capsys
+    )
+    few = csv(tmp_path, "|".join(["id,label,pred", *numbers[:-1]]))
+    assert "taken for classes" not in taken(few, capsys, "--overwrite")
+    two = csv(tmp_path, "id,label,pred|a,1.0,1.5|b,2.0,1.2")
+    assert "is an error; --regression takes them for numbers" in taken(two, capsys, "--overwrite")
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "why"),
+    [
+        ("id,label,pred|a,1,2|b,cat,2", (), "column 'label' has 1, cat"),
+        ("id,label|a,1", (), "of guesses that are numbers, and there are none; name them with --guess COLUMN"),
+        ("id,label,pred|a,1,2", ("--classes", "cat,dog"), "without classes, scores, confidence or verdicts"),
+        ("id,label,pred|a,1,2", ("--guess", "pred >= 1"), "--guess 'pred >= 1' makes classes of them"),
+    ],
+)
+def test_what_are_no_numbers_is_no_regression(
+    tmp_path: Path, capsys, text: str, options: tuple[str, ...], why: str
+) -> None:
+    assert why in refused(csv(tmp_path, text), capsys, "--regression", *options)
+
+
 def test_a_predicted_price_and_its_price_are_on_a_line(tmp_path: Path, capsys) -> None:
     said = taken(csv(tmp_path, "id,price,predicted_price|a,100.5,99.25|b,50,52.25"), capsys)
     assert "predicted_price and price are numbers on a line" in said
