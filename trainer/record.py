@@ -137,7 +137,7 @@ def _of_outputs(scores: Any) -> Any:
 
 def _is_counted(index: Any) -> bool:
     """Whether an index is the one that rows without names have: a part of such rows keeps its places in the whole."""
-    return type(index).__name__ == "RangeIndex" and index.tolist() == list(range(len(index)))
+    return type(index).__name__ == "RangeIndex" and (index.start, index.step) == (0, 1)
 
 
 def _index(given: Mapping[str, Any]) -> Sequence[Any] | None:
