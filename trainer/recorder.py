@@ -36,12 +36,11 @@ class Recorder:
 
     `with Recorder("predictions", run="mine") as recorder:` makes the run, or raises AlreadyThere where it exists.
     classes are the names of the classes in the order of the score columns, or a dict from or to their numbers; without
-    them guesses and truths are kept
-    as they are given. wandb is "off", "offline", "online", a WandbOptions, or a live W&B run, which is never finished
-    here. resume continues an interrupted run after its last committed epoch (`recorder.last_epoch`); with reopen one
-    that has ended, too, as a test after its training does, and ends it no second time; overwrite replaces a run.
-    first_epoch is how the loop calls its first epoch: with 0, what it calls 0 is epoch 1 here. Every epoch whose
-    `table` block was left is durable, whatever happens later.
+    them guesses and truths are kept as they are given. wandb is "off", "offline", "online", a WandbOptions, or a live
+    W&B run, which is never finished here. resume continues an interrupted run after its last committed epoch
+    (`recorder.last_epoch`); with reopen one that has ended, too, as a test after its training does, and ends it no
+    second time; overwrite replaces a run. first_epoch is how the loop calls its first epoch: with 0, what it calls 0 is
+    epoch 1 here. Every epoch whose `table` block was left is durable, whatever happens later.
 
     Of a training in several processes each has a Recorder, which takes its rank and world_size from torchrun's
     environment, or as they are given. Each records its share of an epoch; rank 0 waits for those of all, for patience_s

@@ -22,7 +22,7 @@ from secondguess.analysis.importers.roles import Given, Roles
 from secondguess.analysis.importers.scores import Found, add_up, found_scores, guess_of, in_order
 from secondguess.analysis.importers.shapes import Column, Threshold
 from secondguess.analysis.importers.source import TableRows
-from secondguess.analysis.importers.vocabulary import met, on_a_line, sure_of_one
+from secondguess.analysis.importers.vocabulary import asked_line, met, sure_of_one
 from secondguess.analysis.importers.words import Recognised, guessed_of, recognised, words
 
 _COMPARISON = re.compile(r"(.+?)\s*(>=|<=|>|<)\s*([-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?)")
@@ -246,10 +246,12 @@ class _Survey(Looked):
     def _labels(self, id_: str | None, guess: str | None, truth: str | None) -> Roles:
         """Guess, truth, scores and confidence together, since each says how the others are meant."""
         compared = self._comparison()
-        if self.given.regression and compared is not None:
-            raise BadInput(f"--regression is of numbers, and --guess {guess!r} makes classes of them; leave one out")
         if self.given.regression:
-            return Roles(id_, *on_a_line(self, guess, truth))
+            if compared is not None:
+                raise BadInput(
+                    f"--regression is of numbers, and --guess {guess!r} makes classes of them; leave one out"
+                )
+            return Roles(id_, *asked_line(self, guess, truth))
         if compared is not None:
             column, sign, bound = compared
             return self._threshold(id_, column, truth, Threshold(column, sign, bound), asked=True)
@@ -267,7 +269,7 @@ class _Survey(Looked):
             if roles is not None:
                 return roles
         guess, truth = met(self, guess, truth)
-        if guess is not None and truth is not None and scores is None and self.given.classes is None:
+        if scores is None and confidence is None and self.given.right is None:
             self._may_be_numbers(guess, truth)
         if guess is not None and confidence is not None and scores is None:
             both = sure_of_one(self, guess, truth, confidence)
@@ -276,9 +278,11 @@ class _Survey(Looked):
                 return Roles(id_, guess, truth, None, pair)
         return Roles(id_, guess, truth, None, in_order(self, scores), confidence)
 
-    def _may_be_numbers(self, guess: str, truth: str) -> None:
-        """Say of many whole numbers that they are taken for classes: they may be counts, or years."""
-        one, other = self.facts.get(guess), self.facts.get(truth)
+    def _may_be_numbers(self, guess: str | None, truth: str | None) -> None:
+        """Say of many whole numbers without names that they are taken for classes: they may be counts, or years."""
+        if self.given.classes is not None or self.classes is not None:
+            return
+        one, other = self.facts.get(guess or ""), self.facts.get(truth or "")
         if one is not None and other is not None and readings.are_many_numbers(one, other):
             self.notes.append(f"the numbers of {guess} and {truth} are taken for classes; for amounts say --regression")
 

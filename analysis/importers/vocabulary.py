@@ -30,7 +30,7 @@ def met(looked: Looked, guess: str | None, truth: str | None) -> tuple[str | Non
     one, other = looked.facts[guess], looked.facts[truth]
     explicit = looked.given.guess is not None and looked.given.truth is not None
     if readings.is_regression(one, other):
-        return on_a_line(looked, guess, truth)
+        return _on_a_line(looked, guess, truth)
     if readings.meet(one, other) or not (one.some and other.some):
         if (meant := readings.respelled(one, other)) is not None and guess not in looked.made:
             looked.make(shapes.relabelled(guess, meant.labels, pa.string()))
@@ -55,19 +55,23 @@ def met(looked: Looked, guess: str | None, truth: str | None) -> tuple[str | Non
     return guess, truth
 
 
-def on_a_line(looked: Looked, guess: str | None, truth: str | None) -> tuple[str, str | None]:
-    """Guess and truth as numbers on a line, which is said; raises BadInput where there is none, or another value."""
+def asked_line(looked: Looked, guess: str | None, truth: str | None) -> tuple[str, str | None]:
+    """Guess and truth on a line, as a person says they are; raises BadInput where there is none, or another value."""
     given = looked.given
     if given.classes or given.scores or given.softmax or given.right or given.confidence:
         raise BadInput("--regression is of numbers, without classes, scores, confidence or verdicts; leave one out")
     if guess is None:
         raise BadInput("--regression is of guesses that are numbers, and there are none; name them with --guess COLUMN")
-    names = [guess] if truth is None else [guess, truth]
-    for name in names:
+    for name in [guess] if truth is None else [guess, truth]:
         facts = looked.facts.get(name)
         if facts is None or not facts.is_number:
             values = listing(sorted(facts.values), 3) if facts is not None and facts.values else "other values"
             raise BadInput(f"--regression is of numbers, and column {name!r} has {values}")
+    return _on_a_line(looked, guess, truth)
+
+
+def _on_a_line(looked: Looked, guess: str, truth: str | None) -> tuple[str, str | None]:
+    for name in [guess] if truth is None else [guess, truth]:
         looked.make(shapes.number(name, pa.float64(), looked.decimal_comma))
     both = f"{guess} and {truth}" if truth is not None else f"the values of {guess}"
     looked.notes.append(

@@ -151,6 +151,20 @@ def test_many_whole_numbers_are_said_to_be_taken_for_classes(tmp_path: Path, cap
     assert "is an error; --regression takes them for numbers" in taken(two, capsys, "--overwrite")
 
 
+@pytest.mark.parametrize("options", [("--confidence", "sure"), ("--right", "ok")])
+def test_numbers_on_a_line_stay_so_beside_other_roles(tmp_path: Path, capsys, options: tuple[str, ...]) -> None:
+    path = csv(tmp_path, "id,label,pred,sure,ok|a,1.5,1.25,0.5,1|b,2.5,2.5,0.75,0")
+    assert "pred and label are numbers on a line" in taken(path, capsys, *options)
+    assert rows(tmp_path, "guess, truth") == [(1.25, 1.5), (2.5, 2.5)]
+
+
+def test_numbers_that_have_names_or_a_confidence_are_classes_without_a_word(tmp_path: Path, capsys) -> None:
+    numbers = "".join(f"|{n},{n},{n},0.5,1" for n in range(21))
+    path = csv(tmp_path, f"id,label,pred,sure,ok{numbers}")
+    for options in (("--confidence", "sure"), ("--right", "ok"), ("--classes", ",".join(f"c{n}" for n in range(21)))):
+        assert "taken for classes" not in taken(path, capsys, "--overwrite", *options)
+
+
 @pytest.mark.parametrize(
     ("text", "options", "why"),
     [
